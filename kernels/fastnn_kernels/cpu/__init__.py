@@ -1,0 +1,1 @@
+"""CPU variants: jitted loops over arrays handed to them; no allocation, no checks."""
