@@ -1,0 +1,92 @@
+"""Vectors: how wide they are on this CPU, and the few operations that Python has no word for.
+
+Here the package speaks LLVM; the other files that may are listed in LLVM_FILES.
+"""
+
+from functools import cache
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LLVM_FILES = ("_simd.py", "_parallel.py", "_microkernel.py")
+
+
+@cache
+def features() -> frozenset[str]:
+    """Return the CPU features that LLVM compiles for; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override the host's."""
+    given = config.CPU_FEATURES
+    if given is None:
+        host = llvm.get_host_cpu_features()
+        given = host.flatten() if config.CPU_NAME is None else ""
+    return frozenset(word[1:] for word in given.split(",") if word.startswith("+"))
+
+
+@cache
+def vector_bytes() -> int:
+    """Return the bytes of the widest vector: 64 (AVX-512), 32 (AVX2 with FMA), else 16 (SSE, NEON)."""
+    if "avx512f" in features():
+        return 64
+    return 32 if {"avx2", "fma"} <= features() else 16
+
+
+@cache
+def vector_registers() -> int:
+    """Return how many vector registers there are: 32 on AVX-512 and ARM, 16 on other x86."""
+    arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
+    return 32 if arm or vector_bytes() == 64 else 16
+
+
+def _float_type(number) -> ir.Type:
+    return ir.FloatType() if number == types.float32 else ir.DoubleType()
+
+
+def _scalar(name: str, arity: int):
+    """Return an intrinsic that calls LLVM's `name` on floats of one type. It keeps its meaning under fastmath."""
+
+    def codegen(context, builder, signature, args):
+        number = _float_type(signature.return_type)
+        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, [number] * arity), f"llvm.{name}.{suffix}")  # fmt: skip
+        return builder.call(function, args)
+
+    return codegen
+
+
+@intrinsic
+def fma(typing_context, a, b, c):
+    """Return a * b + c rounded once. All three of one float type."""
+    return a(a, a, a), _scalar("fma", 3)
+
+
+@intrinsic
+def rint(typing_context, x):
+    """Return x rounded to the nearest integer, ties to even, as a float."""
+    return x(x), _scalar("rint", 1)
+
+
+@intrinsic
+def bits_of_float(typing_context, x):
+    """Return the bits of a float32 as int32, of a float64 as int64."""
+    to = types.int32 if x == types.float32 else types.int64
+    return to(x), lambda context, builder, signature, args: builder.bitcast(args[0], ir.IntType(to.bitwidth))
+
+
+@intrinsic
+def float_from_bits(typing_context, i):
+    """Return the float32 with the bits of an int32, the float64 with those of an int64."""
+    to = types.float32 if i in (types.int32, types.uint32) else types.float64
+    return to(i), lambda context, builder, signature, args: builder.bitcast(args[0], _float_type(to))
+
+
+@intrinsic
+def address(typing_context, array):
+    """Return the address of an array's first element."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        return builder.ptrtoint(data, ir.IntType(64))
+
+    return types.intp(array), codegen
