@@ -1,0 +1,173 @@
+"""Memory for outputs: buffers that are used again instead of being faulted in afresh.
+
+A fresh large array costs a page fault per page at its first write, often more than the kernel that fills it (filling
+40 MB: 4.2 ms fresh, 1.0 ms in memory used before). So `empty` takes larger outputs from a pool of 64-byte-aligned buffers.
+
+There are no finalizers. An array handed out is a view whose ``base`` is the buffer, and NumPy makes that buffer the base
+of every view of a view. So the buffer's reference count says whether anything still looks at it: views, memoryviews,
+other libraries that hold one of the arrays.
+
+The search takes no lock: whoever looks at a buffer holds a reference to it, so two threads never both see it idle.
+For this the lists of buffers may only be appended to or replaced; an item taken out of a list that somebody is walking
+would lower the count they see.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from math import prod
+from pathlib import Path
+from sys import getrefcount
+from threading import RLock
+from typing import NamedTuple
+
+import numpy as np
+from numpy import empty as fresh
+from numpy import ndarray
+
+ALIGNMENT = 64  # a cache line, and the widest vector
+SMALL = 8192  # elements; below, malloc returns warm memory anyway and np.empty is 3x cheaper than the search
+CROWD = 128  # live buffers of one size; a longer list takes more than 3 us to walk, as much as the faults it saves
+
+_buckets: dict[int, list[tuple[np.ndarray, int]]] = {}  # bytes -> [(buffer, offset of its first aligned byte)]
+_lock = RLock()  # for the bookkeeping only; reentrant because a garbage collection may allocate an array in between
+_bytes_held = 0
+_limit = -1  # not known yet
+
+
+class PoolStats(NamedTuple):
+    """What the pool holds; see `pool_stats`."""
+
+    buffers: int
+    bytes: int
+    idle_bytes: int
+    limit: int
+
+
+def empty(shape, dtype):
+    """Uninitialised C-contiguous array like ``np.empty``; larger ones start on a 64-byte boundary in pooled memory.
+
+    shape (tuple of int), dtype (numpy.dtype) -> array. It behaves like any array, only that ``flags.owndata`` is False.
+    Measured per call: 0.2 us below 8192 elements, 0.6 us from the pool, against 0.1 to 0.5 us of ``np.empty`` plus its faults.
+    """
+    count = prod(shape)
+    if count < SMALL:
+        return fresh(shape, dtype)
+    size = count * dtype.itemsize
+    step = size.bit_length() - 4
+    size = (size + (1 << step) - 1) >> step << step  # 8 sizes per octave: at most 1/8 is wasted
+    for buffer, offset in _buckets.get(size, ()):
+        if getrefcount(buffer) == IDLE:
+            return ndarray(shape, dtype, buffer, offset)
+    buffer, offset = _add(size)
+    return ndarray(shape, dtype, buffer, offset)
+
+
+def empty_pool() -> None:
+    """Give back all memory that no array uses; arrays in use keep theirs until they die."""
+    global _bytes_held
+    with _lock:
+        _buckets.clear()
+        _bytes_held = 0
+
+
+def set_pool_limit(limit: int) -> None:
+    """Let the pool hold at most `limit` bytes, in use and idle together; 0 turns it off.
+
+    The default is a quarter of the memory of the machine or of its container. Outputs beyond the limit are
+    ordinary arrays. Raises ValueError for a negative limit.
+    """
+    global _limit
+    if limit < 0:
+        raise ValueError(f"set_pool_limit: limit must be >= 0, got {limit}")
+    with _lock:
+        _limit = int(limit)
+        _make_room(0)
+
+
+def pool_stats() -> PoolStats:
+    """Count the buffers the pool holds, their bytes, how many of these no array uses, and the limit."""
+    with _lock:
+        buffers = idle = 0
+        for size, bucket in _buckets.items():
+            buffers += len(bucket)
+            for buffer, _ in bucket:
+                if getrefcount(buffer) == IDLE:
+                    idle += size
+        return PoolStats(buffers, _bytes_held, idle, _get_limit())
+
+
+def _add(size):
+    """Allocate a buffer of `size` bytes, and keep it in the pool if there is room for it."""
+    global _bytes_held
+    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    item = buffer, -buffer.ctypes.data % ALIGNMENT
+    with _lock:
+        if size <= _get_limit() and _make_room(size):
+            bucket = _buckets.setdefault(size, [])
+            if len(bucket) >= CROWD:  # somebody collects outputs: let go of the oldest half, which will not come back soon
+                _buckets[size] = bucket = bucket[CROWD // 2 :]
+                _bytes_held -= CROWD // 2 * size
+            bucket.append(item)
+            _bytes_held += size
+    return item
+
+
+def _make_room(size):
+    """Drop idle buffers, longest unused sizes first, until `size` more bytes fit; say whether they do. Needs the lock."""
+    global _bytes_held
+    for held_size in list(_buckets):
+        if _bytes_held + size <= _limit:
+            break
+        kept = []
+        for buffer, offset in _buckets[held_size]:
+            if getrefcount(buffer) == IDLE and _bytes_held + size > _limit:
+                _bytes_held -= held_size
+            else:
+                kept.append((buffer, offset))
+        if kept:
+            _buckets[held_size] = kept
+        else:
+            del _buckets[held_size]
+    return _bytes_held + size <= _limit
+
+
+def _get_limit():
+    global _limit
+    if _limit < 0:
+        _limit = _memory_of_machine() // 4 if getattr(sys, "_is_gil_enabled", lambda: True)() else 0  # counts need the GIL
+    return _limit
+
+
+def _memory_of_machine():
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return 8 << 30
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            total = min(total, int(Path(path).read_text()))
+        except (OSError, ValueError):  # no such file, or "max"
+            pass
+    return total
+
+
+def _count_of_idle():
+    """Measure the count `empty` sees for an idle buffer: it depends on how this interpreter passes arguments."""
+    for buffer, _ in [(np.empty(1, np.uint8), 0)]:
+        return getrefcount(buffer)
+
+
+def _after_fork_in_child():
+    global _lock
+    _lock = RLock()
+
+
+IDLE = _count_of_idle()
+
+if hasattr(os, "register_at_fork"):
+    # the forking thread takes the lock, so that the child never inherits bookkeeping half done by another thread
+    os.register_at_fork(
+        before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_after_fork_in_child
+    )
