@@ -1,11 +1,12 @@
 """Memory for outputs: buffers that are used again instead of being faulted in afresh.
 
 A fresh large array costs a page fault per page at its first write, often more than the kernel that fills it (filling
-40 MB: 4.2 ms fresh, 1.0 ms in memory used before). So `empty` takes larger outputs from a pool of 64-byte-aligned buffers.
+40 MB: 4.2 ms fresh, 1.0 ms in memory used before). So `empty` takes larger outputs from a pool of 64-byte-aligned
+buffers.
 
-There are no finalizers. An array handed out is a view whose ``base`` is the buffer, and NumPy makes that buffer the base
-of every view of a view. So the buffer's reference count says whether anything still looks at it: views, memoryviews,
-other libraries that hold one of the arrays.
+There are no finalizers. An array handed out is a view whose ``base`` is the buffer, and NumPy makes that buffer the
+base of every view of a view. So the buffer's reference count says whether anything still looks at it: views,
+memoryviews, other libraries that hold one of the arrays.
 
 The search takes no lock: whoever looks at a buffer holds a reference to it, so two threads never both see it idle.
 For this the lists of buffers may only be appended to or replaced; an item taken out of a list that somebody is walking
@@ -48,8 +49,9 @@ class PoolStats(NamedTuple):
 def empty(shape, dtype):
     """Uninitialised C-contiguous array like ``np.empty``; larger ones start on a 64-byte boundary in pooled memory.
 
-    shape (tuple of int), dtype (numpy.dtype) -> array. It behaves like any array, only that ``flags.owndata`` is False.
-    Measured per call: 0.2 us below 8192 elements, 0.6 us from the pool, against 0.1 to 0.5 us of ``np.empty`` plus its faults.
+    shape (tuple of int), dtype (numpy.dtype) -> array. It behaves like any array, only that ``flags.owndata`` is
+    False. Measured per call: 0.2 us below 8192 elements, 0.6 us from the pool, against 0.1 to 0.5 us of ``np.empty``
+    plus its faults.
     """
     count = prod(shape)
     if count < SMALL:
@@ -106,7 +108,7 @@ def _add(size):
     with _lock:
         if size <= _get_limit() and _make_room(size):
             bucket = _buckets.setdefault(size, [])
-            if len(bucket) >= CROWD:  # somebody collects outputs: let go of the oldest half, which will not come back soon
+            if len(bucket) >= CROWD:  # somebody collects outputs: let go of the oldest half, it will not come back soon
                 _buckets[size] = bucket = bucket[CROWD // 2 :]
                 _bytes_held -= CROWD // 2 * size
             bucket.append(item)
@@ -115,7 +117,7 @@ def _add(size):
 
 
 def _make_room(size):
-    """Drop idle buffers, longest unused sizes first, until `size` more bytes fit; say whether they do. Needs the lock."""
+    """Drop idle buffers until `size` more bytes fit, and say whether they do. The caller holds the lock."""
     global _bytes_held
     for held_size in list(_buckets):
         if _bytes_held + size <= _limit:
@@ -134,13 +136,17 @@ def _make_room(size):
 
 
 def _get_limit():
+    """Return the limit, at the first call from the size of the machine."""
     global _limit
     if _limit < 0:
-        _limit = _memory_of_machine() // 4 if getattr(sys, "_is_gil_enabled", lambda: True)() else 0  # counts need the GIL
+        # without the GIL a reference count can be out of date when it is read: no pool then
+        has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+        _limit = _memory_of_machine() // 4 if has_gil else 0
     return _limit
 
 
 def _memory_of_machine():
+    """Return the bytes of memory this process may use: the machine's or its container's."""
     try:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
