@@ -1,0 +1,214 @@
+"""Argument checks and shape arithmetic shared by the entry points.
+
+Every function here takes the name of the entry point first, and raises ValueError or TypeError in the form
+``conv2d: stride must be at least 1, got 0``. The common case (a plain float array, an int) is tested first and costs
+well under 0.2 us; everything else may be slow.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from operator import index
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import empty
+
+F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
+INT_LIMIT = 2**31  # sizes stay below, so that no product of two of them overflows int64
+ADDRESSABLE = 2**45  # elements; no machine has the memory for more
+
+
+def as_float_array(function: str, name: str, x, ndim: int | tuple[int, ...] | None = None) -> ndarray:
+    """Return `x` as a float32 or float64 array of native byte order, without a copy where it is one already.
+
+    Lists of floats and subclasses such as numpy.matrix become plain arrays. TypeError for any other dtype and for
+    masked arrays, whose mask a kernel would not see; ValueError unless it has `ndim` dimensions (one of several).
+    """
+    if type(x) is not ndarray or (x.dtype is not F4 and x.dtype is not F8):
+        x = _convert(function, name, x)
+    if ndim is not None and x.ndim != ndim:
+        check_ndim(function, name, x, ndim)
+    return x
+
+
+def check_ndim(function: str, name: str, x, ndim: int | tuple[int, ...]) -> None:
+    """Raise ValueError unless the array `x` has `ndim` dimensions, or one of several numbers of them."""
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if x.ndim not in allowed:
+        wanted = " or ".join(map(str, allowed))
+        plural = "" if wanted == "1" else "s"
+        raise ValueError(f"{function}: {name} must have {wanted} dimension{plural}, got shape {x.shape}")
+
+
+def promote(function: str, **arrays) -> tuple:
+    """Return the arrays in their common dtype, float32 or float64; None stays None.
+
+    promote("linear", input=x, weight=w, bias=None) -> (x, w, None). Raises as `as_float_array` does.
+    """
+    first = None
+    for x in arrays.values():
+        if x is not None:
+            if type(x) is not ndarray or ((dtype := x.dtype) is not F4 and dtype is not F8):
+                break
+            if first is None:
+                first = dtype
+            elif dtype is not first:
+                break
+    else:
+        return tuple(arrays.values())
+    made = [None if x is None else as_float_array(function, name, x) for name, x in arrays.items()]
+    common = F8 if any(x is not None and x.dtype == F8 for x in made) else F4
+    return tuple(None if x is None else x.astype(common, copy=False) for x in made)
+
+
+def contiguous(x: ndarray) -> ndarray:
+    """Return `x`, or a C-contiguous copy of it; unlike np.ascontiguousarray it leaves 0-d arrays 0-d."""
+    return x if x.flags.c_contiguous else x.copy(order="C")
+
+
+def integer(function: str, name: str, value, minimum: int) -> int:
+    """Return `value` as an int from `minimum` to 2**31 - 1; TypeError unless an integer, ValueError outside."""
+    if type(value) is not int:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r}")
+        try:
+            value = index(value)
+        except TypeError:
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r}") from None
+    if value < minimum:
+        raise ValueError(f"{function}: {name} must be at least {minimum}, got {value}")
+    if value >= INT_LIMIT:
+        raise ValueError(f"{function}: {name} must be below 2**31, got {value}")
+    return value
+
+
+def pair(function: str, name: str, value, minimum: int) -> tuple[int, int]:
+    """Return (height, width) from an integer or a pair of them, each from `minimum` to 2**31 - 1."""
+    if type(value) is int and minimum <= value < INT_LIMIT:
+        return value, value
+    if isinstance(value, (tuple, list, ndarray)) and np.ndim(value) == 1:
+        if len(value) != 2:
+            raise ValueError(f"{function}: {name} must be an integer or a pair of them, got {value!r}")
+        return integer(function, name, value[0], minimum), integer(function, name, value[1], minimum)
+    if isinstance(value, (tuple, list, str)) or value is None:
+        raise TypeError(f"{function}: {name} must be an integer or a pair of them, got {value!r}")
+    value = integer(function, name, value, minimum)
+    return value, value
+
+
+def padding_2d(function: str, padding, kernel, stride=(1, 1), dilation=(1, 1)) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) from an integer, a pair, or "valid" or "same" as in PyTorch.
+
+    "same" needs stride 1; where the number of zeros is odd, the extra one goes to the bottom and right.
+    """
+    if type(padding) is int and 0 <= padding < INT_LIMIT:
+        return padding, padding, padding, padding
+    if isinstance(padding, str):
+        if padding == "valid":
+            return 0, 0, 0, 0
+        if padding != "same":
+            raise ValueError(f"{function}: padding must be 'same', 'valid' or integers, got {padding!r}")
+        if stride[0] != 1 or stride[1] != 1:
+            raise ValueError(f"{function}: padding='same' needs stride 1, got {tuple(stride)}")
+        height, width = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
+        return height // 2, height - height // 2, width // 2, width - width // 2
+    height, width = pair(function, "padding", padding, 0)
+    return height, height, width, width
+
+
+def conv_output_size(function: str, size, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1)) -> tuple[int, int]:
+    """Return (OH, OW) of a window that slides over an image of size (H, W).
+
+    padding: (height, width) on both sides each, or (top, bottom, left, right). Raises ValueError if the window is
+    larger than the padded image.
+    """
+    if len(padding) == 2:
+        extra_h, extra_w = 2 * padding[0], 2 * padding[1]
+    else:
+        extra_h, extra_w = padding[0] + padding[1], padding[2] + padding[3]
+    room_h = size[0] + extra_h - dilation[0] * (kernel[0] - 1) - 1
+    room_w = size[1] + extra_w - dilation[1] * (kernel[1] - 1) - 1
+    if room_h < 0 or room_w < 0:
+        dilated = f" with dilation {tuple(dilation)}" if max(dilation) > 1 else ""
+        raise ValueError(
+            f"{function}: kernel {tuple(kernel)}{dilated} is larger than the padded input "
+            f"({size[0] + extra_h}, {size[1] + extra_w})"
+        )
+    return room_h // stride[0] + 1, room_w // stride[1] + 1
+
+
+def normalize_dim(function: str, dim, ndim: int, name: str = "dim") -> int:
+    """Return `dim` counted from 0. ValueError unless -ndim <= dim < ndim (a 0-d array counts as having one)."""
+    if type(dim) is not int:
+        if isinstance(dim, (bool, np.bool_)):
+            raise TypeError(f"{function}: {name} must be an integer, got {dim!r}")
+        try:
+            dim = index(dim)
+        except TypeError:
+            raise TypeError(f"{function}: {name} must be an integer, got {dim!r}") from None
+    count = ndim or 1
+    if not -count <= dim < count:
+        raise ValueError(f"{function}: {name} must be from {-count} to {count - 1} for {ndim} dimensions, got {dim}")
+    return dim % count
+
+
+def output(function: str, out: ndarray | None, shape: tuple[int, ...], dtype: np.dtype, *inputs) -> ndarray:
+    """Return a new array for the result, or the caller's `out` after `check_out`."""
+    if out is not None:
+        return check_out(function, out, shape, dtype, *inputs)
+    try:
+        return empty(shape, dtype)
+    except (ValueError, OverflowError, MemoryError):
+        if prod(shape) < ADDRESSABLE:  # possible, only not on this machine now
+            raise
+        raise ValueError(f"{function}: an output of shape {tuple(shape)} does not fit into memory") from None
+
+
+def check_out(function: str, out, shape: tuple[int, ...], dtype: np.dtype, *inputs) -> ndarray:
+    """Return `out` if a result can be written to it: an array of this shape and dtype that overlaps no input.
+
+    Any strides will do. inputs: arrays or None. Raises TypeError or ValueError.
+    """
+    if not isinstance(out, ndarray):
+        raise TypeError(f"{function}: out must be an array, got {type(out).__name__}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise TypeError(f"{function}: out must be {dtype}, got {_dtype_name(out.dtype)}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"{function}: out must have shape {tuple(shape)}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError(f"{function}: out is read-only")
+    for stride, length in zip(out.strides, out.shape, strict=True):
+        if stride == 0 and length > 1:
+            raise ValueError(f"{function}: out is broadcast: several of its elements share memory")
+    for x in inputs:
+        if isinstance(x, ndarray) and overlap(out, x):
+            raise ValueError(f"{function}: out overlaps an input")
+    return out
+
+
+def overlap(a: ndarray, b: ndarray) -> bool:
+    """Say whether two arrays share memory; arrays too intertwined to tell count as sharing it."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return bool(np.shares_memory(a, b, max_work=10_000))
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _convert(function, name, x):
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+        raise TypeError(f"{function}: {name} must be float32 or float64, got {_dtype_name(array.dtype)}")
+    return array.astype(F4 if array.dtype.itemsize == 4 else F8, copy=False)
+
+
+def _dtype_name(dtype):
+    return str(dtype) if dtype.isnative else f"byte-swapped {dtype.newbyteorder('=')}"
