@@ -1,0 +1,54 @@
+# make demo    train on real digits, with a live progress bar; pictures land in demo/
+# make test    linters, types and the whole test suite
+# make bench   measure every kernel beside NumPy and the other libraries that are installed
+# make lint    ruff and mypy only
+# make clean   remove everything that was built
+#
+# All that is needed beforehand is Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
+ARGS ?=
+
+.PHONY: demo test bench lint bounds clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMP)
+	$(RUN) -m fastnn demo --out demo $(ARGS)
+
+test: lint
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(RUN) -m ruff check
+	$(RUN) -m mypy
+
+# the kernel tests once more, with Numba's bounds checks compiled in
+bounds: $(STAMP)
+	NUMBA_BOUNDSCHECK=1 $(RUN) -m pytest tests/kernels tests/functional -m "not slow" $(ARGS)
+
+bench: $(BENCH_STAMP)
+	$(RUN) -m bench $(ARGS)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "fastnn needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) lacks the venv module; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# PyTorch for the CPU only comes from its own index, the default one on Linux is 3 GB larger:
+# make bench TORCH_INDEX=https://download.pytorch.org/whl/cpu
+$(BENCH_STAMP): $(STAMP)
+	$(if $(TORCH_INDEX),$(RUN) -m pip install --quiet torch --index-url $(TORCH_INDEX))
+	$(RUN) -m pip install --quiet --editable '.[dev,bench]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks bench/results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
