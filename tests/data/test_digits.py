@@ -16,7 +16,7 @@ def idx_bytes(array, code=0x08):
 
 @pytest.fixture
 def root(tmp_path):
-    """A folder like MNIST's, with 7 training and 3 test images of 5 x 4 pixels."""
+    """Make a folder like MNIST's, with 7 training and 3 test images of 5 x 4 pixels."""
     rng = np.random.default_rng(1)
     for part, n in (("train", 7), ("t10k", 3)):
         images = rng.integers(0, 256, (n, 5, 4), dtype=np.uint8)
