@@ -1,0 +1,39 @@
+"""Neural networks on Numba kernels that are compiled for your CPU: tensors, layers, training.
+
+`fastnn.kernels` has the kernels on plain arrays, `fastnn.functional` the differentiable operations, `fastnn.nn` the
+layers, `fastnn.optim` the optimizers, `fastnn.train` the training loop, `fastnn.data` data sets and loaders.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import fastnn_kernels as kernels
+from fastnn import functional, nn, optim
+from fastnn._version import __version__
+from fastnn.random import manual_seed
+from fastnn.tensor import Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
+
+if TYPE_CHECKING:
+    from fastnn import data
+
+__all__ = [
+    "Tensor",
+    "__version__",
+    "data",
+    "differentiable",
+    "enable_grad",
+    "functional",
+    "is_grad_enabled",
+    "kernels",
+    "manual_seed",
+    "nn",
+    "no_grad",
+    "optim",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `data` and `train`, with the packages they need, when they are first asked for."""
+    if name in ("data", "train"):
+        return import_module(f"fastnn.{name}")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

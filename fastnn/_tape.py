@@ -1,0 +1,191 @@
+"""The tape: what ran, in which order, and how to walk back over it.
+
+Every recorded operation leaves a `Node` that knows the closure that undoes it and where its inputs came from: other
+nodes, or the `Leaf` of a tensor that a person made. One counter numbers nodes and writes alike, so sorting by it gives
+the order in which everything happened: `backpropagate` visits nodes from the latest to the earliest without recursion,
+and a leaf written after a node was recorded is noticed.
+
+A node holds no tensors. What a backward pass needs, its closure holds; everything else dies with the last name for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from itertools import count
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+clock = count(1)  # next(clock) is atomic; 28 ns
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+grad_mode = _GradMode()
+
+
+def is_grad_enabled() -> bool:
+    """Tell whether operations of this thread are being recorded."""
+    return grad_mode.enabled
+
+
+class _SetGrad(ContextDecorator):
+    value: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(grad_mode.enabled)
+        grad_mode.enabled = self.value
+
+    def __exit__(self, *exception: object) -> None:
+        grad_mode.enabled = self._before.pop()
+
+
+class no_grad(_SetGrad):
+    """Record nothing inside: ``with no_grad(): ...``, or as a decorator. Holds for the current thread only."""
+
+    value = False
+
+
+class enable_grad(_SetGrad):
+    """Record again inside a `no_grad` block."""
+
+    value = True
+
+
+class Leaf:
+    """Where gradients end: the tape's view of a tensor that a person made with ``requires_grad=True``.
+
+    `grad` is the gradient collected so far, or None. `buffer`, where an optimizer has set it, is the memory in which
+    `grad` must live: a view of one flat array. `version` is the time of the last write into the tensor's own memory.
+    """
+
+    __slots__ = ("buffer", "dtype", "grad", "owner", "shape", "version")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.grad: np.ndarray | None = None
+        self.buffer: np.ndarray | None = None
+        self.owner: object = None
+        self.version = next(clock)
+
+    def set(self, gradient: np.ndarray) -> None:
+        """Make `gradient` the whole gradient. It is copied: backward functions may hand out one array twice."""
+        if self.buffer is None:
+            self.grad = np.array(gradient, self.dtype, order="C")
+        else:
+            self.buffer[...] = gradient
+            self.grad = self.buffer
+
+
+class Node:
+    """One recorded operation. `backward` is None once the graph was freed."""
+
+    __slots__ = ("backward", "order", "parents", "takes_out")
+
+    backward: Callable[..., Any] | None
+    order: int
+    parents: tuple[Node | Leaf | None, ...]  # one per array argument; None where no gradient is needed
+    takes_out: bool
+
+
+_order = attrgetter("order")
+
+
+def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
+    """Carry `gradient` from `root` to every leaf that it depends on, and add it up there."""
+    gradients: dict[Node, Any] = {root: gradient}
+    nodes = [root]
+    for node in nodes:  # grows while it is walked
+        for parent in node.parents:
+            if type(parent) is Node and parent not in gradients:
+                gradients[parent] = None
+                nodes.append(parent)
+    nodes.sort(key=_order, reverse=True)
+    for node in nodes:
+        dy = gradients.pop(node)
+        backward, parents = node.backward, node.parents
+        if backward is None:
+            raise RuntimeError(
+                "backward: this graph was already walked and freed; pass retain_graph=True to the first backward() "
+                "to walk it twice"
+            )
+        if not retain_graph:
+            node.backward = None
+            node.parents = ()
+        if dy is None:
+            continue
+        needs = tuple([parent is not None for parent in parents])
+        if node.takes_out:
+            out = tuple([_destination(parent) for parent in parents])
+            results = backward(dy, needs, out)
+        else:
+            out = None
+            results = backward(dy, needs)
+        if len(results) != len(parents):
+            raise RuntimeError(_blame(backward, f"gave {len(results)} gradients for {len(parents)} array arguments"))
+        for i, parent in enumerate(parents):
+            if parent is None:
+                continue
+            result = results[i]
+            if result is None:
+                continue
+            if type(parent) is Node:
+                before = gradients[parent]
+                gradients[parent] = result if before is None else before + result
+                continue
+            assert type(parent) is Leaf
+            if parent.version > node.order:
+                raise RuntimeError(
+                    f"backward: a leaf tensor of shape {parent.shape} was written to after {_name(backward)} used it; "
+                    "its gradient would be that of other values"
+                )
+            if out is not None and result is out[i]:
+                parent.grad = result
+            elif result.shape != parent.shape:
+                raise RuntimeError(
+                    _blame(backward, f"gave a gradient of shape {result.shape} for an array of shape {parent.shape}")
+                )
+            elif parent.grad is None:
+                parent.set(result)
+            else:
+                parent.grad += result
+
+
+def _destination(parent: Node | Leaf | None) -> np.ndarray | None:
+    """Where the gradient of `parent` can be written at once: memory that waits for its first gradient."""
+    return parent.buffer if type(parent) is Leaf and parent.grad is None else None
+
+
+def _name(backward: Callable[..., Any]) -> str:
+    return backward.__qualname__.partition(".<locals>")[0]
+
+
+def _blame(backward: Callable[..., Any], what: str) -> str:
+    return f"backward: the operation {_name(backward)} {what}"
+
+
+class Slots(tuple[Any, ...]):
+    """The gradients of an operation with several results; None where none has arrived. Adds like one gradient."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> Slots:
+        return Slots(a if b is None else b if a is None else a + b for a, b in zip(self, other, strict=True))
+
+
+def pick(index: int, total: int) -> Callable[..., Any]:
+    """Give the backward function of result `index` out of `total`."""
+
+    def backward(dy: np.ndarray, needs: tuple[bool, ...]) -> tuple[Slots]:
+        return (Slots(dy if i == index else None for i in range(total)),)
+
+    return backward

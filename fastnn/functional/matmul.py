@@ -1,0 +1,54 @@
+"""Matrix products, and the linear layer made of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fastnn_kernels as kernels
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+
+from .arithmetic import unbroadcast
+
+
+@differentiable
+def matmul(input: Array, other: Array) -> WithBackward:
+    """Give ``input @ other`` with NumPy's rules for vectors, matrices and stacks of matrices."""
+    y = kernels.matmul(input, other)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        a = input if input.ndim > 1 else input[np.newaxis, :]
+        b = other if other.ndim > 1 else other[:, np.newaxis]
+        if input.ndim == 1:
+            dy = np.expand_dims(dy, dy.ndim if other.ndim == 1 else -2)
+        if other.ndim == 1:
+            dy = np.expand_dims(dy, -1)
+        da = db = None
+        if needs[0]:
+            da = unbroadcast(kernels.matmul(dy, b.swapaxes(-1, -2)), a).reshape(input.shape)
+        if needs[1]:
+            if b.ndim == 2 and a.ndim > 2:  # one product instead of a stack of products and their sum
+                a, dy = a.reshape(-1, a.shape[-1]), dy.reshape(-1, dy.shape[-1])
+            db = unbroadcast(kernels.matmul(a.swapaxes(-1, -2), dy), b).reshape(other.shape)
+        return da, db
+
+    return y, backward
+
+
+@differentiable
+def linear(
+    input: Array, weight: Array, bias: Array | None = None, activation: str | None = None, *, prepared: Any = None
+) -> WithBackward:
+    """Give ``activation(input @ weight.T + bias)`` in one kernel.
+
+    input (..., K), weight (N, K), bias (N,) -> (..., N). `activation` is None, "relu", "sigmoid", "tanh", "leaky_relu"
+    or "gelu". `prepared` is what ``fastnn.kernels.prepare_matmul`` gave for `weight`; it is used in place of it.
+    """
+    y = kernels.linear(input, weight if prepared is None else prepared, bias, activation=activation)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        gradients: Gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs)
+        return gradients
+
+    return y, backward

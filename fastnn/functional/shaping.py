@@ -1,0 +1,174 @@
+"""Other shapes of the same elements: views where NumPy gives views, and their joining and splitting."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, plain_index
+
+from .arithmetic import unbroadcast
+
+
+def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Accept both f(2, 3) and f((2, 3))."""
+    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], tuple | list) else sizes
+
+
+@differentiable
+def reshape(input: Array, *shape: Any) -> WithBackward:
+    """Give the elements in another shape, ``reshape(x, 2, 3)`` or ``reshape(x, (2, 3))``; one entry may be -1."""
+    return input.reshape(_sizes(shape)), lambda dy, needs: (dy.reshape(input.shape),)
+
+
+@differentiable
+def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> WithBackward:
+    """Give the dimensions start_dim .. end_dim rolled into one."""
+    shape = input.shape
+    start, end = (dim + input.ndim if dim < 0 else dim for dim in (start_dim, end_dim))
+    if not 0 <= start <= end < max(input.ndim, 1) and input.ndim:
+        raise ValueError(f"flatten: dimensions {start_dim} .. {end_dim} do not fit shape {shape}")
+    length = int(np.prod(shape[start : end + 1]))
+    return input.reshape(*shape[:start], length, *shape[end + 1 :]), lambda dy, needs: (dy.reshape(shape),)
+
+
+@differentiable
+def transpose(input: Array, dim0: int = 0, dim1: int = 1) -> WithBackward:
+    """Exchange two dimensions."""
+    return input.swapaxes(dim0, dim1), lambda dy, needs: (dy.swapaxes(dim0, dim1),)
+
+
+@differentiable
+def permute(input: Array, *dims: Any) -> WithBackward:
+    """Put the dimensions into the order `dims`; all of them reversed if none are given."""
+    order = _sizes(dims) or tuple(reversed(range(input.ndim)))
+    y = input.transpose(order)
+    return y, lambda dy, needs: (dy.transpose(np.argsort([dim % input.ndim for dim in order])),)
+
+
+@differentiable
+def squeeze(input: Array, dim: int | tuple[int, ...] | None = None) -> WithBackward:
+    """Drop dimensions of length 1: all, or those of `dim` that have it."""
+    if dim is not None:
+        dims = dim if isinstance(dim, tuple) else (dim,)
+        dim = tuple(d for d in dims if input.shape[d] == 1)
+    return input.squeeze(dim), lambda dy, needs: (dy.reshape(input.shape),)
+
+
+@differentiable
+def unsqueeze(input: Array, dim: int) -> WithBackward:
+    """Insert a dimension of length 1."""
+    return np.expand_dims(input, dim), lambda dy, needs: (dy.reshape(input.shape),)
+
+
+@differentiable
+def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
+    """Repeat to `shape` by NumPy's rules, without copying."""
+    return np.broadcast_to(input, shape), lambda dy, needs: (unbroadcast(dy, input),)
+
+
+def expand(input: Array, *sizes: Any) -> Any:
+    """Repeat dimensions of length 1 to `sizes`; -1 keeps a length."""
+    shape = _sizes(sizes)
+    added = len(shape) - input.ndim
+    return broadcast_to(
+        input, tuple(input.shape[i - added] if size == -1 and i >= added else size for i, size in enumerate(shape))
+    )
+
+
+@differentiable
+def _getitem(input: Array, index: Any) -> WithBackward:
+    y = input[index]
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        dx = np.zeros(input.shape, dy.dtype)
+        if _may_repeat(index):
+            np.add.at(dx, index, dy)
+        else:
+            dx[index] = dy
+        return (dx,)
+
+    return y, backward
+
+
+def _may_repeat(index: Any) -> bool:
+    """Tell whether an element could be picked twice: only lists and integer arrays can do that."""
+    return any(
+        not (i is None or i is Ellipsis or isinstance(i, int | slice | np.integer))
+        and not (isinstance(i, np.ndarray) and (i.dtype == bool or i.ndim == 0))
+        for i in (index if isinstance(index, tuple) else (index,))
+    )
+
+
+def getitem(input: Array, index: Any) -> Any:
+    """Give ``input[index]`` for any index NumPy knows; repeated elements collect all their gradients."""
+    return _getitem(input, plain_index(index))
+
+
+@differentiable
+def _cat(*arrays: Array, dim: int = 0) -> WithBackward:
+    ends = np.cumsum([array.shape[dim] for array in arrays])[:-1]
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return tuple(
+            part.astype(array.dtype, copy=False)
+            for part, array in zip(np.split(dy, ends, axis=dim), arrays, strict=True)
+        )
+
+    return np.concatenate(arrays, axis=dim), backward
+
+
+def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Join along an existing dimension."""
+    return _cat(*tensors, dim=dim)
+
+
+@differentiable
+def _stack(*arrays: Array, dim: int = 0) -> WithBackward:
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return tuple(
+            part.astype(array.dtype, copy=False) for part, array in zip(np.moveaxis(dy, dim, 0), arrays, strict=True)
+        )
+
+    return np.stack(arrays, axis=dim), backward
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
+    """Join along a new dimension."""
+    return _stack(*tensors, dim=dim)
+
+
+@differentiable
+def _split(input: Array, ends: tuple[int, ...], dim: int) -> WithBackward:
+    parts = tuple(np.split(input, ends, axis=dim))
+
+    def backward(dys: tuple[Array, ...], needs: Needs) -> Gradients:
+        return (
+            np.concatenate(
+                [np.zeros_like(part) if dy is None else dy for part, dy in zip(parts, dys, strict=True)], axis=dim
+            ),
+        )
+
+    return parts, backward
+
+
+def split(tensor: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
+    """Cut along `dim` into views of the given size (the last may be smaller) or of the given sizes."""
+    length = tensor.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        if split_size_or_sections < 1:
+            raise ValueError(f"split: the size of the parts must be at least 1, got {split_size_or_sections}")
+        return _split(tensor, tuple(range(split_size_or_sections, length, split_size_or_sections)), dim)
+    if builtins.sum(split_size_or_sections) != length:
+        raise ValueError(f"split: sections {list(split_size_or_sections)} do not add up to {length} (dim {dim})")
+    return _split(tensor, tuple(int(end) for end in np.cumsum(split_size_or_sections)[:-1]), dim)
+
+
+def chunk(input: Array, chunks: int, dim: int = 0) -> Any:
+    """Cut along `dim` into at most `chunks` views of equal size; the last may be smaller."""
+    if chunks < 1:
+        raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
+    return split(input, max(1, -(-input.shape[dim] // chunks)), dim)

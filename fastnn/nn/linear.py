@@ -1,0 +1,64 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fastnn_kernels as kernels
+from fastnn import functional as F
+from fastnn._tape import grad_mode
+
+from . import init
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    """``y = x @ weight.T + bias``.
+
+    x (..., in_features) -> (..., out_features); weight (out_features, in_features), bias (out_features,). Both start
+    evenly drawn from +-1 / sqrt(in_features), as in PyTorch. In `eval` mode or inside `no_grad`, a weight that is used
+    a second time is packed once for the matmul kernel, and again whenever it was written to.
+
+    Raises ValueError if a feature count is not positive.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
+        super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"Linear: features must be positive, got {in_features} -> {out_features}")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(np.empty((out_features, in_features), dtype))
+        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
+        self._seen = 0  # the weight's version at the last inference
+        self._prepared: Any = None  # ... and the packed weight, once it was seen twice
+        init.default_(self.weight, self.bias)
+
+    def forward(self, input: Any, activation: str | None = None) -> Any:
+        """Compute the layer, and an activation in the same kernel: what `Sequential` finds behind it."""
+        if self.training and grad_mode.enabled:
+            return F.linear(input, self.weight, self.bias, activation)
+        return F.linear(input, self.weight, self.bias, activation, prepared=self._packed())
+
+    def _packed(self) -> Any:
+        version = self.weight._leaf.version
+        if version != self._seen:
+            self._seen = version
+            self._prepared = None
+        elif self._prepared is None:
+            self._prepared = kernels.prepare_matmul(self.weight._data)
+        return self._prepared
+
+    def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
+        """Count two per weight and input row, and one per bias."""
+        rows = int(np.prod(input_shape[:-1]))
+        return rows * self.out_features * (2 * self.in_features + (self.bias is not None))
+
+    def extra_repr(self) -> str:
+        """Give the arguments to show in the representation."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
