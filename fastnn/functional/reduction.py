@@ -38,7 +38,7 @@ def mean(input: Array, dim: Dim = None, keepdim: bool = False) -> WithBackward:
     y = input.mean(axis=dim, keepdims=keepdim)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        scale = dy.dtype.type(dy.size / max(input.size, 1))
+        scale = dy.dtype.type(dy.size / input.size if input.size else 0)
         return (np.broadcast_to(_restore(dy * scale, dim, keepdim), input.shape),)
 
     return y, backward

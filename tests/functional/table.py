@@ -1,0 +1,133 @@
+"""Every differentiable operation, a row or more each: `test_gradients.py` checks them all by finite differences.
+
+To add an operation, add a row under its stem. Inputs are drawn from a normal distribution in float64, or made by
+`make(rng)`; those that are floating-point arrays are differentiated, and so are lists of them. Keep shapes small and
+unlike each other, and inputs away from kinks (a step is 1e-5 or so wide).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import functional as F
+
+# Central differences of step h err by h**2 times the third derivative, and by eps / h from rounding; both are about
+# eps**(2/3) = 4e-11 at the best step. The operations of the table have third derivatives of up to some 1000.
+STEP = np.finfo(np.float64).eps ** (1 / 3)
+TOLERANCE = 1000 * np.finfo(np.float64).eps ** (2 / 3)
+
+
+class Row(NamedTuple):
+    """One call of an operation: its inputs by shape, or by what `make` gives, and its other arguments."""
+
+    operation: Callable[..., Any]
+    shapes: tuple[tuple[int, ...], ...] = ()
+    options: dict[str, Any] = {}  # noqa: RUF012
+    make: Callable[[np.random.Generator], tuple[Any, ...]] | None = None
+
+    def inputs(self) -> tuple[Any, ...]:
+        """Draw the inputs, the same at every call."""
+        rng = np.random.default_rng(7)
+        return self.make(rng) if self.make else tuple(rng.normal(size=shape) for shape in self.shapes)
+
+
+def positive(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[Any, ...]]:
+    """Draw inputs from 0.5 .. 2."""
+    return lambda rng: tuple(rng.uniform(0.5, 2, shape) for shape in shapes)
+
+
+REPEATED = np.array([[0, 2], [2, 2]])
+MASK = np.array([[True, False, True], [False, False, True]])
+
+TABLE = {
+    # --- arithmetic
+    "add": Row(F.add, ((3, 4), (3, 4))),
+    "add broadcast": Row(F.add, ((2, 1, 4), (3, 1))),
+    "add scalar array": Row(F.add, ((), (3, 2))),
+    "sub": Row(F.sub, ((3, 1), (1, 4))),
+    "mul": Row(F.mul, ((2, 3, 4), (3, 1))),
+    "mul number": Row(F.mul, ((3, 4),), {"other": 2.5}),
+    "div": Row(F.div, make=positive((3, 4), (4,))),
+    "neg": Row(F.neg, ((3, 4),)),
+    "pow square": Row(F.pow, ((3, 4),), {"exponent": 2}),
+    "pow cube": Row(F.pow, ((3, 4),), {"exponent": 3}),
+    "pow zero": Row(F.pow, ((3, 4),), {"exponent": 0}),
+    "pow negative": Row(F.pow, make=positive((3, 4)), options={"exponent": -1.5}),
+    "pow array": Row(F.pow, make=positive((3, 1), (4,))),
+    "exp": Row(F.exp, ((3, 4),)),
+    "log": Row(F.log, make=positive((3, 4))),
+    "sqrt": Row(F.sqrt, make=positive((3, 4))),
+    "abs": Row(F.abs, ((3, 4),)),
+    "clamp": Row(F.clamp, ((5, 4),), {"min": -0.5, "max": 0.7}),
+    "clamp below": Row(F.clamp, ((5, 4),), {"min": -0.5}),
+    "clamp above": Row(F.clip, ((5, 4),), {"max": 0.1}),
+    "where": Row(F.where, make=lambda rng: (MASK, rng.normal(size=(2, 1)), rng.normal(size=(3,)))),
+    "maximum": Row(F.maximum, ((3, 4), (4,))),
+    "minimum": Row(F.minimum, ((3, 1), (3, 4))),
+    # --- shaping
+    "reshape": Row(lambda x: F.reshape(x, 4, -1), ((2, 3, 4),)),
+    "reshape tuple": Row(lambda x: F.reshape(x, (6, 4)), ((2, 3, 4),)),
+    "flatten": Row(F.flatten, ((2, 3, 4),), {"start_dim": 1}),
+    "transpose": Row(F.transpose, ((2, 3, 4),), {"dim0": 0, "dim1": -1}),
+    "permute": Row(lambda x: F.permute(x, 1, -1, 0), ((2, 3, 4),)),
+    "permute reversed": Row(F.permute, ((2, 3, 4),)),
+    "squeeze": Row(F.squeeze, ((2, 1, 3, 1),)),
+    "squeeze one": Row(F.squeeze, ((2, 1, 3, 1),), {"dim": 1}),
+    "unsqueeze": Row(F.unsqueeze, ((2, 3),), {"dim": -1}),
+    "broadcast_to": Row(F.broadcast_to, ((3, 1),), {"shape": (2, 3, 4)}),
+    "expand": Row(lambda x: F.expand(x, 2, -1, 4), ((3, 1),)),
+    "getitem slices": Row(F.getitem, ((4, 5, 6),), {"index": (slice(1, None, 2), slice(None, None, -1), 3)}),
+    "getitem ellipsis": Row(F.getitem, ((4, 5, 6),), {"index": (..., None, 2)}),
+    "getitem number": Row(F.getitem, ((4, 5),), {"index": -1}),
+    "getitem mask": Row(F.getitem, ((2, 3),), {"index": MASK}),
+    "getitem repeated": Row(F.getitem, ((4, 3),), {"index": REPEATED}),
+    "getitem list": Row(F.getitem, ((4, 3),), {"index": [1, 1, 3]}),
+    "getitem pairs": Row(F.getitem, ((4, 3),), {"index": (REPEATED, REPEATED - 1)}),
+    "getitem mixed": Row(F.getitem, ((4, 3, 5),), {"index": (slice(1, 3), REPEATED)}),
+    "cat": Row(lambda *xs: F.cat(xs, dim=1), ((2, 3), (2, 1), (2, 4))),
+    "stack": Row(lambda *xs: F.stack(xs, dim=-1), ((2, 3), (2, 3))),
+    "split": Row(lambda x: F.split(x, [1, 3, 2], dim=1), ((2, 6),)),
+    "split even": Row(lambda x: F.split(x, 2), ((5, 2),)),
+    "split one used": Row(lambda x: F.split(x, 2)[1], ((5, 2),)),
+    "chunk": Row(F.chunk, ((5, 2),), {"chunks": 3}),
+    # --- reduction
+    "sum": Row(F.sum, ((2, 3, 4),)),
+    "sum dim": Row(F.sum, ((2, 3, 4),), {"dim": 1}),
+    "sum dims": Row(F.sum, ((2, 3, 4),), {"dim": (0, -1), "keepdim": True}),
+    "mean": Row(F.mean, ((2, 3, 4),)),
+    "mean dim": Row(F.mean, ((2, 3, 4),), {"dim": (0, 2)}),
+    "max": Row(F.max, ((3, 4),)),
+    "max dim": Row(lambda x: F.max(x, dim=1).values, ((3, 4),)),
+    "max keepdim": Row(lambda x: F.max(x, dim=0, keepdim=True).values, ((3, 4),)),
+    "min": Row(F.min, ((3, 4),)),
+    "min dim": Row(lambda x: F.min(x, dim=-1).values, ((3, 4),)),
+    # --- matmul
+    "matmul": Row(F.matmul, ((3, 4), (4, 5))),
+    "matmul vectors": Row(F.matmul, ((4,), (4,))),
+    "matmul vector matrix": Row(F.matmul, ((4,), (4, 5))),
+    "matmul matrix vector": Row(F.matmul, ((3, 4), (4,))),
+    "matmul vector stack": Row(F.matmul, ((4,), (2, 4, 5))),
+    "matmul stack vector": Row(F.matmul, ((2, 3, 4), (4,))),
+    "matmul stacks": Row(F.matmul, ((2, 1, 3, 4), (5, 4, 2))),
+    "matmul stack matrix": Row(F.matmul, ((2, 3, 4), (4, 5))),
+    "matmul matrix stack": Row(F.matmul, ((3, 4), (2, 4, 5))),
+    "linear": Row(F.linear, ((3, 4), (5, 4), (5,))),
+    "linear without bias": Row(F.linear, ((2, 3, 4), (5, 4))),
+    "linear vector": Row(F.linear, ((4,), (5, 4), (5,))),
+    "linear relu": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "relu"}),
+    "linear leaky_relu": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "leaky_relu"}),
+    "linear sigmoid": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "sigmoid"}),
+    "linear tanh": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "tanh"}),
+    "linear gelu": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "gelu"}),
+    # --- conv
+    # --- pool
+    # --- activation
+    # --- softmax
+    # --- loss
+    # --- dropout
+}
+
+WITHOUT_GRADIENT = {"argmax"}

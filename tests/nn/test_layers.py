@@ -1,0 +1,119 @@
+"""Every layer, a row or more each, through the same tests. To add a layer, add a row."""
+
+import copy
+import pickle
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from fastnn import Tensor, manual_seed, nn, no_grad
+from fastnn.nn import Module
+
+
+class Row(NamedTuple):
+    """A layer by class and arguments, and the shapes, without the batch dimension, that it takes and gives."""
+
+    layer: type[Module]
+    arguments: dict[str, Any]
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    mixes_batch: bool = False  # gives other results for a sample in another batch
+
+    def make(self) -> Module:
+        manual_seed(3)
+        return self.layer(**self.arguments)
+
+    def batch(self, count: int, dtype: Any = np.float32) -> np.ndarray:
+        return np.random.default_rng(5).normal(size=(count, *self.input)).astype(dtype)
+
+
+TABLE = {
+    "Linear": Row(nn.Linear, {"in_features": 6, "out_features": 4}, (6,), (4,)),
+    "Linear in sequences": Row(nn.Linear, {"in_features": 6, "out_features": 4}, (3, 6), (3, 4)),
+    "Linear without bias": Row(nn.Linear, {"in_features": 6, "out_features": 4, "bias": False}, (6,), (4,)),
+    "Flatten": Row(nn.Flatten, {}, (2, 3, 4), (24,)),
+}
+
+rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+
+
+@rows
+def test_forward(row):
+    layer = row.make()
+    y = layer(Tensor(row.batch(5)))
+    assert y.shape == (5, *row.output)
+    assert y.dtype == np.float32
+    assert layer(Tensor(row.batch(0))).shape == (0, *row.output)
+
+
+@rows
+def test_same_seed_same_layer(row):
+    one, two = row.make().state_dict(), row.make().state_dict()
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+@rows
+def test_backward_reaches_input_and_parameters(row):
+    layer = row.make()
+    x = Tensor(row.batch(5), requires_grad=True)
+    layer(x).sum().backward()
+    for name, tensor in [("input", x), *layer.named_parameters()]:
+        assert tensor.grad is not None and tensor.grad.shape == tensor.shape, name
+        assert tensor.grad.dtype == np.float32 and np.isfinite(tensor.grad).all(), name
+
+
+@rows
+def test_state_dict_round_trip(row):
+    layer, other = row.make(), row.layer(**row.arguments)
+    other.load_state_dict(layer.state_dict())
+    layer.eval(), other.eval()
+    with no_grad():
+        np.testing.assert_array_equal(layer(Tensor(row.batch(3))).numpy(), other(Tensor(row.batch(3))).numpy())
+
+
+@rows
+def test_copies_and_pickles_compute_the_same(row):
+    layer = row.make().eval()
+    x = Tensor(row.batch(3))
+    with no_grad():
+        y = layer(x).numpy()
+        for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+            np.testing.assert_array_equal(twin(x).numpy(), y)
+            assert not {id(p) for p in twin.parameters()} & {id(p) for p in layer.parameters()}
+
+
+@rows
+def test_a_sample_does_not_depend_on_its_batch(row):
+    if row.mixes_batch:
+        pytest.skip("this layer mixes the batch")
+    layer = row.make().eval()
+    x = row.batch(5)
+    with no_grad():
+        together = layer(Tensor(x)).numpy()
+        alone = np.concatenate([layer(Tensor(x[i : i + 1])).numpy() for i in range(len(x))])
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
+@rows
+def test_eval_mode_computes_as_float64_does(row):
+    layer = row.make().eval()
+    with no_grad():
+        ys = [layer(Tensor(row.batch(4))).numpy() for _ in range(3)]  # the second and third with packed weights
+        exact = layer.double()(Tensor(row.batch(4, np.float64)))
+    assert exact.dtype == np.float64
+    for y in ys:
+        np.testing.assert_allclose(y, exact.numpy(), rtol=1e-4, atol=1e-5)
+
+
+@rows
+def test_counts_and_names(row):
+    layer = row.make()
+    assert layer.flops((5, *row.input), (5, *row.output)) >= 0
+    assert repr(layer).startswith(row.layer.__name__ + "(")
+
+
+def test_every_layer_has_a_row():
+    containers = {nn.Module, nn.Sequential, nn.ModuleList}
+    layers = {x for name in nn.__all__ if isinstance(x := getattr(nn, name), type) and issubclass(x, Module)}
+    assert layers - containers == {row.layer for row in TABLE.values()}
