@@ -1,0 +1,55 @@
+"""How images lie in memory. Shapes are always (B, C, H, W); the memory may hold planes or pixels.
+
+Planes: C-contiguous. Pixels ("channels last"): the memory is a contiguous (B, H, W, C).
+"""
+
+import numpy as np
+from numpy import ndarray
+
+from ._shapes import check_ndim, check_out, output
+
+
+def channels_last(x: ndarray) -> bool:
+    """Return whether images of shape (B, C, H, W) lie in memory by pixels, and not by planes."""
+    if x.flags.c_contiguous or x.ndim != 4:
+        return False
+    return x.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def pixels(x: ndarray) -> ndarray:
+    """Return images (B, C, H, W) as a contiguous (B, H, W, C): a view if they lie so."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def image_memory(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:
+    """Return what a kernel writes to: contiguous (B, C, H, W), or (B, H, W, C) if `last`; in `out` if that lies so."""
+    b, c, h, w = shape
+    if out is not None:
+        check_out(function, out, shape, dtype, *inputs)
+        memory = out.transpose(0, 2, 3, 1) if last else out
+        if memory.flags.c_contiguous:
+            return memory
+    return output(function, None, (b, h, w, c) if last else shape, dtype)
+
+
+def as_images(memory: ndarray, out, last: bool) -> ndarray:
+    """Return what a kernel wrote as images (B, C, H, W), in `out` if the caller gave one."""
+    images = memory.transpose(0, 3, 1, 2) if last else memory
+    if out is None:
+        return images
+    if not np.may_share_memory(out, memory):
+        out[...] = images
+    return out
+
+
+def with_batch(function: str, name: str, x: ndarray) -> tuple[ndarray, bool]:
+    """Return images as (B, C, H, W), and whether they came as such and not as one (C, H, W)."""
+    if x.ndim == 4:
+        return x, True
+    check_ndim(function, name, x, (3, 4))
+    return x[None], False
+
+
+def hashable(value):
+    """Return a list or an array as a tuple, all else as it is: for the keys of a cache."""
+    return tuple(value) if isinstance(value, (list, ndarray)) else value
