@@ -180,6 +180,12 @@ class Tensor(Operators):
             self._node.version = next(clock)
         return self._data
 
+    def _move(self, memory: np.ndarray) -> None:
+        """Live in `memory` from now on; its contents are the new value. Optimizers do this to leaves."""
+        self._data = memory
+        if type(self._node) is Leaf:
+            self._node.version = next(clock)
+
     @property
     def data(self) -> Tensor:
         """A tensor of the same memory that the tape does not know; writing into it is always allowed."""

@@ -34,7 +34,6 @@ class Parameter(Tensor):
         self._move(np.array(self._data, order="C"))
 
     def _move(self, memory: np.ndarray) -> None:
-        """Live in `memory` from now on; its contents are the new value."""
         self._memory = memory
         self._data = memory.view()
         self._data.flags.writeable = False
@@ -210,6 +209,7 @@ class Module:
             raise TypeError(f"to: parameters can be float32 or float64, not {dtype}")
         for _, value in self._named_state():
             if isinstance(value, Parameter):
+                value._leaf.owner = None
                 value._leaf = Leaf(value.shape, dtype)
                 value._node = value._leaf if value._node is not None else None
                 value._move(value._data.astype(dtype))

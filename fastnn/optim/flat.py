@@ -1,0 +1,121 @@
+"""Flat memory: parameters and gradients side by side in one buffer each, so that one kernel call reaches them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._tape import Leaf, clock
+from fastnn.tensor import Tensor
+
+ALIGNMENT = 64  # bytes: parameters start on cache lines, as the kernels' vectors like it
+
+
+def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:
+    raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+def leaf_of(parameter: Tensor) -> Leaf:
+    """Give the tape's view of a parameter; a frozen one (``requires_grad=False``) keeps its own."""
+    return getattr(parameter, "_leaf", parameter._node)  # type: ignore[return-value, arg-type]
+
+
+class Flat:
+    """Parameters of one dtype, moved into one buffer; their gradients live in another, an optimizer's state in more.
+
+    Gaps between parameters hold zeros: a zero parameter with a zero gradient stays zero under every update rule.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self.parameters = parameters
+        self.dtype = parameters[0].dtype
+        self.leaves = [leaf_of(parameter) for parameter in parameters]
+        self.ranges: list[tuple[int, int]] = []
+        step = ALIGNMENT // self.dtype.itemsize
+        end = 0
+        for parameter in parameters:
+            self.ranges.append((end, end + parameter.numel()))
+            end += -(-parameter.numel() // step) * step
+        self.values = _aligned_zeros(end, self.dtype)
+        self.gradients = _aligned_zeros(end, self.dtype)
+        self.state: dict[str, np.ndarray] = {}
+        self.steps = [0] * len(parameters)  # updates that each parameter has seen
+        self.common_steps: int | None = 0  # ... if that is the same number for all
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Move all parameters and gradients here, from wherever they live now."""
+        for parameter, leaf, (start, stop) in zip(self.parameters, self.leaves, self.ranges, strict=True):
+            if leaf_of(parameter) is not leaf:
+                raise RuntimeError(
+                    f"a parameter of shape {parameter.shape} was converted to {parameter.dtype} after this optimizer "
+                    "was made: make a new optimizer"
+                )
+            if leaf.owner is self:
+                continue
+            values = self.values[start:stop].reshape(parameter.shape)
+            values[...] = parameter._data
+            parameter._move(values)
+            gradient = leaf.grad
+            leaf.buffer = self.gradients[start:stop].reshape(parameter.shape)
+            leaf.owner = self
+            if gradient is not None:
+                leaf.set(gradient)
+
+    def buffer(self, name: str) -> np.ndarray:
+        """Give an optimizer's state of that name, one number per parameter, zero at first."""
+        if name not in self.state:
+            self.state[name] = _aligned_zeros(len(self.values), self.dtype)
+        return self.state[name]
+
+    def due(self) -> Iterator[tuple[slice | None, int]]:
+        """Give (range, number of this update) of what has gradients; the range None stands for everything.
+
+        Counts as a write to the parameters. Those without a gradient are left out, as if they were not there.
+        """
+        now = next(clock)
+        for leaf in self.leaves:
+            if leaf.grad is None or leaf.owner is not self:
+                return self._due_in_parts()
+            leaf.version = now
+        if self.common_steps is None:
+            return self._due_in_parts()
+        self.common_steps += 1
+        return iter(((None, self.common_steps),))
+
+    def _due_in_parts(self) -> Iterator[tuple[slice, int]]:
+        self._adopt()
+        steps = self.parameter_steps()
+        now = next(clock)
+        parts: list[tuple[int, int, int]] = []
+        neighbour = -1
+        for i, leaf in enumerate(self.leaves):
+            if leaf.grad is None:
+                continue
+            leaf.version = now
+            steps[i] += 1
+            start, stop = self.ranges[i]
+            if neighbour == i - 1 and parts and parts[-1][2] == steps[i]:
+                start = parts.pop()[0]
+            parts.append((start, stop, steps[i]))
+            neighbour = i
+        self.set_parameter_steps(steps)
+        return iter([(slice(start, stop), step) for start, stop, step in parts])
+
+    def parameter_steps(self) -> list[int]:
+        """Give the number of updates that each parameter has seen."""
+        return list(self.steps) if self.common_steps is None else [self.common_steps] * len(self.parameters)
+
+    def set_parameter_steps(self, steps: list[int]) -> None:
+        """Set the number of updates that each parameter has seen."""
+        self.steps = steps
+        self.common_steps = steps[0] if len(set(steps)) == 1 else None
+
+    def zero_grad(self) -> None:
+        """Forget all gradients; the next ones overwrite the memory."""
+        for leaf in self.leaves:
+            leaf.grad = None
