@@ -148,21 +148,15 @@ _RANGED = {
     6: lambda body: lambda a, b, c, d, e, f, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f)),
     7: lambda body: lambda a, b, c, d, e, f, g, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g)),
     8: lambda body: lambda a, b, c, d, e, f, g, h, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h)),
-    9: lambda body: (
-        lambda a, b, c, d, e, f, g, h, i, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h, i))
+    9: lambda body: lambda a, b, c, d, e, f, g, h, i, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h, i)),
+    10: lambda body: lambda a, b, c, d, e, f, g, h, i, j, n, tasks: parallel_for(
+        body, n, tasks, (a, b, c, d, e, f, g, h, i, j)
     ),
-    10: lambda body: (
-        lambda a, b, c, d, e, f, g, h, i, j, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h, i, j))
+    11: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, n, tasks: parallel_for(
+        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k)
     ),
-    11: lambda body: (
-        lambda a, b, c, d, e, f, g, h, i, j, k, n, tasks: parallel_for(
-            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k)
-        )
-    ),
-    12: lambda body: (
-        lambda a, b, c, d, e, f, g, h, i, j, k, l, n, tasks: parallel_for(
-            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, l)
-        )
+    12: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, l, n, tasks: parallel_for(
+        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, l)
     ),
 }
 
@@ -172,9 +166,7 @@ def _source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
     """Return a module's text and the modules of this package that it imports."""
     text = path.read_bytes()
     found = []
-    for dots, name, items in re.findall(
-        rb"^\s*from (\.+|fastnn_kernels\.?)([\w.]*) import \(?([^)\n]*)", text, re.MULTILINE
-    ):
+    for dots, name, items in re.findall(rb"^\s*from (\.+|fastnn_kernels\.?)([\w.]*) import \(?([^)\n]*)", text, re.MULTILINE):
         base = path.parents[len(dots) - 1] if dots.startswith(b".") else PACKAGE
         base = base.joinpath(*name.decode().split(".")) if name else base
         candidates = [base.with_suffix(".py")] + [base / f"{item.decode()}.py" for item in re.findall(rb"\w+", items)]
