@@ -21,7 +21,9 @@ from .arithmetic import (
     sub,
     where,
 )
+from .conv import conv2d
 from .matmul import linear, matmul
+from .pool import avg_pool2d, max_pool2d
 from .reduction import argmax, max, mean, min, sum
 from .shaping import (
     broadcast_to,
@@ -43,11 +45,13 @@ __all__ = [
     "abs",
     "add",
     "argmax",
+    "avg_pool2d",
     "broadcast_to",
     "cat",
     "chunk",
     "clamp",
     "clip",
+    "conv2d",
     "div",
     "exp",
     "expand",
@@ -57,6 +61,7 @@ __all__ = [
     "log",
     "matmul",
     "max",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",

@@ -123,7 +123,15 @@ TABLE = {
     "linear tanh": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "tanh"}),
     "linear gelu": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "gelu"}),
     # --- conv
+    "conv2d": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,))),
+    "conv2d without bias": Row(F.conv2d, ((3, 7, 6), (4, 3, 3, 2)), {"stride": 2, "padding": (2, 1)}),
+    "conv2d groups": Row(F.conv2d, ((2, 4, 7, 6), (6, 2, 3, 2), (6,)), {"groups": 2, "dilation": 2, "padding": "same"}),
     # --- pool
+    "max_pool2d": Row(F.max_pool2d, ((2, 3, 6, 7),), {"kernel_size": 2}),
+    "max_pool2d overlapping": Row(F.max_pool2d, ((3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),
+    "max_pool2d indices": Row(lambda x: F.max_pool2d(x, 2, return_indices=True)[0], ((2, 3, 6, 7),)),
+    "avg_pool2d": Row(F.avg_pool2d, ((2, 3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),
+    "avg_pool2d inside": Row(F.avg_pool2d, ((3, 6, 7),), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
     # --- activation
     # --- softmax
     # --- loss

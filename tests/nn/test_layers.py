@@ -32,6 +32,15 @@ TABLE = {
     "Linear": Row(nn.Linear, {"in_features": 6, "out_features": 4}, (6,), (4,)),
     "Linear in sequences": Row(nn.Linear, {"in_features": 6, "out_features": 4}, (3, 6), (3, 4)),
     "Linear without bias": Row(nn.Linear, {"in_features": 6, "out_features": 4, "bias": False}, (6,), (4,)),
+    "Conv2d": Row(nn.Conv2d, {"in_channels": 3, "out_channels": 4, "kernel_size": 3}, (3, 7, 8), (4, 5, 6)),
+    "Conv2d in groups": Row(
+        nn.Conv2d,
+        {"in_channels": 4, "out_channels": 6, "kernel_size": (3, 2), "padding": "same", "groups": 2, "bias": False},
+        (4, 7, 8),
+        (6, 7, 8),
+    ),
+    "MaxPool2d": Row(nn.MaxPool2d, {"kernel_size": 2}, (3, 7, 8), (3, 3, 4)),
+    "AvgPool2d": Row(nn.AvgPool2d, {"kernel_size": 3, "stride": 2, "padding": 1}, (3, 7, 8), (3, 4, 4)),
     "Flatten": Row(nn.Flatten, {}, (2, 3, 4), (24,)),
 }
 
