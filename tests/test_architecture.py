@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fastnn_kernels
+from fastnn_kernels._jit import _source
 from fastnn_kernels._simd import LLVM_FILES
 
 ROOT = Path(__file__).parents[1]
@@ -116,6 +117,15 @@ def test_llvm_is_spoken_where_the_list_says(module, path):
     speaks = any(target.split(".")[0] == "llvmlite" for target in imports(path, module))
     # _jit.py only asks for llvmlite's version
     assert not speaks or path.parent == KERNELS and path.name in (*LLVM_FILES, "_jit.py")
+
+
+@pytest.mark.parametrize(("module", "path"), [m for m in MODULES if m.values[0].startswith("fastnn_kernels")])
+def test_the_cache_key_knows_every_import(module, path):
+    """An import written in a way that the key's scanner overlooks would leave stale kernels behind."""
+    found = {dependency.stem for dependency in _source(path)[1]}
+    for target in imports(path, module):
+        if target.startswith("fastnn_kernels.") and is_module(target):
+            assert target.rpartition(".")[2] in found, target
 
 
 def test_files_are_short_and_say_what_they_are():

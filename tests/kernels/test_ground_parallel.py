@@ -1,0 +1,196 @@
+"""Threads: any number gives the same bits, forked children compute serially, concurrent launches agree."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from fastnn_kernels import _parallel
+from fastnn_kernels._jit import kernel
+from fastnn_kernels._parallel import get_num_threads, set_num_threads, tasks, threads
+
+
+@kernel("T[:,::1], T[::1]", parallel=True)
+def probe__row_sums(x, out, lo, hi):
+    """x(M,N) -> out(M)"""
+    for i in range(lo, hi):
+        total = x[i, 0]
+        for j in range(1, x.shape[1]):
+            total += x[i, j]
+        out[i] = total
+
+
+@kernel("i8[::1]", parallel=True)
+def probe__visits(out, lo, hi):
+    """Out(M), one added to each element that is visited."""
+    for i in range(lo, hi):
+        out[i] += 1
+
+
+def row_sums(x):
+    out = np.full(len(x), np.nan, x.dtype)
+    probe__row_sums[x.dtype](x, out, len(x), tasks(len(x), grain=1))
+    return out
+
+
+@pytest.fixture
+def x(rng):
+    return rng.standard_normal((257, 129), np.float32)
+
+
+def test_any_number_of_threads_gives_the_same_bits(x):
+    with threads(1):
+        expected = row_sums(x).tobytes()
+    for n in (2, 3, 8, 17):
+        with threads(n):
+            assert get_num_threads() == n
+            assert row_sums(x).tobytes() == expected
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 17, 1000])
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 17])
+def test_every_element_is_visited_once(n, count):
+    out = np.zeros(n, np.int64)
+    probe__visits[np.dtype(np.float32)](out, n, count)
+    assert (out == 1).all()
+
+
+def test_tasks():
+    with threads(4):
+        assert [tasks(work, grain=10) for work in (0, 1, 10, 19, 20, 39, 40, 10_000)] == [1, 1, 1, 1, 2, 3, 4, 4]
+    with threads(1):
+        assert tasks(10_000, grain=1) == 1
+
+
+def test_set_num_threads():
+    before = get_num_threads()
+    with threads(3):
+        set_num_threads(np.int64(5))
+        assert get_num_threads() == 5
+    assert get_num_threads() == before
+    with pytest.raises(RuntimeError, match="left"), threads(3):
+        raise RuntimeError("left early")
+    assert get_num_threads() == before
+    for wrong in (0, -1, 1.5, True, "2", None):
+        with pytest.raises(ValueError, match="set_num_threads: n must be a positive integer, got"):
+            set_num_threads(wrong)
+    assert get_num_threads() == before
+
+
+def test_cgroup_quota(tmp_path, monkeypatch):
+    files = {}
+
+    class Path(type(tmp_path)):
+        def read_text(self):
+            if str(self) not in files:
+                raise FileNotFoundError(self)
+            return files[str(self)]
+
+    monkeypatch.setattr(_parallel, "Path", Path)
+    assert _parallel._cgroup_quota() >= 1 << 20
+    for text, cores in [("150000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", 1 << 30), ("junk", 1 << 30)]:
+        files["/sys/fs/cgroup/cpu.max"] = text
+        assert _parallel._cgroup_quota() == cores
+    files.clear()
+    files["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "300000\n"
+    files["/sys/fs/cgroup/cpu/cpu.cfs_period_us"] = "100000\n"
+    assert _parallel._cgroup_quota() == 3
+    files["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1\n"
+    assert _parallel._cgroup_quota() == 1 << 30
+
+
+def test_the_environment_sets_the_number(monkeypatch):
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    default = _parallel.default_num_threads()
+    assert 1 <= default <= (os.cpu_count() or 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert _parallel.default_num_threads() == 3
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "5")
+    assert _parallel.default_num_threads() == 5
+    for wrong in ("0", "-2", "many", ""):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", wrong)
+        assert _parallel.default_num_threads() == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
+def test_the_affinity_mask_sets_the_number():
+    code = (
+        "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
+        "from fastnn_kernels._parallel import get_num_threads; print(get_num_threads())"
+    )
+    unset = {"NUMBA_NUM_THREADS", "OMP_NUM_THREADS"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "1"
+
+
+def _sums_in_child(x, expected):
+    assert get_num_threads() == 1
+    set_num_threads(4)
+    assert row_sums(x).tobytes() == expected
+    assert get_num_threads() == 1, "a forked child stays serial"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_computes_serially(x):
+    with threads(4):
+        expected = row_sums(x).tobytes()
+        child = multiprocessing.get_context("fork").Process(target=_sums_in_child, args=(x, expected))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+        assert row_sums(x).tobytes() == expected, "the parent goes on"
+
+
+def test_eight_threads_launching_at_once_agree_with_one(rng):
+    inputs = [rng.standard_normal((97 + k, 67), np.float32) for k in range(8)]
+    with threads(1):
+        expected = [row_sums(x).tobytes() for x in inputs]
+    wrong, start = [], threading.Barrier(8)
+
+    def work(k):
+        start.wait()
+        wrong.extend(k for _ in range(200) if row_sums(inputs[k]).tobytes() != expected[k])
+
+    with threads(3):
+        pool = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+        for thread in pool:
+            thread.start()
+        for thread in pool:
+            thread.join()
+    assert not wrong
+
+
+LAYER = """
+import threading
+import numpy as np
+from fastnn_kernels import _parallel
+from tests.kernels.test_ground_parallel import row_sums
+x = np.random.default_rng(1).standard_normal((257, 129), np.float32)
+with _parallel.threads(1):
+    expected = row_sums(x).tobytes()
+wrong = []
+def work():
+    for _ in range(50):
+        wrong.extend([1] * (row_sums(x).tobytes() != expected))
+with _parallel.threads(2):
+    pool = [threading.Thread(target=work) for _ in range(4)]
+    [thread.start() for thread in pool]
+    [thread.join() for thread in pool]
+print(_parallel.threading_layer(), _parallel.get_num_threads(), len(wrong))
+"""
+
+
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_threading_layers(layer):
+    """Four threads launch at once on each layer; workqueue would abort the process without its lock."""
+    environment = os.environ | {"NUMBA_THREADING_LAYER": layer, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", LAYER], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [layer, "2", "0"]
