@@ -85,6 +85,26 @@ class Leaf:
             self.buffer[...] = gradient
             self.grad = self.buffer
 
+    def receive(self, gradient: np.ndarray, node: Node, backward: Callable[..., Any]) -> None:
+        """Add a gradient that `backward` of `node` computed."""
+        if self.version > node.order:
+            raise RuntimeError(
+                f"backward: a leaf tensor of shape {self.shape} was written to after {_name(backward)} used it; its "
+                "gradient would be that of other values"
+            )
+        if gradient is self.buffer:  # written in place
+            self.grad = gradient
+            return
+        if gradient.shape != self.shape:
+            raise RuntimeError(
+                f"backward: {_name(backward)} gave a gradient of shape {gradient.shape} for a leaf of shape "
+                f"{self.shape}"
+            )
+        if self.grad is None:
+            self.set(gradient)
+        else:
+            self.grad += gradient
+
 
 class Node:
     """One recorded operation. `backward` is None once the graph was freed."""
@@ -93,7 +113,7 @@ class Node:
 
     backward: Callable[..., Any] | None
     order: int
-    parents: tuple[Node | Leaf | None, ...]  # one per array argument; None where no gradient is needed
+    parents: list[Node | Leaf | None]  # one per array argument; None where no gradient is needed
     takes_out: bool
 
 
@@ -120,44 +140,26 @@ def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
             )
         if not retain_graph:
             node.backward = None
-            node.parents = ()
+            node.parents = []
         if dy is None:
             continue
         needs = tuple([parent is not None for parent in parents])
         if node.takes_out:
-            out = tuple([_destination(parent) for parent in parents])
-            results = backward(dy, needs, out)
+            results = backward(dy, needs, tuple([_destination(parent) for parent in parents]))
         else:
-            out = None
             results = backward(dy, needs)
         if len(results) != len(parents):
-            raise RuntimeError(_blame(backward, f"gave {len(results)} gradients for {len(parents)} array arguments"))
-        for i, parent in enumerate(parents):
-            if parent is None:
-                continue
-            result = results[i]
-            if result is None:
+            raise RuntimeError(
+                f"backward: {_name(backward)} gave {len(results)} gradients for {len(parents)} array arguments"
+            )
+        for parent, result in zip(parents, results):  # noqa: B905  (checked above; strict=True costs 60 ns)
+            if parent is None or result is None:
                 continue
             if type(parent) is Node:
                 before = gradients[parent]
                 gradients[parent] = result if before is None else before + result
-                continue
-            assert type(parent) is Leaf
-            if parent.version > node.order:
-                raise RuntimeError(
-                    f"backward: a leaf tensor of shape {parent.shape} was written to after {_name(backward)} used it; "
-                    "its gradient would be that of other values"
-                )
-            if out is not None and result is out[i]:
-                parent.grad = result
-            elif result.shape != parent.shape:
-                raise RuntimeError(
-                    _blame(backward, f"gave a gradient of shape {result.shape} for an array of shape {parent.shape}")
-                )
-            elif parent.grad is None:
-                parent.set(result)
             else:
-                parent.grad += result
+                parent.receive(result, node, backward)  # type: ignore[union-attr]
 
 
 def _destination(parent: Node | Leaf | None) -> np.ndarray | None:
@@ -167,10 +169,6 @@ def _destination(parent: Node | Leaf | None) -> np.ndarray | None:
 
 def _name(backward: Callable[..., Any]) -> str:
     return backward.__qualname__.partition(".<locals>")[0]
-
-
-def _blame(backward: Callable[..., Any], what: str) -> str:
-    return f"backward: the operation {_name(backward)} {what}"
 
 
 class Slots(tuple[Any, ...]):

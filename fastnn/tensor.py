@@ -23,8 +23,14 @@ from fastnn._tape import (
 
 if TYPE_CHECKING:
     from fastnn._operators import Operators
+
+    Array: TypeAlias = Any
 else:
     Operators = object  # fastnn.functional.operators sets them
+
+    class Array:
+        """Marks the array arguments of operations: Tensor, array or number outside, array or number inside."""
+
 
 __all__ = [
     "Array",
@@ -41,7 +47,6 @@ __all__ = [
 Needs: TypeAlias = tuple[bool, ...]
 Gradients: TypeAlias = tuple[Any, ...]
 WithBackward: TypeAlias = tuple[Any, Callable[..., Gradients]]  # what a differentiable function returns
-Array: TypeAlias = Any  # marks array arguments of operations: Tensor, array or number outside, array or number inside
 
 _ndarray = np.ndarray
 _new = object.__new__
@@ -387,7 +392,7 @@ def differentiable(function: Callable[..., WithBackward] | None = None, *, write
     which it must write that gradient, and which it must then return. It saves a copy for large parameters.
 
     Given only arrays, the operation gives an array and nothing is recorded. Overhead over the function, measured:
-    0.2 us on arrays, 0.9 us recorded.
+    0.2 us on arrays, 0.5 us recorded (0.9 us with more than two array arguments), 0.6 us in the backward pass.
     """
     if function is None:
         return partial(_differentiable, writes_gradients=writes_gradients)
@@ -399,7 +404,7 @@ def _differentiable(function: Callable[..., WithBackward], writes_gradients: boo
     names = []
     variadic = False
     for name, parameter in signature.parameters.items():
-        if not str(parameter.annotation).startswith("Array"):
+        if "Array" not in str(parameter.annotation):
             break
         names.append(name)
         variadic = parameter.kind is parameter.VAR_POSITIONAL
@@ -414,35 +419,82 @@ def _differentiable(function: Callable[..., WithBackward], writes_gradients: boo
             bound = signature.bind(*args, **options)
             bound.apply_defaults()
             args, options = bound.args, bound.kwargs
-        parents: list[Node | Leaf | None] = []
         arrays: list[Any] = []
-        tensors = recorded = False
+        parents: list[Node | Leaf | None] = []
+        given = recorded = False
         for x in args:
             if isinstance(x, Tensor):
-                tensors = True
-                node = x._node
-                if node is not None:
-                    recorded = True
-                parents.append(node)
+                given = True
                 arrays.append(x._data)
+                source = x._node
+                parents.append(source)
+                if source is not None:
+                    recorded = True
             else:
-                parents.append(None)
                 arrays.append(x)
+                parents.append(None)
         y, backward = function(*arrays, **options)
-        if not tensors:
+        if not given:
             return y
         if not (recorded and grad_mode.enabled):
-            return wrap(y) if type(y) is not tuple else tuple(map(wrap, y))
+            return _unrecorded(y)
         if total is not None and len(parents) != total:
-            parents = parents[:total] + [None] * (total - len(parents))
-        node = _new(Node)
-        node.backward = backward
-        node.parents = tuple(parents)
-        node.takes_out = writes_gradients
-        node.order = next(clock)
-        return wrap(y, node) if type(y) is not tuple else _several(y, node)
+            del parents[total:]
+            parents += [None] * (total - len(parents))
+        return _recorded(y, backward, parents, writes_gradients)
 
-    return operation
+    # The same for one and two array arguments, given by position: most operations, and less than half the overhead.
+
+    @wraps(function)
+    def unary(a: Any = _MISSING, /, *rest: Any, **options: Any) -> Any:
+        if not isinstance(a, Tensor):
+            return operation(*rest, **options) if a is _MISSING else operation(a, *rest, **options)
+        y, backward = function(a._data, *rest, **options) if rest or options else function(a._data)
+        source = a._node
+        if source is None or not grad_mode.enabled:
+            return _unrecorded(y)
+        return _recorded(y, backward, [source], writes_gradients)
+
+    @wraps(function)
+    def binary(a: Any = _MISSING, b: Any = _MISSING, /, *rest: Any, **options: Any) -> Any:
+        if b is _MISSING:
+            return operation(**options) if a is _MISSING else operation(a, **options)
+        source_a = source_b = None
+        given = False
+        if isinstance(a, Tensor):
+            given, source_a, a = True, a._node, a._data
+        if isinstance(b, Tensor):
+            given, source_b, b = True, b._node, b._data
+        y, backward = function(a, b, *rest, **options) if rest or options else function(a, b)
+        if not given:
+            return y
+        if (source_a is None and source_b is None) or not grad_mode.enabled:
+            return _unrecorded(y)
+        return _recorded(y, backward, [source_a, source_b], writes_gradients)
+
+    return unary if total == 1 else binary if total == 2 else operation
+
+
+_MISSING: Any = object()
+
+
+def _unrecorded(y: Any) -> Any:
+    return wrap(y) if type(y) is not tuple else tuple(map(wrap, y))
+
+
+def _recorded(y: Any, backward: Callable[..., Any], parents: list[Node | Leaf | None], writes_gradients: bool) -> Any:
+    """Wrap what a recorded operation gave, with its node."""
+    node = _new(Node)
+    node.backward = backward
+    node.parents = parents
+    node.takes_out = writes_gradients
+    node.order = next(clock)
+    if type(y) is tuple:
+        return _several(y, node)
+    tensor = _new(Tensor)
+    tensor._data = y if type(y) is _ndarray else np.asarray(y)
+    tensor._node = node
+    return tensor
 
 
 def _several(results: tuple[Any, ...], node: Node) -> tuple[Tensor, ...]:
@@ -454,7 +506,7 @@ def _several(results: tuple[Any, ...], node: Node) -> tuple[Tensor, ...]:
     for i, result in enumerate(results):
         part = _new(Node)
         part.backward = pick(i, len(results))
-        part.parents = (node,)
+        part.parents = [node]
         part.takes_out = False
         part.order = next(clock)
         tensors.append(wrap(result, part if result.dtype in FLOATS else None))
