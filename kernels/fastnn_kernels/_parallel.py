@@ -22,6 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 INTP = ir.IntType(64)
+FLAG = ir.IntType(8)
 BYTES = ir.IntType(8).as_pointer()
 TASK = ir.FunctionType(ir.VoidType(), [BYTES.as_pointer(), INTP.as_pointer(), INTP.as_pointer(), BYTES])
 
@@ -133,7 +134,8 @@ def parallel_for(typing_context, body, n, number, args):
     def codegen(context, builder, _, values):
         result = body.dispatcher.get_compile_result(signature)
         context.add_linking_libs([result.library])
-        state = cgutils.pack_struct(builder, values[1:])
+        failed = cgutils.alloca_once_value(builder, FLAG(0))
+        state = cgutils.pack_struct(builder, [*values[1:], failed])
         data = builder.bitcast(cgutils.alloca_once_value(builder, state), BYTES)
         task = _task_function(context, builder.module, result.fndesc, args, state.type)
         slot = cgutils.alloca_once(builder, BYTES, zfill=True)
@@ -142,6 +144,8 @@ def parallel_for(typing_context, body, n, number, args):
                 builder.call(task, [slot, ir.Constant(INTP.as_pointer(), None), ir.Constant(INTP.as_pointer(), None), data])
             with together:
                 _launch(builder, task, slot, values[2], data)
+        with builder.if_then(builder.trunc(builder.load(failed), ir.IntType(1)), likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, (f"{body.dispatcher.py_func.__name__}: out of bounds",))
         return context.get_dummy_value()
 
     return types.void(body, types.intp, types.intp, args), codegen
@@ -153,14 +157,16 @@ def _task_function(context, module, descriptor, args, state_type):
     task.linkage = "internal"
     task.attributes.add("noinline")
     builder = ir.IRBuilder(task.append_basic_block())
-    n, number, values = cgutils.unpack_tuple(builder, builder.load(builder.bitcast(task.args[3], state_type.as_pointer())))
+    n, number, values, failed = cgutils.unpack_tuple(builder, builder.load(builder.bitcast(task.args[3], state_type.as_pointer())))
     index = builder.ptrtoint(builder.load(task.args[0]), INTP)
     lo = builder.sdiv(builder.mul(index, n), number)
     hi = builder.sdiv(builder.mul(builder.add(index, INTP(1)), n), number)
     body = context.declare_function(module, descriptor)
     values = cgutils.unpack_tuple(builder, values, len(args)) if len(args) else []
-    # kernels do not raise, so the status that comes back is always "no error"
-    context.call_conv.call_function(builder, body, types.none, (*args.types, types.intp, types.intp), [*values, lo, hi])
+    argument_types = (*args.types, types.intp, types.intp)
+    status, _ = context.call_conv.call_function(builder, body, types.none, argument_types, [*values, lo, hi])
+    with builder.if_then(status.is_error, likely=False):  # only where bounds checks are compiled in
+        builder.store(FLAG(1), failed)
     builder.ret_void()
     return task
 
