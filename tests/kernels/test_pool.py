@@ -1,10 +1,10 @@
 """Pooling and its gradients against float64 NumPy, and what bad input gets."""
 
-import fastnn_kernels as kernels
 import numpy as np
 import pytest
-from fastnn_kernels._parallel import threads
 
+import fastnn_kernels as kernels
+from fastnn_kernels._parallel import threads
 from tests.reference import pool as reference
 
 # input shape, kernel, stride, padding

@@ -1,0 +1,94 @@
+"""One or more calls of every entry point, for the contract test; together they must reach every kernel.
+
+A case is a function of `make`, which makes its inputs, and of a size `n` that the test sets to 0 and to a prime.
+
+    make(3, n)          an input of this shape; the test decides about dtype, strides and whether it can be written
+    make.positive(n)    the same with values from 0.1 to 2
+    make.labels(n, 10)  class indices
+    make.state(n)       an array that the call changes in place, and that counts as one of its results
+
+To add an operation: add its name. Where one call does not reach all of its variants, give a list of calls.
+"""
+
+import fastnn_kernels as k
+
+CASES = {
+    "matmul": [
+        lambda make, n: k.matmul(make(n, 37), make(37, 29)),
+        lambda make, n: k.matmul(make(3, n, 8), make(8, 8)),
+        lambda make, n: k.matmul(make(n, 150), make(150, 170)),
+        lambda make, n: k.matmul(make(9 * n, 301), make(301, 170)),
+        lambda make, n: k.matmul(make(1, 64), make(64, n)),
+        lambda make, n: k.matmul(make(64), make(64, n)),
+        lambda make, n: k.matmul(make(n, 64), make(64)),
+    ],
+    "linear": [
+        lambda make, n: k.linear(make(n, 19), make(23, 19), make(23)),
+        lambda make, n: k.linear(make(2, n, 19), make(23, 19), activation="relu"),
+        lambda make, n: k.linear(make(n, 130), make(70, 130), make(70), activation="gelu"),
+        lambda make, n: k.linear(make(1, 64), make(n, 64), make(n), activation="sigmoid"),
+    ],
+    "linear_backward": [
+        lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19)),
+        lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19), make(n, 23), "relu"),
+        lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19), make(n, 23), "tanh"),
+    ],
+    "prepare_matmul": [lambda make, n: k.matmul(make(n, 37), k.prepare_matmul(make(37, 29)))],
+    "conv2d": [
+        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 3, 3), make(6), padding=1),
+        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2),
+        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 1, 1), make(6)),
+    ],
+    "conv2d_backward_input": [
+        lambda make, n: k.conv2d_backward_input(make(n, 6, 9, 11), make(6, 4, 3, 3), (n, 4, 9, 11), 1, 1, 1, 1),
+        lambda make, n: k.conv2d_backward_input(make(n, 6, 4, 5), make(6, 2, 3, 3), (n, 4, 9, 11), 2, 0, 1, 2),
+    ],
+    "conv2d_backward_weight": [
+        lambda make, n: k.conv2d_backward_weight(make(n, 6, 9, 11), make(n, 4, 9, 11), (6, 4, 3, 3), 1, 1, 1, 1),
+        lambda make, n: k.conv2d_backward_weight(make(n, 6, 4, 5), make(n, 4, 9, 11), (6, 2, 3, 3), 2, 0, 1, 2),
+    ],
+    "conv2d_backward_bias": [lambda make, n: k.conv2d_backward_bias(make(n, 6, 5, 7))],
+    "max_pool2d": [
+        lambda make, n: k.max_pool2d(make(n, 3, 8, 10), 2),
+        lambda make, n: k.max_pool2d(make(n, 3, 9, 11), 3, 2, 1, return_indices=True),
+        lambda make, n: k.max_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 3, 2, 1),
+    ],
+    "max_pool2d_backward": [
+        lambda make, n: k.max_pool2d_backward(
+            make(n, 3, 4, 5), k.max_pool2d(make(n, 3, 9, 11), 3, 2, return_indices=True)[1], (n, 3, 9, 11)
+        ),
+    ],
+    "avg_pool2d": [lambda make, n: k.avg_pool2d(make(n, 3, 9, 11), 3, 2, 1)],
+    "avg_pool2d_backward": [lambda make, n: k.avg_pool2d_backward(make(n, 3, 5, 6), (n, 3, 9, 11), 3, 2, 1)],
+    "relu": [lambda make, n: k.relu(make(n, 37))],
+    "relu_backward": [lambda make, n: k.relu_backward(make(n, 37), make(n, 37))],
+    "sigmoid": [lambda make, n: k.sigmoid(make(n, 37))],
+    "sigmoid_backward": [lambda make, n: k.sigmoid_backward(make(n, 37), make(n, 37))],
+    "tanh": [lambda make, n: k.tanh(make(n, 37))],
+    "tanh_backward": [lambda make, n: k.tanh_backward(make(n, 37), make(n, 37))],
+    "leaky_relu": [lambda make, n: k.leaky_relu(make(n, 37), 0.1)],
+    "leaky_relu_backward": [lambda make, n: k.leaky_relu_backward(make(n, 37), make(n, 37), 0.1)],
+    "gelu": [lambda make, n: k.gelu(make(n, 37)), lambda make, n: k.gelu(make(n, 37), "tanh")],
+    "gelu_backward": [
+        lambda make, n: k.gelu_backward(make(n, 37), make(n, 37)),
+        lambda make, n: k.gelu_backward(make(n, 37), make(n, 37), "tanh"),
+    ],
+    "exp": [lambda make, n: k.exp(make(n, 37))],
+    "log": [lambda make, n: k.log(make.positive(n, 37))],
+    "softmax": [lambda make, n: k.softmax(make(n, 37)), lambda make, n: k.softmax(make(n, 5, 7), 1)],
+    "softmax_backward": [lambda make, n: k.softmax_backward(make(n, 37), make(n, 37), -1)],
+    "log_softmax": [lambda make, n: k.log_softmax(make(n, 37)), lambda make, n: k.log_softmax(make(n, 5, 7), 1)],
+    "log_softmax_backward": [lambda make, n: k.log_softmax_backward(make(n, 37), make(n, 37), -1)],
+    "cross_entropy": [
+        lambda make, n: k.cross_entropy(make(n, 11), make.labels(n, 11), "sum"),
+        lambda make, n: k.cross_entropy(make(n, 11), make.positive(n, 11), "sum"),
+    ],
+    "cross_entropy_backward": [
+        lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.labels(n, 11), "sum"),
+        lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.positive(n, 11), "sum"),
+    ],
+    "mse_loss": [lambda make, n: k.mse_loss(make(n, 11), make(n, 11), "sum")],
+    "mse_loss_backward": [lambda make, n: k.mse_loss_backward(make(), make(n, 11), make(n, 11), "sum")],
+    "dropout": [lambda make, n: k.dropout(make(n, 37), 0.3, 11)],
+    "dropout_backward": [lambda make, n: k.dropout_backward(make(n, 37), 0.3, 11, 0)],
+}
