@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import fastnn_kernels as kernels
 from fastnn import functional, nn, optim
+from fastnn._config import show_config
 from fastnn._version import __version__
 from fastnn.random import manual_seed
 from fastnn.tensor import Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
 
 if TYPE_CHECKING:
     from fastnn import data
+    from fastnn.train.warmup import warmup
 
 __all__ = [
     "Tensor",
@@ -29,11 +31,15 @@ __all__ = [
     "nn",
     "no_grad",
     "optim",
+    "show_config",
+    "warmup",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `data` and `train`, with the packages they need, when they are first asked for."""
+    """Import `data`, `train` and `warmup`, with the packages they need, when they are first asked for."""
     if name in ("data", "train"):
         return import_module(f"fastnn.{name}")
+    if name == "warmup":
+        return import_module("fastnn.train.warmup").warmup
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

@@ -1,0 +1,64 @@
+"""What this installation computes with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TextIO
+
+from fastnn._version import __version__
+from fastnn_kernels import _jit, _memory, _parallel, _simd
+
+
+def _cpu() -> str:
+    """Return the CPU's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _size(count: int) -> str:
+    for unit, scale in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _cache() -> str:
+    folder = _jit.cache_folder()
+    if folder is None:
+        return "none: no folder can be written, kernels are compiled in every process"
+    files = list(folder.glob("*.nbc"))
+    return f"{folder} ({len(files)} files, {_size(sum(file.stat().st_size for file in files))})"
+
+
+def configuration() -> dict[str, str]:
+    """Return what `show_config` prints, as a dictionary."""
+    import llvmlite.binding as llvm  # loaded with Numba anyway
+
+    width = _simd.vector_bytes()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = _memory.pool_stats()
+    versions = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
+    return {
+        "fastnn": f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}",
+        "CPU": f"{_cpu()} (LLVM calls it {llvm.get_host_cpu_name()})",
+        "vectors": f"{8 * width} bits: {width // 4} float32 or {width // 8} float64",
+        "threads": f"{_parallel.get_num_threads()} of {cores} cores",
+        "threading layer": _parallel.threading_layer(),
+        "kernel cache": _cache(),
+        "output pool": f"{_size(pool.bytes)} held, {_size(pool.idle_bytes)} of them idle; at most {_size(pool.limit)}",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+
+
+def show_config(file: TextIO | None = None) -> None:
+    """Print the CPU, vector width, threads, threading layer, cache folder and versions that fastnn computes with."""
+    for name, value in configuration().items():
+        print(f"{name + ':':<17}{value}", file=file or sys.stdout)

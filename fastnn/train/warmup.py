@@ -1,0 +1,119 @@
+"""Compiling ahead of time what a model needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from fastnn import random
+from fastnn.nn import Module
+from fastnn.optim import Optimizer
+from fastnn.tensor import Tensor, no_grad
+
+
+def warmup(
+    model: Module,
+    input_shape: tuple[int, ...],
+    *,
+    loss: Callable[[Any, Any], Any] | None = None,
+    target: Any = None,
+    optimizer: Optimizer | None = None,
+    dtype: Any = np.float32,
+    progress: bool = True,
+) -> list[str]:
+    """Compile the kernels that a model needs for inputs of one shape, and return the names of those that were new.
+
+    Kernels are compiled when they are first used, some tenths of a second each, and kept on disk for later processes.
+    Call this once where such a pause would be in the way, for instance when a server starts. The model runs on random
+    numbers: in evaluation mode, then in training mode forward and backward, and `optimizer` takes a step. Parameters,
+    their state and the random streams are as before afterwards; gradients are cleared.
+
+    Parameters
+    ----------
+    model : Module
+        Any model that takes one array.
+    input_shape : tuple of int
+        With the batch: which kernels are the fastest depends on it.
+    loss, target : callable, array
+        The loss function and what it compares the output with. Without them, the output's sum is differentiated.
+    optimizer : Optimizer
+        Over the model's parameters.
+    dtype : dtype
+        Of the input; float32 as default.
+    progress : bool
+        Show each kernel while it compiles.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> compiled = warmup(nn.Linear(20, 3), (8, 20), progress=False)
+    >>> warmup(nn.Linear(20, 3), (8, 20), progress=False)  # now there is nothing left to do
+    []
+    """
+    if loss is not None and target is None:
+        raise TypeError("warmup: a loss needs a target, for instance target=np.zeros(batch_size, int)")
+    x = np.random.default_rng(0).standard_normal(input_shape).astype(dtype)
+    with _watch(progress) as names, _unchanged(model, optimizer):
+        model.eval()
+        with no_grad():
+            model(x)
+        model.train()
+        output = model(Tensor(x))
+        value = output.sum() if loss is None else loss(output, target)
+        if value.requires_grad:
+            value.backward()
+            if optimizer is not None:
+                optimizer.step()
+    return names
+
+
+@contextmanager
+def _unchanged(model: Module, optimizer: Optimizer | None) -> Iterator[None]:
+    """Put parameters, states, modes and random streams back in the end."""
+    weights = {name: np.array(value) for name, value in model.state_dict().items()}
+    modes = [(module, module.training) for module in model.modules()]
+    memory = optimizer.state_dict() if optimizer is not None else {}
+    streams = random.get_state()
+    try:
+        yield
+    finally:
+        random.set_state(streams)
+        model.load_state_dict(weights)
+        model.zero_grad()
+        if optimizer is not None:
+            optimizer.zero_grad()
+            optimizer.load_state_dict(memory)
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _watch(progress: bool) -> Iterator[list[str]]:
+    """Collect the names of the kernels that are compiled, and show them."""
+    from numba.core import event
+
+    from fastnn_kernels._jit import specs
+
+    known = {id(spec.kernel.dispatcher): spec.name for spec in specs()}
+    names: list[str] = []
+
+    class Listener(event.Listener):
+        def on_start(self, event: Any) -> None:
+            name = known.get(id(event.data["dispatcher"]))
+            if name is not None:
+                names.append(name)
+                bar.set_postfix_str(name)
+
+        def on_end(self, event: Any) -> None:
+            if id(event.data["dispatcher"]) in known:
+                bar.update()
+
+    layout = "{desc}: {n_fmt} kernels in {elapsed}{postfix}"
+    with tqdm(desc="compiling", bar_format=layout, disable=not progress) as bar:
+        with event.install_listener("numba:compile", Listener()):
+            yield names
+        bar.set_postfix_str("")
