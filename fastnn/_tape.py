@@ -168,7 +168,9 @@ def _destination(parent: Node | Leaf | None) -> np.ndarray | None:
 
 
 def _name(backward: Callable[..., Any]) -> str:
-    return backward.__qualname__.partition(".<locals>")[0]
+    """Name the operation in which `backward` was made."""
+    operation, _, own = backward.__qualname__.rpartition(".<locals>.")
+    return operation.rpartition(".")[2] or own
 
 
 class Slots(tuple[Any, ...]):

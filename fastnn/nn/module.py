@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from fastnn._tape import Leaf, clock
 from fastnn.tensor import Tensor, unwrap
+
+if TYPE_CHECKING:
+    from .summary import Summary
 
 
 class Parameter(Tensor):
@@ -230,6 +233,16 @@ class Module:
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Give the floating-point operations of one forward pass, a fused multiply-add counting as two."""
         return 0
+
+    def summary(self, input_shape: tuple[int, ...], dtype: Any = None) -> Summary:
+        """Give a table of all layers with output shapes, parameters and FLOPs, for an input of `input_shape`.
+
+        The shape includes the batch dimension: FLOPs are those of that batch. The model is run once, on zeros of
+        `dtype` (by default that of its parameters); nothing about it changes.
+        """
+        from .summary import summarize
+
+        return summarize(self, input_shape, dtype)
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""

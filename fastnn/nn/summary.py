@@ -1,0 +1,100 @@
+"""A network as a table: what comes out of each layer, what it learns and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn._tape import no_grad
+from fastnn.tensor import Tensor
+
+from .container import Sequential
+from .module import Module, Parameter
+
+
+class Row(NamedTuple):
+    """One call of one layer."""
+
+    name: str
+    layer: str
+    output_shape: tuple[int, ...]
+    parameters: int  # those of the layer itself; 0 where it runs again
+    flops: int
+
+
+class Summary:
+    """What `Module.summary` gives; prints as a table. `rows` has one `Row` per layer, in the order they ran."""
+
+    def __init__(self, title: str, input_shape: tuple[int, ...], rows: list[Row], total: int, trainable: int) -> None:
+        self.title = title
+        self.input_shape = input_shape
+        self.rows = rows
+        self.parameters = total
+        self.trainable_parameters = trainable
+        self.flops = sum(row.flops for row in rows)
+
+    def __repr__(self) -> str:
+        lines = [("layer", "output shape", "parameters", "FLOPs"), (self.title, str(self.input_shape), "", "")]
+        for row in self.rows:
+            label = f"{row.name}: {row.layer}" if row.name else row.layer
+            lines.append((f"  {label}", str(row.output_shape), f"{row.parameters:,}", f"{row.flops:,}"))
+        lines.append(("total", "", f"{self.parameters:,}", f"{self.flops:,}"))
+        widths = [max(len(line[column]) for line in lines) for column in range(4)]
+        rule = "-" * (sum(widths) + 6)
+        text = [
+            f"{label:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}  {flops:>{widths[3]}}".rstrip()
+            for label, shape, count, flops in lines
+        ]
+        frozen = self.parameters - self.trainable_parameters
+        tail = [f"{frozen:,} of the parameters are frozen"] if frozen else []
+        return "\n".join([text[0], rule, *text[1:-1], rule, text[-1], *tail])
+
+
+def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summary:
+    """Run `model` once on zeros, in eval mode, noting what each layer gives; see `Module.summary`."""
+    rows: list[Row] = []
+    counted: set[Parameter] = set()
+
+    def noting(name: str, module: Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*inputs: Any, **options: Any) -> Any:
+            output = forward(*inputs, **options)
+            own = {value for value in vars(module).values() if isinstance(value, Parameter)}
+            if own or not list(module.children()):
+                parameters = sum(parameter.numel() for parameter in own - counted)
+                counted.update(own)
+                shapes = [x.shape if isinstance(x, Tensor) else () for x in (*inputs[:1], output)]
+                rows.append(
+                    Row(name, type(module).__name__, shapes[-1], parameters, module.flops(shapes[0], shapes[-1]))
+                )
+            return output
+
+        return noted
+
+    if dtype is None:
+        dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
+    names: dict[Module, str] = {}
+    for name, module in model.named_modules():
+        names.setdefault(module, name)
+    modes = {module: module.training for module in names}
+    try:
+        model.eval()
+        for module, name in names.items():
+            vars(module)["forward"] = noting(name, module, module.forward)
+            if isinstance(module, Sequential):
+                module._plan = [(child, None) for child in module.children()]  # nothing fused: every layer gets a row
+        with no_grad():
+            model(Tensor(np.zeros(input_shape, dtype)))
+    finally:
+        for module, mode in modes.items():
+            vars(module).pop("forward", None)
+            module.training = mode  # makes Sequential plan anew
+    everything = list(model.parameters())
+    return Summary(
+        type(model).__name__,
+        tuple(input_shape),
+        rows,
+        sum(parameter.numel() for parameter in everything),
+        sum(parameter.numel() for parameter in everything if parameter.requires_grad),
+    )
