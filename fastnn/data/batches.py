@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from fastnn.random import generator as default_generator
+
 Array = np.ndarray[Any, Any]
+Transform = Callable[[Array, np.random.Generator], Array]
 
 
 class Batches:
@@ -25,6 +28,8 @@ class Batches:
         Where the order is drawn from; fastnn's own (see `fastnn.manual_seed`) if not given.
     drop_last : bool
         Leave out the last batch if it is smaller than the others.
+    transform : callable, optional
+        (batch of x, generator) -> new batch of x, for instance `random_shift(2)`: every epoch sees other images.
     reuse : bool
         Hand out the same two arrays again and again, filled anew (with `shuffle`; saves the allocation). A batch is
         then valid only until the next one is drawn.
@@ -50,6 +55,7 @@ class Batches:
         shuffle: bool = False,
         generator: np.random.Generator | None = None,
         drop_last: bool = False,
+        transform: Transform | None = None,
         reuse: bool = False,
     ) -> None:
         x, y = np.asarray(x), np.asarray(y)
@@ -63,7 +69,8 @@ class Batches:
             raise ValueError(f"Batches: drop_last leaves nothing of {len(x)} samples at batch_size {batch_size}")
         self.x, self.y = x, y
         self.batch_size = int(batch_size)
-        self.shuffle, self.generator, self.drop_last, self.reuse = shuffle, generator, drop_last, reuse
+        self.shuffle, self.generator, self.drop_last = shuffle, generator, drop_last
+        self.transform, self.reuse = transform, reuse
 
     @property
     def samples(self) -> int:
@@ -76,22 +83,24 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         """Yield (x, y) batches; see `reuse` for how long they are valid."""
-        x, y, size, samples = self.x, self.y, self.batch_size, self.samples
-        if not self.shuffle:
-            for start in range(0, samples, size):
-                stop = min(start + size, samples)
-                yield x[start:stop], y[start:stop]
-            return
-        generator = self.generator
-        if generator is None:
-            from fastnn.random import generator as default_generator
+        generator = default_generator() if self.generator is None else self.generator
+        batches = self._shuffled(generator) if self.shuffle else self._in_order()
+        if self.transform is None:
+            return batches
+        return ((self.transform(x, generator), y) for x, y in batches)
 
-            generator = default_generator()
+    def _in_order(self) -> Iterator[tuple[Array, Array]]:
+        for start in range(0, self.samples, self.batch_size):
+            stop = min(start + self.batch_size, self.samples)
+            yield self.x[start:stop], self.y[start:stop]
+
+    def _shuffled(self, generator: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+        x, y = self.x, self.y
         order = generator.permutation(len(x))
-        bx = by = None
-        for start in range(0, samples, size):
-            chosen = order[start : min(start + size, samples)]
-            if bx is None or not self.reuse or len(chosen) != len(bx):
+        bx = by = np.empty(0)
+        for start in range(0, self.samples, self.batch_size):
+            chosen = order[start : min(start + self.batch_size, self.samples)]
+            if not self.reuse or len(chosen) != len(bx):
                 bx = np.empty((len(chosen), *x.shape[1:]), x.dtype)
                 by = np.empty((len(chosen), *y.shape[1:]), y.dtype)
             # mode="clip" because "raise" makes take() fill a temporary first; the indices are in range anyway

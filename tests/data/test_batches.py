@@ -52,3 +52,9 @@ def test_bad_arrays():
         Batches(X, Y[:9])
     with pytest.raises(ValueError, match=r"empty: x has shape \(0, 2\)"):
         Batches(X[:0], Y[:0])
+
+
+def test_transform_changes_x_only():
+    batches = Batches(X, Y, 4, shuffle=True, generator=np.random.default_rng(0), transform=lambda x, generator: -x)
+    for x, y in batches:
+        np.testing.assert_array_equal(x, -X[y])
