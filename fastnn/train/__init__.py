@@ -1,0 +1,26 @@
+"""Training: the loop, and what one wants around it."""
+
+from fastnn.train.callbacks import Callback, Checkpoint, EarlyStopping
+from fastnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
+from fastnn.train.history import History
+from fastnn.train.loop import Run, TrainingDiverged, evaluate, fit, predict
+from fastnn.train.metrics import accuracy, confusion_matrix, top_k
+
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "Run",
+    "TrainingDiverged",
+    "accuracy",
+    "confusion_matrix",
+    "evaluate",
+    "fit",
+    "load_checkpoint",
+    "load_weights",
+    "predict",
+    "save_checkpoint",
+    "save_weights",
+    "top_k",
+]

@@ -1,0 +1,213 @@
+"""What happens around the epochs of `fit`: stopping early, writing checkpoints, anything of your own."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.train.checkpoint import save_checkpoint
+
+if TYPE_CHECKING:
+    from fastnn.train.loop import Run
+
+
+class Callback:
+    """Base of all callbacks: override what you need.
+
+    Each method gets the `Run`: its model, optimizer, history, epoch (finished so far) and step. Setting `run.stop` to a
+    reason ends the training after this epoch. A plain function given to `fit` is called as `on_epoch_end`.
+    """
+
+    def on_train_begin(self, run: Run) -> None:
+        """Before the first epoch (after a resumed checkpoint was loaded)."""
+
+    def on_step_end(self, run: Run) -> None:
+        """After every step of the optimizer. Steps may take 50 us: be quick."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        """After every epoch; `run.history.last` has its figures."""
+
+    def on_train_end(self, run: Run) -> None:
+        """After the last epoch, also when the run was interrupted or diverged."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a checkpoint must keep of this callback: arrays and JSON values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave."""
+
+
+class FunctionCallback(Callback):
+    """A function, called with the run after every epoch."""
+
+    def __init__(self, function: Callable[[Run], None]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Call the function."""
+        self.function(run)
+
+
+class Best:
+    """Watch one column of the history and say when it improves."""
+
+    def __init__(self, monitor: str, min_delta: float = 0.0, mode: str = "auto") -> None:
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
+        if not min_delta >= 0:
+            raise ValueError(f"min_delta must be at least 0, got {min_delta}")
+        self.monitor, self.min_delta = monitor, min_delta
+        self.sign = -1.0 if mode == "min" or (mode == "auto" and monitor.endswith("loss")) else 1.0
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew."""
+        self.value = -math.inf * self.sign
+
+    def improved(self, run: Run) -> bool:
+        """Say whether the epoch that has just ended is better than all before, and remember it if so."""
+        if self.monitor not in run.history:
+            known = ", ".join(run.history.columns)
+            raise ValueError(
+                f"there is no {self.monitor!r} to monitor, only {known}"
+                + ("; give fit a validation set" if self.monitor.startswith("val_") else "")
+            )
+        value = run.history[self.monitor][-1]
+        better = self.sign * (value - self.value) > self.min_delta  # never for nan
+        if better:
+            self.value = value
+        return better
+
+
+class EarlyStopping(Callback):
+    """Stop when a figure has not improved for some epochs, and go back to the weights that were best.
+
+    Parameters
+    ----------
+    monitor : str
+        A column of the history, such as "val_loss" or "val_accuracy".
+    patience : int
+        Epochs without improvement after which training stops.
+    min_delta : float
+        How much better counts as better.
+    mode : {"auto", "min", "max"}
+        Whether small or large is good; "auto": small for a name that ends in "loss".
+    restore_best : bool
+        Leave the model with the weights of the best epoch, however the training ends.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        *,
+        min_delta: float = 0.0,
+        mode: str = "auto",
+        restore_best: bool = True,
+    ) -> None:
+        if patience < 1:
+            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
+        self.best = Best(monitor, min_delta, mode)
+        self.patience, self.restore_best = patience, restore_best
+        self.best_epoch = self.waited = 0
+        self.weights: dict[str, Any] = {}
+
+    def on_train_begin(self, run: Run) -> None:
+        """Forget an earlier run, unless it is continued."""
+        if run.epoch == 0:
+            self.best.forget()
+            self.best_epoch = self.waited = 0
+            self.weights = {}
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Keep the weights if the figure improved; stop if it has not for too long."""
+        if self.best.improved(run):
+            self.best_epoch, self.waited = run.epoch, 0
+            if self.restore_best:
+                self.weights = {name: np.array(array) for name, array in run.model.state_dict().items()}
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            run.stop = (
+                f"early stopping: {self.best.monitor} has not improved for {self.waited} epochs; "
+                f"best {self.best.value:.5g} in epoch {self.best_epoch}"
+            )
+
+    def on_train_end(self, run: Run) -> None:
+        """Put the best weights back."""
+        if self.weights:
+            run.model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the best weights and the count of epochs waited."""
+        return {
+            "best": self.best.value,
+            "best_epoch": self.best_epoch,
+            "waited": self.waited,
+            "weights": self.weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue counting."""
+        self.best.value, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
+        self.weights = dict(state["weights"])
+
+
+class Checkpoint(Callback):
+    """Write the whole state of the run to a file: weights, optimizer, random streams, history, other callbacks.
+
+    `fit(..., resume=path)` continues from it bit for bit. The file is replaced atomically: whenever the process is
+    killed, the last complete checkpoint is there. Weights that are not finite are never written.
+
+    Parameters
+    ----------
+    path : path
+        The file; "{epoch}" in it is replaced, to keep several.
+    every : int
+        Write after every so many epochs, and after the last.
+    monitor : str, optional
+        Write only when this column of the history is better than ever, such as "val_accuracy".
+    mode : {"auto", "min", "max"}
+        As for `EarlyStopping`.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, every: int = 1, monitor: str | None = None, mode: str = "auto"
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"Checkpoint: every must be at least 1, got {every}")
+        self.path, self.every = os.fspath(path), every
+        self.best = Best(monitor, mode=mode) if monitor is not None else None
+        self.written: Path | None = None
+
+    def on_train_begin(self, run: Run) -> None:
+        """Make the folder now: that it cannot be made should show before hours of training."""
+        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        if run.epoch == 0:
+            self.written = None
+            if self.best:
+                self.best.forget()
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Write if it is time."""
+        last = run.epoch == run.epochs or bool(run.stop)
+        if self.best.improved(run) if self.best else (last or run.epoch % self.every == 0):
+            run.check_finite()
+            path = Path(self.path.replace("{epoch}", str(run.epoch)))
+            save_checkpoint(path, run.state_dict())
+            self.written = path
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the best figure so far."""
+        return {"best": self.best.value} if self.best else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the best figure so far."""
+        if self.best and "best" in state:
+            self.best.value = state["best"]

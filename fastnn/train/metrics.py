@@ -1,0 +1,135 @@
+"""Figures of merit of a classifier, on plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Metric = Callable[[Array, Array], float]
+
+
+def accuracy(output: Array, target: Array) -> float:
+    """Share of samples whose highest output is the right class.
+
+    Parameters
+    ----------
+    output : (N, C) or (N, C, ...)
+        Logits or probabilities. (N,) or (N, 1): probabilities of a yes, which count as yes from 0.5.
+    target : (N,) or (N, ...) integers, or the shape of `output`
+        Class indices, or one probability per class (one-hot for instance), of which the highest counts.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+    """
+    if output.ndim == 1 or output.shape[1] == 1:
+        if output.size != target.size:
+            raise ValueError(f"accuracy: output {output.shape} and target {target.shape} differ in size")
+        return float(np.mean((output.reshape(-1) >= 0.5) == (target.reshape(-1) >= 0.5)))
+    if target.shape == output.shape:
+        target = target.argmax(axis=1)
+    predicted = output.argmax(axis=1)
+    if predicted.shape != target.shape:
+        raise ValueError(f"accuracy: output {output.shape} needs a target of {predicted.shape}, got {target.shape}")
+    return float(np.count_nonzero(predicted == target) / max(predicted.size, 1))
+
+
+def top_k(output: Array, target: Array, k: int = 5) -> float:
+    """Share of samples whose right class is among the k highest outputs.
+
+    Of equal outputs those that stand first count as higher. output (N, C), target (N,) integers.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together, or k is not in 1..C.
+    """
+    if output.ndim != 2 or target.shape != output.shape[:1]:
+        raise ValueError(f"top_k: expected output (N, C) and target (N,), got {output.shape} and {target.shape}")
+    if not 1 <= k <= output.shape[1]:
+        raise ValueError(f"top_k: k must be in 1..{output.shape[1]} for output {output.shape}, got {k}")
+    _check_labels("top_k", target, output.shape[1])
+    right = np.take_along_axis(output, target[:, np.newaxis], axis=1)
+    before = np.arange(output.shape[1]) < target[:, np.newaxis]
+    rank = np.count_nonzero((output > right) | ((output == right) & before), axis=1)
+    # a nan is greater than nothing: without the second condition a row of nan would count as a hit
+    return float(np.count_nonzero((rank < k) & ~np.isnan(output).any(axis=1)) / max(len(output), 1))
+
+
+def confusion_matrix(predicted: Array, target: Array, classes: int | None = None) -> Array:
+    """Count how often each class was taken for each.
+
+    Parameters
+    ----------
+    predicted : (N,) integers or (N, C)
+        Class indices, or outputs of which the highest counts.
+    target : (N,) integers
+        The right classes.
+    classes : int, optional
+        Number of classes; found from the arguments if not given.
+
+    Returns
+    -------
+    int64 (classes, classes)
+        Row: the right class. Column: what it was taken for.
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, or a class is out of range.
+    """
+    if predicted.ndim == 2:
+        classes = classes or predicted.shape[1]
+        predicted = predicted.argmax(axis=1)
+    if predicted.shape != target.shape or target.ndim != 1:
+        raise ValueError(f"confusion_matrix: predicted {predicted.shape} and target {target.shape} must both be (N,)")
+    n = int(max(predicted.max(initial=-1), target.max(initial=-1))) + 1 if classes is None else classes
+    _check_labels("confusion_matrix", predicted, n)
+    _check_labels("confusion_matrix", target, n)
+    return np.bincount(target * n + predicted, minlength=n * n).reshape(n, n)
+
+
+def resolve(metrics: Iterable[str | Metric] | Mapping[str, Metric]) -> dict[str, Metric]:
+    """Turn what `fit` takes as metrics into functions by name.
+
+    Names are "accuracy" and "top" with a number ("top5"). A function takes output and target arrays and gives the mean
+    of its figure over the batch.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    if isinstance(metrics, (str, bytes)):
+        raise TypeError(f"fit: metrics must be a list such as [{metrics!r}], got the string {metrics!r}")
+    if isinstance(metrics, Mapping):
+        return dict(metrics)
+    functions: dict[str, Metric] = {}
+    for metric in metrics:
+        if callable(metric):
+            functions[getattr(metric, "__name__", type(metric).__name__)] = metric
+        elif metric == "accuracy":
+            functions[metric] = accuracy
+        elif isinstance(metric, str) and metric.startswith("top") and metric[3:].isdigit():
+            functions[metric] = _top(int(metric[3:]))
+        else:
+            raise ValueError(
+                f"fit: unknown metric {metric!r}; known are 'accuracy', 'top5' (any number), "
+                "or pass a function (output, target) -> float"
+            )
+    return functions
+
+
+def _top(k: int) -> Metric:
+    return lambda output, target: top_k(output, target, k)
+
+
+def _check_labels(where: str, labels: Array, classes: int) -> None:
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"{where}: class labels must be integers, got {labels.dtype}")
+    if labels.size and not (0 <= labels.min() and labels.max() < classes):
+        raise ValueError(f"{where}: labels must be in 0..{classes - 1}, got {labels.min()}..{labels.max()}")

@@ -1,0 +1,104 @@
+"""Telling a person how training goes: a live bar in a terminal, one line per epoch everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
+
+
+def render(figures: Mapping[str, float]) -> str:
+    """Write figures as text: shares in per cent, the rest with four digits.
+
+    >>> render({"loss": 0.123456, "val_accuracy": 0.975})
+    'loss 0.1235, val_accuracy 97.50%'
+    """
+    return ", ".join(
+        f"{name} {value:.2%}" if _is_share(name) else f"{name} {value:.4g}"
+        for name, value in figures.items()
+        if name != "seconds"
+    )
+
+
+def _is_share(name: str) -> bool:
+    name = name.removeprefix("val_")
+    return name == "accuracy" or (name.startswith("top") and name[3:].isdigit())
+
+
+class Progress:
+    """Report on a run of `epochs` epochs of `samples` samples.
+
+    Parameters
+    ----------
+    epochs, samples : int
+        How much work there is; samples is None if the data does not say.
+    done : int
+        Epochs finished before this run began (it was resumed).
+    show : bool or None
+        None prints nothing; True a live bar if the standard error stream is a terminal; False only lines.
+    """
+
+    interval = 0.1  # seconds between two updates of the bar: more would cost time, and no eye could follow
+
+    def __init__(self, epochs: int, samples: int | None, done: int, show: bool | None) -> None:
+        self.epochs, self.samples, self.show = epochs, samples, show
+        self.bar: Any = None
+        if show and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=None if samples is None else epochs * samples,
+                initial=done * (samples or 0),
+                unit=" samples",
+                unit_scale=True,
+                bar_format=_FORMAT if samples is not None else None,
+                mininterval=0,
+                miniters=1,
+                smoothing=0.1,
+                leave=False,
+                dynamic_ncols=True,
+            )
+            self._describe(done)
+        self.seen = 0
+        self.next_update = time.perf_counter() + self.interval if self.bar is not None else float("inf")
+
+    def update(self, seen: int, figures: Mapping[str, float]) -> None:
+        """Say that `seen` samples of this epoch are done. Call it when the clock has reached `next_update`."""
+        self.bar.set_postfix_str(render(figures), refresh=False)
+        self.bar.update(seen - self.seen)
+        self.seen = seen
+        self.next_update = time.perf_counter() + self.interval
+
+    def end_epoch(self, epoch: int, seen: int, figures: Mapping[str, float]) -> None:
+        """Leave a line with the figures of an epoch, and go on to the next."""
+        if self.bar is not None:
+            self.bar.update(seen - self.seen)
+            self._describe(epoch)
+        self.seen = 0
+        if self.show is not None:
+            seconds = figures["seconds"]
+            width = len(str(self.epochs))
+            self.line(
+                f"epoch {epoch:{width}d}/{self.epochs}  {seconds:.2f} s, {seen / max(seconds, 1e-9):,.0f} samples/s, "
+                f"{render(figures)}"
+            )
+
+    def line(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.show is None:
+            return
+        if self.bar is not None:
+            self.bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _describe(self, finished: int) -> None:
+        self.bar.set_description_str(f"epoch {min(finished + 1, self.epochs)}/{self.epochs}", refresh=False)

@@ -1,0 +1,107 @@
+"""Checkpoint files: exact, and whole whatever happens to the writer."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from fastnn.train import load_checkpoint, save_checkpoint
+
+STATE = {
+    "model": {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3).T, "scalar": np.array(2.5)},
+    "optimizer": {"state": {0: {"step": 3, "buffer": np.zeros((0, 4))}}, "groups": [{"lr": 0.1, "betas": (0.9, 0.99)}]},
+    "random": {"big": 2**127 + 1, "words": np.array([2**63], np.uint64), "none": None, "yes": True},
+    "history": {"loss": [0.1, float("inf"), 1 / 3]},
+    "number": np.float64(0.5),
+}
+
+
+def same(a, b):
+    """Compare two trees: types of containers, dtypes, shapes and every bit."""
+    if isinstance(a, dict):
+        return isinstance(b, dict) and list(a) == list(b) and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return a == b
+
+
+def test_round_trip_is_exact(tmp_path):
+    save_checkpoint(tmp_path / "c.safetensors", STATE)
+    assert same(load_checkpoint(tmp_path / "c.safetensors"), STATE)
+    assert os.listdir(tmp_path) == ["c.safetensors"]
+
+
+def test_other_programs_can_read_the_weights(tmp_path):
+    from safetensors.numpy import load_file
+
+    save_checkpoint(tmp_path / "c.safetensors", STATE)
+    np.testing.assert_array_equal(load_file(tmp_path / "c.safetensors")["model.0.weight"], STATE["model"]["0.weight"])
+
+
+def test_damaged_files_are_refused(tmp_path):
+    file = tmp_path / "c.safetensors"
+    save_checkpoint(file, STATE)
+    whole = file.read_bytes()
+    for content in (b"", b"x", whole[:7], whole[:200], whole[:-1], whole + b"x", b"\xff" * 8 + whole[8:]):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"c\.safetensors is not a safetensors file, or damaged"):
+            load_checkpoint(file)
+    with pytest.raises(FileNotFoundError):
+        load_checkpoint(tmp_path / "nothing")
+
+
+def test_weights_are_not_a_checkpoint(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"weight": np.zeros(3)}, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match="holds weights only"):
+        load_checkpoint(tmp_path / "w.safetensors")
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "c.safetensors"
+    save_checkpoint(file, {"n": 1})
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(file, {"n": 2})
+    assert load_checkpoint(file) == {"n": 1} and os.listdir(tmp_path) == ["c.safetensors"]
+
+
+def test_old_leftovers_are_cleared_away(tmp_path):
+    old, new = tmp_path / ".c.1.tmp", tmp_path / ".c.2.tmp"
+    old.touch()
+    new.touch()
+    os.utime(old, (time.time() - 3600,) * 2)
+    save_checkpoint(tmp_path / "c", {})
+    assert sorted(os.listdir(tmp_path)) == [".c.2.tmp", "c"]
+
+
+WRITER = """
+import sys, itertools, numpy as np
+from fastnn.train.checkpoint import save_checkpoint
+for n in itertools.count(1):
+    save_checkpoint(sys.argv[1], {"n": n, "a": np.full(100_000, n, np.float64), "b": np.full(100_000, n, np.int32)})
+    print(n, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_kill_at_any_moment_leaves_a_whole_file(tmp_path):
+    """Kill a process that does nothing but write checkpoints, at random moments; what is there must be consistent."""
+    file = tmp_path / "c.safetensors"
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout.readline() == "1\n"
+        time.sleep(rng.uniform(0, 0.05))
+        writer.kill()
+        acknowledged = writer.communicate()[0].split()
+        state = load_checkpoint(file)
+        assert (state["a"] == state["n"]).all() and (state["b"] == state["n"]).all()
+        assert state["n"] >= int(acknowledged[-1] if acknowledged else 1), "a write that returned must be there"
