@@ -74,9 +74,9 @@ def expand(input: Array, *sizes: Any) -> Any:
     """Repeat dimensions of length 1 to `sizes`; -1 keeps a length."""
     shape = _sizes(sizes)
     added = len(shape) - input.ndim
-    return broadcast_to(
-        input, tuple(input.shape[i - added] if size == -1 and i >= added else size for i, size in enumerate(shape))
-    )
+    if added < 0 or -1 in shape[:added]:
+        raise ValueError(f"expand: sizes {shape} do not fit shape {input.shape}")
+    return broadcast_to(input, tuple(input.shape[i - added] if size == -1 else size for i, size in enumerate(shape)))
 
 
 @differentiable
@@ -123,6 +123,8 @@ def _cat(*arrays: Array, dim: int = 0) -> WithBackward:
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Join along an existing dimension."""
+    if not tensors:
+        raise ValueError("cat: expected at least one tensor")
     return _cat(*tensors, dim=dim)
 
 
@@ -138,6 +140,8 @@ def _stack(*arrays: Array, dim: int = 0) -> WithBackward:
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Join along a new dimension."""
+    if not tensors:
+        raise ValueError("stack: expected at least one tensor")
     return _stack(*tensors, dim=dim)
 
 
