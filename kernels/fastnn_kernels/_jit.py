@@ -74,8 +74,13 @@ def jitted(function):
     return _compiled(function, function, no_cpython_wrapper=True)
 
 
+def exact(function):
+    """Compile a function like `jitted`, but always inlined, and rounded as written: no term moves for speed's sake."""
+    return _compiled(function, function, no_cpython_wrapper=True, fastmath=False, forceinline=True)
+
+
 def _compiled(function, key, **more):
-    dispatcher = njit(**OPTIONS, no_cfunc_wrapper=True, **more)(function)
+    dispatcher = njit(**{**OPTIONS, **more}, no_cfunc_wrapper=True)(function)
     dispatcher._cache = DiskCache(key)
     return dispatcher
 

@@ -180,7 +180,7 @@ def check_out(function: str, out, shape: tuple[int, ...], dtype: np.dtype, *inpu
     if not out.flags.writeable:
         raise ValueError(f"{function}: out is read-only")
     for stride, length in zip(out.strides, out.shape, strict=True):
-        if stride == 0 and length > 1:
+        if stride == 0 and length > 1 and out.size:
             raise ValueError(f"{function}: out is broadcast: several of its elements share memory")
     for x in inputs:
         if isinstance(x, ndarray) and overlap(out, x):

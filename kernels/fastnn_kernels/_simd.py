@@ -68,6 +68,12 @@ def rint(typing_context, x):
 
 
 @intrinsic
+def copysign(typing_context, x, sign):
+    """Return |x| with the sign of `sign`."""
+    return x(x, x), _scalar("copysign", 2)
+
+
+@intrinsic
 def bits_of_float(typing_context, x):
     """Return the bits of a float32 as int32, of a float64 as int64."""
     to = types.int32 if x == types.float32 else types.int64
@@ -79,6 +85,37 @@ def float_from_bits(typing_context, i):
     """Return the float32 with the bits of an int32, the float64 with those of an int64."""
     to = types.float32 if i in (types.int32, types.uint32) else types.float64
     return to(i), lambda context, builder, signature, args: builder.bitcast(args[0], _float_type(to))
+
+
+def constant(single, double):
+    """Make an intrinsic c(x): a number for float32 x and one for float64 x, of x's type (int32, int64 for integers)."""
+
+    @intrinsic
+    def c(typing_context, x):
+        value = single if x == types.float32 else double
+        integer = types.int32 if x == types.float32 else types.int64
+        kind = integer if isinstance(value, int) else x
+        return kind(x), lambda context, builder, signature, args: context.get_constant(kind, value)
+
+    return c
+
+
+def polynomial(single, double):
+    """Make an intrinsic p(x) = c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule with the coefficients of x's dtype."""
+
+    @intrinsic
+    def p(typing_context, x):
+        step = _scalar("fma", 3)
+
+        def codegen(context, builder, signature, args):
+            *rest, last = [context.get_constant(x, c) for c in (single if x == types.float32 else double)]
+            for c in reversed(rest):
+                last = step(context, builder, signature, [last, args[0], c])
+            return last
+
+        return x(x), codegen
+
+    return p
 
 
 @intrinsic

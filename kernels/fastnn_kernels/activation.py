@@ -1,0 +1,147 @@
+"""Elementwise functions on arrays of any shape and strides.
+
+All take float32 or float64 arrays (TypeError for others), and write to a new array, whose axes lie in memory as the
+input's do, or to `out`, which must have the shape and dtype of the result and not overlap an input (ValueError).
+
+Errors in ulp are the largest over all 2^32 float32 arguments, and over 8 million random float64 ones.
+"""
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import empty
+from ._parallel import tasks
+from ._shapes import as_float_array, check_out, contiguous, promote
+from .cpu.activation import FUNCTIONS, backward_kernels, forward_kernels
+
+
+def relu(input, *, out=None):
+    """Return max(x, 0), exactly; NaN stays NaN."""
+    return _forward("relu", input, out)
+
+
+def relu_backward(dy, y, *, out=None):
+    """Return dy where relu's output y is above 0, else 0."""
+    return _backward("relu", dy, y, out)
+
+
+def leaky_relu(input, negative_slope=0.01, *, out=None):
+    """Return x above 0, negative_slope * x below. At most 0.5 ulp."""
+    return _forward("leaky_relu", input, out, negative_slope)
+
+
+def leaky_relu_backward(dy, y, negative_slope=0.01, *, out=None):
+    """Return dy above 0, negative_slope * dy below. `y` may be the output, if negative_slope >= 0, or the input."""
+    return _backward("leaky_relu", dy, y, out, negative_slope)
+
+
+def sigmoid(input, *, out=None):
+    """Return 1 / (1 + e^-x). At most 1.43 ulp in float32, 1.48 in float64."""
+    return _forward("sigmoid", input, out)
+
+
+def sigmoid_backward(dy, y, *, out=None):
+    """Return dy y (1 - y) for sigmoid's output y."""
+    return _backward("sigmoid", dy, y, out)
+
+
+def tanh(input, *, out=None):
+    """Return the hyperbolic tangent. At most 1.72 ulp in float32, 1.89 in float64."""
+    return _forward("tanh", input, out)
+
+
+def tanh_backward(dy, y, *, out=None):
+    """Return dy (1 - y^2) for tanh's output y."""
+    return _backward("tanh", dy, y, out)
+
+
+def gelu(input, approximate="none", *, out=None):
+    """Return x times the probability that a normal variable is below x (Hendrycks & Gimpel, 2016).
+
+    approximate="tanh": x / (1 + e^-u) with u = 2 sqrt(2 / pi) (x + 0.044715 x^3), as in GPT-2. Others: ValueError.
+    Relative accuracy holds in the left tail too, where 1 + erf would cancel.
+    """
+    return _forward(_gelu("gelu", approximate), input, out)
+
+
+def gelu_backward(dy, input, approximate="none", *, out=None):
+    """Return dy times the slope of gelu at its input."""
+    return _backward(_gelu("gelu_backward", approximate), dy, input, out)
+
+
+def exp(input, *, out=None):
+    """Return e^x. At most 0.96 ulp in float32, 0.98 in float64; subnormal results included."""
+    return _forward("exp", input, out)
+
+
+def exp_backward(dy, y, *, out=None):
+    """Return dy y for exp's output y."""
+    return _backward("exp", dy, y, out)
+
+
+def log(input, *, out=None):
+    """Return the natural logarithm; -inf at 0, NaN below. At most 0.79 ulp in float32, 0.83 in float64."""
+    return _forward("log", input, out)
+
+
+def log_backward(dy, input, *, out=None):
+    """Return dy / x for log's input x."""
+    return _backward("log", dy, input, out)
+
+
+def _gelu(function, approximate):
+    if approximate == "none":
+        return "gelu"
+    if approximate == "tanh":
+        return "gelu_tanh"
+    raise ValueError(f"{function}: approximate must be 'none' or 'tanh', got {approximate!r}")
+
+
+def _forward(name, x, out, *parameters):
+    if out is None and type(x) is ndarray and x.flags.c_contiguous:
+        run = forward_kernels[name].get(x.dtype)
+        if run is not None:
+            n, shape = x.size, x.shape
+            y = empty(shape, x.dtype)
+            if len(shape) == 1:
+                run(x, y, *parameters, n, tasks(n, FUNCTIONS[name].grain))
+            else:
+                run(x.ravel(), y.ravel(), *parameters, n, tasks(n, FUNCTIONS[name].grain))
+            return y
+    return _general(name, forward_kernels[name], parameters, out, as_float_array(name, "input", x))
+
+
+def _backward(name, dy, value, out, *parameters):
+    if out is None and type(dy) is type(value) is ndarray and dy.shape == value.shape and dy.dtype is value.dtype:
+        run = backward_kernels[name].get(dy.dtype)
+        if run is not None and dy.flags.c_contiguous and value.flags.c_contiguous:
+            n, shape = dy.size, dy.shape
+            dx = empty(shape, dy.dtype)
+            if len(shape) == 1:
+                run(dy, value, dx, *parameters, n, tasks(n, FUNCTIONS[name].grain))
+            else:
+                run(dy.ravel(), value.ravel(), dx.ravel(), *parameters, n, tasks(n, FUNCTIONS[name].grain))
+            return dx
+    second = "y" if FUNCTIONS[name].gradient_of == "output" else "input"
+    dy, value = promote(f"{name}_backward", **{"dy": dy, second: value})
+    if dy.shape != value.shape:
+        raise ValueError(f"{name}_backward: dy has shape {dy.shape} but {second} has {value.shape}")
+    return _general(name, backward_kernels[name], parameters, out, dy, value)
+
+
+def _general(name, kernel, parameters, out, *arrays):
+    """Run a kernel over arrays of one shape and dtype and any strides, along memory if they are dense in some order."""
+    shape, dtype = arrays[-1].shape, arrays[-1].dtype
+    if out is not None:
+        check_out(kernel.__name__.partition("__")[0], out, shape, dtype, *arrays)
+    axes = np.argsort([-abs(stride) for stride in arrays[-1].strides], kind="stable")
+    views = [contiguous(x.transpose(axes)) for x in arrays]
+    target = None if out is None else out.transpose(axes)
+    y = target if target is not None and target.flags.c_contiguous else empty(views[0].shape, dtype)
+    n = y.size
+    kernel[dtype](*[x.reshape(-1) for x in views], y.reshape(-1), *parameters, n, tasks(n, FUNCTIONS[name].grain))
+    if target is None:
+        return y.transpose(np.argsort(axes))
+    if target is not y:
+        target[...] = y
+    return out
