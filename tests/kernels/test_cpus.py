@@ -1,0 +1,44 @@
+"""The kernels once more as other CPUs would run them: AVX-512, AVX2, and 128-bit vectors without multiply-add."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LEGS = {  # vector bytes: (what this machine must have, LLVM's name of such a CPU, features that decide in _simd.py)
+    64: ("avx512vl", "skylake-avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw,+avx512cd,+avx2,+fma,+avx"),
+    32: ("avx2", "haswell", "+avx2,+fma,+avx"),
+    16: ("sse4.2", "nehalem", "+sse4.2"),
+}
+FILES = ["test_contract.py", "test_matmul.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these are x86 CPUs")
+@pytest.mark.parametrize("width", LEGS)
+def test_kernels_on_another_cpu(width):
+    needed, name, features = LEGS[width]
+    if not llvm.get_host_cpu_features().get(needed):
+        pytest.skip(f"this CPU lacks {needed}")
+    environment = os.environ | {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features, "FASTNN_WIDTH": str(width)}
+    files = [ROOT / "tests" / "kernels" / file for file in FILES]
+    files = [str(file) for file in files if file.exists()]
+    selected = "not float64 and not another_cpu"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", selected, __file__, *files],
+        env=environment, cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+@pytest.mark.skipif("FASTNN_WIDTH" not in os.environ, reason="for the runs that the test above starts")
+def test_the_vectors_have_this_width():
+    from fastnn_kernels._simd import vector_bytes
+
+    assert vector_bytes() == int(os.environ["FASTNN_WIDTH"])
