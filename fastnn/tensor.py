@@ -297,7 +297,7 @@ class Tensor(Operators):
                     f"backward: a tensor of shape {self._data.shape} needs an explicit gradient; only single elements "
                     "have a default of 1"
                 )
-            gradient = np.ones_like(self._data)
+            gradient = _ONE[self._data.dtype] if self._data.ndim == 0 else np.ones_like(self._data)
         else:
             gradient = np.asarray(unwrap(gradient), self._data.dtype)
             if gradient.shape != self._data.shape:
@@ -325,6 +325,7 @@ class _Data(Tensor):
 
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_ONE = {dtype: np.ones((), dtype) for dtype in FLOATS}
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # filled by fastnn.functional
 
 
