@@ -17,9 +17,11 @@ from .activation import (
     tanh_backward,
 )
 from .conv import conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .optimizer import adam_step, sgd_step
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 
 __all__ = [
+    "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "conv2d",
@@ -38,6 +40,7 @@ __all__ = [
     "max_pool2d_backward",
     "relu",
     "relu_backward",
+    "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "tanh",
