@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
 
 from .arithmetic import unbroadcast
 
@@ -45,10 +45,19 @@ def linear(
     input (..., K), weight (N, K), bias (N,) -> (..., N). `activation` is None, "relu", "sigmoid", "tanh", "leaky_relu"
     or "gelu". `prepared` is what ``fastnn.kernels.prepare_matmul`` gave for `weight`; it is used in place of it.
     """
-    y = kernels.linear(input, weight if prepared is None else prepared, bias, activation=activation)
+    if prepared is None or prepared.dtype != input.dtype:
+        prepared = weight
+    if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
+        before = kernels.linear(input, prepared, bias)
+        y = kernels.gelu(before)
+    else:
+        y = kernels.linear(input, prepared, bias, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        gradients: Gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs)
-        return gradients
+        if activation == "gelu":
+            gradients = kernels.linear_backward(kernels.gelu_backward(dy, before), input, weight, needs=needs)
+        else:
+            gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs)
+        return gradients  # type: ignore[no-any-return]
 
     return y, backward
