@@ -37,7 +37,7 @@ CASES = {
     "conv2d": [
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 3, 3), make(6), padding=1),
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2),
-        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 1, 1), make(6)),
+        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 1, 1), make(6), activation="relu"),
     ],
     "conv2d_backward_input": [
         lambda make, n: k.conv2d_backward_input(make(n, 6, 9, 11), make(6, 4, 3, 3), (n, 4, 9, 11), 1, 1, 1, 1),
@@ -74,7 +74,9 @@ CASES = {
         lambda make, n: k.gelu_backward(make(n, 37), make(n, 37), "tanh"),
     ],
     "exp": [lambda make, n: k.exp(make(n, 37))],
+    "exp_backward": [lambda make, n: k.exp_backward(make(n, 37), make(n, 37))],
     "log": [lambda make, n: k.log(make.positive(n, 37))],
+    "log_backward": [lambda make, n: k.log_backward(make(n, 37), make.positive(n, 37))],
     "softmax": [lambda make, n: k.softmax(make(n, 37)), lambda make, n: k.softmax(make(n, 5, 7), 1)],
     "softmax_backward": [lambda make, n: k.softmax_backward(make(n, 37), make(n, 37), -1)],
     "log_softmax": [lambda make, n: k.log_softmax(make(n, 37)), lambda make, n: k.log_softmax(make(n, 5, 7), 1)],
