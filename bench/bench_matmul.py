@@ -105,7 +105,7 @@ def _build_fastnn(case, pairs, threads):
 
     if case.group == "linear":
         makers = {"": lambda a, b: partial(kernels.linear, a, b.T)}
-        weight = kernels.prepare_matmul(pairs[0][1])
+        weight = kernels.prepare_matmul(pairs[0][1].T)
         makers["prepared"] = lambda a, b: partial(kernels.linear, a, weight)
     else:
         makers = {"": lambda a, b: partial(kernels.matmul, a, b)}

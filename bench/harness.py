@@ -82,10 +82,10 @@ class Worker:
 
     def ask(self, *message):
         """Send a message and return the answer. Raises RuntimeError with the worker's complaint."""
-        self.pipe.send(message)
         try:
+            self.pipe.send(message)
             good, answer = self.pipe.recv()
-        except EOFError:
+        except (EOFError, BrokenPipeError, ConnectionResetError):
             raise RuntimeError(f"the process died with exit code {self.process.exitcode}") from None
         if not good:
             raise RuntimeError(answer)

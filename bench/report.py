@@ -205,8 +205,8 @@ def draw(result: dict, folder: Path) -> list[Path]:
         axes.set_xticks(ticks, [f"{t:g}x" for t in ticks])
         axes.minorticks_off()
         axes.set_xlabel("speed relative to fastnn (left of the line: slower)")
-        axes.set_title(f"{stem}, {threads} thread{'s' * (threads > 1)}", loc="left", fontweight="bold")
-        axes.legend(ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+        figure.suptitle(f"{stem}, {threads} thread{'s' * (threads > 1)}", x=0.01, ha="left", fontweight="bold")
+        figure.legend(ncols=len(names), loc="outside upper right", frameon=False, fontsize=8)
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.tick_params(left=False)
