@@ -160,9 +160,12 @@ def _memory_of_machine():
 
 
 def _count_of_idle():
-    """Measure the count `empty` sees for an idle buffer: it depends on how this interpreter passes arguments."""
+    """Measure the count `empty` sees for an idle buffer: it depends on how this interpreter passes arguments.
+
+    It is at most 3 (the tuple, the variable, the argument); a debugger that looks on must not make it seem more.
+    """
     for buffer, _ in [(np.empty(1, np.uint8), 0)]:
-        return getrefcount(buffer)
+        return min(getrefcount(buffer), 3)
 
 
 def _after_fork_in_child():
