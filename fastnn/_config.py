@@ -40,15 +40,16 @@ def _cache() -> str:
 
 def configuration() -> dict[str, str]:
     """Return what `show_config` prints, as a dictionary."""
-    import llvmlite.binding as llvm  # loaded with Numba anyway
+    from numba.core.registry import cpu_target
 
+    _, target, _ = cpu_target.target_context.codegen().magic_tuple()
     width = _simd.vector_bytes()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     pool = _memory.pool_stats()
     versions = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
     return {
         "fastnn": f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}",
-        "CPU": f"{_cpu()} (LLVM calls it {llvm.get_host_cpu_name()})",
+        "CPU": f"{_cpu()}, compiling for {target}",
         "vectors": f"{8 * width} bits: {width // 4} float32 or {width // 8} float64",
         "threads": f"{_parallel.get_num_threads()} of {cores} cores",
         "threading layer": _parallel.threading_layer(),

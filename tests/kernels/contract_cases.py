@@ -5,7 +5,7 @@ A case is a function of `make`, which makes its inputs, and of a size `n` that t
     make(3, n)          an input of this shape; the test decides about dtype, strides and whether it can be written
     make.positive(n)    the same with values from 0.1 to 2
     make.labels(n, 10)  class indices
-    make.state(n)       an array that the call changes in place, and that counts as one of its results
+    make.state(n)       a contiguous array that the call may change, and that counts as one of its results
 
 To add an operation: add its name. Where one call does not reach all of its variants, give a list of calls.
 """
@@ -93,4 +93,11 @@ CASES = {
     "mse_loss_backward": [lambda make, n: k.mse_loss_backward(make(), make(n, 11), make(n, 11), "sum")],
     "dropout": [lambda make, n: k.dropout(make(n, 37), 0.3, 11)],
     "dropout_backward": [lambda make, n: k.dropout_backward(make(n, 37), 0.3, 11, 0)],
+    "sgd_step": [
+        lambda make, n: k.sgd_step(make.state(n), make.state(n), None, 0.1, weight_decay=0.01, l1=0.01),
+        lambda make, n: k.sgd_step(make.state(n), make.state(n), make.state(n), 0.1, 0.9, nesterov=True),
+    ],
+    "adam_step": [
+        lambda make, n: k.adam_step(make.state(n), make.state(n), make.state(n), make.state(n, positive=True), 3),
+    ],
 }

@@ -44,8 +44,9 @@ class Make:
     def labels(self, n, classes):
         return self.give(self.rng.integers(0, classes, n))
 
-    def state(self, *shape):
-        self.states.append(self.rng.standard_normal(shape).astype(self.dtype))
+    def state(self, *shape, positive=False):
+        values = self.rng.uniform(0.1 if positive else -2, 2, shape)
+        self.states.append(values.astype(self.dtype))
         return self.states[-1]
 
     def give(self, values):
