@@ -17,8 +17,16 @@ from .activation import (
     tanh_backward,
 )
 from .conv import conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .loss import (
+    cross_entropy,
+    cross_entropy_backward,
+    cross_entropy_with_gradient,
+    mse_loss,
+    mse_loss_backward,
+)
 from .optimizer import adam_step, sgd_step
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
     "adam_step",
@@ -28,6 +36,9 @@ __all__ = [
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "cross_entropy_with_gradient",
     "exp",
     "exp_backward",
     "gelu",
@@ -36,13 +47,19 @@ __all__ = [
     "leaky_relu_backward",
     "log",
     "log_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "mse_loss",
+    "mse_loss_backward",
     "relu",
     "relu_backward",
     "sgd_step",
     "sigmoid",
     "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
     "tanh",
     "tanh_backward",
 ]

@@ -68,6 +68,12 @@ def rint(typing_context, x):
 
 
 @intrinsic
+def maximum(typing_context, a, b):
+    """Return the larger of two floats, NaN if either is. Loops that take the maximum of a row vectorise with it."""
+    return a(a, a), _scalar("maximum", 2)
+
+
+@intrinsic
 def copysign(typing_context, x, sign):
     """Return |x| with the sign of `sign`."""
     return x(x, x), _scalar("copysign", 2)

@@ -1,0 +1,152 @@
+"""Loss kernels against float64: labels and probabilities, all reductions, any layout, bad input."""
+
+import numpy as np
+import pytest
+
+import fastnn_kernels as kernels
+from fastnn_kernels._parallel import threads
+from tests.reference import loss as reference
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+SHAPES = pytest.mark.parametrize(
+    "shape", [(7, 10), (33, 17), (1, 1), (5,), (3, 4, 5), (2, 3, 4, 6), (300, 129)], ids=str
+)
+
+
+def logits(shape, dtype):
+    return (3 * np.random.default_rng(5).normal(size=shape)).astype(dtype)
+
+
+def targets(shape, dtype):
+    """Labels of some integer dtype, and probabilities."""
+    rng = np.random.default_rng(6)
+    dim = min(1, len(shape) - 1)
+    rest = shape[:dim] + shape[dim + 1 :]
+    probabilities = rng.uniform(size=shape)
+    probabilities /= probabilities.sum(dim, keepdims=True)
+    return rng.integers(shape[dim], size=rest).astype(np.uint16), probabilities.astype(dtype)
+
+
+@DTYPES
+@REDUCTIONS
+@SHAPES
+def test_cross_entropy(shape, reduction, dtype):
+    x = logits(shape, dtype)
+    for target in targets(shape, dtype):
+        loss = kernels.cross_entropy(x, target, reduction)
+        expected = reference.cross_entropy(x, target, reduction)
+        assert loss.dtype == dtype and loss.shape == expected.shape
+        rtol = reference.tolerance(dtype, x.size)
+        np.testing.assert_allclose(loss, expected, rtol=rtol, atol=20 * np.finfo(dtype).eps)
+        dloss = np.random.default_rng(7).normal(size=loss.shape).astype(dtype)
+        dx = kernels.cross_entropy_backward(dloss, x, target, reduction)
+        expected = reference.cross_entropy_backward(dloss, x, target, reduction)
+        assert dx.dtype == dtype and dx.shape == shape
+        np.testing.assert_allclose(dx, expected, rtol=1e-2, atol=20 * np.finfo(dtype).eps)
+        if reduction != "none":
+            both = kernels.cross_entropy_with_gradient(x, target, reduction)
+            assert both[0] == loss
+            np.testing.assert_array_equal(both[1], kernels.cross_entropy_backward(1, x, target, reduction))
+
+
+@DTYPES
+@REDUCTIONS
+@pytest.mark.parametrize("shape", [(7, 3), (), (5,), (2, 3, 4), (100, 121)], ids=str)
+def test_mse_loss(shape, reduction, dtype):
+    x, target = logits(shape, dtype), logits((2, *shape), dtype)[1]
+    loss = kernels.mse_loss(x, target, reduction)
+    expected = reference.mse_loss(x, target, reduction)
+    assert loss.dtype == dtype and loss.shape == expected.shape
+    np.testing.assert_allclose(loss, expected, rtol=reference.tolerance(dtype, x.size))
+    dloss = np.random.default_rng(7).normal(size=loss.shape).astype(dtype)
+    dx = kernels.mse_loss_backward(dloss, x, target, reduction)
+    assert dx.dtype == dtype and dx.shape == shape
+    np.testing.assert_allclose(dx, reference.mse_loss_backward(dloss, x, target, reduction), rtol=1e-5)
+
+
+def test_huge_logits_do_not_overflow():
+    x = np.float32([[1e4, 0, -1e4], [-3e38, 0, 3e38]])
+    np.testing.assert_array_equal(kernels.cross_entropy(x, np.array([1, 2]), "none"), [1e4, 0])
+    assert np.isfinite(kernels.cross_entropy_backward(1.0, x, np.array([1, 2]))).all()
+
+
+def test_nan_and_infinite_logits():
+    x = np.float32([[np.nan, 0], [0, -np.inf], [0, 0], [np.inf, 0]])
+    losses = kernels.cross_entropy(x, np.array([1, 1, 0, 0]), "none")
+    np.testing.assert_allclose(losses, [np.nan, np.inf, np.log(2), np.nan], rtol=1e-6)
+    assert np.isnan(kernels.cross_entropy(x, np.array([1, 1, 0, 0])))
+
+
+def test_layouts(rng):
+    base = rng.normal(size=(6, 4, 10))
+    labels = np.arange(20, dtype=np.int32)[::2] % 4
+    for x in (
+        base[0].T,
+        base[::-1, ::2, 3].T[:, ::-1].T,
+        np.broadcast_to(base[0, :, :1], (4, 10)).T,
+        base.transpose(2, 1, 0),
+    ):
+        x.flags.writeable = False
+        target = np.minimum(labels[: len(x)], x.shape[1] - 1)
+        target = target if x.ndim == 2 else np.repeat(target[:, None], 6, 1)[:, ::-1]
+        np.testing.assert_allclose(kernels.cross_entropy(x, target), reference.cross_entropy(x, target), rtol=1e-13)
+        dx = kernels.cross_entropy_backward(2.0, x, target)
+        np.testing.assert_allclose(dx, reference.cross_entropy_backward(2.0, x, target), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(kernels.mse_loss(x, x[::-1]), reference.mse_loss(x, x[::-1]), rtol=1e-13)
+
+
+def test_empty_batches():
+    x, labels = np.empty((0, 3), np.float32), np.empty(0, int)
+    assert np.isnan(kernels.cross_entropy(x, labels)) and kernels.cross_entropy(x, labels, "sum") == 0
+    assert kernels.cross_entropy(x, labels, "none").shape == (0,)
+    assert kernels.cross_entropy_backward(1.0, x, labels).shape == (0, 3)
+    assert np.isnan(kernels.mse_loss(x, x)) and kernels.mse_loss_backward(1.0, x, x).shape == (0, 3)
+
+
+def test_same_bits_for_any_number_of_threads():
+    x, labels = logits((3000, 100), np.float32), np.arange(3000) % 100
+    results = []
+    for count in (1, 2, 3, 8, 17):
+        with threads(count):
+            results.append((*kernels.cross_entropy_with_gradient(x, labels), kernels.mse_loss(x, x[::-1])))
+    for result in results[1:]:
+        for a, b in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("label", [-1, 3, 2**62])
+def test_labels_out_of_range(label):
+    x, target = np.zeros((4, 3), np.float32), np.array([0, 2, label, 1])
+    for call in (
+        lambda: kernels.cross_entropy(x, target),
+        lambda: kernels.cross_entropy(x, target, "none"),
+        lambda: kernels.cross_entropy_with_gradient(x, target),
+        lambda: kernels.cross_entropy_backward(1.0, x, target),
+    ):
+        with pytest.raises(ValueError, match=f": label {label} is out of range for 3 classes"):
+            call()
+
+
+def test_bad_arguments():
+    x = np.zeros((4, 3), np.float32)
+    with pytest.raises(
+        ValueError, match=r"cross_entropy: target has shape \(3,\) but labels for input \(4, 3\) have \(4,\)"
+    ):
+        kernels.cross_entropy(x, np.zeros(3, int))
+    with pytest.raises(
+        ValueError, match=r"cross_entropy: target has shape \(4,\) but input has \(4, 3\); probabilities"
+    ):
+        kernels.cross_entropy(x, np.zeros(4))
+    with pytest.raises(
+        TypeError, match="cross_entropy: target must be integer labels or float probabilities, got bool"
+    ):
+        kernels.cross_entropy(x, np.zeros(4, bool))
+    with pytest.raises(TypeError, match="cross_entropy: input must be float32 or float64, got int64"):
+        kernels.cross_entropy(np.zeros((4, 3), int), np.zeros(4, int))
+    with pytest.raises(ValueError, match="cross_entropy: reduction must be 'none', 'mean' or 'sum', got 'max'"):
+        kernels.cross_entropy(x, np.zeros(4, int), "max")
+    with pytest.raises(ValueError, match=r"mse_loss: input has shape \(4, 3\) but target has \(3,\)"):
+        kernels.mse_loss(x, x[0])
+    with pytest.raises(ValueError, match="cross_entropy: input must have at least 1 dimension"):
+        kernels.cross_entropy(np.float32(1), 0)
