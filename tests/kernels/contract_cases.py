@@ -78,9 +78,15 @@ CASES = {
     "log": [lambda make, n: k.log(make.positive(n, 37))],
     "log_backward": [lambda make, n: k.log_backward(make(n, 37), make.positive(n, 37))],
     "softmax": [lambda make, n: k.softmax(make(n, 37)), lambda make, n: k.softmax(make(n, 5, 7), 1)],
-    "softmax_backward": [lambda make, n: k.softmax_backward(make(n, 37), make(n, 37), -1)],
+    "softmax_backward": [
+        lambda make, n: k.softmax_backward(make(n, 37), make(n, 37), -1),
+        lambda make, n: k.softmax_backward(make(n, 5, 7), make(n, 5, 7), 1),
+    ],
     "log_softmax": [lambda make, n: k.log_softmax(make(n, 37)), lambda make, n: k.log_softmax(make(n, 5, 7), 1)],
-    "log_softmax_backward": [lambda make, n: k.log_softmax_backward(make(n, 37), make(n, 37), -1)],
+    "log_softmax_backward": [
+        lambda make, n: k.log_softmax_backward(make(n, 37), make(n, 37), -1),
+        lambda make, n: k.log_softmax_backward(make(n, 5, 7), make(n, 5, 7), 1),
+    ],
     "cross_entropy": [
         lambda make, n: k.cross_entropy(make(n, 11), make.labels(n, 11), "sum"),
         lambda make, n: k.cross_entropy(make(n, 11), make.positive(n, 11), "sum"),
@@ -88,6 +94,10 @@ CASES = {
     "cross_entropy_backward": [
         lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.labels(n, 11), "sum"),
         lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.positive(n, 11), "sum"),
+    ],
+    "cross_entropy_with_gradient": [
+        lambda make, n: k.cross_entropy_with_gradient(make(n, 11), make.labels(n, 11), "sum"),
+        lambda make, n: k.cross_entropy_with_gradient(make(n, 11), make.positive(n, 11), "sum"),
     ],
     "mse_loss": [lambda make, n: k.mse_loss(make(n, 11), make(n, 11), "sum")],
     "mse_loss_backward": [lambda make, n: k.mse_loss_backward(make(), make(n, 11), make(n, 11), "sum")],
