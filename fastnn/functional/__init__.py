@@ -4,6 +4,7 @@ All take Tensors or arrays. Arrays in, array out: the same computation without a
 """
 
 from . import operators as operators
+from .activation import gelu, leaky_relu, relu, sigmoid, tanh
 from .arithmetic import (
     abs,
     add,
@@ -22,6 +23,8 @@ from .arithmetic import (
     where,
 )
 from .conv import conv2d
+from .dropout import dropout
+from .loss import cross_entropy, mse_loss
 from .matmul import linear, matmul
 from .pool import avg_pool2d, max_pool2d
 from .reduction import argmax, max, mean, min, sum
@@ -40,6 +43,7 @@ from .shaping import (
     transpose,
     unsqueeze,
 )
+from .softmax import log_softmax, softmax
 
 __all__ = [
     "abs",
@@ -52,13 +56,18 @@ __all__ = [
     "clamp",
     "clip",
     "conv2d",
+    "cross_entropy",
     "div",
+    "dropout",
     "exp",
     "expand",
     "flatten",
+    "gelu",
     "getitem",
+    "leaky_relu",
     "linear",
     "log",
+    "log_softmax",
     "matmul",
     "max",
     "max_pool2d",
@@ -66,17 +75,22 @@ __all__ = [
     "mean",
     "min",
     "minimum",
+    "mse_loss",
     "mul",
     "neg",
     "permute",
     "pow",
+    "relu",
     "reshape",
+    "sigmoid",
+    "softmax",
     "split",
     "sqrt",
     "squeeze",
     "stack",
     "sub",
     "sum",
+    "tanh",
     "transpose",
     "unsqueeze",
     "where",

@@ -17,6 +17,7 @@ from .activation import (
     tanh_backward,
 )
 from .conv import conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .dropout import dropout, dropout_backward
 from .loss import (
     cross_entropy,
     cross_entropy_backward,
@@ -39,6 +40,8 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_with_gradient",
+    "dropout",
+    "dropout_backward",
     "exp",
     "exp_backward",
     "gelu",

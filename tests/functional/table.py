@@ -40,6 +40,7 @@ def positive(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[
 
 
 REPEATED = np.array([[0, 2], [2, 2]])
+LABELS = np.array([0, 3, 1, 1, 2])
 MASK = np.array([[True, False, True], [False, False, True]])
 
 TABLE = {
@@ -122,6 +123,34 @@ TABLE = {
     "linear sigmoid": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "sigmoid"}),
     "linear tanh": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "tanh"}),
     "linear gelu": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "gelu"}),
+    # --- activation
+    "relu": Row(F.relu, ((3, 4),)),
+    "leaky_relu": Row(F.leaky_relu, ((3, 4),)),
+    "leaky_relu steep": Row(F.leaky_relu, ((3, 4),), {"negative_slope": -2.0}),
+    "sigmoid": Row(F.sigmoid, ((3, 4),)),
+    "tanh": Row(F.tanh, ((3, 4),)),
+    "gelu": Row(F.gelu, ((3, 4),)),
+    "gelu tanh": Row(F.gelu, ((3, 4),), {"approximate": "tanh"}),
+    # --- softmax
+    "softmax": Row(F.softmax, ((3, 4),)),
+    "softmax dim": Row(F.softmax, ((2, 3, 4),), {"dim": 1}),
+    "log_softmax": Row(F.log_softmax, ((3, 4),)),
+    "log_softmax dim": Row(F.log_softmax, ((2, 3, 4),), {"dim": 0}),
+    # --- loss
+    "cross_entropy labels": Row(F.cross_entropy, make=lambda rng: (rng.normal(size=(5, 4)), LABELS)),
+    "cross_entropy none": Row(
+        F.cross_entropy, make=lambda rng: (rng.normal(size=(5, 4)), LABELS), options={"reduction": "none"}
+    ),
+    "cross_entropy images": Row(
+        F.cross_entropy, make=lambda rng: (rng.normal(size=(2, 4, 3, 5)), rng.integers(4, size=(2, 3, 5)))
+    ),
+    "cross_entropy probabilities": Row(F.cross_entropy, ((3, 4), (3, 4))),
+    "cross_entropy probabilities none": Row(F.cross_entropy, ((2, 3, 4), (2, 3, 4)), {"reduction": "none"}),
+    "cross_entropy vector": Row(F.cross_entropy, ((4,), (4,)), {"reduction": "sum"}),
+    "mse_loss": Row(F.mse_loss, ((3, 4), (3, 4))),
+    "mse_loss none": Row(F.mse_loss, ((3, 4), (3, 4)), {"reduction": "none"}),
+    # --- dropout: another mask at each call, so its gradient is tested on its own
+    "dropout off": Row(F.dropout, ((3, 4),), {"training": False}),
     # --- conv
     "conv2d": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,))),
     "conv2d without bias": Row(F.conv2d, ((3, 7, 6), (4, 3, 3, 2)), {"stride": 2, "padding": (2, 1)}),
