@@ -25,11 +25,13 @@ from .loss import (
     mse_loss,
     mse_loss_backward,
 )
+from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
 from .optimizer import adam_step, sgd_step
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
+    "PreparedMatmul",
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
@@ -48,14 +50,18 @@ __all__ = [
     "gelu_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "linear",
+    "linear_backward",
     "log",
     "log_backward",
     "log_softmax",
     "log_softmax_backward",
+    "matmul",
     "max_pool2d",
     "max_pool2d_backward",
     "mse_loss",
     "mse_loss_backward",
+    "prepare_matmul",
     "relu",
     "relu_backward",
     "sgd_step",

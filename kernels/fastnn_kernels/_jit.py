@@ -18,6 +18,7 @@ it imports, directly or not; any error in reading means compiling again.
 """
 
 import hashlib
+import inspect
 import os
 import pickle
 import re
@@ -29,10 +30,12 @@ from functools import cache
 from pathlib import Path
 
 import llvmlite
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba import njit, types
-from numba.core import compiler, config, serialize
+from numba.core import cgutils, compiler, config, serialize
+from numba.extending import intrinsic
 
 from ._parallel import guarded, parallel_for, start_threading_layer
 
@@ -83,6 +86,57 @@ def _compiled(function, key, **more):
     dispatcher = njit(**{**OPTIONS, **more}, no_cfunc_wrapper=True)(function)
     dispatcher._cache = DiskCache(key)
     return dispatcher
+
+
+_shared: dict[str, "SharedFunction"] = {}
+
+
+def shared(function):
+    """Compile a function that many kernels call once per dtype, and let them call it by its address.
+
+    What is `jitted` becomes part of each caller and is compiled again with it; this is right for small functions, but
+    the matmul engine takes over a second. Arguments: first a number of the dtype, the others intp; returns nothing.
+    """
+    return SharedFunction(function).intrinsic
+
+
+class SharedFunction:
+    """A function with a symbol that the linker finds: `fastnn.name.float32`."""
+
+    def __init__(self, function):
+        self.name, self.dispatcher = function.__name__, _compiled(function, function)
+        _shared[self.name] = self
+
+        def call(typing_context, *args):
+            return types.void(*args), self._codegen
+
+        context = inspect.Parameter("typing_context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        call.__signature__ = inspect.Signature([context, *inspect.signature(function).parameters.values()])
+        call.__name__ = call.__qualname__ = self.name
+        call.__doc__ = function.__doc__
+        self.intrinsic = intrinsic(call)
+
+    def link(self, number, count: int) -> str:
+        """Compile the function for a dtype and `count` more arguments, make it known to the linker, return its symbol."""
+        result = self.dispatcher.get_compile_result(types.void(number, *[types.intp] * count))
+        symbol = f"fastnn.{self.name}.{number}.{count}"
+        llvm.add_symbol(symbol, result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
+        return symbol
+
+    def _codegen(self, context, builder, signature, values):
+        number, count = signature.args[0], len(values) - 1
+        arguments = (number, *[types.intp] * count)
+        values = [context.cast(builder, v, t, to) for v, t, to in zip(values, signature.args, arguments, strict=True)]
+        kind = context.call_conv.get_function_type(types.none, arguments)
+        function = cgutils.get_or_insert_function(builder.module, kind, self.link(number, count))
+        context.call_conv.call_function(builder, function, types.none, arguments, values)
+        return context.get_dummy_value()
+
+
+def _link_symbols(symbols) -> None:
+    for symbol in symbols:
+        _, name, number, count = symbol.split(".")
+        _shared[name].link(getattr(types, number), int(count))
 
 
 def kernel(signature: str, *, writes: str = "out", parallel: bool = False):
@@ -160,8 +214,11 @@ _RANGED = {
     11: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, n, tasks: parallel_for(
         body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k)
     ),
-    12: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, l, n, tasks: parallel_for(
-        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, l)
+    12: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, m, n, tasks: parallel_for(
+        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m)
+    ),
+    13: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, m, o, n, tasks: parallel_for(
+        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m, o)
     ),
 }
 
@@ -252,7 +309,9 @@ class DiskCache:
             digest, payload = file.read_bytes().split(b"\n", 1)
             if hashlib.blake2b(payload, digest_size=16).hexdigest().encode() != digest:
                 return None
-            return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+            symbols, result = pickle.loads(payload)
+            _link_symbols(symbols)
+            return compiler.CompileResult._rebuild(target_context, *result)
         except Exception:  # missing, torn, written by something else: compiling is always right
             return None
 
@@ -262,7 +321,8 @@ class DiskCache:
         if file is None or result.library.has_dynamic_globals:
             return
         try:
-            payload = serialize.dumps(result._reduce())
+            symbols = [f.name for f in result.library._final_module.functions if f.name.startswith("fastnn.")]
+            payload = serialize.dumps((symbols, result._reduce()))
             handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
             with os.fdopen(handle, "wb") as stream:
                 stream.write(hashlib.blake2b(payload, digest_size=16).hexdigest().encode() + b"\n" + payload)

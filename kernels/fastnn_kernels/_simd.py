@@ -11,7 +11,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LLVM_FILES = ("_simd.py", "_parallel.py", "_microkernel.py")
+LLVM_FILES = ("_simd.py", "_jit.py", "_parallel.py", "_microkernel.py")
 
 
 @cache
@@ -133,3 +133,46 @@ def address(typing_context, array):
         return builder.ptrtoint(data, ir.IntType(64))
 
     return types.intp(array), codegen
+
+
+@intrinsic
+def vector_at(typing_context, number, address, length):
+    """Return `length` numbers of the dtype of `number` at an address as a contiguous array (that owns nothing)."""
+    array = types.Array(number, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        size = ir.IntType(64)(number.bitwidth // 8)
+        made = context.make_array(array)(context, builder)
+        pointer = builder.inttoptr(args[1], _float_type(number).as_pointer())
+        context.populate_array(made, data=pointer, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
+        return made._getvalue()
+
+    return array(number, types.intp, types.intp), codegen
+
+
+@intrinsic
+def itemsize(typing_context, number):
+    """Return the bytes of a number."""
+    return types.intp(number), lambda context, builder, signature, args: ir.IntType(64)(number.bitwidth // 8)
+
+
+@intrinsic
+def lanes(typing_context, number):
+    """Return how many numbers of this dtype a vector holds."""
+    count = vector_bytes() * 8 // number.bitwidth
+    return types.intp(number), lambda context, builder, signature, args: ir.IntType(64)(count)
+
+
+@intrinsic
+def stack_bytes(typing_context, count):
+    """Return the address of `count` (a literal) bytes on the stack of the calling function, aligned to 64."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros
+            place = builder.alloca(ir.ArrayType(ir.IntType(8), count.literal_value))
+        place.align = 64
+        return builder.ptrtoint(place, ir.IntType(64))
+
+    return types.intp(count), codegen

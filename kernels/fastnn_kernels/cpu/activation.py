@@ -153,21 +153,29 @@ def _fused_switch():
 
 
 def _with_case(case, spec, others):
-    forward, parameters = spec.forward, spec.parameters
+    forward = _with_usual_parameter(spec)
 
     def activate(code, row):
         if code != case:
             others(code, row)
-        elif len(parameters) == 0:
+        else:
             for i in range(row.size):
                 row[i] = forward(row[i])
-        else:
-            slope = row.dtype.type(parameters[0])
-            for i in range(row.size):
-                row[i] = forward(row[i], slope)
 
     activate.__qualname__ = f"activate.{spec.name}"
     return jitted(activate)
+
+
+def _with_usual_parameter(spec):
+    if not spec.parameters:
+        return spec.forward
+    forward, (parameter,) = spec.forward, spec.parameters
+
+    def with_usual_parameter(x):
+        return forward(x, type(x)(parameter))
+
+    with_usual_parameter.__qualname__ = f"activate.{spec.name}.forward"
+    return exact(with_usual_parameter)
 
 
 activate = _fused_switch()

@@ -1,0 +1,166 @@
+"""The blocked matmul engine that every contraction goes through.
+
+Five loops around the micro-kernel (Goto and van de Geijn 2008; Van Zee and van de Geijn 2015), from the outside: blocks
+of k, so that the panels in use stay in cache; of columns; of rows; panels of columns; tiles of rows. B and A are packed
+or read in place, whichever costs less. A sum starts at the bias; the activation runs over a finished panel while it is
+in the nearest cache.
+
+The order in which one element is summed depends on nothing but k, so results have the same bits for any blocking and
+any number of threads.
+"""
+
+import numpy as np
+
+from .._jit import jitted, kernel, shared
+from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, wide_tile
+from .._simd import address, itemsize, lanes, stack_bytes
+from .epilogue import finish
+from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
+
+# Block sizes in bytes of a row or column. A block of k is long, since every further one reads and writes all of C
+# again (measured at 1024^3 float32: 109 GFLOP/s with 4096, 106 with 2048); B's panels come from the second-level cache.
+K_BYTES, N_BYTES, M_ROWS = 4096, 4096, 16 * TILE_ROWS
+# B in place is read in short blocks of k, lest every row of a tile be in another page: see `multiply`.
+K_IN_PLACE = 64
+STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
+ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
+
+
+@shared
+def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, init_row, init_col, c, c_row, code):
+    """C(m, n) = activation(init + A(m, k) B(k, n)), panel by panel of columns, tile by tile of rows.
+
+    Tiles of A are a_tile apart, panels of B b_panel. init has the row stride init_row and column stride init_col: 1, or
+    0 if every panel starts at the same numbers.
+    """
+    width, size = panel_columns(number), itemsize(number)
+    for j in range(0, n, width):
+        columns = min(width, n - j)
+        b_at = b + j // width * b_panel * size
+        for i in range(0, m, TILE_ROWS):
+            rows = min(TILE_ROWS, m - i)
+            a_at = a + i // TILE_ROWS * a_tile * size
+            init_at = init + (i * init_row + j * init_col) * size
+            c_at = c + (i * c_row + j) * size
+            if rows == TILE_ROWS and columns == width:
+                full_tile(number, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row)
+            else:
+                edge_tile(number, rows, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row, columns)
+        if code:
+            finish(number, code, m, columns, c + j * size, c_row)
+
+
+@shared
+def wide_tiles(number, m, n, k, a, a_row, a_col, b, b_row, init, init_row, init_col, c, c_row, code):
+    """Do what `tiles` does, for m <= WIDE_ROWS and B in place, in tiles as wide as fit."""
+    width, size = WIDE_VECTORS[m - 1] * lanes(number), itemsize(number)
+    for j in range(0, n, width):
+        columns, at = min(width, n - j), j * size
+        wide_tile(number, m, k, a, a_row, a_col, b + at, b_row, init + init_col * at, init_row, c + at, c_row, columns)
+    if code:
+        finish(number, code, m, n, c, c_row)
+
+
+@shared
+def multiply(number, m, n, k, a, a_row, a_col, b, b_row, b_col, packed, first, bias, bias_col, c, c_row, code, work, words):
+    """C(m, n) = activation(bias(n) + A(m, k) B(k, n)).
+
+    packed: 0, or how many columns the whole B had, padded to panels, when `matmul__pack` packed it; of these, those from
+    `first` on are wanted. bias_col 0: bias is a row of zeros. work: an address with room for `words` numbers.
+    """
+    width, size = panel_columns(number), itemsize(number)
+    block_k, block_n = K_BYTES // size, N_BYTES // size
+    # Few rows use each number of B once or twice: packing it would cost more than it saves.
+    copy_b = packed == 0 and (b_col != 1 or (m > 4 * TILE_ROWS and k * n * size > 1 << 19))
+    # Rows of A a power of two apart share cache sets; rows or columns far apart miss the TLB.
+    copy_a = words > STACK // size and n >= 4 * width and (m * k * size > 1 << 19 or a_col != 1)
+    if copy_b and words <= STACK // size:
+        block_k = min(block_k, words // width)
+        block_n = max(words // block_k if k > block_k else words // max(k, 1), width)
+    elif packed == 0 and not copy_b and b_row * size >= 4096:
+        block_k = K_IN_PLACE
+    block_n -= block_n % width
+    panels = work + copy_a * packed_a_size(number, min(m, M_ROWS), min(k, block_k)) * size
+    for p in range(0, max(k, 1), block_k):
+        kc = min(block_k, k - p)
+        final = code if p + kc == k else 0
+        for j in range(0, n, block_n):
+            nc = min(block_n, n - j)
+            b_at, row, panel = b + (p * b_row + j * b_col) * size, b_row, width
+            if packed:
+                b_at, row, panel = b + (p * packed + (first + j) * kc) * size, width, kc * width
+            elif copy_b:
+                pack_b(number, kc, nc, b_at, b_row, b_col, panels)
+                b_at, row, panel = panels, width, kc * width
+            for i in range(0, m, M_ROWS):
+                mc = min(M_ROWS, m - i)
+                a_at, a_r, a_c, tile = a + (i * a_row + p * a_col) * size, a_row, a_col, TILE_ROWS * a_row
+                if copy_a:
+                    pack_a(number, mc, kc, a_at, a_row, a_col, work)
+                    if a_row == 1:
+                        a_at, a_r, a_c, tile = work, 1, column_pitch(number), column_pitch(number) * kc
+                    else:
+                        a_at, a_r, a_c, tile = work, row_pitch(number, kc), 1, TILE_ROWS * row_pitch(number, kc)
+                c_at = c + (i * c_row + j) * size
+                init, init_row, init_col = c_at, c_row, 1
+                if p == 0:
+                    init, init_row, init_col = bias + j * bias_col * size, 0, bias_col
+                if m <= WIDE_ROWS and packed == 0 and not copy_b:
+                    wide_tiles(number, mc, nc, kc, a_at, a_r, a_c, b_at, row, init, init_row, init_col, c_at, c_row, final)
+                else:
+                    tiles(number, mc, nc, kc, a_at, a_r, a_c, tile, b_at, row, panel, init, init_row, init_col, c_at, c_row, final)
+
+
+@jitted
+def packed_a_size(number, m, k):
+    """Return how many numbers `pack_a` writes."""
+    return -(-m // TILE_ROWS) * max(column_pitch(number) * k, TILE_ROWS * row_pitch(number, k))
+
+
+@kernel("T[:,:], T[:,:], T[::1], T[:,:], T[:,::1], int, int, int, int, int, int, int, int", writes="out work", parallel=True)
+def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step, items, grid_m, grid_n, lo, hi):
+    """a(M,K), b(K,N), bias(N) or (0) -> out(M,N), rows of out contiguous, for a stack of them.
+
+    Of each array the first item is given, the next is a_step, b_step, c_step bytes on. The range counts blocks: items
+    times grid_m times grid_n; each task uses a row of `work`, if that has rows. packed: b is what `matmul__pack` wrote,
+    one row per k.
+    """
+    number, size = out.dtype.type(0), out.itemsize
+    m, n, k = out.shape[0], out.shape[1], a.shape[1]
+    width = panel_columns(number)
+    block_m = -(-m // (grid_m * TILE_ROWS)) * TILE_ROWS
+    block_n = -(-n // (grid_n * width)) * width
+    blocks = grid_m * grid_n
+    room, words = stack_bytes(STACK), STACK // size
+    if work.size:
+        room, words = address(work) + -(-lo * work.shape[0] // (items * blocks)) * work.strides[0], work.shape[1]
+    for block in range(lo, hi):
+        item, i, j = block // blocks, block % blocks // grid_n * block_m, block % grid_n * block_n
+        if i >= m or j >= n:
+            continue
+        bias_at, bias_col = address(ZEROS), 0
+        if bias.size:
+            bias_at, bias_col = address(bias) + j * size, 1
+        b_at, first = address(b) + item * b_step, j
+        if not packed:
+            b_at += j * b.strides[1]
+        a_at, c_at = address(a) + item * a_step + i * a.strides[0], address(out) + item * c_step + i * out.strides[0] + j * size
+        multiply(
+            number, min(block_m, m - i), min(block_n, n - j), k,
+            a_at, a.strides[0] // size, a.strides[1] // size,
+            b_at, b.strides[0] // size, b.strides[1] // size, packed * b.shape[1], first,
+            bias_at, bias_col, c_at, out.strides[0] // size, code, room, words,
+        )  # fmt: skip
+
+
+@kernel("T[:,:], T[:,::1]", writes="panels", parallel=True)
+def matmul__pack(b, panels, lo, hi):
+    """b(K,N) -> panels(K, N padded to whole panels), in the order in which `multiply` reads them; a range of panels."""
+    number, size = b.dtype.type(0), b.itemsize
+    width, block_k, k = panel_columns(number), K_BYTES // b.itemsize, b.shape[0]
+    start, stop = lo * width, min(hi * width, b.shape[1])
+    for p in range(0, k, block_k):
+        kc = min(block_k, k - p)
+        target = address(panels) + (p * panels.shape[1] + start * kc) * size
+        source = address(b) + p * b.strides[0] + start * b.strides[1]
+        pack_b(number, kc, stop - start, source, b.strides[0] // size, b.strides[1] // size, target)

@@ -1,0 +1,307 @@
+"""Matrix products: `matmul`, the linear layer, and operands packed once for many products."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import empty
+from ._microkernel import TILE_ROWS, TILE_VECTORS
+from ._parallel import tasks
+from ._shapes import F4, F8, as_float_array, output, promote
+from ._simd import vector_bytes
+from .cpu.epilogue import CODES
+from .cpu.matmul import K_BYTES, M_ROWS, N_BYTES, matmul__blocked, matmul__pack
+
+SMALL = 1 << 21  # multiplications; below, panels fit on a thread's stack and one thread is fast enough to start with
+GRAIN = 1 << 18  # multiplications of a task, at least
+FLOATS = {F4, F8}
+NO_BIAS = {dtype: np.empty(0, dtype) for dtype in FLOATS}
+NO_WORK = {dtype: np.empty((0, 0), dtype) for dtype in FLOATS}
+
+
+class PreparedMatmul:
+    """An operand packed by `prepare_matmul`: `matmul` takes it for `b`, `linear` for `weight`."""
+
+    __slots__ = ("_packed", "_source", "dtype", "ndim", "shape")
+
+    def __init__(self, b: ndarray):
+        self.shape, self.dtype, self.ndim = b.shape, b.dtype, 2
+        self._source: ndarray | None = b.copy()
+        self._packed: dict[bool, ndarray] = {}
+
+    def __repr__(self) -> str:
+        return f"PreparedMatmul(shape={self.shape}, dtype={self.dtype})"
+
+    def panels(self, transposed: bool) -> ndarray:
+        """Return the panels of the operand or its transpose, packed at the first use of either."""
+        packed = self._packed.get(transposed)
+        if packed is None:
+            source = self._unpack(not transposed) if self._source is None else self._source
+            packed = self._packed[transposed] = _pack(source.T if transposed else source)
+            self._source = None
+        return packed
+
+    def _unpack(self, transposed: bool) -> ndarray:
+        if 0 in self.shape:
+            return np.zeros(self.shape, self.dtype)
+        packed, width = self._packed[transposed], TILE_VECTORS * vector_bytes() // self.dtype.itemsize
+        step = K_BYTES // self.dtype.itemsize
+        blocks = [packed[p : p + step] for p in range(0, len(packed), step)]
+        rows = [block.reshape(-1, len(block), width).transpose(1, 0, 2).reshape(len(block), -1) for block in blocks]
+        whole = np.concatenate(rows)[:, : self.shape[0 if transposed else 1]]
+        return whole.T if transposed else whole
+
+
+def matmul(a, b, *, out=None):
+    """Return the matrix product of two arrays: `numpy.matmul` for float32 and float64, faster.
+
+    a (..., M, K) or (K,), b (..., K, N) or (K,) -> (..., M, N), without M or N for vectors; stacks broadcast against
+    each other. Any strides. float32 with float64 gives float64; arrays of other dtypes go to `numpy.matmul`.
+    b may be what `prepare_matmul` returned. NaN and infinity spread as IEEE 754 says.
+
+    Each element is summed in order of K by fused multiply-adds: an error of at most K eps sum(|a||b|), and the same
+    bits for any number of threads.
+
+    Raises ValueError if shapes do not fit together, or `out` has the wrong shape or overlaps an operand.
+    """
+    if type(a) is ndarray and type(b) is ndarray and out is None and a.ndim == 2 == b.ndim:
+        dtype = a.dtype
+        if dtype is b.dtype and (dtype is F4 or dtype is F8):
+            m, k = a.shape
+            k_b, n = b.shape
+            if k != k_b:
+                raise _mismatch(a, b)
+            out = empty((m, n), dtype)
+            if m * n * k <= SMALL and a.flags.aligned and b.flags.aligned:
+                matmul__blocked[dtype](a, b, NO_BIAS[dtype], out, NO_WORK[dtype], 0, 0, 0, 0, 0, 1, 1, 1, 1, 1)
+            else:
+                _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
+            return out
+    return _matmul_any(a, b, out)
+
+
+def _mismatch(a, b):
+    return ValueError(f"matmul: a has {a.shape[-1]} columns (shape {a.shape}) but b has {b.shape[-min(b.ndim, 2)]} rows (shape {b.shape})")
+
+
+def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
+    """Compute a stack of products with threads and working memory to measure."""
+    m, n = out.shape
+    k = a.shape[1]
+    dtype = out.dtype
+    number = tasks(items * m * n * k, GRAIN)
+    grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
+    number = min(number, items * grid_m * grid_n)
+    work = NO_WORK[dtype]
+    if m * n * k > SMALL:
+        work = empty((number, _work_size(-(-m // grid_m), -(-n // grid_n), k, dtype)), dtype)
+    matmul__blocked[dtype](
+        a, b, bias, out, work, packed, code, *steps, items, grid_m, grid_n, items * grid_m * grid_n, number
+    )
+
+
+@lru_cache(maxsize=1024)
+def _grid(m: int, n: int, number: int, dtype) -> tuple[int, int]:
+    """Return into how many rows and columns of blocks `number` threads cut an m x n product."""
+    width = TILE_VECTORS * vector_bytes() // dtype.itemsize
+    tiles_m, tiles_n = -(-m // TILE_ROWS), -(-n // width)
+
+    def cost(grid_m: int) -> float:  # of the largest block: its tiles, and packing a row and a column of blocks
+        block_m, block_n = -(-tiles_m // grid_m), -(-tiles_n // (number // grid_m))
+        return block_m * block_n + 0.25 * block_m + 0.5 * block_n
+
+    best = min((g for g in range(1, number + 1) if number % g == 0), key=cost)
+    return best, number // best
+
+
+@lru_cache(maxsize=1024)
+def _work_size(m: int, n: int, k: int, dtype) -> int:
+    """Return how many numbers a task needs to pack a block of A and one of B, with room for rounding up."""
+    lanes = vector_bytes() // dtype.itemsize
+    rows = min(m + TILE_ROWS, M_ROWS) + 2 * TILE_ROWS
+    columns = min(n + 4 * TILE_VECTORS * lanes, N_BYTES // dtype.itemsize)
+    k = min(k, K_BYTES // dtype.itemsize)
+    return rows * max(1, 2 * lanes // TILE_ROWS) * (k + 3 * lanes) + columns * k
+
+
+def _matmul_any(a, b, out):
+    """Compute a product of whatever np.matmul accepts."""
+    if isinstance(b, PreparedMatmul):
+        return _matmul_prepared(a, b, out)
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype not in FLOATS or b.dtype not in FLOATS:  # float16, integers, complex, objects ...
+        return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ValueError(f"matmul: operands must have at least one dimension, got shapes {a.shape} and {b.shape}")
+    if a.shape[-1] != b.shape[-min(b.ndim, 2)]:
+        raise _mismatch(a, b)
+    a, b = (_aligned(x) for x in promote("matmul", a=a, b=b))
+    left, right = (a[np.newaxis] if a.ndim == 1 else a), (b[:, np.newaxis] if b.ndim == 1 else b)
+    try:
+        stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    except ValueError:
+        raise ValueError(f"matmul: stacks of shapes {a.shape} and {b.shape} do not broadcast") from None
+    shape = stack + left.shape[-2:-1] * (a.ndim > 1) + right.shape[-1:] * (b.ndim > 1)
+    full = (*stack, left.shape[-2], right.shape[-1])
+    out = output("matmul", out, shape, a.dtype, a, b)
+    result = out.reshape(full) if out.flags.c_contiguous else empty(full, a.dtype)
+    if out.size:
+        _stack(np.broadcast_to(left, stack + left.shape[-2:]), np.broadcast_to(right, stack + right.shape[-2:]), result)
+    if result.base is not out and result is not out and not out.flags.c_contiguous:
+        out[...] = result.reshape(shape)
+    return out
+
+
+def _stack(a, b, out):
+    """Compute a stack of products into a contiguous `out`, as few kernel calls as the strides allow."""
+    if out.ndim == 2:
+        _blocked(a, b, NO_BIAS[out.dtype], out)
+    elif out.ndim == 3:
+        steps = a.strides[0], b.strides[0], out.strides[0]
+        _blocked(a[0], b[0], NO_BIAS[out.dtype], out[0], steps=steps, items=len(out))
+    elif _folds(a) and _folds(b):
+        _stack(*(x.reshape(-1, *x.shape[2:]) for x in (a, b, out)))
+    else:
+        for item in zip(a, b, out, strict=True):
+            _stack(*item)
+
+
+def _folds(x):
+    """Say whether the two first dimensions can be one without a copy."""
+    return x.strides[0] == x.strides[1] * x.shape[1] or x.shape[0] == 1
+
+
+def _aligned(x):
+    """Return `x`, or a copy if its numbers lie at odd addresses, as in fields of packed records."""
+    return x if x.flags.aligned else x.copy()
+
+
+def _pack(b):
+    """Return b(K, N) in panels, (K, N padded)."""
+    width = TILE_VECTORS * vector_bytes() // b.dtype.itemsize
+    panels = -(-b.shape[1] // width)
+    packed = np.empty((b.shape[0], panels * width), b.dtype)
+    if packed.size:
+        matmul__pack[b.dtype](b, packed, panels, tasks(packed.size, GRAIN))
+    return packed
+
+
+def prepare_matmul(b) -> PreparedMatmul:
+    """Pack an operand that many products share.
+
+    b (K, N) float32 or float64, any strides -> what `matmul` takes as `b`, and `linear` as `weight` (N, K). It is a
+    copy: later changes of b do not reach it. Raises ValueError unless b has two dimensions, TypeError unless it has
+    floats.
+    """
+    return PreparedMatmul(as_float_array("prepare_matmul", "b", b, 2))
+
+
+def _matmul_prepared(a, b, out):
+    """Compute a product with a packed operand; a stack on the left is one tall matrix."""
+    a = _aligned(as_float_array("matmul", "a", a))
+    if a.ndim == 0 or a.shape[-1] != b.shape[0]:
+        raise _mismatch(a, b)
+    return _prepared("matmul", a, b, False, NO_BIAS[b.dtype], 0, out)
+
+
+def _prepared(function, a, b, transposed, bias, code, out):
+    if a.dtype is not b.dtype:
+        raise TypeError(f"{function}: the prepared operand is {b.dtype} but the other is {a.dtype}")
+    shape = a.shape[:-1] + (b.shape[0 if transposed else 1],)
+    out = output(function, out, shape, a.dtype, a, bias)
+    result = out if out.flags.c_contiguous else empty(shape, a.dtype)
+    if out.size:
+        rows = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
+        _blocked(rows, b.panels(transposed), bias, result.reshape(-1, shape[-1]), packed=1, code=code)
+    if result is not out:
+        out[...] = result
+    return out
+
+
+def linear(input, weight, bias=None, *, activation=None, out=None):
+    """Return ``activation(input @ weight.T + bias)``, all in one pass.
+
+    input (..., K), weight (N, K) or what `prepare_matmul` made of it, bias (N,) or None -> (..., N); float32 or
+    float64. activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu" (by erf).
+    Raises ValueError if shapes do not fit together, TypeError for arrays that are not of floats.
+    """
+    code = CODES.get(activation)
+    if code is None:
+        raise ValueError(f"linear: activation must be one of {tuple(CODES)}, got {activation!r}")
+    if type(weight) is PreparedMatmul:
+        input, bias = promote("linear", input=input, bias=bias)
+    else:
+        input, weight, bias = promote("linear", input=input, weight=weight, bias=bias)
+    if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
+        raise ValueError(f"linear: input has shape {input.shape} but weight expects (..., {weight.shape[-1]}) (shape {weight.shape})")
+    dtype = input.dtype
+    if bias is None:
+        bias = NO_BIAS[dtype]
+    elif bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias must have shape ({weight.shape[0]},) as weight {weight.shape} says, got {bias.shape}")
+    elif not bias.flags.c_contiguous:
+        bias = bias.copy()
+    if type(weight) is PreparedMatmul:
+        return _prepared("linear", _aligned(input), weight, True, bias, code, out)
+    n, k = weight.shape
+    if out is None and input.ndim == 2:
+        m = input.shape[0]
+        out = empty((m, n), dtype)
+        if m * n * k > SMALL or not (input.flags.aligned and weight.flags.aligned):
+            _blocked(_aligned(input), _aligned(weight).T, bias, out, code=code)
+        else:
+            matmul__blocked[dtype](input, weight.T, bias, out, NO_WORK[dtype], 0, code, 0, 0, 0, 1, 1, 1, 1, 1)
+        return out
+    shape = (*input.shape[:-1], n)
+    out = output("linear", out, shape, dtype, input, weight, bias)
+    result = out if out.flags.c_contiguous else empty(shape, dtype)
+    if out.size:
+        _blocked(_aligned(input).reshape(-1, k), _aligned(weight).T, bias, result.reshape(-1, n), code=code)
+    if result is not out:
+        out[...] = result
+    return out
+
+
+def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(True, True, True)):
+    """Return the gradients (dinput, dweight, dbias) of `linear` from that of its output.
+
+    dy and output (..., N), input (..., K), weight (N, K) -> (..., K), (N, K), (N,); None where `needs` is False.
+    output: what `linear` returned, needed for the gradient of an activation ("gelu" has none in terms of its output:
+    ValueError).
+    """
+    if activation is not None:
+        dy = _activation_backward(activation, dy, output)
+    n, k = weight.shape
+    if dy.shape != input.shape[:-1] + (n,):
+        raise ValueError(
+            f"linear_backward: dy must have shape {input.shape[:-1] + (n,)} as input {input.shape} and weight "
+            f"{weight.shape} say, got {dy.shape}"
+        )
+    rows = dy if dy.ndim == 2 else dy.reshape(-1, n)
+    dx = dw = db = None
+    if needs[0]:
+        dx = matmul(rows, weight)
+        if input.ndim != 2:
+            dx = dx.reshape(input.shape)
+    if needs[1]:
+        dw = matmul(rows.T, input if input.ndim == 2 else input.reshape(-1, k))
+    if needs[2]:
+        db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
+    return dx, dw, db
+
+
+@lru_cache(maxsize=64)
+def _ones(count: int, dtype) -> ndarray:
+    """Return a row of ones: the sum of columns is a product with it."""
+    return np.ones((1, count), dtype)
+
+
+def _activation_backward(activation, dy, output):
+    from . import activation as activations
+
+    if output is None or activation == "gelu":
+        raise ValueError(f"linear_backward: the gradient of {activation} needs more than the output")
+    return getattr(activations, f"{activation}_backward")(dy, output)
