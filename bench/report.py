@@ -225,9 +225,7 @@ def _label(row: dict) -> str:
 def main(argv=None) -> None:
     """Write benchmarks.md and its pictures."""
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
-    parser.add_argument(
-        "result", type=Path, nargs="+", help="files that `python -m bench` wrote, to be joined"
-    )
+    parser.add_argument("result", type=Path, nargs="+", help="files that `python -m bench` wrote, to be joined")
     parser.add_argument("folder", type=Path, help="where benchmarks.md goes")
     options = parser.parse_args(argv)
     results = [json.loads(path.read_text()) for path in options.result]
