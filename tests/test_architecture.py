@@ -26,7 +26,8 @@ FLOORS = [
     ("fastnn.functional",),
     ("fastnn.nn", "fastnn.optim", "fastnn.data"),
     ("fastnn.train",),
-    ("fastnn",),  # fastnn/__init__.py, the command line
+    ("fastnn",),  # fastnn/__init__.py, the demonstration
+    ("fastnn.__main__",),
 ]
 EXTRAS = "torch jax onnx onnxruntime sklearn scipy matplotlib pandas IPython numba.cuda hypothesis pytest".split()
 
