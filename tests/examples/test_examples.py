@@ -1,0 +1,49 @@
+"""Every example runs and reaches what its text promises."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_and_or_gates():
+    right = load("and_or_gates").main()
+    assert all(right[gate] == 4 for gate in ("AND", "OR", "NAND", "NOT", "XOR of two layers"))
+    assert right["XOR"] < 4
+
+
+def test_xor():
+    assert load("xor").main() == {"one neuron": 2, "two layers": 4}
+
+
+def test_logistic_neuron():
+    reached = load("logistic_neuron").main()
+    assert reached["accuracy"] > 0.94
+    assert reached["difference"] < 1e-4
+
+
+def test_gradient_descent(tmp_path):
+    pytest.importorskip("matplotlib")
+    left = load("gradient_descent").main(tmp_path / "paths.png")
+    assert left["mini-batch"] < 0.1 < left["stochastic"] < 0.6 < left["batch"]
+    assert (tmp_path / "paths.png").stat().st_size > 10_000
+
+
+def test_mnist_mlp():
+    reached = load("mnist_mlp").main(progress=False)
+    assert reached["classic"] > 0.86
+    assert reached["modern"] > 0.89
+
+
+def test_every_example_has_a_test():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in FOLDER.glob("*.py")} <= tested | {'mnist_cnn'}
