@@ -1,0 +1,1 @@
+"""What `python -m fastnn demo` shows."""
