@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give the exit code."""
     parser = argparse.ArgumentParser(prog="fastnn", description=(fastnn.__doc__ or "").partition("\n")[0])
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,config}")
     demo = commands.add_parser("demo", help="train a CNN on 4,000 digits, save pictures, measure kernels beside NumPy")
     demo.add_argument("--out", default="demo", metavar="FOLDER", help="where the pictures go (default: demo)")
     demo.add_argument("--epochs", type=int, default=12, help="passes over the training digits (default: 12)")
