@@ -80,11 +80,12 @@ def pack_a(number, m, k, a, a_row, a_col, block):
                 copy_tile_column(number, source, target + p * pitch * size, rows)
         return
     for i in range(m):
-        source = vector_at(number, a + i * a_row * size, (k - 1) * a_col + 1)
+        source = a + i * a_row * size
         target = vector_at(number, block + i * row_pitch(number, k) * size, k)
         if a_col == 1:
+            row = vector_at(number, source, k)
             for p in range(k):
-                target[p] = source[p]
-        else:
+                target[p] = row[p]
+        else:  # by address: an index below zero, which a negative stride gives, would count from the end
             for p in range(k):
-                target[p] = source[p * a_col]
+                target[p] = vector_at(number, source + p * a_col * size, 1)[0]
