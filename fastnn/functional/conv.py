@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
 
 
 @differentiable
@@ -25,15 +25,20 @@ def conv2d(
     `padding` is a number, a pair, "valid" or "same"; `activation` as for `linear`. Raises as `kernels.conv2d` does.
     """
     window = stride, padding, dilation, groups
-    y = kernels.conv2d(input, weight, bias, *window, activation=activation)
+    before = None
+    if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
+        before = kernels.conv2d(input, weight, bias, *window)
+        y = kernels.gelu(before)
+    else:
+        y = kernels.conv2d(input, weight, bias, *window, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        if activation == "gelu":  # the only one whose gradient needs what went into it
-            dy = kernels.gelu_backward(dy, kernels.conv2d(input, weight, bias, *window))
-        elif activation is not None:
-            dy = getattr(kernels, f"{activation}_backward")(dy, y)
-        dx = kernels.conv2d_backward_input(dy, weight, input.shape, *window) if needs[0] else None
-        dweight = kernels.conv2d_backward_weight(dy, input, weight.shape, *window) if needs[1] else None
-        return dx, dweight, kernels.conv2d_backward_bias(dy) if needs[2] else None
+        gradients: Gradients
+        if before is not None:
+            dy = kernels.gelu_backward(dy, before)
+            gradients = kernels.conv2d_backward(dy, input, weight, None, None, *window, needs=needs)
+        else:
+            gradients = kernels.conv2d_backward(dy, input, weight, y, activation, *window, needs=needs)
+        return gradients
 
     return y, backward

@@ -16,7 +16,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
-from .conv import conv2d, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .conv import conv2d, conv2d_backward, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
 from .dropout import dropout, dropout_backward
 from .loss import (
     cross_entropy,
@@ -36,6 +36,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool2d_backward",
     "conv2d",
+    "conv2d_backward",
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",

@@ -1,16 +1,28 @@
 """Convolution of images and its gradients."""
 
 from functools import lru_cache
+from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
-from ._images import as_images, channels_last, hashable, image_memory, with_batch
+from . import activation as activations
+from ._images import channels_last, hashable, with_batch
+from ._memory import empty
+from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
-from ._shapes import as_float_array, check_out, conv_output_size, integer, output, padding_2d, pair, promote
+from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_2d, pair, promote
+from ._shapes import output as output_array
+from ._simd import vector_bytes
 from .cpu import conv as cpu
 
 GRAIN = 1 << 20  # multiplications of a task, at least
-ACTIVATIONS = (None, "relu", "sigmoid", "tanh", "leaky_relu", "gelu")
+BUFFER = 1 << 18  # bytes of a band, which stays in the second-level cache
+PIECES = 16  # into how many pieces a convolution is cut at least, where it can be
+PARTS = 1 << 23  # bytes of partial sums of a weight's gradient, at most
+ALGORITHMS = ("auto", "bands")
+GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
+ACTIVATIONS = (None, *GRADIENT_FROM_OUTPUT, "gelu")
 
 
 def conv2d(
@@ -37,26 +49,77 @@ def conv2d(
     """
     x, w, bias = promote("conv2d", input=input, weight=weight, bias=bias)
     x, batched = with_batch("conv2d", "input", x)
-    window, shape, work = _geometry("conv2d", x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
+    form = _form("conv2d", x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
     if bias is None:
         bias = np.zeros(w.shape[0], w.dtype)
     elif bias.shape != w.shape[:1]:
         raise ValueError(f"conv2d: bias must have shape ({w.shape[0]},) as weight {w.shape} says, got {bias.shape}")
-    _check_choice("activation", activation, ACTIVATIONS)
-    _check_choice("algorithm", algorithm, ("auto", "direct"))
-    if not batched and isinstance(out, np.ndarray):
-        out = out[None]
-    last = channels_last(x)
-    memory = image_memory("conv2d", out, shape, x.dtype, last, x, w, bias)
-    y = memory.transpose(0, 3, 1, 2) if last else memory
-    planes = shape[0] * shape[1]
-    cpu.conv2d__direct[x.dtype](x, w, np.ascontiguousarray(bias), window, y, planes, tasks(work, GRAIN))
-    if activation is not None:
-        from . import activation as activations
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"conv2d: activation must be one of {ACTIVATIONS}, got {activation!r}")
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"conv2d: algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
+    # images of one channel lie both ways: by pixels is how convolution works, and what the layers behind it like
+    y = _result("conv2d", out, form.shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, x, w, bias)
+    floor = 0.0 if activation == "relu" else -np.inf
+    filters = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    _convolve(x, x, 0, filters, np.ascontiguousarray(bias), floor, form.window, y)
+    if activation not in (None, "relu"):
+        y[...] = getattr(activations, activation)(y)
+    return out if out is not None else y if batched else y[0]
 
-        memory[...] = getattr(activations, activation)(memory)
-    y = as_images(memory, out, last)
-    return y if batched else y[0]
+
+def conv2d_backward(
+    dy,
+    input,
+    weight,
+    output=None,
+    activation=None,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    *,
+    needs=(True, True, True),
+):
+    """Return the gradients (dinput, dweight, dbias) of conv2d from that of its output; None where not needed.
+
+    dy, output (B, OC, OH, OW), input (B, C, H, W), all with or all without B. output is what conv2d returned, after the
+    activation; it is needed only if there was one. Not for gelu, whose gradient needs what went into it: ValueError.
+    Raises as conv2d does.
+    """
+    dy, x, w, y = promote("conv2d_backward", dy=dy, input=input, weight=weight, output=output)
+    dy, _ = with_batch("conv2d_backward", "dy", dy)
+    x, batched = with_batch("conv2d_backward", "input", x)
+    form = _form("conv2d_backward", x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
+    _check_gradient("conv2d_backward", dy, form.shape)
+    gated = 0
+    if activation is not None:
+        if activation not in GRADIENT_FROM_OUTPUT:
+            raise ValueError(
+                f"conv2d_backward: the gradient of activation {activation!r} cannot be had from the output"
+            )
+        if y is None:
+            raise ValueError(f"conv2d_backward: the gradient of activation {activation!r} needs the output")
+        y, _ = with_batch("conv2d_backward", "output", y)
+        _check_gradient("conv2d_backward", y, form.shape, "output")
+        if activation == "relu":
+            gated = 1
+        else:
+            dy = getattr(activations, f"{activation}_backward")(dy, y)
+    if gated and dy.strides != y.strides:
+        dy, before = np.empty_like(y), dy
+        dy[...] = before
+    gate = y if gated else dy
+    dx = dw = db = None
+    if needs[0]:
+        dx = _result("conv2d_backward", None, x.shape, x.dtype, channels_last(dy), True)
+        _convolve_back(dy, gate, gated, w, form, groups, dx)
+        dx = dx if batched else dx[0]
+    if needs[1] or needs[2]:
+        dw = output_array("conv2d_backward", None, w.shape, w.dtype)
+        db = np.empty(w.shape[0], w.dtype) if needs[2] else None
+        _correlate(dy, gate, gated, x, form.window, groups, dw, db)
+    return dx, dw if needs[1] else None, db
 
 
 def conv2d_backward_input(dy, weight, input_shape, stride=1, padding=0, dilation=1, groups=1, *, out=None):
@@ -64,22 +127,15 @@ def conv2d_backward_input(dy, weight, input_shape, stride=1, padding=0, dilation
 
     dy (B, OC, OH, OW) or (OC, OH, OW), weight (OC, C/groups, KH, KW) -> input_shape. Raises as conv2d does.
     """
-    dy, w = promote("conv2d_backward_input", dy=dy, weight=weight)
-    dy, batched = with_batch("conv2d_backward_input", "dy", dy)
-    shape = _shape_4d("conv2d_backward_input", "input_shape", input_shape, batched)
-    window, expected, work = _geometry(
-        "conv2d_backward_input", shape, w.shape, *map(hashable, (stride, padding, dilation)), groups
-    )
-    _check_gradient("conv2d_backward_input", dy, expected)
-    if not batched and isinstance(out, np.ndarray):
-        out = out[None]
-    last = channels_last(dy)
-    memory = image_memory("conv2d_backward_input", out, shape, dy.dtype, last, dy, w)
-    dx = memory.transpose(0, 3, 1, 2) if last else memory
-    planes = shape[0] * shape[1]
-    cpu.conv2d_backward_input__direct[dy.dtype](dy, w, window, dx, planes, tasks(work, GRAIN))
-    dx = as_images(memory, out, last)
-    return dx if batched else dx[0]
+    name = "conv2d_backward_input"
+    dy, w = promote(name, dy=dy, weight=weight)
+    dy, batched = with_batch(name, "dy", dy)
+    shape = _shape_4d(name, "input_shape", input_shape, batched)
+    form = _form(name, shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
+    _check_gradient(name, dy, form.shape)
+    dx = _result(name, out, shape, dy.dtype, channels_last(dy), batched, dy, w)
+    _convolve_back(dy, dy, 0, w, form, groups, dx)
+    return out if out is not None else dx if batched else dx[0]
 
 
 def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilation=1, groups=1, *, out=None):
@@ -87,25 +143,22 @@ def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilatio
 
     dy (B, OC, OH, OW), input (B, C, H, W), both with or both without B -> weight_shape. Raises as conv2d does.
     """
-    dy, x = promote("conv2d_backward_weight", dy=dy, input=input)
-    dy, _ = with_batch("conv2d_backward_weight", "dy", dy)
-    x, _ = with_batch("conv2d_backward_weight", "input", x)
-    shape = _shape_4d("conv2d_backward_weight", "weight_shape", weight_shape, True)
-    window, expected, work = _geometry(
-        "conv2d_backward_weight", x.shape, shape, *map(hashable, (stride, padding, dilation)), groups
-    )
-    _check_gradient("conv2d_backward_weight", dy, expected)
-    if out is not None:
-        check_out("conv2d_backward_weight", out, shape, dy.dtype, dy, x)
-    dw = output("conv2d_backward_weight", out, shape, dy.dtype, dy, x)
-    cpu.conv2d_backward_weight__direct[dy.dtype](dy, x, window, dw, shape[0] * shape[1], tasks(work, GRAIN))
+    name = "conv2d_backward_weight"
+    dy, x = promote(name, dy=dy, input=input)
+    dy, _ = with_batch(name, "dy", dy)
+    x, _ = with_batch(name, "input", x)
+    shape = _shape_4d(name, "weight_shape", weight_shape, True)
+    form = _form(name, x.shape, shape, *map(hashable, (stride, padding, dilation)), groups)
+    _check_gradient(name, dy, form.shape)
+    dw = output_array(name, out, shape, dy.dtype, dy, x)
+    _correlate(dy, dy, 0, x, form.window, groups, dw, None)
     return dw
 
 
 def conv2d_backward_bias(dy, *, out=None):
     """Return the gradient of conv2d's bias: dy (B, OC, OH, OW) or (OC, OH, OW) -> (OC,)."""
     dy, _ = with_batch("conv2d_backward_bias", "dy", as_float_array("conv2d_backward_bias", "dy", dy))
-    dbias = output("conv2d_backward_bias", out, dy.shape[1:2], dy.dtype, dy)
+    dbias = output_array("conv2d_backward_bias", out, dy.shape[1:2], dy.dtype, dy)
     target = dbias if dbias.flags.c_contiguous else np.empty_like(dbias)
     cpu.conv2d_backward_bias__planes[dy.dtype](dy, target, target.size, tasks(dy.size, 65536))
     if target is not dbias:
@@ -122,19 +175,32 @@ def _shape_4d(function, name, shape, batched):
     return shape
 
 
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"conv2d: {name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-
-
-def _check_gradient(function, dy, expected):
+def _check_gradient(function, dy, expected, name="dy"):
     if dy.shape != expected:
-        raise ValueError(f"{function}: dy has shape {dy.shape}, the convolution's output has {expected}")
+        raise ValueError(f"{function}: {name} has shape {dy.shape}, the convolution's output has {expected}")
+
+
+def _result(function, out, shape, dtype, last, batched, *inputs):
+    """Return the images (B, C, H, W) to write to: the caller's `out` or new ones, by pixels if `last`."""
+    if out is not None:
+        check_out(function, out, shape if batched else shape[1:], dtype, *inputs)
+        return out if batched else out[None]
+    if not last:
+        return output_array(function, None, shape, dtype)
+    b, c, h, w = shape
+    return output_array(function, None, (b, h, w, c), dtype).transpose(0, 3, 1, 2)
+
+
+class _Form(NamedTuple):
+    """A convolution's window (stride, padding at top and left, dilation, kernel) and its output's shape."""
+
+    window: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 @lru_cache(maxsize=512, typed=True)
-def _geometry(function, input_shape, weight_shape, stride, padding, dilation, groups):
-    """Return (window for the kernels, output shape, number of multiplications)."""
+def _form(function, input_shape, weight_shape, stride, padding, dilation, groups):
+    """Check the arguments of a convolution and return its form."""
     stride, dilation = pair(function, "stride", stride, 1), pair(function, "dilation", dilation, 1)
     groups = integer(function, "groups", groups, 1)
     if len(weight_shape) != 4:
@@ -153,6 +219,96 @@ def _geometry(function, input_shape, weight_shape, stride, padding, dilation, gr
         )
     sides = padding_2d(function, padding, kernel, stride, dilation)
     size = conv_output_size(function, input_shape[2:], kernel, stride, sides, dilation)
-    window = np.array([*stride, sides[0], sides[2], *dilation], np.int64)
-    shape = (input_shape[0], out_channels, *size)
-    return window, shape, int(np.prod(shape, dtype=object)) * channels * kernel[0] * kernel[1]
+    return _Form((*stride, sides[0], sides[2], *dilation, *kernel), (input_shape[0], out_channels, *size))
+
+
+@lru_cache(maxsize=512)
+def _bands(window, shape, channels, groups, filters, itemsize, pieces_of):
+    """Return how a convolution with output `shape` is cut into work.
+
+    (rows of a band, panels of filters of a piece, length of a band's buffer, number of bands, number of panels)
+    """
+    sh, sw, _, _, dh, dw, kh, kw = window
+    batch, _, height, width = shape
+    row = (((width - 1) * sw + kw) if dw == 1 else width * kw) * channels
+    panels = -(-filters // (lanes := TILE_VECTORS * vector_bytes() // itemsize))
+    images = max(1, batch * groups)
+    # one buffer in the second-level cache, and enough bands for all threads
+    rows = (BUFFER // (row * itemsize + 1) - (kh - 1) * dh - 1) // sh + 1
+    band = max(1, min(height, rows, -(-height * images // PIECES)))
+    bands = -(-height // band)
+    block = max(1, -(-panels * images * bands // PIECES)) if images * bands < PIECES else panels
+    block = min(block, panels)
+    length = ((band - 1) * sh + (kh - 1) * dh + 1) * row
+    length = -(-length // 16) * 16 + band * width * lanes * (block if pieces_of == "gradient" else 1) + 16
+    return band, block, length, bands, panels
+
+
+def _convolve(x, gate, gated, filters, bias, floor, window, y):
+    """Convolve x with filters (G, OC/G, C/G, KH, KW) into y."""
+    if y.size == 0:
+        return
+    groups, count, channels, kh, kw = filters.shape
+    band, block, length, _, panels = _bands(window, y.shape, channels, groups, count, x.itemsize, "images")
+    depth = channels * kh * kw
+    packed = empty((groups, panels, depth, TILE_VECTORS * vector_bytes() // x.itemsize), x.dtype)
+    cpu.conv2d_filters__panels[x.dtype](filters, packed, groups * panels, tasks(packed.size, 32768))
+    count = tasks(y.size * max(depth, 1), GRAIN)
+    scratch = empty((count, length), x.dtype)
+    plan = np.array((*window, band, block, gated), np.int64)
+    cpu.conv2d__bands[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)
+
+
+def _convolve_back(dy, gate, gated, w, form, groups, dx):
+    """Write the gradient of the input: a convolution of dy per remainder of a pixel's position by the stride."""
+    (sh, sw, ph, pw, dh, dw, kh, kw), filters = (
+        form.window,
+        w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).transpose(0, 2, 1, 3, 4),
+    )
+    bias = np.zeros(dx.shape[1], dx.dtype)
+    for i in range(min(sh, dx.shape[2])):
+        rows, top, step_h = _taps(i, sh, ph, dh, kh)
+        for j in range(min(sw, dx.shape[3])):
+            columns, left, step_w = _taps(j, sw, pw, dw, kw)
+            part = dx[:, :, i::sh, j::sw]
+            if not rows or not columns:
+                part[...] = 0
+                continue
+            turned = filters[..., _descending(rows), :][..., _descending(columns)]
+            window = (1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
+            _convolve(dy, gate, gated, turned, bias, -np.inf, window, part)
+
+
+def _taps(remainder, stride, padding, dilation, size):
+    """Return which rows of the kernel reach pixels of a remainder, last first; the first row of dy; their distance."""
+    rows = [k for k in reversed(range(size)) if (remainder + padding - k * dilation) % stride == 0]
+    if not rows:
+        return rows, 0, 1
+    return rows, (remainder + padding - rows[0] * dilation) // stride, dilation // gcd(dilation, stride)
+
+
+def _descending(places):
+    return slice(places[0], None, places[1] - places[0] if len(places) > 1 else -places[0] - 1)
+
+
+def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
+    """Write the gradients of the weight and, unless None, of the bias."""
+    if dy.size == 0 or dw.size == 0:
+        dw[...] = 0
+        if dbias is not None:
+            dbias[...] = dy.sum((0, 2, 3))
+        return
+    filters, channels = dw.shape[0] // groups, dw.shape[1]
+    band, block, length, bands, panels = _bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
+    units = dy.shape[0] * bands
+    count = max(1, min(units, PIECES, PARTS // (dw.size * dw.itemsize)))
+    block = min(panels, max(1, panels * count * groups // PIECES))
+    parts = empty((count, groups, window[6], window[7] * channels, filters), x.dtype)
+    sums = np.empty((count if dbias is not None else 0, dw.shape[0]), x.dtype)
+    number = tasks(dy.size * dw[0].size, GRAIN)
+    scratch = empty((number, length), x.dtype)
+    plan = np.array((*window, band, block, gated), np.int64)
+    cpu.conv2d_backward_weight__bands[x.dtype](dy, gate, x, plan, scratch, parts, sums, number, number)
+    cpu.conv2d_backward_weight__sum[x.dtype](parts, dw, dw.size // filters, tasks(parts.size, 32768))
+    if dbias is not None:
+        np.add.reduce(sums, 0, out=dbias)

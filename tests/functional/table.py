@@ -155,6 +155,9 @@ TABLE = {
     "conv2d": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,))),
     "conv2d without bias": Row(F.conv2d, ((3, 7, 6), (4, 3, 3, 2)), {"stride": 2, "padding": (2, 1)}),
     "conv2d groups": Row(F.conv2d, ((2, 4, 7, 6), (6, 2, 3, 2), (6,)), {"groups": 2, "dilation": 2, "padding": "same"}),
+    "conv2d relu": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,)), {"activation": "relu"}),
+    "conv2d tanh": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,)), {"activation": "tanh"}),
+    "conv2d gelu": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,)), {"activation": "gelu"}),
     # --- pool
     "max_pool2d": Row(F.max_pool2d, ((2, 3, 6, 7),), {"kernel_size": 2}),
     "max_pool2d overlapping": Row(F.max_pool2d, ((3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),

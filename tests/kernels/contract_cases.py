@@ -39,6 +39,12 @@ CASES = {
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2),
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 1, 1), make(6), activation="relu"),
     ],
+    "conv2d_backward": [
+        lambda make, n: k.conv2d_backward(make(n, 6, 9, 11), make(n, 4, 9, 11), make(6, 4, 3, 3), padding=1),
+        lambda make, n: k.conv2d_backward(
+            make(n, 6, 9, 11), make(n, 4, 9, 11), make(6, 4, 3, 3), make(n, 6, 9, 11), "relu", padding=1
+        ),
+    ],
     "conv2d_backward_input": [
         lambda make, n: k.conv2d_backward_input(make(n, 6, 9, 11), make(6, 4, 3, 3), (n, 4, 9, 11), 1, 1, 1, 1),
         lambda make, n: k.conv2d_backward_input(make(n, 6, 4, 5), make(6, 2, 3, 3), (n, 4, 9, 11), 2, 0, 1, 2),

@@ -1,90 +1,319 @@
-"""Convolution and its two gradients.
+"""Convolution and its two gradients, without a matrix of copied windows.
 
-A window is described by an int64 array: stride, padding (top, left) and dilation, each by row and column. At (row,
-column) of the weight, output pixel (i, ...) meets input pixel (i * stride + row * dilation - padding, ...).
+The images are worked on in bands of a few rows. A band is first brought into a small buffer: pixel by pixel, each with
+all its channels, with zeros where it sticks out of the image, whatever the layout of the source. There the window of an
+output pixel is KH runs of KW * C numbers, neighbouring windows lie `step` apart, and `window_tile` reads them in place:
+14 pixels times 32 filters per tile. The weight is laid out once per call in panels of 32 filters, k = (row, column,
+channel). Only for a dilation of columns are windows copied column by column, so that a run is contiguous again.
+
+The gradient of the input is a convolution too, with the filters turned around; for a stride s it is s * s of them, one
+for each remainder of the pixel's position. The gradient of the weight sums over pixels: A and B are band and dy.
 """
 
-from .._jit import jitted, kernel
+import numpy as np
+
+from .._jit import jitted, kernel, shared
+from .._microkernel import TILE_ROWS, TILE_VECTORS
+from .._simd import address, itemsize, lanes, vector_at
+from .._window_tile import window_tile
+
+
+@shared
+def tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n):
+    """Compute one `window_tile`, no smaller than `number`."""
+    window_tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n, number)
 
 
 @jitted
-def reach(offset, stride, size, count):
-    """Return which outputs [lo, hi) of `count` have a pixel at `offset` from where their windows start."""
-    lo = 0 if offset >= 0 else (stride - 1 - offset) // stride
-    hi = (size - 1 - offset) // stride + 1 if size > offset else 0
-    return min(lo, count), min(max(hi, lo), count)
+def panel_width(number):
+    """Return how many filters a panel has."""
+    return TILE_VECTORS * lanes(number)
 
 
-@kernel("T[:,:,:,:], T[:,:,:,:], T[::1], i8[::1], T[:,:,:,:]", writes="y", parallel=True)
-def conv2d__direct(x, w, bias, window, y, lo, hi):
-    """x(B,C,H,W), w(OC,C/groups,KH,KW), bias(OC) -> y(B,OC,OH,OW). The range is over the B * OC planes."""
-    sh, sw, ph, pw, dh, dw = window
-    height, width = x.shape[2:]
-    out_channels, channels, kh, kw = w.shape
-    groups = x.shape[1] // max(channels, 1)
-    for p in range(lo, hi):
-        b, o = divmod(p, out_channels)
-        first = o // (out_channels // groups) * channels if channels else 0
-        for i in range(y.shape[2]):
-            for j in range(y.shape[3]):
-                y[b, o, i, j] = bias[o]
+@jitted
+def share(count):
+    """Return the size of the smallest equal pieces, none longer than a tile, into which `count` rows are cut."""
+    pieces = -(-count // TILE_ROWS)
+    return -(-count // max(pieces, 1))
+
+
+@jitted
+def fill_zeros(number, target, count):
+    """Write `count` zeros at an address."""
+    values = vector_at(number, target, count)
+    for i in range(count):
+        values[i] = 0
+
+
+@jitted
+def copy_numbers(number, source, target, count):
+    """Copy `count` contiguous numbers."""
+    values, made = vector_at(number, source, count), vector_at(number, target, count)
+    for i in range(count):
+        made[i] = values[i]
+
+
+@jitted
+def copy_positive(number, source, gate, target, count):
+    """Copy `count` contiguous numbers, zero where the gate is not above 0: the gradient of a ReLU."""
+    values, gates, made = (
+        vector_at(number, source, count),
+        vector_at(number, gate, count),
+        vector_at(number, target, count),
+    )
+    for i in range(count):
+        made[i] = values.dtype.type(0) if gates[i] <= 0 else values[i]
+
+
+@jitted
+def bring_pixels(number, x, gate, gated, b, first, channels, row, column, step, count, target, pitch):
+    """Copy `channels` channels of `count` pixels of a row, `step` apart, to a buffer; zeros outside the image.
+
+    The pixels come `pitch` apart. If `gated`, they are zero where `gate`, which lies as x does, is not above 0.
+    """
+    size = itemsize(number)
+    if row < 0 or row >= x.shape[2]:  # no window looks at it
+        return
+    lo, hi = inside(column, step, x.shape[3], count)
+    hi += lo
+    for t in range(lo):
+        fill_zeros(number, target + t * pitch * size, channels)
+    for t in range(hi, count):
+        fill_zeros(number, target + t * pitch * size, channels)
+    if lo >= hi:
+        return
+    _, by_channel, _, by_column = x.strides
+    offset = b * x.strides[0] + first * by_channel + row * x.strides[2] + (column + lo * step) * by_column
+    source, opened = address(x) + offset, address(gate) + offset
+    target += lo * pitch * size
+    by_pixel = step * by_column
+    if by_channel == size and by_pixel == channels * size and pitch == channels:
+        if gated:
+            copy_positive(number, source, opened, target, (hi - lo) * channels)
+        else:
+            copy_numbers(number, source, target, (hi - lo) * channels)
+    elif by_channel == size:
+        for t in range(hi - lo):
+            if gated:
+                copy_positive(number, source + t * by_pixel, opened + t * by_pixel, target + t * pitch * size, channels)
+            else:
+                copy_numbers(number, source + t * by_pixel, target + t * pitch * size, channels)
+    else:
+        made = vector_at(number, target, (hi - lo) * pitch)
         for c in range(channels):
-            for row in range(kh):
-                top, bottom = reach(row * dh - ph, sh, height, y.shape[2])
-                for column in range(kw):
-                    left, right = reach(column * dw - pw, sw, width, y.shape[3])
-                    factor = w[o, c, row, column]
-                    for i in range(top, bottom):
-                        for j in range(left, right):
-                            value = x[b, first + c, i * sh + row * dh - ph, j * sw + column * dw - pw]
-                            y[b, o, i, j] += factor * value
+            for t in range(hi - lo):
+                at = c * by_channel + t * by_pixel
+                value = vector_at(number, source + at, 1)[0]
+                if gated and vector_at(number, opened + at, 1)[0] <= 0:
+                    value = x.dtype.type(0)
+                made[t * pitch + c] = value
 
 
-@kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], T[:,:,:,:]", writes="dx", parallel=True)
-def conv2d_backward_input__direct(dy, w, window, dx, lo, hi):
-    """dy(B,OC,OH,OW), w(OC,C/groups,KH,KW) -> dx(B,C,H,W). The range is over the B * C planes."""
-    sh, sw, ph, pw, dh, dw = window
-    height, width = dx.shape[2:]
-    out_channels, channels, kh, kw = w.shape
-    per_group = out_channels // max(dx.shape[1] // max(channels, 1), 1)
-    for p in range(lo, hi):
-        b, c = divmod(p, dx.shape[1])
-        group, c_in_group = divmod(c, channels)
-        for i in range(height):
-            for j in range(width):
-                dx[b, c, i, j] = 0
-        for o in range(group * per_group, (group + 1) * per_group):
-            for row in range(kh):
-                top, bottom = reach(row * dh - ph, sh, height, dy.shape[2])
-                for column in range(kw):
-                    left, right = reach(column * dw - pw, sw, width, dy.shape[3])
-                    factor = w[o, c_in_group, row, column]
-                    for i in range(top, bottom):
-                        for j in range(left, right):
-                            dx[b, c, i * sh + row * dh - ph, j * sw + column * dw - pw] += factor * dy[b, o, i, j]
+@jitted
+def bring_band(number, x, gate, gated, window, b, first, channels, top, rows, columns, target):
+    """Copy what the windows of `rows` rows of the output, from `top` on, see of image b to a band's buffer."""
+    sh, sw, ph, pw, dh, dw, kh, kw = window[:8]
+    size = itemsize(number)
+    if dw == 1:
+        count = (columns - 1) * sw + kw
+        for r in range((rows - 1) * sh + (kh - 1) * dh + 1):
+            at = target + r * count * channels * size
+            bring_pixels(number, x, gate, gated, b, first, channels, top * sh - ph + r, -pw, 1, count, at, channels)
+        return
+    for r in range((rows - 1) * sh + (kh - 1) * dh + 1):
+        for column in range(kw):
+            at = target + (r * columns * kw + column) * channels * size
+            left, pitch = column * dw - pw, kw * channels
+            bring_pixels(number, x, gate, gated, b, first, channels, top * sh - ph + r, left, sw, columns, at, pitch)
 
 
-@kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], T[:,:,:,:]", writes="dw", parallel=True)
-def conv2d_backward_weight__direct(dy, x, window, dw, lo, hi):
-    """dy(B,OC,OH,OW), x(B,C,H,W) -> dw(OC,C/groups,KH,KW). The range is over the OC * C/groups planes of dw."""
-    sh, sw, ph, pw, d_h, d_w = window
-    height, width = x.shape[2:]
-    out_channels, channels, kh, kw = dw.shape
-    groups = x.shape[1] // max(channels, 1)
-    for p in range(lo, hi):
-        o, c = divmod(p, channels)
-        first = o // (out_channels // groups) * channels
-        for row in range(kh):
-            top, bottom = reach(row * d_h - ph, sh, height, dy.shape[2])
-            for column in range(kw):
-                left, right = reach(column * d_w - pw, sw, width, dy.shape[3])
-                total = dy.dtype.type(0)
-                for b in range(x.shape[0]):
-                    for i in range(top, bottom):
-                        for j in range(left, right):
-                            value = x[b, first + c, i * sh + row * d_h - ph, j * sw + column * d_w - pw]
-                            total += dy[b, o, i, j] * value
-                dw[o, c, row, column] = total
+@jitted
+def inside(position, step, size, count):
+    """Return the first and the number of position, position + step, ... (`count` of them) that lie in range(size)."""
+    first = 0 if position >= 0 else (step - 1 - position) // step
+    last = (size - 1 - position) // step + 1 if size > position else 0
+    return min(first, count), max(0, min(last, count) - first)
+
+
+@jitted
+def band_form(window, channels, columns):
+    """Return (length of a run, distance of neighbouring windows, distance of rows) in a band."""
+    sw, dw, kw = window[1], window[5], window[7]
+    if dw == 1:
+        return kw * channels, sw * channels, ((columns - 1) * sw + kw) * channels
+    return kw * channels, kw * channels, columns * kw * channels
+
+
+@kernel("T[:,:,:,:,:], T[:,:,:,::1]", writes="panels", parallel=True)
+def conv2d_filters__panels(w, panels, lo, hi):
+    """w(G,OC,C,KH,KW) -> panels(G,P,KH*KW*C,NR), filled up with zeros. The range is over the G * P panels."""
+    _, filters, channels, kh, kw = w.shape
+    width = panels.shape[3]
+    for q in range(lo, hi):
+        g, p = divmod(q, panels.shape[1])
+        count = min(width, filters - p * width)
+        for i in range(kh):
+            for j in range(kw):
+                for c in range(channels):
+                    row = panels[g, p, (i * kw + j) * channels + c]
+                    for o in range(count):
+                        row[o] = w[g, p * width + o, c, i, j]
+                    for o in range(count, width):
+                        row[o] = 0
+
+
+@kernel(
+    "T[:,:,:,:], T[:,:,:,:], T[:,:,:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True
+)
+def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
+    """x(B,C,H,W), panels(G,P,KH*KW*C/G,NR), bias(G*OC) -> y(B,G*OC,OH,OW), not smaller than the floor.
+
+    window: stride, padding, dilation, kernel (each by row and column), rows of a band, panels of a piece of work,
+    whether x counts only where `gate` is positive. The range is over rows of scratch: tasks with a buffer each.
+    """
+    kh, kw, band, block, gated = window[6], window[7], window[8], window[9], window[10]
+    sh, ph, dh = window[0], window[2], window[4]
+    number, size, width = floor, itemsize(floor), panels.shape[3]
+    groups, channels = panels.shape[0], panels.shape[2] // (kh * kw)
+    filters, columns = y.shape[1] // groups, y.shape[3]
+    run, step, pitch = band_form(window, channels, columns)
+    pieces, bands = -(-panels.shape[1] // block), -(-y.shape[2] // band)
+    by_image, by_filter, by_row, by_column = y.strides
+    direct = by_filter == size
+    total = y.shape[0] * bands * groups * pieces
+    for task in range(lo, hi):
+        here = -1
+        buffer = address(scratch) + task * scratch.strides[0]
+        finished = buffer + (scratch.shape[1] - band * columns * width) * size
+        for unit in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
+            place, piece = divmod(unit, pieces)
+            b, s, g = place // groups // bands, place // groups % bands, place % groups
+            top = s * band
+            rows = min(band, y.shape[2] - top)
+            if place != here:
+                bring_band(number, x, gate, gated, window, b, g * channels, channels, top, rows, columns, buffer)
+                here = place
+            for p in range(piece * block, min((piece + 1) * block, panels.shape[1])):
+                first, n = g * filters + p * width, min(width, filters - p * width)
+                weights = address(panels) + (g * panels.shape[1] + p) * panels.shape[2] * width * size
+                target, c_row, next_row = finished, width, columns * width * size
+                if direct:
+                    target = address(y) + b * by_image + first * by_filter + top * by_row
+                    c_row, next_row = by_column // size, by_row
+                for i in range(rows):
+                    row, runs = inside((top + i) * sh - ph, dh, x.shape[2], kh)
+                    for j in range(0, columns, share(columns)):
+                        m = min(share(columns), columns - j)
+                        a = buffer + ((i * sh + row * dh) * pitch + j * step) * size
+                        k, c = weights + row * run * width * size, target + i * next_row + j * c_row * size
+                        start = address(bias) + first * size
+                        tile(floor, m, runs, run, a, step, 1, dh * pitch, k, width, run * width, start, 0, c, c_row, n)
+                if not direct:
+                    pixels = vector_at(number, finished, rows * columns * width)
+                    for o in range(n):
+                        for i in range(rows):
+                            for j in range(columns):
+                                y[b, first + o, top + i, j] = pixels[(i * columns + j) * width + o]
+
+
+@kernel(
+    "T[:,:,:,:], T[:,:,:,:], T[:,:,:,:], i8[::1], T[:,:], T[:,:,:,:,::1], T[:,::1]",
+    writes="scratch parts dbias",
+    parallel=True,
+)
+def conv2d_backward_weight__bands(dy, gate, x, window, scratch, parts, dbias, lo, hi):
+    """dy(B,G*OC,OH,OW), x(B,G*C,H,W) -> parts(N,G,KH,KW*C,OC), dbias(N,G*OC) or none: sums over 1/N of the bands each.
+
+    window, gate, range: as in conv2d__bands, but dy counts only where the gate is positive.
+    """
+    sh, ph, dh, kh = window[0], window[2], window[4], window[6]
+    band, block, gated = window[8], window[9], window[10]
+    number = dy.dtype.type(0)
+    size, width = itemsize(number), panel_width(number)
+    groups, filters = parts.shape[1], parts.shape[4]
+    channels, columns = x.shape[1] // groups, dy.shape[3]
+    run, step, pitch = band_form(window, channels, columns)
+    bands = -(-dy.shape[2] // band)
+    pieces = -(-filters // (block * width))
+    units = dy.shape[0] * bands
+    direct = dy.strides[1] == size and not gated
+    floor = number - dy.dtype.type(np.inf)
+    total = parts.shape[0] * groups * pieces
+    for task in range(lo, hi):
+        buffer = address(scratch) + task * scratch.strides[0]
+        brought = buffer + (scratch.shape[1] - band * columns * block * width - 1) * size
+        one = buffer + (scratch.shape[1] - 1) * size
+        vector_at(number, one, 1)[0] = 1
+        for item in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
+            part, g, piece = item // pieces // groups, item // pieces % groups, item % pieces
+            first = piece * block * width
+            count = min(block * width, filters - first)
+            part_row = address(parts) + ((part * groups + g) * kh * run * filters + first) * size
+            sums = address(dbias) + (part * groups * filters + g * filters + first) * size
+            for i in range(kh * run):
+                fill_zeros(number, part_row + i * filters * size, count)
+            if dbias.size:
+                fill_zeros(number, sums, count)
+            for unit in range(units * part // parts.shape[0], units * (part + 1) // parts.shape[0]):
+                b, s = divmod(unit, bands)
+                top = s * band
+                rows = min(band, dy.shape[2] - top)
+                bring_band(number, x, x, 0, window, b, g * channels, channels, top, rows, columns, buffer)
+                grads, b_row, b_run = brought, count, columns * count
+                if direct:
+                    grads = address(dy) + b * dy.strides[0] + (g * filters + first) * size + top * dy.strides[2]
+                    b_row, b_run = dy.strides[3] // size, dy.strides[2] // size
+                else:
+                    for i in range(rows):
+                        at = brought + i * columns * count * size
+                        bring_pixels(
+                            number, dy, gate, gated, b, g * filters + first, count, top + i, 0, 1, columns, at, count
+                        )
+                for p in range(0, count, width):
+                    n = min(width, count - p)
+                    for i in range(kh):
+                        row, runs = inside(top * sh - ph + i * dh, sh, x.shape[2], rows)
+                        for j in range(0, run, share(run)):
+                            m = min(share(run), run - j)
+                            a = buffer + ((row * sh + i * dh) * pitch + j) * size
+                            k, c = grads + (row * b_run + p) * size, part_row + ((i * run + j) * filters + p) * size
+                            tile(
+                                floor,
+                                m,
+                                runs,
+                                columns,
+                                a,
+                                1,
+                                step,
+                                sh * pitch,
+                                k,
+                                b_row,
+                                b_run,
+                                c,
+                                filters,
+                                c,
+                                filters,
+                                n,
+                            )
+                    if dbias.size:
+                        k, c = grads + p * size, sums + p * size
+                        tile(floor, 1, rows, columns, one, 0, 0, 0, k, b_row, b_run, c, 0, c, 0, n)
+
+
+@kernel("T[:,:,:,:,::1], T[:,:,:,:]", writes="dw", parallel=True)
+def conv2d_backward_weight__sum(parts, dw, lo, hi):
+    """parts(N,G,KH,KW*C,OC) -> dw(G*OC,C,KH,KW), the parts added in order. The range is over the G * KH * KW*C rows."""
+    filters, channels, kw = parts.shape[4], dw.shape[1], dw.shape[3]
+    rows = parts[0].size // max(filters, 1)
+    flat = parts.reshape(parts.shape[0], rows, filters)
+    for r in range(lo, hi):
+        place, c = divmod(r, channels)
+        g, i, j = place // kw // dw.shape[2], place // kw % dw.shape[2], place % kw
+        for part in range(1, parts.shape[0]):
+            for o in range(filters):
+                flat[0, r, o] += flat[part, r, o]
+        for o in range(filters):
+            dw[g * filters + o, c, i, j] = flat[0, r, o]
 
 
 @kernel("T[:,:,:,:], T[::1]", writes="dbias", parallel=True)
@@ -93,9 +322,9 @@ def conv2d_backward_bias__planes(dy, dbias, lo, hi):
     for o in range(lo, hi):
         total = 0.0
         for b in range(dy.shape[0]):
-            part = dy.dtype.type(0)
             for i in range(dy.shape[2]):
+                part = dy.dtype.type(0)
                 for j in range(dy.shape[3]):
                     part += dy[b, o, i, j]
-            total += part
+                total += part
         dbias[o] = total
