@@ -104,9 +104,12 @@ FUNCTIONS = {
 def _forward_kernel(spec: Elementwise):
     forward = spec.forward
 
+    # Kernels take their slice first and count from 0: an index that starts at an unknown `lo` might count from the end
+    # of an array, and for that LLVM compiles gathers, ten times slower.
     def loop(x, out, *rest):
-        parameters, lo, hi = rest[:-2], rest[-2], rest[-1]
-        for i in range(lo, hi):
+        parameters, part = rest[:-2], slice(rest[-2], rest[-1])
+        x, out = x[part], out[part]
+        for i in range(x.size):
             out[i] = forward(x[i], *parameters)
 
     return _kernel(loop, spec, f"{spec.name}__vector", "T[::1], T[::1]", "x(n) -> out(n)")
@@ -116,8 +119,9 @@ def _backward_kernel(spec: Elementwise):
     gradient = spec.gradient
 
     def loop(dy, v, out, *rest):
-        parameters, lo, hi = rest[:-2], rest[-2], rest[-1]
-        for i in range(lo, hi):
+        parameters, part = rest[:-2], slice(rest[-2], rest[-1])
+        dy, v, out = dy[part], v[part], out[part]
+        for i in range(v.size):
             out[i] = gradient(dy[i], v[i], *parameters)
 
     signature = "T[::1], T[::1], T[::1]"

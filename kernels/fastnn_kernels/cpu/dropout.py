@@ -6,13 +6,13 @@ multiplications turn a counter of 128 bits and a key of 64 into four random word
 
 import numpy as np
 
-from .._jit import jitted, kernel
+from .._jit import exact, kernel
 
 LANES = 16  # counters that are worked on together; with four words each, they serve CHUNK elements
 CHUNK = 4 * LANES
 
 
-@jitted
+@exact
 def philox(counter, offset, seed):
     """Return the four random words (uint32) of the counter (counter, offset) under the key `seed`, all uint64."""
     low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -34,16 +34,15 @@ def dropout__philox(x, out, threshold, scale, seed, offset, lo, hi):
     """
     zero = type(scale)(0)
     for k in range(lo, hi):
-        first = k * CHUNK
-        if first + CHUNK <= x.size:
-            for lane in range(LANES):
-                a, b, c, d = philox(np.uint64(k * LANES + lane), offset, seed)
-                i = first + lane
-                out[i] = x[i] * (scale if a >= threshold else zero)
-                out[i + LANES] = x[i + LANES] * (scale if b >= threshold else zero)
-                out[i + 2 * LANES] = x[i + 2 * LANES] * (scale if c >= threshold else zero)
-                out[i + 3 * LANES] = x[i + 3 * LANES] * (scale if d >= threshold else zero)
+        a, y = x[k * CHUNK : (k + 1) * CHUNK], out[k * CHUNK : (k + 1) * CHUNK]
+        if a.size == CHUNK:
+            for i in range(LANES):
+                w0, w1, w2, w3 = philox(np.uint64(k * LANES + i), offset, seed)
+                y[i] = a[i] * (scale if w0 >= threshold else zero)
+                y[i + LANES] = a[i + LANES] * (scale if w1 >= threshold else zero)
+                y[i + 2 * LANES] = a[i + 2 * LANES] * (scale if w2 >= threshold else zero)
+                y[i + 3 * LANES] = a[i + 3 * LANES] * (scale if w3 >= threshold else zero)
         else:
-            for i in range(first, x.size):
-                words = philox(np.uint64(k * LANES + (i - first) % LANES), offset, seed)
-                out[i] = x[i] * (scale if words[(i - first) // LANES] >= threshold else zero)
+            for i in range(a.size):
+                words = philox(np.uint64(k * LANES + i % LANES), offset, seed)
+                y[i] = a[i] * (scale if words[i // LANES] >= threshold else zero)

@@ -82,8 +82,9 @@ def squared_error__blocks(x, target, partial, lo, hi):
     """x(N), target(N) -> partial(N / BLOCK): sums of (x - target)^2 over blocks, of which the range counts."""
     for block in range(lo, hi):
         total = x.dtype.type(0)
-        for i in range(block * BLOCK, min(x.size, (block + 1) * BLOCK)):
-            difference = x[i] - target[i]
+        a, b = x[block * BLOCK : (block + 1) * BLOCK], target[block * BLOCK : (block + 1) * BLOCK]
+        for i in range(a.size):
+            difference = a[i] - b[i]
             total += difference * difference
         partial[block] = total
 
@@ -91,7 +92,8 @@ def squared_error__blocks(x, target, partial, lo, hi):
 @kernel("T[::1], T[::1], T, T[::1]", writes="out", parallel=True)
 def mse_loss_backward__vector(x, target, scale, out, lo, hi):
     """x(N), target(N) -> out(N) = scale (x - target)."""
-    for i in range(lo, hi):
+    x, target, out = x[lo:hi], target[lo:hi], out[lo:hi]
+    for i in range(x.size):
         out[i] = scale * (x[i] - target[i])
 
 

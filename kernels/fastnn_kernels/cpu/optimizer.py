@@ -9,7 +9,8 @@ from .._jit import kernel
 def sgd_step__plain(param, grad, lr, weight_decay, l1, lo, hi):
     """param(n), grad(n): param -= lr g, g = grad + weight_decay param + l1 sign(param)."""
     zero = type(lr)(0)
-    for i in range(lo, hi):
+    param, grad = param[lo:hi], grad[lo:hi]
+    for i in range(param.size):
         p = param[i]
         sign = l1 if p > zero else (-l1 if p < zero else zero)
         param[i] = p - lr * (grad[i] + weight_decay * p + sign)
@@ -19,7 +20,8 @@ def sgd_step__plain(param, grad, lr, weight_decay, l1, lo, hi):
 def sgd_step__momentum(param, grad, velocity, momentum, fresh, lr_velocity, lr_grad, weight_decay, l1, lo, hi):
     """All (n): velocity = momentum velocity + fresh g; param -= lr_velocity velocity + lr_grad g, g as above."""
     zero = type(momentum)(0)
-    for i in range(lo, hi):
+    param, grad, velocity = param[lo:hi], grad[lo:hi], velocity[lo:hi]
+    for i in range(param.size):
         p = param[i]
         sign = l1 if p > zero else (-l1 if p < zero else zero)
         g = grad[i] + weight_decay * p + sign
@@ -32,7 +34,8 @@ def sgd_step__momentum(param, grad, velocity, momentum, fresh, lr_velocity, lr_g
 def adam_step__vector(param, grad, mean, square, beta1, fresh1, beta2, fresh2, step, eps, weight_decay, l1, lo, hi):
     """All (n): mean and square take in g and g^2, then param -= step mean / (sqrt(square) + eps)."""
     zero = type(step)(0)
-    for i in range(lo, hi):
+    param, grad, mean, square = param[lo:hi], grad[lo:hi], mean[lo:hi], square[lo:hi]
+    for i in range(param.size):
         p = param[i]
         sign = l1 if p > zero else (-l1 if p < zero else zero)
         g = grad[i] + weight_decay * p + sign

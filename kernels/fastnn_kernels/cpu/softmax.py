@@ -77,94 +77,102 @@ def log_softmax_backward__rows(dy, y, out, lo, hi):
             out[r, c] = dy[r, c] - exp(y[r, c]) * total
 
 
-# Columns: x(A, C, B) over C. A range is one of columns a B + b; `scratch(2, A B)` holds two numbers for each.
+# Columns: x(A, C, B) over C. A range is one of columns a B + b, cut into blocks; `scratch(2, A B)` holds two numbers for
+# each column.
 
 
 @jitted
-def column_maximum(x, a, lo, hi, shift):
-    """Set shift(hi - lo) to the largest values of columns lo to hi."""
-    for b in range(lo, hi):
-        shift[b - lo] = x[a, 0, b]
-    for c in range(1, x.shape[1]):
-        for b in range(lo, hi):
-            shift[b - lo] = maximum(shift[b - lo], x[a, c, b])
+def block(width, lo, hi):
+    """Return of columns lo .. hi the first block that lies within one a: (a, its first b, its last b + 1)."""
+    a, first = lo // width, lo % width
+    return a, first, min(first + BLOCK, width, first + hi - lo)
+
+
+@jitted
+def column_maximum(x, a, first, last, shift):
+    """Set shift to the largest values of columns first to last."""
+    shift[:] = -math.inf
+    for c in range(x.shape[1]):
+        values = x[a, c, first:last]
+        for b in range(shift.size):
+            shift[b] = maximum(shift[b], values[b])
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
 def softmax__columns(x, out, scratch, lo, hi):
     """x(A, C, B) -> out(A, C, B)."""
-    width = x.shape[2]
     while lo < hi:
-        a, first = lo // width, lo % width
-        last = min(first + BLOCK, width, first + hi - lo)
+        a, first, last = block(x.shape[2], lo, hi)
         shift, total = scratch[0, lo : lo + last - first], scratch[1, lo : lo + last - first]
         column_maximum(x, a, first, last, shift)
         total[:] = 0
         for c in range(x.shape[1]):
-            for b in range(first, last):
-                e = exp(x[a, c, b] - shift[b - first])
-                out[a, c, b] = e
-                total[b - first] += e
-        for b in range(last - first):
+            values, result = x[a, c, first:last], out[a, c, first:last]
+            for b in range(total.size):
+                e = exp(values[b] - shift[b])
+                result[b] = e
+                total[b] += e
+        for b in range(total.size):
             total[b] = x.dtype.type(1) / total[b]
         for c in range(x.shape[1]):
-            for b in range(first, last):
-                out[a, c, b] *= total[b - first]
+            result = out[a, c, first:last]
+            for b in range(total.size):
+                result[b] *= total[b]
         lo += last - first
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
 def log_softmax__columns(x, out, scratch, lo, hi):
     """x(A, C, B) -> out(A, C, B)."""
-    width = x.shape[2]
     while lo < hi:
-        a, first = lo // width, lo % width
-        last = min(first + BLOCK, width, first + hi - lo)
+        a, first, last = block(x.shape[2], lo, hi)
         shift, total = scratch[0, lo : lo + last - first], scratch[1, lo : lo + last - first]
         column_maximum(x, a, first, last, shift)
         total[:] = 0
         for c in range(x.shape[1]):
-            for b in range(first, last):
-                total[b - first] += exp(x[a, c, b] - shift[b - first])
-        for b in range(last - first):
+            values = x[a, c, first:last]
+            for b in range(total.size):
+                total[b] += exp(values[b] - shift[b])
+        for b in range(total.size):
             total[b] = log(total[b])
         for c in range(x.shape[1]):
-            for b in range(first, last):
-                out[a, c, b] = (x[a, c, b] - shift[b - first]) - total[b - first]
+            values, result = x[a, c, first:last], out[a, c, first:last]
+            for b in range(total.size):
+                result[b] = (values[b] - shift[b]) - total[b]
         lo += last - first
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
 def softmax_backward__columns(dy, y, out, scratch, lo, hi):
     """dy(A, C, B), y(A, C, B) -> out(A, C, B) = y (dy - sum(dy y))."""
-    width = y.shape[2]
     while lo < hi:
-        a, first = lo // width, lo % width
-        last = min(first + BLOCK, width, first + hi - lo)
+        a, first, last = block(y.shape[2], lo, hi)
         total = scratch[0, lo : lo + last - first]
         total[:] = 0
         for c in range(y.shape[1]):
-            for b in range(first, last):
-                total[b - first] += dy[a, c, b] * y[a, c, b]
+            dvalues, values = dy[a, c, first:last], y[a, c, first:last]
+            for b in range(total.size):
+                total[b] += dvalues[b] * values[b]
         for c in range(y.shape[1]):
-            for b in range(first, last):
-                out[a, c, b] = y[a, c, b] * (dy[a, c, b] - total[b - first])
+            dvalues, values, result = dy[a, c, first:last], y[a, c, first:last], out[a, c, first:last]
+            for b in range(total.size):
+                result[b] = values[b] * (dvalues[b] - total[b])
         lo += last - first
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
 def log_softmax_backward__columns(dy, y, out, scratch, lo, hi):
     """dy(A, C, B), y(A, C, B) -> out(A, C, B) = dy - e^y sum(dy)."""
-    width = y.shape[2]
     while lo < hi:
-        a, first = lo // width, lo % width
-        last = min(first + BLOCK, width, first + hi - lo)
+        a, first, last = block(y.shape[2], lo, hi)
         total = scratch[0, lo : lo + last - first]
         total[:] = 0
         for c in range(y.shape[1]):
-            for b in range(first, last):
-                total[b - first] += dy[a, c, b]
+            dvalues = dy[a, c, first:last]
+            for b in range(total.size):
+                total[b] += dvalues[b]
         for c in range(y.shape[1]):
-            for b in range(first, last):
-                out[a, c, b] = dy[a, c, b] - exp(y[a, c, b]) * total[b - first]
+            dvalues, values, result = dy[a, c, first:last], y[a, c, first:last], out[a, c, first:last]
+            for b in range(total.size):
+                result[b] = dvalues[b] - exp(values[b]) * total[b]
         lo += last - first
