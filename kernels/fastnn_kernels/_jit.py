@@ -46,7 +46,11 @@ from ._parallel import guarded, parallel_for, start_threading_layer
 # Full fastmath would let LLVM assume away NaN and infinity. "numpy" error model: no branch for zero division.
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"}}
 FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
-SCALARS = {"int": types.intp, "f4": types.float32, "f8": types.float64, "i4": types.int32, "i8": types.int64, "u1": types.uint8, "u4": types.uint32, "u8": types.uint64}  # fmt: skip
+SCALARS = {
+    "int": types.intp,
+    **{"i4": types.int32, "i8": types.int64, "u1": types.uint8, "u4": types.uint32, "u8": types.uint64},
+    **{"f4": types.float32, "f8": types.float64},
+}
 PACKAGE = Path(__file__).parent
 
 
@@ -121,7 +125,7 @@ class SharedFunction:
         self.intrinsic = intrinsic(call)
 
     def link(self, number, count: int) -> str:
-        """Compile the function for a dtype and `count` more arguments, make it known to the linker, return its symbol."""
+        """Compile the function for a dtype and `count` integers, make it known to the linker, return its symbol."""
         result = self.dispatcher.get_compile_result(types.void(number, *[types.intp] * count))
         symbol = f"fastnn.{self.name}.{number}.{count}"
         llvm.add_symbol(symbol, result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
@@ -211,18 +215,26 @@ _RANGED = {
     6: lambda body: lambda a, b, c, d, e, f, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f)),
     7: lambda body: lambda a, b, c, d, e, f, g, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g)),
     8: lambda body: lambda a, b, c, d, e, f, g, h, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h)),
-    9: lambda body: lambda a, b, c, d, e, f, g, h, i, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h, i)),
-    10: lambda body: lambda a, b, c, d, e, f, g, h, i, j, n, tasks: parallel_for(
-        body, n, tasks, (a, b, c, d, e, f, g, h, i, j)
+    9: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h, i))
     ),
-    11: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, n, tasks: parallel_for(
-        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k)
+    10: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, j, n, tasks: parallel_for(body, n, tasks, (a, b, c, d, e, f, g, h, i, j))
     ),
-    12: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, m, n, tasks: parallel_for(
-        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m)
+    11: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, j, k, n, tasks: parallel_for(
+            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k)
+        )
     ),
-    13: lambda body: lambda a, b, c, d, e, f, g, h, i, j, k, m, o, n, tasks: parallel_for(
-        body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m, o)
+    12: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, j, k, m, n, tasks: parallel_for(
+            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m)
+        )
+    ),
+    13: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, j, k, m, o, n, tasks: parallel_for(
+            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m, o)
+        )
     ),
 }
 
@@ -232,7 +244,9 @@ def _source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
     """Return a module's text and the modules of this package that it imports."""
     text = path.read_bytes()
     found = []
-    for dots, name, items in re.findall(rb"^\s*from (\.+|fastnn_kernels\.?)([\w.]*) import \(?([^)\n]*)", text, re.MULTILINE):
+    for dots, name, items in re.findall(
+        rb"^\s*from (\.+|fastnn_kernels\.?)([\w.]*) import \(?([^)\n]*)", text, re.MULTILINE
+    ):
         base = path.parents[len(dots) - 1] if dots.startswith(b".") else PACKAGE
         base = base.joinpath(*name.decode().split(".")) if name else base
         candidates = [base.with_suffix(".py")] + [base / f"{item.decode()}.py" for item in re.findall(rb"\w+", items)]
@@ -251,7 +265,8 @@ def content_key(path: Path) -> str:
             seen.append(module)
             waiting += _source(module)[1]
     settings = (config.OPT, config.BOUNDSCHECK, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.DEBUGINFO_DEFAULT)
-    digest = hashlib.blake2b(repr((numba.__version__, llvmlite.__version__, sys.version_info[:2], settings)).encode(), digest_size=12)  # fmt: skip
+    versions = (numba.__version__, llvmlite.__version__, sys.version_info[:2])
+    digest = hashlib.blake2b(repr((versions, settings)).encode(), digest_size=12)
     for module in sorted(seen):
         digest.update(_source(module)[0])
     return digest.hexdigest()

@@ -56,7 +56,9 @@ class _Tile:
         builder = ir.IRBuilder(entry)
         a, b, init, c = (builder.inttoptr(p, self.scalar.as_pointer()) for p in (a, b, init, c))
         self.masks = self._masks(builder, n) if self.masked else None
-        start = [[self._load(builder, row, j) for j in range(self.vectors)] for row in self._rows(builder, init, init_row)]
+        start = [
+            [self._load(builder, row, j) for j in range(self.vectors)] for row in self._rows(builder, init, init_row)
+        ]
         offsets = [builder.mul(a_row, I64(i)) for i in range(self.rows)]
         builder.cbranch(builder.icmp_signed(">", k_end, I64(0)), loop, done)
 

@@ -141,11 +141,15 @@ def parallel_for(typing_context, body, n, number, args):
         slot = cgutils.alloca_once(builder, BYTES, zfill=True)
         with builder.if_else(builder.icmp_signed("<=", values[2], INTP(1))) as (alone, together):
             with alone:
-                builder.call(task, [slot, ir.Constant(INTP.as_pointer(), None), ir.Constant(INTP.as_pointer(), None), data])
+                builder.call(
+                    task, [slot, ir.Constant(INTP.as_pointer(), None), ir.Constant(INTP.as_pointer(), None), data]
+                )
             with together:
                 _launch(builder, task, slot, values[2], data)
         with builder.if_then(builder.trunc(builder.load(failed), ir.IntType(1)), likely=False):
-            context.call_conv.return_user_exc(builder, IndexError, (f"{body.dispatcher.py_func.__name__}: out of bounds",))
+            context.call_conv.return_user_exc(
+                builder, IndexError, (f"{body.dispatcher.py_func.__name__}: out of bounds",)
+            )
         return context.get_dummy_value()
 
     return types.void(body, types.intp, types.intp, args), codegen
@@ -157,7 +161,9 @@ def _task_function(context, module, descriptor, args, state_type):
     task.linkage = "internal"
     task.attributes.add("noinline")
     builder = ir.IRBuilder(task.append_basic_block())
-    n, number, values, failed = cgutils.unpack_tuple(builder, builder.load(builder.bitcast(task.args[3], state_type.as_pointer())))
+    n, number, values, failed = cgutils.unpack_tuple(
+        builder, builder.load(builder.bitcast(task.args[3], state_type.as_pointer()))
+    )
     index = builder.ptrtoint(builder.load(task.args[0]), INTP)
     lo = builder.sdiv(builder.mul(index, n), number)
     hi = builder.sdiv(builder.mul(builder.add(index, INTP(1)), n), number)

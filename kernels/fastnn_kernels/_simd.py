@@ -49,7 +49,8 @@ def _scalar(name: str, arity: int):
     def codegen(context, builder, signature, args):
         number = _float_type(signature.return_type)
         suffix = "f32" if signature.return_type == types.float32 else "f64"
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, [number] * arity), f"llvm.{name}.{suffix}")  # fmt: skip
+        kind = ir.FunctionType(number, [number] * arity)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.{suffix}")
         return builder.call(function, args)
 
     return codegen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 from numpy import ndarray
@@ -13,7 +14,7 @@ from ._parallel import tasks
 from ._shapes import F4, F8, as_float_array, output, promote
 from ._simd import vector_bytes
 from .cpu.epilogue import CODES
-from .cpu.matmul import K_BYTES, M_ROWS, N_BYTES, matmul__blocked, matmul__pack
+from .cpu.matmul import K_BYTES, M_ROWS, N_BYTES, linear__small, matmul__blocked, matmul__pack, matmul__small
 
 SMALL = 1 << 21  # multiplications; below, panels fit on a thread's stack and one thread is fast enough to start with
 GRAIN = 1 << 18  # multiplications of a task, at least
@@ -67,24 +68,22 @@ def matmul(a, b, *, out=None):
 
     Raises ValueError if shapes do not fit together, or `out` has the wrong shape or overlaps an operand.
     """
-    if type(a) is ndarray and type(b) is ndarray and out is None and a.ndim == 2 == b.ndim:
+    if type(a) is ndarray and type(b) is ndarray and out is None and a.ndim == 2 and b.ndim == 2:
         dtype = a.dtype
-        if dtype is b.dtype and (dtype is F4 or dtype is F8):
+        run = matmul__small.get(dtype)
+        if run is not None and b.dtype is dtype:
             m, k = a.shape
             k_b, n = b.shape
-            if k != k_b:
-                raise _mismatch(a, b)
-            out = empty((m, n), dtype)
-            if m * n * k <= SMALL and a.flags.aligned and b.flags.aligned:
-                matmul__blocked[dtype](a, b, NO_BIAS[dtype], out, NO_WORK[dtype], 0, 0, 0, 0, 0, 1, 1, 1, 1, 1)
-            else:
-                _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
-            return out
+            if k == k_b and m * n * k <= SMALL and a.flags.aligned and b.flags.aligned:
+                out = empty((m, n), dtype)
+                run(a, b, out)
+                return out
     return _matmul_any(a, b, out)
 
 
 def _mismatch(a, b):
-    return ValueError(f"matmul: a has {a.shape[-1]} columns (shape {a.shape}) but b has {b.shape[-min(b.ndim, 2)]} rows (shape {b.shape})")
+    rows = b.shape[-min(b.ndim, 2)]
+    return ValueError(f"matmul: a has {a.shape[-1]} columns (shape {a.shape}) but b has {rows} rows (shape {b.shape})")
 
 
 def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
@@ -92,6 +91,9 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     m, n = out.shape
     k = a.shape[1]
     dtype = out.dtype
+    if items == 1 and not packed and m * n * k <= SMALL and bias.size == 0 == code:
+        matmul__small[dtype](a, b, out)
+        return
     number = tasks(items * m * n * k, GRAIN)
     grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
     number = min(number, items * grid_m * grid_n)
@@ -169,6 +171,11 @@ def _stack(a, b, out):
             _stack(*item)
 
 
+def _rows(x):
+    """Return `x` as a matrix of its rows."""
+    return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
+
+
 def _folds(x):
     """Say whether the two first dimensions can be one without a copy."""
     return x.strides[0] == x.strides[1] * x.shape[1] or x.shape[0] == 1
@@ -214,8 +221,7 @@ def _prepared(function, a, b, transposed, bias, code, out):
     out = output(function, out, shape, a.dtype, a, bias)
     result = out if out.flags.c_contiguous else empty(shape, a.dtype)
     if out.size:
-        rows = a if a.ndim == 2 else a.reshape(-1, a.shape[-1])
-        _blocked(rows, b.panels(transposed), bias, result.reshape(-1, shape[-1]), packed=1, code=code)
+        _blocked(_rows(a), b.panels(transposed), bias, _rows(result), packed=1, code=code)
     if result is not out:
         out[...] = result
     return out
@@ -231,35 +237,58 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
     code = CODES.get(activation)
     if code is None:
         raise ValueError(f"linear: activation must be one of {tuple(CODES)}, got {activation!r}")
+    if type(input) is ndarray and type(weight) is ndarray and out is None and input.ndim == 2 and weight.ndim == 2:
+        dtype = input.dtype
+        run = linear__small.get(dtype)
+        if run is not None and weight.dtype is dtype:
+            m, k = input.shape
+            n, k_w = weight.shape
+            b = NO_BIAS[dtype] if bias is None else bias
+            if (
+                k == k_w
+                and m * n * k <= SMALL
+                and (
+                    bias is None
+                    or (type(b) is ndarray and b.dtype is dtype and b.shape == (n,) and b.strides == (dtype.itemsize,))
+                )
+                and input.flags.aligned
+                and weight.flags.aligned
+            ):
+                out = empty((m, n), dtype)
+                run(input, weight, b, out, code)
+                return out
+    return _linear_any(input, weight, bias, code, out)
+
+
+def _linear_any(input, weight, bias, code, out):
     if type(weight) is PreparedMatmul:
         input, bias = promote("linear", input=input, bias=bias)
     else:
         input, weight, bias = promote("linear", input=input, weight=weight, bias=bias)
     if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: input has shape {input.shape} but weight expects (..., {weight.shape[-1]}) (shape {weight.shape})")
+        raise ValueError(
+            f"linear: input has shape {input.shape} but weight expects (..., {weight.shape[-1]}) (shape {weight.shape})"
+        )
     dtype = input.dtype
     if bias is None:
         bias = NO_BIAS[dtype]
     elif bias.shape != weight.shape[:1]:
-        raise ValueError(f"linear: bias must have shape ({weight.shape[0]},) as weight {weight.shape} says, got {bias.shape}")
+        wanted = f"({weight.shape[0]},) as weight {weight.shape} says"
+        raise ValueError(f"linear: bias must have shape {wanted}, got {bias.shape}")
     elif not bias.flags.c_contiguous:
         bias = bias.copy()
     if type(weight) is PreparedMatmul:
         return _prepared("linear", _aligned(input), weight, True, bias, code, out)
     n, k = weight.shape
-    if out is None and input.ndim == 2:
-        m = input.shape[0]
-        out = empty((m, n), dtype)
-        if m * n * k > SMALL or not (input.flags.aligned and weight.flags.aligned):
-            _blocked(_aligned(input), _aligned(weight).T, bias, out, code=code)
-        else:
-            matmul__blocked[dtype](input, weight.T, bias, out, NO_WORK[dtype], 0, code, 0, 0, 0, 1, 1, 1, 1, 1)
-        return out
     shape = (*input.shape[:-1], n)
     out = output("linear", out, shape, dtype, input, weight, bias)
     result = out if out.flags.c_contiguous else empty(shape, dtype)
     if out.size:
-        _blocked(_aligned(input).reshape(-1, k), _aligned(weight).T, bias, result.reshape(-1, n), code=code)
+        rows, weight, target = _rows(_aligned(input)), _aligned(weight), _rows(result)
+        if target.size * k <= SMALL:
+            linear__small[dtype](rows, weight, bias, target, code)
+        else:
+            _blocked(rows, weight.T, bias, target, code=code)
     if result is not out:
         out[...] = result
     return out
@@ -280,14 +309,14 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
             f"linear_backward: dy must have shape {input.shape[:-1] + (n,)} as input {input.shape} and weight "
             f"{weight.shape} say, got {dy.shape}"
         )
-    rows = dy if dy.ndim == 2 else dy.reshape(-1, n)
+    rows = _rows(dy)
     dx = dw = db = None
     if needs[0]:
         dx = matmul(rows, weight)
         if input.ndim != 2:
             dx = dx.reshape(input.shape)
     if needs[1]:
-        dw = matmul(rows.T, input if input.ndim == 2 else input.reshape(-1, k))
+        dw = matmul(rows.T, _rows(input))
     if needs[2]:
         db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
     return dx, dw, db

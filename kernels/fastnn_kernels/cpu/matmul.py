@@ -62,11 +62,13 @@ def wide_tiles(number, m, n, k, a, a_row, a_col, b, b_row, init, init_row, init_
 
 
 @shared
-def multiply(number, m, n, k, a, a_row, a_col, b, b_row, b_col, packed, first, bias, bias_col, c, c_row, code, work, words):
+def multiply(
+    number, m, n, k, a, a_row, a_col, b, b_row, b_col, packed, first, bias, bias_col, c, c_row, code, work, words
+):
     """C(m, n) = activation(bias(n) + A(m, k) B(k, n)).
 
-    packed: 0, or how many columns the whole B had, padded to panels, when `matmul__pack` packed it; of these, those from
-    `first` on are wanted. bias_col 0: bias is a row of zeros. work: an address with room for `words` numbers.
+    packed: 0, or how many columns the whole B had, padded to panels, when `matmul__pack` packed it; of these, those
+    from `first` on are wanted. bias_col 0: bias is a row of zeros. work: an address with room for `words` numbers.
     """
     width, size = panel_columns(number), itemsize(number)
     block_k, block_n = K_BYTES // size, N_BYTES // size
@@ -106,9 +108,29 @@ def multiply(number, m, n, k, a, a_row, a_col, b, b_row, b_col, packed, first, b
                 if p == 0:
                     init, init_row, init_col = bias + j * bias_col * size, 0, bias_col
                 if m <= WIDE_ROWS and packed == 0 and not copy_b:
-                    wide_tiles(number, mc, nc, kc, a_at, a_r, a_c, b_at, row, init, init_row, init_col, c_at, c_row, final)
+                    wide_tiles(
+                        number, mc, nc, kc, a_at, a_r, a_c, b_at, row, init, init_row, init_col, c_at, c_row, final
+                    )
                 else:
-                    tiles(number, mc, nc, kc, a_at, a_r, a_c, tile, b_at, row, panel, init, init_row, init_col, c_at, c_row, final)
+                    tiles(
+                        number,
+                        mc,
+                        nc,
+                        kc,
+                        a_at,
+                        a_r,
+                        a_c,
+                        tile,
+                        b_at,
+                        row,
+                        panel,
+                        init,
+                        init_row,
+                        init_col,
+                        c_at,
+                        c_row,
+                        final,
+                    )
 
 
 @jitted
@@ -117,7 +139,9 @@ def packed_a_size(number, m, k):
     return -(-m // TILE_ROWS) * max(column_pitch(number) * k, TILE_ROWS * row_pitch(number, k))
 
 
-@kernel("T[:,:], T[:,:], T[::1], T[:,:], T[:,::1], int, int, int, int, int, int, int, int", writes="out work", parallel=True)
+@kernel(
+    "T[:,:], T[:,:], T[::1], T[:,:], T[:,::1], int, int, int, int, int, int, int, int", writes="out work", parallel=True
+)
 def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step, items, grid_m, grid_n, lo, hi):
     """a(M,K), b(K,N), bias(N) or (0) -> out(M,N), rows of out contiguous, for a stack of them.
 
@@ -144,13 +168,41 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
         b_at, first = address(b) + item * b_step, j
         if not packed:
             b_at += j * b.strides[1]
-        a_at, c_at = address(a) + item * a_step + i * a.strides[0], address(out) + item * c_step + i * out.strides[0] + j * size
+        a_at, c_at = (
+            address(a) + item * a_step + i * a.strides[0],
+            address(out) + item * c_step + i * out.strides[0] + j * size,
+        )
         multiply(
             number, min(block_m, m - i), min(block_n, n - j), k,
             a_at, a.strides[0] // size, a.strides[1] // size,
             b_at, b.strides[0] // size, b.strides[1] // size, packed * b.shape[1], first,
             bias_at, bias_col, c_at, out.strides[0] // size, code, room, words,
         )  # fmt: skip
+
+
+@kernel("T[:,:], T[:,:], T[:,:]", writes="out")
+def matmul__small(a, b, out):
+    """a(M,K), b(K,N) -> out(M,N), rows of out contiguous; in this thread, with panels on its stack."""
+    _small(a, b, address(ZEROS), 0, out, 0)
+
+
+@kernel("T[:,:], T[:,:], T[::1], T[:,:], int", writes="out")
+def linear__small(x, w, bias, out, code):
+    """x(M,K), w(N,K), bias(N) or (0) -> activation(x w^T + bias)(M,N), as `matmul__small`."""
+    if bias.size:
+        _small(x, w.T, address(bias), 1, out, code)
+    else:
+        _small(x, w.T, address(ZEROS), 0, out, code)
+
+
+@jitted
+def _small(a, b, bias, bias_col, out, code):
+    number, size = out.dtype.type(0), out.itemsize
+    multiply(
+        number, out.shape[0], out.shape[1], a.shape[1],
+        address(a), a.strides[0] // size, a.strides[1] // size, address(b), b.strides[0] // size, b.strides[1] // size,
+        0, 0, bias, bias_col, address(out), out.strides[0] // size, code, stack_bytes(STACK), STACK // size,
+    )  # fmt: skip
 
 
 @kernel("T[:,:], T[:,::1]", writes="panels", parallel=True)

@@ -24,7 +24,7 @@ def column_pitch(number):
 
 @jitted
 def row_pitch(number, k):
-    """Return how far apart packed rows of A are: an odd number of vectors, so that no two of a tile share a cache set."""
+    """Return how far apart packed rows of A are: an odd number of vectors, so that they share no cache set."""
     return ((k + lanes(number) - 1) // lanes(number) | 1) * lanes(number)
 
 
@@ -69,7 +69,7 @@ def _pack_strided(number, k, columns, b, b_row, b_col, panel):
 
 @shared
 def pack_a(number, m, k, a, a_row, a_col, block):
-    """a(m, k) with two strides -> block(m, k), or block(ceil(m / TILE_ROWS), k, TILE_ROWS) if its columns are contiguous."""
+    """a(m, k) with two strides -> block(m, k), or (m / TILE_ROWS, k, TILE_ROWS) if its columns are contiguous."""
     size, pitch = itemsize(number), column_pitch(number)
     if a_row == 1:
         for i in range(0, m, TILE_ROWS):
