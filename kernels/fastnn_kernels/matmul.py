@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
+from ._memory import SMALL as POOLED
 from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
@@ -74,8 +75,8 @@ def matmul(a, b, *, out=None):
         if run is not None and b.dtype is dtype:
             m, k = a.shape
             k_b, n = b.shape
-            if k == k_b and m * n * k <= SMALL and a.flags.aligned and b.flags.aligned:
-                out = empty((m, n), dtype)
+            if k == k_b and m * n * k <= SMALL:
+                out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
                 run(a, b, out)
                 return out
     return _matmul_any(a, b, out)
@@ -244,17 +245,9 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
             m, k = input.shape
             n, k_w = weight.shape
             b = NO_BIAS[dtype] if bias is None else bias
-            if (
-                k == k_w
-                and m * n * k <= SMALL
-                and (
-                    bias is None
-                    or (type(b) is ndarray and b.dtype is dtype and b.shape == (n,) and b.strides == (dtype.itemsize,))
-                )
-                and input.flags.aligned
-                and weight.flags.aligned
-            ):
-                out = empty((m, n), dtype)
+            fits = bias is None or (type(b) is ndarray and b.dtype is dtype and b.shape == (n,) and b.flags.forc)
+            if k == k_w and m * n * k <= SMALL and fits:
+                out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
                 run(input, weight, b, out, code)
                 return out
     return _linear_any(input, weight, bias, code, out)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._jit import jitted, kernel, shared
 from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, wide_tile
-from .._simd import address, itemsize, lanes, stack_bytes
+from .._simd import address, itemsize, lanes, stack_bytes, vector_at
 from .epilogue import finish
 from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 
@@ -198,6 +198,16 @@ def linear__small(x, w, bias, out, code):
 @jitted
 def _small(a, b, bias, bias_col, out, code):
     number, size = out.dtype.type(0), out.itemsize
+    strides = a.strides[0] | a.strides[1] | b.strides[0] | b.strides[1]
+    if strides % size:  # fields of packed records: not worth more than a plain loop
+        for i in range(out.shape[0]):
+            for j in range(out.shape[1]):
+                total = vector_at(number, bias + j * bias_col * size, 1)[0]
+                for p in range(a.shape[1]):
+                    total += a[i, p] * b[p, j]
+                out[i, j] = total
+        finish(number, code, out.shape[0], out.shape[1], address(out), out.strides[0] // size)
+        return
     multiply(
         number, out.shape[0], out.shape[1], a.shape[1],
         address(a), a.strides[0] // size, a.strides[1] // size, address(b), b.strides[0] // size, b.strides[1] // size,
