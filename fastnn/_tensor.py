@@ -1,0 +1,371 @@
+"""Tensor: an array that remembers how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._tape import (
+    Leaf,
+    Node,
+    backpropagate,
+    clock,
+    grad_mode,
+    pick,
+)
+
+if TYPE_CHECKING:
+    from fastnn._operators import Operators
+else:
+    Operators = object  # fastnn.functional.operators sets them
+
+_ndarray = np.ndarray
+_new = object.__new__
+
+
+class Tensor(Operators):
+    """An array of numbers that can be differentiated.
+
+    Tensor(data, requires_grad=False): `data` is an array (shared, not copied), a Tensor, a number or nested lists.
+    Arrays keep their dtype; Python floats become float32, the type that networks compute in. Operators, methods and
+    the functions of `fastnn.functional` compute new tensors; if any input requires a gradient, the result does too,
+    and `result.backward()` adds d result / d x to `x.grad`, an array, of every x made with ``requires_grad=True``.
+
+    NumPy functions accept tensors: ufuncs with a counterpart here (``np.exp(x)``, ``array + x``) are recorded, other
+    ones refuse tensors that require a gradient. `numpy()` and ``np.asarray`` always give the plain array.
+
+    In-place operators (``x += 1``) write into the memory of a tensor without a gradient, or of any leaf inside
+    `no_grad`; on results of recorded operations they make a new tensor, which gives the same values and the right
+    gradients. Writing into a leaf between recording and `backward` is noticed and raises RuntimeError; writing into an
+    array through NumPy, or into a tensor that requires no gradient, is not.
+
+    Raises TypeError for data that is not numeric, and for ``requires_grad=True`` on anything but float32 and float64.
+    """
+
+    __slots__ = ("__weakref__", "_data", "_node")
+
+    _data: np.ndarray
+    _node: Node | Leaf | None
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self._data = as_array(data)
+        self._node = None
+        if requires_grad:
+            self.requires_grad = True
+
+    # --- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the dimensions."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._data.ndim
+
+    def dim(self) -> int:
+        """Give the number of dimensions."""
+        return self._data.ndim
+
+    def numel(self) -> int:
+        """Give the number of elements."""
+        return self._data.size
+
+    def size(self, dim: int | None = None) -> int | tuple[int, ...]:
+        """Give the shape, or one entry of it."""
+        return self._data.shape if dim is None else self._data.shape[dim]
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __repr__(self) -> str:
+        digits = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        kind = "" if self._data.dtype == np.float32 else f", dtype={self._data.dtype}"
+        return f"Tensor({digits}{kind}{', requires_grad=True' if self._node is not None else ''})"
+
+    # --- leaving the tape
+
+    def numpy(self) -> np.ndarray:
+        """Give the array itself, not a copy. That of a parameter is read-only: write through the parameter."""
+        return self._data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        operation = UFUNCS.get(ufunc)
+        if operation is not None and method == "__call__" and not options:
+            return operation(*inputs)
+        tensors = [x for x in (*inputs, *options.get("out", ())) if isinstance(x, Tensor)]
+        if any(x._node is not None for x in tensors):
+            raise TypeError(
+                f"numpy.{ufunc.__name__} cannot record a gradient here: use an operator, a function of "
+                "fastnn.functional, or x.detach()"
+            )
+        if any(isinstance(x, Tensor) for x in options.get("out", ())):
+            raise TypeError(f"numpy.{ufunc.__name__}: out= must be an array, not a Tensor")
+        return getattr(ufunc, method)(*[unwrap(x) for x in inputs], **options)
+
+    def item(self) -> float:
+        """Give the only element as a Python number."""
+        return self._data.item()  # type: ignore[no-any-return]
+
+    def tolist(self) -> Any:
+        """Give nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def __float__(self) -> float:
+        return float(self._data.item())
+
+    def __int__(self) -> int:
+        return int(self._data.item())
+
+    def __index__(self) -> int:
+        return self._data.__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self._data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._data.ndim:
+            raise TypeError("iteration over a Tensor without dimensions")
+        return (self[i] for i in range(len(self._data)))
+
+    def detach(self) -> Tensor:
+        """Give a tensor of the same memory that the tape does not know."""
+        return wrap(self._data)
+
+    # --- memory
+
+    def _writable(self) -> np.ndarray:
+        """Give the array to write into, after noting the time of the write."""
+        if not self._data.flags.writeable:
+            raise ValueError(
+                "cannot write into this tensor: its memory is read-only (that of a parameter is; write through the "
+                "parameter or its .data)"
+            )
+        if type(self._node) is Leaf:
+            self._node.version = next(clock)
+        return self._data
+
+    def _move(self, memory: np.ndarray) -> None:
+        """Live in `memory` from now on; its contents are the new value. Optimizers do this to leaves."""
+        self._data = memory
+        if type(self._node) is Leaf:
+            self._node.version = next(clock)
+
+    @property
+    def data(self) -> Tensor:
+        """A tensor of the same memory that the tape does not know; writing into it is always allowed."""
+        return _Data(self)
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if isinstance(value, _Data) and value._owner is self:  # x.data -= y ends here, already written
+            return
+        target = self._writable()
+        value = np.asarray(unwrap(value))
+        if value.shape != target.shape:
+            raise ValueError(f"data: expected shape {target.shape}, got {value.shape}")
+        target[...] = value
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._node is not None and (grad_mode.enabled or type(self._node) is Node):
+            raise RuntimeError(
+                "item assignment on a tensor that requires a gradient: use where() or cat(), or write to a leaf inside "
+                "no_grad()"
+            )
+        if isinstance(value, Tensor):
+            if value._node is not None and grad_mode.enabled:
+                raise RuntimeError("item assignment cannot record the gradient of the assigned tensor: detach() it")
+            value = value._data
+        self._writable()[plain_index(index)] = value
+
+    def __copy__(self) -> Tensor:
+        return self.detach()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        copy = memo[id(self)] = type(self)(self._data.copy(), self.requires_grad)
+        return copy
+
+    def __reduce__(self) -> Any:
+        return type(self), (np.array(self._data), self.requires_grad)
+
+    # --- gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded. Can be set on leaves, the tensors that a person made."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if type(self._node) is Node:
+            raise RuntimeError("requires_grad can be changed on leaf tensors only; use detach()")
+        if value and self._node is None:
+            if self._data.dtype not in FLOATS:
+                raise TypeError(f"only float32 and float64 tensors can require a gradient, not {self._data.dtype}")
+            self._node = Leaf(self._data.shape, self._data.dtype)
+        elif not value:
+            self._node = None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` and give the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether a person made this tensor, rather than a recorded operation."""
+        return type(self._node) is not Node
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """The gradient collected by `backward`, an array; None before the first, and on tensors that are no leaves."""
+        return self._node.grad if type(self._node) is Leaf else None
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        leaf = self._node
+        if type(leaf) is not Leaf:
+            raise RuntimeError("grad can be set on leaf tensors that require a gradient only")
+        if value is None:
+            leaf.grad = None
+            return
+        if value is leaf.grad:  # x.grad *= 0.5 ends here
+            return
+        value = np.asarray(unwrap(value))
+        if value.shape != leaf.shape:
+            raise ValueError(f"grad: expected shape {leaf.shape}, got {value.shape}")
+        leaf.set(value)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+        """Add the derivative of this tensor with respect to every leaf it depends on to that leaf's `grad`.
+
+        `gradient`, of this tensor's shape, weighs its elements; it may be left out for a single element. The graph is
+        freed on the way unless `retain_graph`.
+
+        Raises RuntimeError if nothing was recorded, if the graph was freed before, or if a leaf was written to since.
+        """
+        node = self._node
+        if node is None:
+            raise RuntimeError("backward: this tensor does not require a gradient, nothing was recorded")
+        if gradient is None:
+            if self._data.size != 1:
+                raise RuntimeError(
+                    f"backward: a tensor of shape {self._data.shape} needs an explicit gradient; only single elements "
+                    "have a default of 1"
+                )
+            gradient = _ONE[self._data.dtype] if self._data.ndim == 0 else np.ones_like(self._data)
+        else:
+            gradient = np.asarray(unwrap(gradient), self._data.dtype)
+            if gradient.shape != self._data.shape:
+                raise ValueError(f"backward: expected a gradient of shape {self._data.shape}, got {gradient.shape}")
+        if isinstance(node, Node):
+            backpropagate(node, gradient, retain_graph)
+        elif node.grad is None:
+            node.set(gradient)
+        else:
+            node.grad += gradient
+
+
+class _Data(Tensor):
+    """What `Tensor.data` gives: writes go through the owner, which so notices them."""
+
+    __slots__ = ("_owner",)
+
+    def __init__(self, owner: Tensor) -> None:
+        self._data = owner._data
+        self._node = None
+        self._owner = owner
+
+    def _writable(self) -> np.ndarray:
+        return self._owner._writable()
+
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_ONE = {dtype: np.ones((), dtype) for dtype in FLOATS}
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # filled by fastnn.functional
+
+
+def wrap(array: Any, node: Node | Leaf | None = None) -> Tensor:
+    """Make a Tensor of `array` without any checks."""
+    tensor = _new(Tensor)
+    tensor._data = array if type(array) is _ndarray else np.asarray(array)
+    tensor._node = node
+    return tensor
+
+
+def unwrap(x: Any) -> Any:
+    """Give the array of a Tensor, and anything else as it is."""
+    return x._data if isinstance(x, Tensor) else x
+
+
+def as_array(data: Any) -> np.ndarray:
+    """Give `data` as an array: arrays and tensors as they are, Python floats as float32."""
+    if isinstance(data, Tensor):
+        return data._data
+    typed = hasattr(data, "dtype")
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise TypeError(f"Tensor: cannot make an array of {type(data).__name__}: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"Tensor: data must be numbers, got an array of dtype {array.dtype}")
+    return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
+
+
+def plain_index(index: Any) -> Any:
+    """Give `index` with arrays in place of tensors."""
+    if isinstance(index, tuple):
+        return tuple([unwrap(i) for i in index])
+    return unwrap(index)
+
+
+def unrecorded(y: Any) -> Any:
+    """Wrap what an operation gave outside the tape."""
+    return wrap(y) if type(y) is not tuple else tuple(map(wrap, y))
+
+
+def recorded(y: Any, backward: Callable[..., Any], parents: list[Node | Leaf | None], writes_gradients: bool) -> Any:
+    """Wrap what a recorded operation gave, with its node."""
+    node = _new(Node)
+    node.backward = backward
+    node.parents = parents
+    node.takes_out = writes_gradients
+    node.order = next(clock)
+    if type(y) is tuple:
+        return _several(y, node)
+    tensor = _new(Tensor)
+    tensor._data = y if type(y) is _ndarray else np.asarray(y)
+    tensor._node = node
+    return tensor
+
+
+def _several(results: tuple[Any, ...], node: Node) -> tuple[Tensor, ...]:
+    """Wrap the results of one node; each gets a node of its own that puts its gradient in its place."""
+    undo = node.backward
+    assert undo is not None
+    node.backward = lambda dys, needs: undo(tuple(dys), needs)
+    tensors = []
+    for i, result in enumerate(results):
+        part = _new(Node)
+        part.backward = pick(i, len(results))
+        part.parents = [node]
+        part.takes_out = False
+        part.order = next(clock)
+        tensors.append(wrap(result, part if result.dtype in FLOATS else None))
+    return tuple(tensors)
