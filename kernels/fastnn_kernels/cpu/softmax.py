@@ -77,8 +77,8 @@ def log_softmax_backward__rows(dy, y, out, lo, hi):
             out[r, c] = dy[r, c] - exp(y[r, c]) * total
 
 
-# Columns: x(A, C, B) over C. A range is one of columns a B + b, cut into blocks; `scratch(2, A B)` holds two numbers for
-# each column.
+# Columns: x(A, C, B) over C. A range is one of columns a B + b, cut into blocks; `scratch(2, A B)` holds two numbers
+# for each column.
 
 
 @jitted
