@@ -28,7 +28,7 @@ lint: $(STAMP)
 
 # the kernel tests once more, with Numba's bounds checks compiled in
 bounds: $(STAMP)
-	NUMBA_BOUNDSCHECK=1 $(RUN) -m pytest tests/kernels tests/functional -m "not slow" $(ARGS)
+	NUMBA_BOUNDSCHECK=1 $(RUN) -m pytest tests/kernels tests/functional -m "not slow" --ignore-glob='*test_ground*' $(ARGS)
 
 bench: $(BENCH_STAMP)
 	$(RUN) -m bench $(ARGS)
