@@ -304,12 +304,12 @@ def _linear_any(input, weight, bias, code, out):
     return out
 
 
-def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(True, True, True)):
+def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(True, True, True), out_weight=None):
     """Return the gradients (dinput, dweight, dbias) of `linear` from that of its output.
 
     dy and output (..., N), input (..., K), weight (N, K) -> (..., K), (N, K), (N,); None where `needs` is False.
     output: what `linear` returned, needed for the gradient of an activation ("gelu" has none in terms of its output:
-    ValueError).
+    ValueError). `out_weight`, if given, takes the gradient of the weight.
     """
     if activation is not None:
         dy = _activation_backward(activation, dy, output)
@@ -326,7 +326,7 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
         if input.ndim != 2:
             dx = dx.reshape(input.shape)
     if needs[1]:
-        dw = matmul(rows.T, _rows(input))
+        dw = matmul(rows.T, _rows(input), out=out_weight)
     if needs[2]:
         db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
     return dx, dw, db
