@@ -11,8 +11,6 @@ from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable,
 
 from .arithmetic import unbroadcast
 
-LARGE = 1 << 20  # elements of a weight from which writing its gradient in place is cheaper than copying it there
-
 
 @differentiable
 def matmul(input: Array, other: Array) -> WithBackward:
@@ -38,7 +36,7 @@ def matmul(input: Array, other: Array) -> WithBackward:
     return y, backward
 
 
-@differentiable(writes_gradients=True)
+@differentiable
 def linear(
     input: Array, weight: Array, bias: Array | None = None, activation: str | None = None, *, prepared: Any = None
 ) -> WithBackward:
@@ -55,13 +53,11 @@ def linear(
     else:
         y = kernels.linear(input, prepared, bias, activation=activation)
 
-    def backward(dy: Array, needs: Needs, out: tuple[Any, ...]) -> Gradients:
-        target = out[1] if weight.size >= LARGE else None
+    def backward(dy: Array, needs: Needs) -> Gradients:
         if activation == "gelu":
-            dy = kernels.gelu_backward(dy, before)
-            gradients = kernels.linear_backward(dy, input, weight, needs=needs, out_weight=target)
+            gradients = kernels.linear_backward(kernels.gelu_backward(dy, before), input, weight, needs=needs)
         else:
-            gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs, out_weight=target)
+            gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs)
         return gradients  # type: ignore[no-any-return]
 
     return y, backward

@@ -17,19 +17,22 @@ def max_pool2d(
     dilation: Any = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
+    activation: str | None = None,
 ) -> WithBackward:
-    """Give the largest value of each window; with return_indices=True, also where it was.
+    """Give the largest value of each window, through an activation; with return_indices=True, also where it was.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW); indices: int64, row * W + column.
-    `stride` defaults to `kernel_size`. The gradient goes to that place. Raises as `kernels.max_pool2d` does.
+    `stride` defaults to `kernel_size`. The gradient goes to that place. `activation`: None or "relu".
+    Raises as `kernels.max_pool2d` does.
     """
-    y, indices = kernels.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=True)
+    window = kernel_size, stride, padding, dilation, ceil_mode
+    y = kernels.max_pool2d(input, *window, return_indices=return_indices, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dy = dy[0] if return_indices else dy
-        return (None if dy is None else kernels.max_pool2d_backward(dy, indices, input.shape),)
+        return (None if dy is None else kernels.max_pool2d_gradient(dy, input, *window, activation=activation),)
 
-    return (y, indices) if return_indices else y, backward
+    return y, backward
 
 
 @differentiable

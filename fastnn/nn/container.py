@@ -47,6 +47,11 @@ class Sequential(Module):
         """Pair each layer that can take an activation with the activation behind it."""
         plan: list[tuple[Module, Module | None]] = []
         for module in self.children():
+            if plan and getattr(plan[-1][1], "fused_name", None) in getattr(module, "commutes_with", ()):
+                # the largest of the activations is the activation of the largest, which is fewer numbers
+                layer, activation = plan[-1]
+                plan[-1:] = [(layer, None), (module, activation)]
+                continue
             if plan and hasattr(type(module), "fused_name"):
                 layer, taken = plan[-1]
                 if taken is None and "activation" in inspect.signature(type(layer).forward).parameters:

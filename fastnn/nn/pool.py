@@ -14,6 +14,11 @@ from .module import Module
 class MaxPool2d(Module):
     """The largest value of each window; the arguments of `functional.max_pool2d`."""
 
+    @property
+    def commutes_with(self) -> tuple[str, ...]:
+        """The activations that `Sequential` may apply after this layer instead of before: the values are the same."""
+        return () if self.return_indices else ("relu",)
+
     def __init__(
         self,
         kernel_size: Any,
@@ -31,11 +36,12 @@ class MaxPool2d(Module):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def forward(self, input: Any) -> Any:
-        """Compute the layer."""
-        return F.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
+    def forward(self, input: Any, activation: str | None = None) -> Any:
+        """Compute the layer, and a "relu" in the same kernel: what `Sequential` finds before or behind it."""
+        window = self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        if activation in (None, "relu") and not (activation and self.return_indices):
+            return F.max_pool2d(input, *window, activation)
+        return getattr(F, activation)(F.max_pool2d(input, *window))
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""

@@ -1,9 +1,5 @@
 """Kernels for neural networks on plain NumPy arrays, compiled by Numba for the CPU they run on."""
 
-from . import peak
-from ._jit import specs
-from ._memory import empty_pool, pool_stats, set_pool_limit
-from ._parallel import get_num_threads, set_num_threads, threading_layer, threads
 from .activation import (
     exp,
     exp_backward,
@@ -31,7 +27,7 @@ from .loss import (
 )
 from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
 from .optimizer import adam_step, sgd_step
-from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward
+from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_gradient
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
 __all__ = [
@@ -49,12 +45,10 @@ __all__ = [
     "cross_entropy_with_gradient",
     "dropout",
     "dropout_backward",
-    "empty_pool",
     "exp",
     "exp_backward",
     "gelu",
     "gelu_backward",
-    "get_num_threads",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -66,23 +60,17 @@ __all__ = [
     "matmul",
     "max_pool2d",
     "max_pool2d_backward",
+    "max_pool2d_gradient",
     "mse_loss",
     "mse_loss_backward",
-    "peak",
-    "pool_stats",
     "prepare_matmul",
     "relu",
     "relu_backward",
-    "set_num_threads",
-    "set_pool_limit",
     "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
-    "specs",
     "tanh",
     "tanh_backward",
-    "threading_layer",
-    "threads",
 ]

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from . import activation as activations
-from ._images import channels_last, hashable, with_batch
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
@@ -15,6 +14,7 @@ from ._shapes import as_float_array, check_out, conv_output_size, integer, paddi
 from ._shapes import output as output_array
 from ._simd import vector_bytes
 from .cpu import conv as cpu
+from .images import channels_last, hashable, with_batch
 
 GRAIN = 1 << 20  # multiplications of a task, at least
 BUFFER = 1 << 18  # bytes of a band, which stays in the second-level cache

@@ -8,50 +8,101 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._images import as_images, channels_last, hashable, image_memory, pixels, with_batch
+from . import activation as activations
 from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, conv_output_size, integer, output, pair
+from ._shapes import as_float_array, contiguous, conv_output_size, integer, output, pair, promote
 from .cpu import pool as cpu
+from .images import as_images, channels_last, hashable, image_memory, pixels, planes, with_batch
 
 GRAIN = 16384  # pixels read by a task, at least
 NO_INDICES = {3: np.empty((0, 0, 0), np.int64), 4: np.empty((0, 0, 0, 0), np.int64)}
 
 
 def max_pool2d(
-    input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, return_indices=False, out=None
+    input,
+    kernel_size,
+    stride=None,
+    padding=0,
+    dilation=1,
+    ceil_mode=False,
+    *,
+    return_indices=False,
+    activation=None,
+    out=None,
 ):
     """Return the largest value of each window; with return_indices=True, (values, indices).
 
     input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW), same dtype; indices: int64, row * W + column of
     the value in its image. Values are exact; of equal values the first counts, and NaN is larger than all numbers.
     stride defaults to kernel_size; padding is minus infinity; with ceil_mode a last window may hang over the edge.
+    activation: None or "relu" (the ReLU of the largest is the largest of the ReLU, of fewer numbers).
     Raises ValueError if a window is larger than the padded image, or padding than half the window; TypeError for
     integer images.
     """
     x, batched = with_batch("max_pool2d", "input", as_float_array("max_pool2d", "input", input))
-    geometry = _geometry(
+    window, shape, squares = _geometry(
         "max_pool2d", x.shape, *map(hashable, (kernel_size, stride, padding, dilation)), bool(ceil_mode)
     )
-    window, shape, side_by_side = geometry
+    floor = _floor("max_pool2d", activation)
     out = _batched(out, batched)
     last = channels_last(x)
     y = image_memory("max_pool2d", out, shape, x.dtype, last, x)
+    rows, count = shape[0] * shape[2], tasks(x.size, GRAIN)
+    if squares and not return_indices:
+        if last:
+            cpu.max_pool2d__squares_of_pixels[x.dtype](pixels(x), floor, y, rows, count)
+        else:
+            images = _planes(contiguous(x))
+            cpu.max_pool2d__squares_of_planes[x.dtype](images, floor, _planes(y), len(images), count)
+        y = as_images(y, out, last)
+        return y if batched else y[0]
     indices = output("max_pool2d", None, y.shape, np.dtype(np.int64)) if return_indices else NO_INDICES[4]
     if last:
-        rows = shape[0] * shape[2]
-        cpu.max_pool2d__pixels[x.dtype](pixels(x), window, y, indices, rows, tasks(x.size, GRAIN))
+        cpu.max_pool2d__pixels[x.dtype](pixels(x), window, y, indices, rows, count)
     else:
-        planes, marks = _planes(contiguous(x)), _planes(indices) if return_indices else NO_INDICES[3]
-        count = tasks(x.size, GRAIN)
-        if side_by_side:
-            cpu.max_pool2d__halves[x.dtype](planes, _planes(y), marks, len(planes), count)
-        else:
-            cpu.max_pool2d__planes[x.dtype](planes, window, _planes(y), marks, len(planes), count)
+        images, places = _planes(contiguous(x)), _planes(indices) if return_indices else NO_INDICES[3]
+        cpu.max_pool2d__planes[x.dtype](images, window, _planes(y), places, len(images), count)
+    if activation is not None:
+        y[...] = activations.relu(y)
     y = as_images(y, out, last)
     if not return_indices:
         return y if batched else y[0]
     indices = as_images(indices, None, last)
     return (y, indices) if batched else (y[0], indices[0])
+
+
+def max_pool2d_gradient(
+    dy, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, activation=None
+):
+    """Return the gradient of max_pool2d's input from that of its output; the other arguments are as in the forward.
+
+    dy (B, C, OH, OW), input (B, C, H, W), or both without B -> input's shape, in the memory layout of the input. Needs
+    no indices: it finds the places again, which for 2x2 windows is as fast as reading them. Raises as max_pool2d does.
+    """
+    name = "max_pool2d_gradient"
+    dy, x = promote(name, dy=dy, input=input)
+    dy, _ = with_batch(name, "dy", dy)
+    x, batched = with_batch(name, "input", x)
+    arguments = *map(hashable, (kernel_size, stride, padding, dilation)), bool(ceil_mode)
+    _, shape, squares = _geometry(name, x.shape, *arguments)
+    floor = _floor(name, activation)
+    if dy.shape != shape:
+        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {x.shape} gives {shape}")
+    if not squares:
+        y, indices = max_pool2d(x, *arguments, return_indices=True)
+        dy = dy if activation is None else activations.relu_backward(dy, y)
+        dx = max_pool2d_backward(dy, indices, x.shape)
+        return dx if batched else dx[0]
+    last, count = channels_last(x), tasks(x.size, GRAIN)
+    dx = image_memory(name, None, x.shape, x.dtype, last)
+    if last:
+        rows = shape[0] * shape[2]
+        cpu.max_pool2d_gradient__squares_of_pixels[x.dtype](pixels(dy), pixels(x), floor, dx, rows, count)
+    else:
+        grads, images = _planes(planes(dy)), _planes(contiguous(x))
+        cpu.max_pool2d_gradient__squares_of_planes[x.dtype](grads, images, floor, _planes(dx), len(images), count)
+    dx = as_images(dx, None, last)
+    return dx if batched else dx[0]
 
 
 def max_pool2d_backward(dy, indices, input_shape):
@@ -151,6 +202,13 @@ def _input_shape(function, shape, dy, batched):
     if len(shape) != 4 or shape[:2] != dy.shape[:2]:
         raise ValueError(f"{function}: dy has shape {dy.shape}, which does not fit an input of shape {shape}")
     return shape
+
+
+def _floor(function, activation):
+    """Return the smallest result, NaN for none."""
+    if activation not in (None, "relu"):
+        raise ValueError(f"{function}: activation must be None or 'relu', got {activation!r}")
+    return np.nan if activation is None else 0.0
 
 
 def _divisor(function, count_include_pad, divisor_override):

@@ -33,7 +33,6 @@ CASES = {
         lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19), make(n, 23), "relu"),
         lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19), make(n, 23), "tanh"),
     ],
-    "peak": [lambda make, n: k.peak.measure(make().dtype, threads=1, seconds=0) >= 0],
     "prepare_matmul": [lambda make, n: k.matmul(make(n, 37), k.prepare_matmul(make(37, 29)))],
     "conv2d": [
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 3, 3), make(6), padding=1),
@@ -59,11 +58,17 @@ CASES = {
         lambda make, n: k.max_pool2d(make(n, 3, 8, 10), 2),
         lambda make, n: k.max_pool2d(make(n, 3, 9, 11), 3, 2, 1, return_indices=True),
         lambda make, n: k.max_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 3, 2, 1),
+        lambda make, n: k.max_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 2, activation="relu"),
     ],
     "max_pool2d_backward": [
         lambda make, n: k.max_pool2d_backward(
             make(n, 3, 4, 5), k.max_pool2d(make(n, 3, 9, 11), 3, 2, return_indices=True)[1], (n, 3, 9, 11)
         ),
+    ],
+    "max_pool2d_gradient": [
+        lambda make, n: k.max_pool2d_gradient(make(n, 3, 4, 5), make(n, 3, 9, 11), 2),
+        lambda make, n: k.max_pool2d_gradient(make(n, 3, 4, 5), make(n, 9, 11, 3).transpose(0, 3, 1, 2), 2),
+        lambda make, n: k.max_pool2d_gradient(make(n, 3, 5, 6), make(n, 3, 9, 11), 3, 2, 1, activation="relu"),
     ],
     "avg_pool2d": [lambda make, n: k.avg_pool2d(make(n, 3, 9, 11), 3, 2, 1)],
     "avg_pool2d_backward": [lambda make, n: k.avg_pool2d_backward(make(n, 3, 5, 6), (n, 3, 9, 11), 3, 2, 1)],

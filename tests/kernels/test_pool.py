@@ -56,6 +56,13 @@ def test_max_pool2d_and_its_gradient_match_the_reference(case, layout, dtype):
     dy = lay(draw(y.shape, dtype, special=False), layout)
     dx = kernels.max_pool2d_backward(dy, indices, shape)
     np.testing.assert_array_equal(dx, reference.max_pool2d_backward(dy, places, shape))
+    for other in LAYOUTS:  # dy may lie otherwise than x
+        dx = kernels.max_pool2d_gradient(lay(np.array(dy), other), x, *window)
+        np.testing.assert_array_equal(dx, reference.max_pool2d_backward(dy, places, shape))
+    y = kernels.max_pool2d(x, *window, activation="relu")
+    np.testing.assert_array_equal(y, np.where(expected < 0, 0, expected))
+    dx = kernels.max_pool2d_gradient(dy, x, *window, activation="relu")
+    np.testing.assert_array_equal(dx, reference.max_pool2d_backward(np.where(expected <= 0, 0, dy), places, shape))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -7,6 +7,8 @@ Within a window, ties go to the first position; NaN wins, the last one of it, as
 import numpy as np
 
 from .._jit import jitted, kernel
+from .._quad import largest_of_pixels, largest_of_rows, spread_to_pixels, spread_to_rows
+from .._simd import address, itemsize, lanes
 
 
 @jitted
@@ -18,35 +20,91 @@ def reach(offset, stride, size, count):
 
 
 @jitted
+def zero_edges(dx, rows, columns):
+    """Clear what lies behind the last square of an image (H,W,C): the last row and column of odd sizes."""
+    for i in range(dx.shape[0]):
+        for j in range(2 * columns if i < 2 * rows else 0, dx.shape[1]):
+            for c in range(dx.shape[2]):
+                dx[i, j, c] = 0
+
+
+@jitted
 def first_inside(start, step):
     """Return the first of start, start + step, ... that is not negative."""
     return start if start >= 0 else start + (step - 1 - start) // step * step
 
 
-@kernel("T[:,:,::1], T[:,:,::1], i8[:,:,::1]", writes="y indices", parallel=True)
-def max_pool2d__halves(x, y, indices, lo, hi):
-    """x(P,H,W) -> y(P,OH,OW), indices(P,OH,OW) or none(0,0,0): windows of 2x2, side by side."""
-    width = np.int32(x.shape[2])
+@kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True)
+def max_pool2d__squares_of_planes(x, floor, y, lo, hi):
+    """x(P,H,W) -> y(P,OH,OW), not smaller than the floor: windows of 2x2, side by side."""
+    size, step = itemsize(floor), lanes(floor)
     for p in range(lo, hi):
         for i in range(y.shape[1]):
-            upper, lower, out = x[p, 2 * i], x[p, 2 * i + 1], y[p, i]
-            if indices.size == 0:
-                for j in range(out.size):
-                    best = upper[2 * j]
-                    for value in (upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]):
-                        best = value if value > best or value != value else best
-                    out[j] = best
-                continue
-            where, first = indices[p, i], 2 * i * np.int64(width)
-            for j in range(out.size):
-                a, b, c, d = upper[2 * j], upper[2 * j + 1], lower[2 * j], lower[2 * j + 1]
-                right = (b > a) | (b != b)
-                top, at_top = b if right else a, np.int32(1) if right else np.int32(0)
-                right = (d > c) | (d != d)
-                low, at_low = d if right else c, np.int32(width + 1) if right else width
-                below = (low > top) | (low != low)
-                out[j] = low if below else top
-                where[j] = first + 2 * j + np.int64(at_low if below else at_top)
+            upper = address(x) + p * x.strides[0] + 2 * i * x.strides[1]
+            out = address(y) + p * y.strides[0] + i * y.strides[1]
+            for j in range(0, y.shape[2], step):
+                at = upper + 2 * j * size
+                largest_of_rows(floor, at, at + x.strides[1], out + j * size, y.shape[2] - j)
+
+
+@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True)
+def max_pool2d__squares_of_pixels(x, floor, y, lo, hi):
+    """x(B,H,W,C) -> y(B,OH,OW,C), not smaller than the floor: windows of 2x2, side by side. The range: B * OH rows."""
+    size, step = itemsize(floor), lanes(floor)
+    down, right = x.strides[1], x.strides[2]
+    for r in range(lo, hi):
+        b, i = divmod(r, y.shape[1])
+        for j in range(y.shape[2]):
+            a = address(x) + b * x.strides[0] + 2 * i * down + 2 * j * right
+            out = address(y) + b * y.strides[0] + i * y.strides[1] + j * y.strides[2]
+            for c in range(0, y.shape[3], step):
+                at = a + c * size
+                last = at + down + right
+                largest_of_pixels(floor, at, at + right, at + down, last, out + c * size, y.shape[3] - c)
+
+
+@kernel("T[:,:,::1], T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
+def max_pool2d_gradient__squares_of_planes(dy, x, floor, dx, lo, hi):
+    """dy(P,OH,OW), x(P,H,W) -> dx(P,H,W) for max_pool2d__squares_of_planes."""
+    size, step = itemsize(floor), lanes(floor)
+    down = x.strides[1]
+    for p in range(lo, hi):
+        zero_edges(dx[p].reshape(dx.shape[1], dx.shape[2], 1), dy.shape[1], dy.shape[2])
+        for i in range(dy.shape[1]):
+            for j in range(0, dy.shape[2], step):
+                offset = p * x.strides[0] + 2 * i * down + 2 * j * size
+                at, to = address(x) + offset, address(dx) + offset
+                g = address(dy) + p * dy.strides[0] + i * dy.strides[1] + j * size
+                spread_to_rows(floor, at, at + down, g, to, to + down, dy.shape[2] - j)
+
+
+@kernel("T[:,:,:,::1], T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
+def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
+    """dy(B,OH,OW,C), x(B,H,W,C) -> dx(B,H,W,C) for max_pool2d__squares_of_pixels. The range is over B * OH rows."""
+    size, step = itemsize(floor), lanes(floor)
+    down, right = x.strides[1], x.strides[2]
+    for r in range(lo, hi):
+        b, i = divmod(r, dy.shape[1])
+        if i == 0:
+            zero_edges(dx[b], dy.shape[1], dy.shape[2])
+        for j in range(dy.shape[2]):
+            g = address(dy) + b * dy.strides[0] + i * dy.strides[1] + j * dy.strides[2]
+            offset = b * x.strides[0] + 2 * i * down + 2 * j * right
+            for c in range(0, dy.shape[3], step):
+                at, to = address(x) + offset + c * size, address(dx) + offset + c * size
+                spread_to_pixels(
+                    floor,
+                    at,
+                    at + right,
+                    at + down,
+                    at + down + right,
+                    g + c * size,
+                    to,
+                    to + right,
+                    to + down,
+                    to + down + right,
+                    dy.shape[3] - c,
+                )
 
 
 @kernel("T[:,:,::1], i8[::1], T[:,:,::1], i8[:,:,::1]", writes="y indices", parallel=True)

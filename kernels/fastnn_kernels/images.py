@@ -6,7 +6,10 @@ Planes: C-contiguous. Pixels ("channels last"): the memory is a contiguous (B, H
 import numpy as np
 from numpy import ndarray
 
+from ._memory import empty
+from ._parallel import tasks
 from ._shapes import check_ndim, check_out, output
+from .cpu import images as cpu
 
 
 def channels_last(x: ndarray) -> bool:
@@ -18,7 +21,24 @@ def channels_last(x: ndarray) -> bool:
 
 def pixels(x: ndarray) -> ndarray:
     """Return images (B, C, H, W) as a contiguous (B, H, W, C): a view if they lie so."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    turned = x.transpose(0, 2, 3, 1)
+    if turned.flags.c_contiguous or not x.flags.c_contiguous or not x.size:
+        return np.ascontiguousarray(turned)
+    return _relayout(x, x.shape[1], turned.shape)
+
+
+def planes(x: ndarray) -> ndarray:
+    """Return an array C-contiguous: itself if it is, fast if it holds images that lie by pixels."""
+    if x.flags.c_contiguous or not channels_last(x) or x.dtype not in (np.float32, np.float64) or not x.size:
+        return np.ascontiguousarray(x)
+    return _relayout(x.transpose(0, 2, 3, 1), x.shape[2] * x.shape[3], x.shape)
+
+
+def _relayout(x, rows, shape):
+    matrices = x.reshape(shape[0], rows, -1)
+    out = empty((shape[0], matrices.shape[2], rows), x.dtype)
+    cpu.relayout__blocks[x.dtype](matrices, 0.0, out, shape[0], tasks(x.size, 65536))
+    return out.reshape(shape)
 
 
 def image_memory(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:
