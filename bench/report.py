@@ -1,7 +1,7 @@
 """Turn a result file into tables and pictures: `python -m bench.report RESULT.json docs/`.
 
-Ratios compare medians of the same rounds, so that a slow minute hits both sides. Shares of the machine's limit compare
-the best of each, since a limit is what was reached at best.
+All figures are the best of all turns, for fastnn, its peers and the machine's limits alike: on a shared machine the
+second core comes and goes, and medians are chance then. The JSON has both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLOURS = {
     "onnxruntime": "#6b7280", "sklearn": "#ca8a04",
 }  # fmt: skip
 NOTE = (
-    "Ratios say how many times faster fastnn is (medians of the same rounds); **bold: slower than the peer**. "
+    "Ratios say how many times faster fastnn is (best of all turns on both sides); **bold: slower than the peer**. "
     "Each peer ran in a process of its own with the same number of threads, taking turns, in its best layout; "
     "its fastest variant counts. Results were verified before they were timed. "
     "`limit` is the share of what this machine can do at best, measured in the same run: multiply-adds in registers, "
@@ -32,13 +32,13 @@ NOTE = (
 )
 
 
-def best_of(row: dict, library: str, figure: str = "median") -> float | None:
+def best_of(row: dict, library: str, figure: str = "best") -> float | None:
     """Return the seconds of a library's fastest variant, or None."""
     found = [v[figure] for name, v in row["times"].items() if name == library or name.startswith(f"{library} ")]
     return min(found, default=None)
 
 
-def ours(row: dict, peer: str, figure: str = "median") -> float | None:
+def ours(row: dict, peer: str, figure: str = "best") -> float | None:
     """Return the seconds of the variant of fastnn that is compared with a peer."""
     names = ["fastnn"]
     if peer in PREPACKED:
@@ -90,7 +90,7 @@ def _speed(row: dict, name: str) -> str:
         return f"{row['work'] / best / 1e9:.1f} GFLOP/s"
     if row["unit"] == "byte":
         return f"{row['work'] / best / 1e9:.1f} GB/s"
-    return _seconds(row["times"][name]["median"])
+    return _seconds(best)
 
 
 def _percent(value: float | None) -> str:
@@ -183,11 +183,11 @@ def draw(result: dict, folder: Path) -> list[Path]:
         names = [n for n in COLOURS if any(n in row["times"] or best_of(row, n) for row in found)]
         figure, axes = plt.subplots(figsize=(9, 0.8 + 0.34 * len(found)), layout="constrained")
         for position, row in enumerate(found):
-            mine = row["times"]["fastnn"]["median"]
+            mine = row["times"]["fastnn"]["best"]
             dots = {}
             for name in names:
                 exact = name.startswith("fastnn")
-                seconds = row["times"].get(name, {}).get("median") if exact else best_of(row, name)
+                seconds = row["times"].get(name, {}).get("best") if exact else best_of(row, name)
                 if seconds:
                     dots[name] = mine / seconds
             axes.plot([min(dots.values()), max(dots.values())], [position] * 2, color="#e5e7eb", linewidth=5, zorder=1)
