@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="{demo,config}")
     demo = commands.add_parser("demo", help="train a CNN on 4,000 digits, save pictures, measure kernels beside NumPy")
     demo.add_argument("--out", default="demo", metavar="FOLDER", help="where the pictures go (default: demo)")
-    demo.add_argument("--epochs", type=int, default=12, help="passes over the training digits (default: 12)")
+    demo.add_argument("--epochs", type=int, default=16, help="passes over the training digits (default: 16)")
     demo.add_argument("--seed", type=int, default=0, help="another seed gives another net (default: 0)")
     commands.add_parser("config", help="print CPU, threads, cache folder and versions")
     options = parser.parse_args(arguments)

@@ -11,6 +11,8 @@ from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable,
 
 from .arithmetic import unbroadcast
 
+LARGE = 1 << 20  # elements of a weight from which writing its gradient in place is cheaper than copying it there
+
 
 @differentiable
 def matmul(input: Array, other: Array) -> WithBackward:
@@ -36,7 +38,7 @@ def matmul(input: Array, other: Array) -> WithBackward:
     return y, backward
 
 
-@differentiable
+@differentiable(writes_gradients=True)
 def linear(
     input: Array, weight: Array, bias: Array | None = None, activation: str | None = None, *, prepared: Any = None
 ) -> WithBackward:
@@ -53,11 +55,13 @@ def linear(
     else:
         y = kernels.linear(input, prepared, bias, activation=activation)
 
-    def backward(dy: Array, needs: Needs) -> Gradients:
+    def backward(dy: Array, needs: Needs, out: tuple[Any, ...]) -> Gradients:
+        target = out[1] if weight.size >= LARGE else None
         if activation == "gelu":
-            gradients = kernels.linear_backward(kernels.gelu_backward(dy, before), input, weight, needs=needs)
+            dy = kernels.gelu_backward(dy, before)
+            gradients = kernels.linear_backward(dy, input, weight, needs=needs, out_weight=target)
         else:
-            gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs)
+            gradients = kernels.linear_backward(dy, input, weight, y, activation, needs=needs, out_weight=target)
         return gradients  # type: ignore[no-any-return]
 
     return y, backward

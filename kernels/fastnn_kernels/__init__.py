@@ -1,5 +1,9 @@
 """Kernels for neural networks on plain NumPy arrays, compiled by Numba for the CPU they run on."""
 
+from . import peak
+from ._jit import specs
+from ._memory import empty_pool, pool_stats, set_pool_limit
+from ._parallel import get_num_threads, set_num_threads, threading_layer, threads
 from .activation import (
     exp,
     exp_backward,
@@ -45,10 +49,12 @@ __all__ = [
     "cross_entropy_with_gradient",
     "dropout",
     "dropout_backward",
+    "empty_pool",
     "exp",
     "exp_backward",
     "gelu",
     "gelu_backward",
+    "get_num_threads",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -63,14 +69,21 @@ __all__ = [
     "max_pool2d_gradient",
     "mse_loss",
     "mse_loss_backward",
+    "peak",
+    "pool_stats",
     "prepare_matmul",
     "relu",
     "relu_backward",
+    "set_num_threads",
+    "set_pool_limit",
     "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "specs",
     "tanh",
     "tanh_backward",
+    "threading_layer",
+    "threads",
 ]

@@ -66,6 +66,9 @@ class _Tile:
         k, pa, pb = builder.phi(I64), builder.phi(a.type), builder.phi(b.type)
         sums = [[builder.phi(self.vector) for _ in row] for row in start]
         b_row_vectors = [self._load(builder, pb, j) for j in range(self.vectors)]
+        if self.masked:  # few rows: B comes from far away, and in place its next panel is the rest of this row
+            for j in range(0, self.vectors, max(1, 64 // vector_bytes())):
+                self._prefetch(builder, self._at(builder, pb, self.vectors + j))
         new = []
         for i in range(self.rows):
             x = self._splat(builder, builder.load(builder.gep(pa, [offsets[i]])))
@@ -115,6 +118,12 @@ class _Tile:
         if HAS_FMA:
             return self._call(builder, f"llvm.fma.{self.suffix}", self.vector, x, y, z)
         return builder.fadd(builder.fmul(x, y), z)
+
+    def _prefetch(self, builder, pointer):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(VOID, [byte, I32, I32, I32])
+        fetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [builder.bitcast(pointer, byte), I32(0), I32(3), I32(1)])  # to read, into all caches, data
 
     def _at(self, builder, pointer, j):
         return builder.bitcast(builder.gep(pointer, [I64(j * self.lanes)]), self.vector.as_pointer())

@@ -7,9 +7,9 @@ Errors in ulp are the largest over all 2^32 float32 arguments, and over 8 millio
 """
 
 import numpy as np
-from numpy import ndarray
+from numpy import empty_like, ndarray
 
-from ._memory import empty
+from ._memory import SMALL, empty
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, contiguous, promote
 from .cpu.activation import FUNCTIONS, backward_kernels, forward_kernels
@@ -97,30 +97,39 @@ def _gelu(function, approximate):
     raise ValueError(f"{function}: approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
+# What a call needs to know, looked up once: kernel and grain.
+_FORWARD = {name: (kernel, FUNCTIONS[name].grain) for name, kernel in forward_kernels.items()}
+_BACKWARD = {name: (kernel, FUNCTIONS[name].grain) for name, kernel in backward_kernels.items()}
+
+
 def _forward(name, x, out, *parameters):
     if out is None and type(x) is ndarray and x.flags.c_contiguous:
-        run = forward_kernels[name].get(x.dtype)
+        kernel, grain = _FORWARD[name]
+        run = kernel.get(x.dtype)
         if run is not None:
-            n, shape = x.size, x.shape
-            y = empty(shape, x.dtype)
-            if len(shape) == 1:
-                run(x, y, *parameters, n, tasks(n, FUNCTIONS[name].grain))
+            n = x.size
+            y = empty_like(x) if n < SMALL else empty(x.shape, x.dtype)
+            number = 1 if n < 2 * grain else tasks(n, grain)
+            if x.ndim == 1:
+                run(x, y, *parameters, n, number)
             else:
-                run(x.ravel(), y.ravel(), *parameters, n, tasks(n, FUNCTIONS[name].grain))
+                run(x.ravel(), y.ravel(), *parameters, n, number)
             return y
     return _general(name, forward_kernels[name], parameters, out, as_float_array(name, "input", x))
 
 
 def _backward(name, dy, value, out, *parameters):
-    if out is None and type(dy) is type(value) is ndarray and dy.shape == value.shape and dy.dtype is value.dtype:
-        run = backward_kernels[name].get(dy.dtype)
+    if out is None and type(dy) is type(value) is ndarray and dy.dtype is value.dtype and dy.shape == value.shape:
+        kernel, grain = _BACKWARD[name]
+        run = kernel.get(dy.dtype)
         if run is not None and dy.flags.c_contiguous and value.flags.c_contiguous:
-            n, shape = dy.size, dy.shape
-            dx = empty(shape, dy.dtype)
-            if len(shape) == 1:
-                run(dy, value, dx, *parameters, n, tasks(n, FUNCTIONS[name].grain))
+            n = dy.size
+            dx = empty_like(dy) if n < SMALL else empty(dy.shape, dy.dtype)
+            number = 1 if n < 2 * grain else tasks(n, grain)
+            if dy.ndim == 1:
+                run(dy, value, dx, *parameters, n, number)
             else:
-                run(dy.ravel(), value.ravel(), dx.ravel(), *parameters, n, tasks(n, FUNCTIONS[name].grain))
+                run(dy.ravel(), value.ravel(), dx.ravel(), *parameters, n, number)
             return dx
     second = "y" if FUNCTIONS[name].gradient_of == "output" else "input"
     dy, value = promote(f"{name}_backward", **{"dy": dy, second: value})

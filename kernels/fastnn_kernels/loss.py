@@ -5,14 +5,16 @@ loss is a NumPy scalar. Sums go over fixed-size blocks in order, so they have th
 """
 
 import numpy as np
+from numpy import ndarray
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, promote
+from ._shapes import F4, F8, as_float_array, contiguous, promote
 from .cpu import loss as cpu
 
 GRAIN = 32768  # elements worth waking a second thread for
 REDUCTIONS = ("none", "mean", "sum")
+FLOATS, I8 = (F4, F8), np.dtype(np.int64)
 
 
 def cross_entropy(input, target, reduction="mean"):
@@ -69,7 +71,9 @@ def mse_loss(input, target, reduction="mean"):
         return difference
     blocks = -(-x.size // cpu.BLOCK)
     partial = empty((blocks,), x.dtype)
-    cpu.squared_error__blocks[x.dtype](_flat(x), _flat(target), partial, blocks, tasks(blocks, GRAIN // cpu.BLOCK))
+    cpu.squared_error__blocks[x.dtype](
+        _flat(x), _flat(target), partial, blocks, 1 if blocks < 16 else tasks(blocks, GRAIN // cpu.BLOCK)
+    )
     return _total(partial, reduction, x.size)
 
 
@@ -91,6 +95,15 @@ def _operands(function, input, target, reduction):
     """Return logits (R, C), labels (R,) or probabilities (R, C), the shape of losses and what a mean divides by."""
     if reduction not in REDUCTIONS:
         _refuse_reduction(function, reduction)
+    if type(input) is type(target) is ndarray and target.dtype is I8 and input.ndim == 2:  # the common case
+        shape = target.shape
+        if (
+            input.dtype in FLOATS
+            and shape == input.shape[:1]
+            and input.flags.c_contiguous
+            and target.flags.c_contiguous
+        ):
+            return input, target, shape, shape[0]
     x = as_float_array(function, "input", input)
     target = np.asarray(target)
     if x.ndim == 0:
@@ -124,7 +137,7 @@ def _operands(function, input, target, reduction):
 def _split(logits):
     """Return the range of rows and its number of tasks."""
     rows, classes = logits.shape
-    return rows, tasks(rows, -(-GRAIN // max(1, classes)))
+    return rows, 1 if rows * classes < 2 * GRAIN else tasks(rows, -(-GRAIN // classes))
 
 
 def _with_gradient(function, logits, goal, scale):
@@ -167,6 +180,8 @@ def _scale(dloss, reduction, count):
 
 def _restore(dx, shape):
     """Return a gradient of rows (R, C) in the shape of the logits."""
+    if dx.shape == shape:
+        return dx
     if len(shape) <= 2:
         return dx.reshape(shape)
     return np.moveaxis(dx.reshape(shape[:1] + shape[2:] + shape[1:2]), -1, 1)
@@ -186,4 +201,4 @@ def _refuse_reduction(function, reduction):
 
 
 def _flat(x):
-    return contiguous(x).reshape(-1)
+    return x.ravel() if x.flags.c_contiguous else x.copy(order="C").ravel()

@@ -15,7 +15,17 @@ from ._parallel import tasks
 from ._shapes import F4, F8, as_float_array, output, promote
 from ._simd import vector_bytes
 from .cpu.epilogue import CODES
-from .cpu.matmul import K_BYTES, M_ROWS, N_BYTES, linear__small, matmul__blocked, matmul__pack, matmul__small
+from .cpu.matmul import (
+    K_BYTES,
+    M_ROWS,
+    N_BYTES,
+    ROW_UNIT,
+    linear__small,
+    matmul__blocked,
+    matmul__pack,
+    matmul__row,
+    matmul__small,
+)
 
 SMALL = 1 << 21  # multiplications; below, panels fit on a thread's stack and one thread is fast enough to start with
 GRAIN = 1 << 18  # multiplications of a task, at least
@@ -94,6 +104,13 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     dtype = out.dtype
     if items == 1 and not packed and m * n * k <= SMALL and bias.size == 0 == code:
         matmul__small[dtype](a, b, out)
+        return
+    if items == 1 and not packed and m == 1 and a.strides[1] == dtype.itemsize and dtype.itemsize in b.strides:
+        units = -(-n // ROW_UNIT)
+        matmul__row[dtype](a, b, bias, out, code, units, min(tasks(n * k, GRAIN), units))
+        return
+    if items == 1 and not packed and n == 1 and bias.size == 0 == code:
+        _blocked(b.T, a.T, bias, out.T)
         return
     number = tasks(items * m * n * k, GRAIN)
     grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
@@ -287,12 +304,12 @@ def _linear_any(input, weight, bias, code, out):
     return out
 
 
-def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(True, True, True)):
+def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(True, True, True), out_weight=None):
     """Return the gradients (dinput, dweight, dbias) of `linear` from that of its output.
 
     dy and output (..., N), input (..., K), weight (N, K) -> (..., K), (N, K), (N,); None where `needs` is False.
     output: what `linear` returned, needed for the gradient of an activation ("gelu" has none in terms of its output:
-    ValueError).
+    ValueError). `out_weight`, if given, takes the gradient of the weight.
     """
     if activation is not None:
         dy = _activation_backward(activation, dy, output)
@@ -309,7 +326,7 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
         if input.ndim != 2:
             dx = dx.reshape(input.shape)
     if needs[1]:
-        dw = matmul(rows.T, _rows(input))
+        dw = matmul(rows.T, _rows(input), out=out_weight)
     if needs[2]:
         db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
     return dx, dw, db

@@ -80,7 +80,7 @@ def test_arrays_in_arrays_out(row):
         quiet = results(row.operation(*[Tensor(x) if is_real(x) else x for x in inputs], **row.options))
     for array, tensor in zip(plain, quiet, strict=True):
         assert isinstance(tensor, Tensor) and not tensor.requires_grad
-        np.testing.assert_array_equal(tensor.numpy(), array)
+        np.testing.assert_allclose(tensor.numpy(), array, rtol=4 * np.finfo(np.float64).eps)  # fused: other rounding
 
 
 @rows

@@ -33,6 +33,7 @@ CASES = {
         lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19), make(n, 23), "relu"),
         lambda make, n: k.linear_backward(make(n, 23), make(n, 19), make(23, 19), make(n, 23), "tanh"),
     ],
+    "peak": [lambda make, n: k.peak.measure(make().dtype, threads=1, seconds=0) >= 0],
     "prepare_matmul": [lambda make, n: k.matmul(make(n, 37), k.prepare_matmul(make(37, 29)))],
     "conv2d": [
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 3, 3), make(6), padding=1),

@@ -16,8 +16,8 @@ from tests.kernels.contract_cases import CASES
 PRIME = 5
 MARGIN = 64
 NOT_OPERATIONS = {  # public names that compute nothing
-    "set_num_threads", "get_num_threads", "threads", "empty_pool", "set_pool_limit", "pool_stats", "specs", "cpu",
-    "show_config", "PreparedMatrix", "PreparedMatmul", "Prepared",
+    "set_num_threads", "get_num_threads", "threads", "threading_layer", "empty_pool", "set_pool_limit", "pool_stats",
+    "specs", "PreparedMatmul",
 }  # fmt: skip
 ALL = [
     pytest.param(call, id=f"{name}-{number}")

@@ -1,5 +1,7 @@
 """Optimizers against their update rules, written out parameter by parameter; flat memory; state."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -133,6 +135,25 @@ def test_parameters_and_gradients_are_views_of_one_buffer(rng):
     assert all(p.grad is None for p in parameters)
     model(Tensor(rng.normal(size=(5, 3)).astype(np.float32))).sum().backward()
     assert not any(np.array_equal(a, p.grad) for a, p in zip(first[::2], parameters[::2], strict=True))
+
+
+@pytest.mark.parametrize("activation", [None, "gelu"])
+def test_large_weights_get_their_first_gradient_in_place(activation, rng, monkeypatch):
+    monkeypatch.setattr(sys.modules["fastnn.functional.matmul"], "LARGE", 1)
+    layer = nn.Linear(5, 4, dtype=np.float64)
+    x = rng.normal(size=(3, 5))
+    layer(x, activation=activation).sum().backward()
+    expected = layer.weight.grad.copy()
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+    buffer = layer.weight._leaf.buffer
+    for times in (1, 2):
+        layer.zero_grad()
+        buffer[...] = np.nan
+        for _ in range(times):
+            layer(x, activation=activation).sum().backward()
+        assert layer.weight.grad is buffer
+        np.testing.assert_allclose(buffer, times * expected, rtol=1e-12)
+    optimizer.step()
 
 
 def test_gradients_add_up_until_they_are_cleared():

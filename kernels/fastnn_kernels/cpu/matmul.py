@@ -13,7 +13,7 @@ import numpy as np
 
 from .._jit import jitted, kernel, shared
 from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, wide_tile
-from .._simd import address, itemsize, lanes, stack_bytes, vector_at
+from .._simd import address, fma, itemsize, lanes, stack_bytes, vector_at
 from .epilogue import finish
 from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 
@@ -21,7 +21,10 @@ from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 # again (measured at 1024^3 float32: 109 GFLOP/s with 4096, 106 with 2048); B's panels come from the second-level cache.
 K_BYTES, N_BYTES, M_ROWS = 4096, 4096, 16 * TILE_ROWS
 # B in place is read in short blocks of k, lest every row of a tile be in another page: see `multiply`.
-K_IN_PLACE = 64
+K_IN_PLACE = 64  # and fewer of B's rows than there are prefetchers, if it comes from memory:
+K_FROM_MEMORY, FROM_MEMORY = 16, 1 << 24  # bytes of B
+ROW_BLOCK = 4096  # columns of a single row that are summed together: they stay in the nearest cache
+ROW_UNIT = 64  # columns that are not divided between threads: a cache line or more of the result
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
 ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
 
@@ -75,12 +78,16 @@ def multiply(
     # Few rows use each number of B once or twice: packing it would cost more than it saves.
     copy_b = packed == 0 and (b_col != 1 or (m > 4 * TILE_ROWS and k * n * size > 1 << 19))
     # Rows of A a power of two apart share cache sets; rows or columns far apart miss the TLB.
-    copy_a = words > STACK // size and n >= 4 * width and (m * k * size > 1 << 19 or a_col != 1)
+    copy_a = (
+        words > STACK // size
+        and n >= 4 * width
+        and (m * k * size > 1 << 19 or a_col != 1 or (m > 8 and a_row * size % 512 == 0))
+    )
     if copy_b and words <= STACK // size:
         block_k = min(block_k, words // width)
         block_n = max(words // block_k if k > block_k else words // max(k, 1), width)
     elif packed == 0 and not copy_b and b_row * size >= 4096:
-        block_k = K_IN_PLACE
+        block_k = K_IN_PLACE if k * n * size < FROM_MEMORY else K_FROM_MEMORY
     block_n -= block_n % width
     panels = work + copy_a * packed_a_size(number, min(m, M_ROWS), min(k, block_k)) * size
     for p in range(0, max(k, 1), block_k):
@@ -131,6 +138,67 @@ def multiply(
                         c_row,
                         final,
                     )
+
+
+@shared
+def multiply_row(number, n, k, a, b, b_row, b_col, bias, bias_col, c, code):
+    """C(n) = activation(bias(n) + a(k) B(k, n)): B is read once, along memory. b_row or b_col must be 1."""
+    size = itemsize(number)
+    y, x = vector_at(number, c, n), vector_at(number, a, k)
+    for j in range(n):
+        y[j] = vector_at(number, bias + j * bias_col * size, 1)[0]
+    if b_col == 1:
+        _add_rows(number, n, k, x, b, b_row, y)
+    else:
+        _add_dots(number, n, k, x, b, b_col, y)
+    if code:
+        finish(number, code, 1, n, c, 0)
+
+
+@jitted
+def _add_rows(number, n, k, x, b, b_row, y):
+    step = b_row * itemsize(number)
+    for j in range(0, n, ROW_BLOCK):
+        count = min(ROW_BLOCK, n - j)
+        part, at = y[j : j + count], b + j * itemsize(number)
+        for p in range(0, k - 3, 4):
+            row = at + p * step
+            b0, b1 = vector_at(number, row, count), vector_at(number, row + step, count)
+            b2, b3 = vector_at(number, row + 2 * step, count), vector_at(number, row + 3 * step, count)
+            for i in range(count):
+                part[i] = fma(x[p + 3], b3[i], fma(x[p + 2], b2[i], fma(x[p + 1], b1[i], fma(x[p], b0[i], part[i]))))
+        for p in range(k - k % 4, k):
+            b0 = vector_at(number, at + p * step, count)
+            for i in range(count):
+                part[i] = fma(x[p], b0[i], part[i])
+
+
+@jitted
+def _add_dots(number, n, k, x, b, b_col, y):
+    step = b_col * itemsize(number)
+    for j in range(n):
+        b0, s0 = vector_at(number, b + j * step, k), number * 0
+        for p in range(k):
+            s0 += x[p] * b0[p]
+        y[j] += s0
+
+
+@kernel("T[:,:], T[:,:], T[::1], T[:,:], int", writes="out", parallel=True)
+def matmul__row(a, b, bias, out, code, lo, hi):
+    """a(1,K), b(K,N), bias(N) or (0) -> activation(a b + bias)(1,N); a, out and rows or columns of b contiguous.
+
+    The range counts units of ROW_UNIT columns.
+    """
+    number, size = out.dtype.type(0), out.itemsize
+    start, stop = lo * ROW_UNIT, min(hi * ROW_UNIT, out.shape[1])
+    bias_at, bias_col = address(ZEROS), 0
+    if bias.size:
+        bias_at, bias_col = address(bias) + start * size, 1
+    b_at, c_at = address(b) + start * b.strides[1], address(out) + start * size
+    multiply_row(
+        number, stop - start, a.shape[1], address(a), b_at, b.strides[0] // size, b.strides[1] // size,
+        bias_at, bias_col, c_at, code,
+    )  # fmt: skip
 
 
 @jitted
@@ -207,6 +275,12 @@ def _small(a, b, bias, bias_col, out, code):
                     total += a[i, p] * b[p, j]
                 out[i, j] = total
         finish(number, code, out.shape[0], out.shape[1], address(out), out.strides[0] // size)
+        return
+    if out.shape[0] == 1 and a.strides[1] == size and (b.strides[0] == size or b.strides[1] == size):
+        b_row, b_col = b.strides[0] // size, b.strides[1] // size
+        multiply_row(
+            number, out.shape[1], a.shape[1], address(a), address(b), b_row, b_col, bias, bias_col, address(out), code
+        )
         return
     multiply(
         number, out.shape[0], out.shape[1], a.shape[1],

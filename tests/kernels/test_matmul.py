@@ -1,0 +1,213 @@
+"""Matrix products against the reference: shapes cut from the tile, strides, stacks, packed operands, threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastnn_kernels as k
+from fastnn_kernels._microkernel import TILE_ROWS, TILE_VECTORS, WIDE_ROWS
+from fastnn_kernels._simd import vector_bytes
+from tests.reference import matmul as reference
+
+DTYPES = (np.float32, np.float64)
+THREADS = (1, 2, 3, 8, 17)
+LANES = vector_bytes() // 4
+# 1, and around a tile, in rows and in columns (for float32; float64 has half as many columns); a prime
+ROWS = sorted({1, WIDE_ROWS, WIDE_ROWS + 1, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 37})
+COLUMNS = sorted({1, LANES - 1, LANES, TILE_VECTORS * LANES - 1, TILE_VECTORS * LANES, TILE_VECTORS * LANES + 1, 89})
+
+
+def normal(*shape, dtype=np.float32, seed=0):
+    return np.random.default_rng((seed, *shape)).standard_normal(shape, dtype)
+
+
+def close(actual, expected, dtype, reduction):
+    assert actual.dtype == dtype and actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=reference.tolerance(dtype, reduction))
+
+
+LAYOUTS = {
+    "plain": lambda x: x,
+    "transposed": np.asfortranarray,
+    "every second": lambda x: np.repeat(np.repeat(x, 2, 0), 2, 1)[::2, ::2],
+    "backwards": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
+    "part of a larger one": lambda x: np.pad(x, ((1, 2), (3, 1)), constant_values=np.nan)[1:-2, 3:-1],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout_b", LAYOUTS)
+@pytest.mark.parametrize("layout_a", LAYOUTS)
+def test_shapes_around_the_tile_in_every_layout(dtype, layout_a, layout_b):
+    for m in ROWS:
+        for n in COLUMNS:
+            for depth in (1, 3, 19):
+                a, b = normal(m, depth, dtype=dtype), normal(depth, n, dtype=dtype)
+                close(k.matmul(LAYOUTS[layout_a](a), LAYOUTS[layout_b](b)), reference.matmul(a, b), dtype, depth)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(300, 700, 1500), (229, 1100, 70), (8, 2500, 1100), (3, 40, 3000), (1000, 9, 1030)])
+@pytest.mark.parametrize("layout", ["plain", "transposed", "every second"])
+def test_blocks_give_the_same_bits_for_any_number_of_threads(shape, dtype, layout):
+    m, n, depth = shape
+    a, b = normal(m, depth, dtype=dtype), normal(depth, n, dtype=dtype)
+    results = []
+    for threads in THREADS:
+        with k.threads(threads):
+            results.append(k.matmul(LAYOUTS[layout](a), LAYOUTS[layout](b)))
+            results.append(k.matmul(a, k.prepare_matmul(b)))
+    close(results[0], reference.matmul(a, b), dtype, depth)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+STACKS = [
+    ((2, 3, 4, 5), (5, 6)),
+    ((3, 4, 5), (3, 5, 6)),
+    ((2, 1, 4, 5), (3, 5, 2)),
+    ((6, 2, 3, 4, 5), (2, 1, 5, 4)),
+    ((5,), (5, 3)),
+    ((4, 5), (5,)),
+    ((5,), (5,)),
+    ((2, 3, 5), (5,)),
+    ((5,), (2, 5, 3)),
+    ((40, 64, 64), (40, 64, 64)),
+    ((0, 5), (5, 3)),
+    ((2, 0, 3), (3, 4)),
+    ((3, 0), (0, 4)),
+    ((2, 3, 0), (2, 0, 1)),
+    ((0, 3, 4), (0, 4, 2)),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("shape_a", "shape_b"), STACKS)
+def test_vectors_stacks_and_empty_sizes_as_numpy(shape_a, shape_b, dtype):
+    a, b = normal(*shape_a, dtype=dtype), normal(*shape_b, dtype=dtype)
+    expected = reference.matmul(a, b)
+    close(k.matmul(a, b), expected, dtype, shape_a[-1])
+    out = np.full(expected.shape[::-1], np.nan, dtype).T
+    assert k.matmul(a, b, out=out) is out
+    close(out, expected, dtype, shape_a[-1])
+    swapped = np.swapaxes(np.swapaxes(a, 0, -1).copy(), 0, -1)  # the same numbers in an odd order in memory
+    close(k.matmul(swapped, b), expected, dtype, shape_a[-1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 70), st.integers(0, 130), st.integers(0, 90), st.booleans(), st.booleans())
+def test_any_shape(m, n, depth, flip_a, flip_b):
+    a = normal(depth, m).T if flip_a else normal(m, depth)
+    b = normal(n, depth).T if flip_b else normal(depth, n)
+    close(k.matmul(a, b), reference.matmul(a, b), np.float32, depth)
+
+
+def test_promotion_and_other_dtypes():
+    a, b = normal(5, 7), normal(7, 3, dtype=np.float64)
+    close(k.matmul(a, b), reference.matmul(a, b), np.float64, 7)
+    close(k.matmul(a.astype(">f4"), b.astype(">f8")), reference.matmul(a, b), np.float64, 7)
+    whole = np.arange(12).reshape(3, 4)
+    for dtype in (np.int64, np.uint8, np.bool_, np.complex64, np.float16, object):
+        x = whole.astype(dtype)
+        result = k.matmul(x, x.T)
+        assert result.dtype == np.matmul(x, x.T).dtype
+        np.testing.assert_array_equal(result, np.matmul(x, x.T))
+    assert k.matmul([[1.0, 2.0]], [[3.0], [4.0]]) == [[11.0]]
+
+
+def test_fields_of_packed_records():
+    records = np.zeros(35, [("flag", "u1"), ("x", "f4")])
+    records["x"] = np.arange(35)
+    a, b = records["x"].reshape(5, 7), normal(7, 6)
+    close(k.matmul(a, b), reference.matmul(a.copy(), b), np.float32, 7 * 35)
+    close(k.linear(b.T, a, activation="relu"), reference.linear(b.T, a.copy(), None, "relu"), np.float32, 7 * 35)
+
+
+@pytest.mark.parametrize("shape", [(20, 40, 30), (2, 100, 64), (90, 200, 200)])
+def test_nan_and_infinity_spread_as_ieee_says(shape):
+    m, n, depth = shape
+    a, b = normal(m, depth), normal(depth, n)
+    a[0, 1], a[1, 0], b[2, 3], b[4, 5] = np.nan, np.inf, -np.inf, 0
+    a[0, 4] = 1
+    with np.errstate(invalid="ignore"):
+        expected = a @ b
+    np.testing.assert_array_equal(np.isnan(k.matmul(a, b)), np.isnan(expected))
+    np.testing.assert_array_equal(np.isposinf(k.matmul(a, b)), np.isposinf(expected))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", [None, "relu", "leaky_relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("shape", [(5, 40, 7), (33, 100, 70), (200, 300, 100), (2, 3, 4, 5, 6)])
+def test_linear_and_its_gradients(shape, activation, dtype):
+    *lead, n, depth = shape
+    x, w, bias = normal(*lead, depth, dtype=dtype), normal(n, depth, dtype=dtype), normal(n, dtype=dtype, seed=1)
+    for b in (None, bias):
+        expected = reference.linear(x, w, b, activation)
+        y = k.linear(x, w, b, activation=activation)
+        close(y, expected, dtype, depth)
+        close(k.linear(x, k.prepare_matmul(w), b, activation=activation), expected, dtype, depth)
+        out = np.full(expected.shape, np.nan, dtype)
+        assert k.linear(x, w, b, activation=activation, out=out) is out
+        close(out, expected, dtype, depth)
+    dy = normal(*lead, n, dtype=dtype, seed=2)
+    gradients = k.linear_backward(dy, x, w, y, activation)
+    for actual, wanted in zip(gradients, reference.linear_backward(dy, x, w, y, activation), strict=True):
+        close(actual, wanted, dtype, max(n, int(np.prod(lead))))
+    assert k.linear_backward(dy, x, w, y, activation, needs=(False, False, False)) == (None, None, None)
+
+
+def test_gelu_in_linear_is_gelu_behind_linear():
+    x, w = normal(9, 20), normal(33, 20)
+    np.testing.assert_allclose(k.linear(x, w, activation="gelu"), k.gelu(k.linear(x, w)), rtol=1e-6)
+    with pytest.raises(ValueError, match="gelu needs more than the output"):
+        k.linear_backward(normal(9, 33), x, w, k.linear(x, w, activation="gelu"), "gelu")
+
+
+def test_a_prepared_operand_serves_both_ways_and_is_a_copy():
+    b = normal(1100, 70)
+    prepared, before = k.prepare_matmul(b), b.copy()
+    b[:] = 0
+    a, x = normal(5, 1100), normal(6, 70)
+    close(k.matmul(a, prepared), reference.matmul(a, before), np.float32, 1100)
+    close(k.linear(x, prepared), reference.linear(x, before), np.float32, 70)  # unpacks, then packs the transpose
+    close(k.matmul(a.reshape(1, 5, 1100), prepared), reference.matmul(a, before)[None], np.float32, 1100)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: k.matmul(normal(3, 4), normal(5, 6)), ValueError, ["(3, 4)", "(5, 6)"]),
+        (lambda: k.matmul(normal(2, 3, 4), normal(3, 4, 5)), ValueError, ["(2, 3, 4)", "(3, 4, 5)"]),
+        (lambda: k.matmul(np.float32(3), normal(3)), ValueError, ["()", "(3,)"]),
+        (lambda: k.matmul(normal(3, 4), normal(4, 5), out=np.empty((3, 4), "f")), ValueError, ["(3, 5)", "(3, 4)"]),
+        (lambda: k.matmul(normal(3, 4), normal(4, 5), out=np.empty((3, 5))), TypeError, ["float32", "float64"]),
+        (lambda: k.linear(normal(3, 4), normal(5, 6)), ValueError, ["(3, 4)", "(5, 6)"]),
+        (lambda: k.linear(normal(3, 4), normal(5, 4), normal(4)), ValueError, ["(4,)", "(5,)"]),
+        (lambda: k.linear(normal(3, 4), normal(4)), ValueError, ["(3, 4)", "(4,)"]),
+        (lambda: k.linear(np.ones((3, 4), int), normal(5, 4)), TypeError, ["input", "int64"]),
+        (lambda: k.linear(normal(3, 4), normal(5, 4), activation="swish"), ValueError, ["swish", "relu"]),
+        (lambda: k.linear_backward(normal(3, 4), normal(3, 2), normal(5, 2)), ValueError, ["(3, 4)", "(3, 5)"]),
+        (lambda: k.prepare_matmul(normal(3)), ValueError, ["(3,)"]),
+        (lambda: k.prepare_matmul(np.ones((2, 2), object)), TypeError, ["object"]),
+        (lambda: k.matmul(normal(3, 4), k.prepare_matmul(normal(5, 6))), ValueError, ["(3, 4)", "(5, 6)"]),
+        (lambda: k.matmul(normal(3, 5, dtype="d"), k.prepare_matmul(normal(5, 6))), TypeError, ["float32", "float64"]),
+    ],
+)
+def test_bad_input(call, error, words):
+    with pytest.raises(error) as caught:
+        call()
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_out_may_not_overlap_an_operand():
+    a = normal(4, 4)
+    with pytest.raises(ValueError, match="overlaps"):
+        k.matmul(a, normal(4, 4), out=a)
+
+
+def test_peak_is_not_below_a_product():
+    assert k.peak.measure(threads=1, seconds=0.05) > 1e9
+    with pytest.raises(TypeError, match="int32"):
+        k.peak.measure(np.int32)
