@@ -14,6 +14,7 @@ import numpy as np
 from .._jit import jitted, kernel, shared
 from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, wide_tile
 from .._simd import address, fma, itemsize, lanes, stack_bytes, vector_at
+from .dots import dots
 from .epilogue import finish
 from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 
@@ -26,6 +27,7 @@ K_FROM_MEMORY, FROM_MEMORY = 16, 1 << 24  # bytes of B
 ROW_BLOCK = 4096  # columns of a single row that are summed together: they stay in the nearest cache
 ROW_UNIT = 64  # columns that are not divided between threads: a cache line or more of the result
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
+DOTS = 64  # columns up to which inner products of rows beat packing them
 ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
 
 
@@ -281,6 +283,13 @@ def _small(a, b, bias, bias_col, out, code):
         multiply_row(
             number, out.shape[1], a.shape[1], address(a), address(b), b_row, b_col, bias, bias_col, address(out), code
         )
+        return
+    if b.strides[0] == size == a.strides[1] and out.shape[0] >= 4 and a.shape[1] >= 64 and out.shape[1] <= DOTS:
+        dots(
+            number, out.shape[0], out.shape[1], a.shape[1], address(a), a.strides[0] // size,
+            address(b), b.strides[1] // size, bias, bias_col, address(out), out.strides[0] // size,
+        )  # fmt: skip
+        finish(number, code, out.shape[0], out.shape[1], address(out), out.strides[0] // size)
         return
     multiply(
         number, out.shape[0], out.shape[1], a.shape[1],
