@@ -12,26 +12,31 @@ from fastnn import functional, nn, optim
 from fastnn._config import show_config
 from fastnn._version import __version__
 from fastnn.random import manual_seed
-from fastnn.tensor import Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
+from fastnn.tensor import Array, Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
+from fastnn_kernels import get_num_threads, set_num_threads, threads
 
 if TYPE_CHECKING:
     from fastnn import data
     from fastnn.train.warmup import warmup
 
 __all__ = [
+    "Array",
     "Tensor",
     "__version__",
     "data",
     "differentiable",
     "enable_grad",
     "functional",
+    "get_num_threads",
     "is_grad_enabled",
     "kernels",
     "manual_seed",
     "nn",
     "no_grad",
     "optim",
+    "set_num_threads",
     "show_config",
+    "threads",
     "warmup",
 ]
 
