@@ -185,6 +185,12 @@ def edge_tile(typing_context, number, m, k, a, a_row, a_col, b, b_row, init, ini
 
 
 @intrinsic
+def narrow_tile(typing_context, number, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, n):
+    """Compute one tile of m <= TILE_ROWS rows and n <= lanes columns; touch nothing outside it."""
+    return types.void(number, *[types.intp] * 12), _chosen("narrow_tile", (1,) * TILE_ROWS)
+
+
+@intrinsic
 def wide_tile(typing_context, number, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, n):
     """Compute one tile of m <= WIDE_ROWS rows and n <= WIDE_VECTORS[m - 1] * lanes columns; touch nothing outside."""
     return types.void(number, *[types.intp] * 12), _chosen("wide_tile", WIDE_VECTORS)

@@ -27,7 +27,7 @@ from .cpu.matmul import (
     matmul__small,
 )
 
-SMALL = 1 << 21  # multiplications; below, panels fit on a thread's stack and one thread is fast enough to start with
+SMALL = 1 << 20  # multiplications; up to here one thread is fastest, its panels on its stack
 GRAIN = 1 << 18  # multiplications of a task, at least
 FLOATS = {F4, F8}
 NO_BIAS = {dtype: np.empty(0, dtype) for dtype in FLOATS}
@@ -74,7 +74,7 @@ def matmul(a, b, *, out=None):
     each other. Any strides. float32 with float64 gives float64; arrays of other dtypes go to `numpy.matmul`.
     b may be what `prepare_matmul` returned. NaN and infinity spread as IEEE 754 says.
 
-    Each element is summed in order of K by fused multiply-adds: an error of at most K eps sum(|a||b|), and the same
+    Sums are of fused multiply-adds: an error of at most K eps sum(|a||b|), and the same
     bits for any number of threads.
 
     Raises ValueError if shapes do not fit together, or `out` has the wrong shape or overlaps an operand.
@@ -102,7 +102,8 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     m, n = out.shape
     k = a.shape[1]
     dtype = out.dtype
-    if items == 1 and not packed and m * n * k <= SMALL and bias.size == 0 == code:
+    number = tasks(items * m * n * k, GRAIN)
+    if items == 1 and not packed and bias.size == 0 == code and m * n * k <= (2 * SMALL if number == 1 else SMALL):
         matmul__small[dtype](a, b, out)
         return
     if items == 1 and not packed and m == 1 and a.strides[1] == dtype.itemsize and dtype.itemsize in b.strides:
@@ -112,7 +113,6 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     if items == 1 and not packed and n == 1 and bias.size == 0 == code:
         _blocked(b.T, a.T, bias, out.T)
         return
-    number = tasks(items * m * n * k, GRAIN)
     grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
     number = min(number, items * grid_m * grid_n)
     work = NO_WORK[dtype]

@@ -5,14 +5,14 @@ of k, so that the panels in use stay in cache; of columns; of rows; panels of co
 or read in place, whichever costs less. A sum starts at the bias; the activation runs over a finished panel while it is
 in the nearest cache.
 
-The order in which one element is summed depends on nothing but k, so results have the same bits for any blocking and
-any number of threads.
+In the engine one element is summed in order of k, whatever the blocking. Single rows and inner products of rows are
+summed in other orders, chosen by shape and layout alone. So results have the same bits for any number of threads.
 """
 
 import numpy as np
 
 from .._jit import jitted, kernel, shared
-from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, wide_tile
+from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, narrow_tile, wide_tile
 from .._simd import address, fma, itemsize, lanes, stack_bytes, vector_at
 from .dots import dots
 from .epilogue import finish
@@ -26,6 +26,7 @@ K_IN_PLACE = 64  # and fewer of B's rows than there are prefetchers, if it comes
 K_FROM_MEMORY, FROM_MEMORY = 16, 1 << 24  # bytes of B
 ROW_BLOCK = 4096  # columns of a single row that are summed together: they stay in the nearest cache
 ROW_UNIT = 64  # columns that are not divided between threads: a cache line or more of the result
+TINY = 1 << 12  # multiplications so few that deciding how to block them would take as long
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
 DOTS = 64  # columns up to which inner products of rows beat packing them
 ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
@@ -49,6 +50,8 @@ def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, ini
             c_at = c + (i * c_row + j) * size
             if rows == TILE_ROWS and columns == width:
                 full_tile(number, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row)
+            elif columns <= lanes(number):
+                narrow_tile(number, rows, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row, columns)
             else:
                 edge_tile(number, rows, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row, columns)
         if code:
@@ -78,7 +81,7 @@ def multiply(
     width, size = panel_columns(number), itemsize(number)
     block_k, block_n = K_BYTES // size, N_BYTES // size
     # Few rows use each number of B once or twice: packing it would cost more than it saves.
-    copy_b = packed == 0 and (b_col != 1 or (m > 4 * TILE_ROWS and k * n * size > 1 << 19))
+    copy_b = packed == 0 and (b_col != 1 or (m > 4 * TILE_ROWS and k * n * size > 1 << 18))
     # Rows of A a power of two apart share cache sets; rows or columns far apart miss the TLB.
     copy_a = (
         words > STACK // size
@@ -242,6 +245,14 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
             address(a) + item * a_step + i * a.strides[0],
             address(out) + item * c_step + i * out.strides[0] + j * size,
         )
+        if blocks == 1 and packed == 0 and b.strides[1] == size and m * n * k <= TINY:
+            a_row, a_col = a.strides[0] // size, a.strides[1] // size
+            b_row, c_row = b.strides[0] // size, out.strides[0] // size
+            tiles(
+                number, m, n, k, a_at, a_row, a_col, TILE_ROWS * a_row, b_at, b_row, width,
+                bias_at, 0, bias_col, c_at, c_row, code,
+            )  # fmt: skip
+            continue
         multiply(
             number, min(block_m, m - i), min(block_n, n - j), k,
             a_at, a.strides[0] // size, a.strides[1] // size,
