@@ -13,7 +13,7 @@ for each remainder of the pixel's position. The gradient of the weight sums over
 import numpy as np
 
 from .._jit import jitted, kernel, shared
-from .._microkernel import TILE_ROWS, TILE_VECTORS
+from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block
 from .._simd import address, itemsize, lanes, vector_at
 from .._window_tile import window_tile
 
@@ -22,6 +22,12 @@ from .._window_tile import window_tile
 def tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n):
     """Compute one `window_tile`, no smaller than `number`."""
     window_tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n, number)
+
+
+@shared
+def transpose(number, source, source_row, target, target_row):
+    """Write the transpose of a block of lanes x lanes numbers."""
+    transpose_block(number, source, source_row, target, target_row)
 
 
 @jitted
@@ -100,8 +106,16 @@ def bring_pixels(number, x, gate, gated, b, first, channels, row, column, step, 
                 copy_numbers(number, source + t * by_pixel, target + t * pitch * size, channels)
     else:
         made = vector_at(number, target, (hi - lo) * pitch)
+        whole = 0
+        if by_pixel == size and not gated and channels >= lanes(number):
+            whole = (hi - lo) // lanes(number) * lanes(number)
+        blocks = channels // lanes(number) * lanes(number)
+        for c in range(0, blocks, lanes(number)):
+            for t in range(0, whole, lanes(number)):
+                at = source + c * by_channel + t * size
+                transpose(number, at, by_channel // size, target + (t * pitch + c) * size, pitch)
         for c in range(channels):
-            for t in range(hi - lo):
+            for t in range(whole if c < blocks else 0, hi - lo):
                 at = c * by_channel + t * by_pixel
                 value = vector_at(number, source + at, 1)[0]
                 if gated and vector_at(number, opened + at, 1)[0] <= 0:
@@ -210,10 +224,17 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
                         tile(floor, m, runs, run, a, step, 1, dh * pitch, k, width, run * width, start, 0, c, c_row, n)
                 if not direct:
                     pixels = vector_at(number, finished, rows * columns * width)
+                    whole = blocks = 0  # pixels and filters that are turned around in blocks
+                    if by_column == size and by_row == columns * size:
+                        whole = rows * columns // lanes(number) * lanes(number)
+                        blocks = n // lanes(number) * lanes(number)
+                    for o in range(0, blocks, lanes(number)):
+                        for t in range(0, whole, lanes(number)):
+                            at = address(y) + b * by_image + (first + o) * by_filter + top * by_row + t * size
+                            transpose(number, finished + (t * width + o) * size, width, at, by_filter // size)
                     for o in range(n):
-                        for i in range(rows):
-                            for j in range(columns):
-                                y[b, first + o, top + i, j] = pixels[(i * columns + j) * width + o]
+                        for t in range(whole if o < blocks else 0, rows * columns):
+                            y[b, first + o, top + t // columns, t % columns] = pixels[t * width + o]
 
 
 @kernel(
