@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
+from . import activation as activations
 from ._memory import SMALL as POOLED
 from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
@@ -21,6 +22,7 @@ from .cpu.matmul import (
     N_BYTES,
     ROW_UNIT,
     linear__small,
+    linear_backward__small,
     matmul__blocked,
     matmul__pack,
     matmul__row,
@@ -319,6 +321,14 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
             f"linear_backward: dy must have shape {input.shape[:-1] + (n,)} as input {input.shape} and weight "
             f"{weight.shape} say, got {dy.shape}"
         )
+    if out_weight is None and needs[1] and needs[2] and dy.ndim == 2 and 0 < dy.size * k <= SMALL:
+        dtype = dy.dtype
+        same = dtype is input.dtype is weight.dtype and (dtype is F4 or dtype is F8)
+        if same and dy.flags.c_contiguous and input.flags.c_contiguous and weight.flags.c_contiguous:
+            dx = empty(input.shape if needs[0] else (0, k), dtype)
+            dw, db = empty((n, k), dtype), np.empty(n, dtype)
+            linear_backward__small[dtype](dy, input, weight, dx, dw, db)
+            return dx if needs[0] else None, dw, db
     rows = _rows(dy)
     dx = dw = db = None
     if needs[0]:
@@ -339,8 +349,6 @@ def _ones(count: int, dtype) -> ndarray:
 
 
 def _activation_backward(activation, dy, output):
-    from . import activation as activations
-
     if output is None or activation == "gelu":
         raise ValueError(f"linear_backward: the gradient of {activation} needs more than the output")
     return getattr(activations, f"{activation}_backward")(dy, output)
