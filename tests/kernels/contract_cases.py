@@ -19,6 +19,7 @@ CASES = {
         lambda make, n: k.matmul(make(n, 150), make(150, 170)),
         lambda make, n: k.matmul(make(9 * n, 301), make(301, 170)),
         lambda make, n: k.matmul(make(1, 64), make(64, n)),
+        lambda make, n: k.matmul(make(1, 1500), make(1500, 300 * n)),
         lambda make, n: k.matmul(make(64), make(64, n)),
         lambda make, n: k.matmul(make(n, 64), make(64)),
     ],
