@@ -147,18 +147,27 @@ class Limits:
     """The machine's limits by number of threads, each the best figure seen so far in the run."""
 
     def __init__(self):
-        self.best: dict[str, float] = {}
+        self.best: dict[tuple, float] = {}  # (unit, threads, footprint) -> per second
 
     def see(self, case: Case, threads: int) -> float | None:
         """Measure the limit that bounds a case, and return the best of all measurements of it, per second."""
         if case.unit == "flop":
-            key, value = f"fma@{threads}", machine.fma_peak(threads, 0.01)
+            value = machine.fma_peak(threads, 0.01)
         elif case.unit == "byte":
-            key, value = f"read {case.footprint}@{threads}", machine.read_bandwidth(case.footprint, threads, 0.01)
+            value = machine.read_bandwidth(case.footprint, threads, 0.01)
         else:
             return None
+        key = case.unit, threads, case.footprint
         self.best[key] = max(value, self.best.get(key, 0.0))
-        return self.best[key] / (2 if case.unit == "flop" and case.dtype == "float64" else 1)
+        return self.of({**asdict(case), "threads": threads})
+
+    def of(self, row: dict) -> float | None:
+        """Return a row's limit: what was reached on as much memory or more, since less of it is never slower."""
+        unit, threads, footprint = row["unit"], row["threads"], row["footprint"]
+        found = [v for (u, t, f), v in self.best.items() if u == unit and t == threads and f >= footprint]
+        if not found:
+            return None
+        return max(found) / (2 if unit == "flop" and row["dtype"] == "float64" else 1)
 
 
 def run(stems: Sequence[str], threads: Sequence[int], libraries: Sequence[str], rounds: int, only: str, say) -> list:
@@ -177,10 +186,8 @@ def run(stems: Sequence[str], threads: Sequence[int], libraries: Sequence[str], 
             finally:
                 for worker in workers:
                     worker.close()
-    for row in rows:  # a better look at the machine came later in the run
-        if row["limit"] is not None:
-            key = f"fma@{row['threads']}" if row["unit"] == "flop" else f"read {row['footprint']}@{row['threads']}"
-            row["limit"] = limits.best[key] / (2 if row["unit"] == "flop" and row["dtype"] == "float64" else 1)
+    for row in rows:  # a better look at the machine may have come later in the run
+        row["limit"] = limits.of(row)
     return rows
 
 
