@@ -8,8 +8,8 @@ The polynomials are near-minimax: least squares at Chebyshev nodes, reweighted b
 in 60 digits, for the relative error of the final result; then rounded to the dtype one coefficient after the other,
 each time fitting the rest again. What the comments give is the error left after rounding.
 
-Errors in ulp below are measured in the compiled vector loop: float32 against all 2^32 arguments, float64 against
-1e7 random ones in extended precision.
+Errors were measured in the compiled vector loop, float32 over all 2^32 arguments against float64, float64 over 8e6 random
+ones against extended precision. The figures stand with the entry points in `activation`.
 """
 
 import math
@@ -118,7 +118,6 @@ def _quotient(top, a, b):
 
 
 TANH_ONE = constant(10.0, 20.0)  # tanh is 1 from here on
-IS_DOUBLE = constant(0, 1)
 
 
 @exact
@@ -130,8 +129,7 @@ def tanh(x):
     biased, rest = _split(a + a, T(-0.0), ROUND_AND_BIAS(x))
     power = float_from_bits(type(bits_of_float(x))(bits_of_float(biased) << MANTISSA_BITS(x)))
     e = fma(power, rest, power - T(1))
-    # only float64 needs the correction to stay below 2 ulp
-    return copysign(_quotient(e, e, T(2)) if IS_DOUBLE(x) else e / (e + T(2)), x)
+    return copysign(_quotient(e, e, T(2)), x)  # e / (e + 2) alone would be a third faster, and off by up to 2.5 ulp
 
 
 @exact

@@ -36,7 +36,7 @@ def leaky_relu_backward(dy, y, negative_slope=0.01, *, out=None):
 
 
 def sigmoid(input, *, out=None):
-    """Return 1 / (1 + e^-x). At most 1.43 ulp in float32, 1.48 in float64."""
+    """Return 1 / (1 + e^-x). At most 1.50 ulp in float32, 1.48 in float64."""
     return _forward("sigmoid", input, out)
 
 
@@ -46,7 +46,7 @@ def sigmoid_backward(dy, y, *, out=None):
 
 
 def tanh(input, *, out=None):
-    """Return the hyperbolic tangent. At most 1.72 ulp in float32, 1.89 in float64."""
+    """Return the hyperbolic tangent. At most 1.74 ulp in float32, 1.89 in float64."""
     return _forward("tanh", input, out)
 
 
@@ -59,7 +59,8 @@ def gelu(input, approximate="none", *, out=None):
     """Return x times the probability that a normal variable is below x (Hendrycks & Gimpel, 2016).
 
     approximate="tanh": x / (1 + e^-u) with u = 2 sqrt(2 / pi) (x + 0.044715 x^3), as in GPT-2. Others: ValueError.
-    Relative accuracy holds in the left tail too, where 1 + erf would cancel.
+    Relative accuracy holds in the left tail too, where 1 + erf would cancel: at most 5.6 ulp in float32 (11 with tanh),
+    measured over every eighth argument.
     """
     return _forward(_gelu("gelu", approximate), input, out)
 
@@ -70,7 +71,7 @@ def gelu_backward(dy, input, approximate="none", *, out=None):
 
 
 def exp(input, *, out=None):
-    """Return e^x. At most 0.96 ulp in float32, 0.98 in float64; subnormal results included."""
+    """Return e^x. At most 1.04 ulp in float32, 0.97 in float64; subnormal results included."""
     return _forward("exp", input, out)
 
 
@@ -80,7 +81,7 @@ def exp_backward(dy, y, *, out=None):
 
 
 def log(input, *, out=None):
-    """Return the natural logarithm; -inf at 0, NaN below. At most 0.79 ulp in float32, 0.83 in float64."""
+    """Return the natural logarithm; -inf at 0, NaN below. At most 0.84 ulp in float32, 0.83 in float64."""
     return _forward("log", input, out)
 
 

@@ -42,7 +42,7 @@ TABLE = {
     "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2, (-20, 20), 2),
     "gelu": (gelu, gelu_slope, (-12, 12), 6),
     "gelu_tanh": (gelu_tanh, gelu_tanh_slope, (-4, 12), 16),
-    "exp": (np.exp, np.exp, (-87, 88), 1),
+    "exp": (np.exp, np.exp, (-87, 88), 1.05),
     "log": (np.log, lambda x: 1 / x, (1e-30, 1e30), 1),
 }
 
