@@ -8,8 +8,8 @@ The polynomials are near-minimax: least squares at Chebyshev nodes, reweighted b
 in 60 digits, for the relative error of the final result; then rounded to the dtype one coefficient after the other,
 each time fitting the rest again. What the comments give is the error left after rounding.
 
-Errors were measured in the compiled vector loop, float32 over all 2^32 arguments against float64, float64 over 8e6 random
-ones against extended precision. The figures stand with the entry points in `activation`.
+Errors were measured in the compiled vector loop, float32 over all 2^32 arguments against float64, float64 over 8e6
+random ones against extended precision. The figures stand with the entry points in `activation`.
 """
 
 import math
