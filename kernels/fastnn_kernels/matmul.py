@@ -16,6 +16,7 @@ from ._parallel import tasks
 from ._shapes import F4, F8, as_float_array, output, promote
 from ._simd import vector_bytes
 from .cpu.epilogue import CODES
+from .cpu.linear import linear_backward__small
 from .cpu.matmul import (
     K_BYTES,
     M_ROWS,
@@ -313,6 +314,9 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     output: what `linear` returned, needed for the gradient of an activation ("gelu" has none in terms of its output:
     ValueError). `out_weight`, if given, takes the gradient of the weight.
     """
+    done = _linear_backward_small(dy, input, weight, output, activation, needs, out_weight)
+    if done is not None:
+        return done
     if activation is not None:
         dy = _activation_backward(activation, dy, output)
     n, k = weight.shape
@@ -340,6 +344,32 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     if needs[2]:
         db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
     return dx, dw, db
+
+
+def _linear_backward_small(dy, x, w, y, activation, needs, dw):
+    """Return the gradients of a small layer from one kernel, or None if it is not one or its arrays are not plain."""
+    code, dtype = CODES.get(activation), w.dtype
+    y = dy if code == 0 else y
+    if code is None or activation == "gelu" or dtype not in FLOATS or w.ndim != 2:
+        return None
+    n, k = w.shape
+    if type(x) is not ndarray or x.ndim != 2 or x.shape[1] != k or x.shape[0] * n * k > SMALL:
+        return None
+    m = x.shape[0]
+    shapes = [(dy, (m, n)), (y, (m, n)), (x, (m, k)), (w, (n, k))] + [(dw, (n, k))] * (dw is not None)
+    for given, shape in shapes:
+        if type(given) is not ndarray or given.dtype is not dtype or given.shape != shape:
+            return None
+        if not given.flags.c_contiguous:
+            return None
+    dz = np.empty((m, n), dtype) if code else dy
+    dx = np.empty((m, k), dtype) if needs[0] else NO_WORK[dtype]
+    db = np.empty(n, dtype) if needs[2] else NO_BIAS[dtype]
+    if needs[1] and dw is None:
+        dw = np.empty((n, k), dtype)
+    wanted = needs[0] + 2 * needs[1] + 4 * needs[2]
+    linear_backward__small[dtype](dy, y, x, w, code, wanted, dz, dw if needs[1] else NO_WORK[dtype], db, dx)
+    return dx if needs[0] else None, dw if needs[1] else None, db if needs[2] else None
 
 
 @lru_cache(maxsize=64)

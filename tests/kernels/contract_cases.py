@@ -22,6 +22,7 @@ CASES = {
         lambda make, n: k.matmul(make(1, 1500), make(1500, 300 * n)),
         lambda make, n: k.matmul(make(64), make(64, n)),
         lambda make, n: k.matmul(make(n, 64), make(64)),
+        lambda make, n: k.matmul(make(1, 1200), make(1200, 201 * n)),
     ],
     "linear": [
         lambda make, n: k.linear(make(n, 19), make(23, 19), make(23)),
