@@ -23,7 +23,6 @@ from .cpu.matmul import (
     N_BYTES,
     ROW_UNIT,
     linear__small,
-    linear_backward__small,
     matmul__blocked,
     matmul__pack,
     matmul__row,
@@ -325,14 +324,6 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
             f"linear_backward: dy must have shape {input.shape[:-1] + (n,)} as input {input.shape} and weight "
             f"{weight.shape} say, got {dy.shape}"
         )
-    if out_weight is None and needs[1] and needs[2] and dy.ndim == 2 and 0 < dy.size * k <= SMALL:
-        dtype = dy.dtype
-        same = dtype is input.dtype is weight.dtype and (dtype is F4 or dtype is F8)
-        if same and dy.flags.c_contiguous and input.flags.c_contiguous and weight.flags.c_contiguous:
-            dx = empty(input.shape if needs[0] else (0, k), dtype)
-            dw, db = empty((n, k), dtype), np.empty(n, dtype)
-            linear_backward__small[dtype](dy, input, weight, dx, dw, db)
-            return dx if needs[0] else None, dw, db
     rows = _rows(dy)
     dx = dw = db = None
     if needs[0]:

@@ -276,23 +276,6 @@ def linear__small(x, w, bias, out, code):
         _small(x, w.T, address(ZEROS), 0, out, code)
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1], T[:,::1], T[:,::1], T[::1]", writes="dx dw db")
-def linear_backward__small(dy, x, w, dx, dw, db):
-    """dy(M,N), x(M,K), w(N,K) -> dx(M,K) = dy w, dw(N,K) = dy^T x, db(N) = sums of dy; dx of no rows is not computed.
-
-    In one call, for three cost more than such small products.
-    """
-    if dx.size:
-        _small(dy, w, address(ZEROS), 0, dx, 0)
-    _small(dy.T, x, address(ZEROS), 0, dw, 0)
-    zero = dy.dtype.type(0)
-    for j in range(db.size):
-        db[j] = zero
-    for i in range(dy.shape[0]):
-        for j in range(db.size):
-            db[j] += dy[i, j]
-
-
 @jitted
 def _small(a, b, bias, bias_col, out, code):
     number, size = out.dtype.type(0), out.itemsize
