@@ -87,9 +87,12 @@ def matmul(a, b, *, out=None):
         if run is not None and b.dtype is dtype:
             m, k = a.shape
             k_b, n = b.shape
-            if k == k_b and m * n * k <= SMALL:
+            if k == k_b:
                 out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
-                run(a, b, out)
+                if m * n * k <= SMALL:
+                    run(a, b, out)
+                elif out.size:
+                    _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
                 return out
     return _matmul_any(a, b, out)
 
