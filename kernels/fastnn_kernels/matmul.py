@@ -108,7 +108,7 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     k = a.shape[1]
     dtype = out.dtype
     number = tasks(items * m * n * k, GRAIN)
-    if items == 1 and not packed and bias.size == 0 == code and m * n * k <= (2 * SMALL if number == 1 else SMALL):
+    if items == 1 and not packed and bias.size == 0 == code and m * n * k <= SMALL:
         matmul__small[dtype](a, b, out)
         return
     if items == 1 and not packed and m == 1 and a.strides[1] == dtype.itemsize and dtype.itemsize in b.strides:

@@ -63,6 +63,18 @@ def test_blocks_give_the_same_bits_for_any_number_of_threads(shape, dtype, layou
         np.testing.assert_array_equal(result, results[0])
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_inner_products_of_rows_do_not_depend_on_the_number_of_threads(dtype):
+    a, weight = normal(300, 100, dtype=dtype), normal(50, 100, dtype=dtype)
+    results = []
+    for threads in THREADS:
+        with k.threads(threads):
+            results.append(k.matmul(a, weight.T))
+    close(results[0], reference.matmul(a, weight.T), dtype, 100)
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
 STACKS = [
     ((2, 3, 4, 5), (5, 6)),
     ((3, 4, 5), (3, 5, 6)),
