@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
-from fastnn_kernels._shapes import integer, padding_2d, pair
+from fastnn_kernels._shapes import integer, padding_sides, pair
 
 from . import init
 from .module import Module, Parameter
@@ -46,7 +46,7 @@ class Conv2d(Module):
         self.stride = pair("Conv2d", "stride", stride, 1)
         self.dilation = pair("Conv2d", "dilation", dilation, 1)
         self.groups = integer("Conv2d", "groups", groups, 1)
-        padding_2d("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
+        padding_sides("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
         self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding, 0)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"Conv2d: {in_channels} -> {out_channels} channels do not divide into groups={groups}")

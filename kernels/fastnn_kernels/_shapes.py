@@ -84,59 +84,62 @@ def integer(function: str, name: str, value, minimum: int) -> int:
     return value
 
 
+def sizes(function: str, name: str, value, count: int, minimum: int) -> tuple[int, ...]:
+    """Return `count` sizes from an integer or as many of them, each from `minimum` to 2**31 - 1."""
+    if type(value) is int and minimum <= value < INT_LIMIT:
+        return (value,) * count
+    wanted = {1: "an integer", 2: "an integer or a pair of them"}.get(count, f"an integer or {count} of them")
+    if isinstance(value, (tuple, list, ndarray)) and np.ndim(value) == 1:
+        if len(value) != count:
+            raise ValueError(f"{function}: {name} must be {wanted}, got {value!r}")
+        return tuple(integer(function, name, one, minimum) for one in value)
+    if isinstance(value, (tuple, list, str)) or value is None:
+        raise TypeError(f"{function}: {name} must be {wanted}, got {value!r}")
+    return (integer(function, name, value, minimum),) * count
+
+
 def pair(function: str, name: str, value, minimum: int) -> tuple[int, int]:
     """Return (height, width) from an integer or a pair of them, each from `minimum` to 2**31 - 1."""
-    if type(value) is int and minimum <= value < INT_LIMIT:
-        return value, value
-    if isinstance(value, (tuple, list, ndarray)) and np.ndim(value) == 1:
-        if len(value) != 2:
-            raise ValueError(f"{function}: {name} must be an integer or a pair of them, got {value!r}")
-        return integer(function, name, value[0], minimum), integer(function, name, value[1], minimum)
-    if isinstance(value, (tuple, list, str)) or value is None:
-        raise TypeError(f"{function}: {name} must be an integer or a pair of them, got {value!r}")
-    value = integer(function, name, value, minimum)
-    return value, value
+    height, width = sizes(function, name, value, 2, minimum)
+    return height, width
 
 
-def padding_2d(function: str, padding, kernel, stride=(1, 1), dilation=(1, 1)) -> tuple[int, int, int, int]:
-    """Return (top, bottom, left, right) from an integer, a pair, or "valid" or "same" as in PyTorch.
+def padding_sides(function: str, padding, kernel, stride=None, dilation=None) -> tuple[int, ...]:
+    """Return the zeros (before, after) of each dimension in a row, for images (top, bottom, left, right).
 
-    "same" needs stride 1; where the number of zeros is odd, the extra one goes to the bottom and right.
+    padding: an integer, one per dimension, or "valid" or "same" as in PyTorch. "same" needs stride 1; where the number
+    of zeros is odd, the extra one goes to the end.
     """
-    if type(padding) is int and 0 <= padding < INT_LIMIT:
-        return padding, padding, padding, padding
-    if isinstance(padding, str):
-        if padding == "valid":
-            return 0, 0, 0, 0
-        if padding != "same":
-            raise ValueError(f"{function}: padding must be 'same', 'valid' or integers, got {padding!r}")
-        if stride[0] != 1 or stride[1] != 1:
-            raise ValueError(f"{function}: padding='same' needs stride 1, got {tuple(stride)}")
-        height, width = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
-        return height // 2, height - height // 2, width // 2, width - width // 2
-    height, width = pair(function, "padding", padding, 0)
-    return height, height, width, width
+    if not isinstance(padding, str):
+        return tuple(p for p in sizes(function, "padding", padding, len(kernel), 0) for _ in range(2))
+    if padding == "valid":
+        return (0, 0) * len(kernel)
+    if padding != "same":
+        raise ValueError(f"{function}: padding must be 'same', 'valid' or integers, got {padding!r}")
+    if stride is not None and max(stride) > 1:
+        raise ValueError(f"{function}: padding='same' needs stride 1, got {tuple(stride)}")
+    spans = [d * (k - 1) for k, d in zip(kernel, dilation or (1,) * len(kernel), strict=True)]
+    return tuple(side for span in spans for side in (span // 2, span - span // 2))
 
 
-def conv_output_size(function: str, size, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1)) -> tuple[int, int]:
-    """Return (OH, OW) of a window that slides over an image of size (H, W).
+def conv_output_size(function: str, size, kernel, stride=None, padding=None, dilation=None) -> tuple[int, ...]:
+    """Return the number of places of a window that slides over `size`, per dimension: (OH, OW) for images (H, W).
 
-    padding: (height, width) on both sides each, or (top, bottom, left, right). Raises ValueError if the window is
-    larger than the padded image.
+    padding: per dimension, for both sides each, or (before, after) of each dimension in a row. Raises ValueError if
+    the window is larger than the padded input.
     """
-    if len(padding) == 2:
-        extra_h, extra_w = 2 * padding[0], 2 * padding[1]
+    count = len(kernel)
+    ones = (1,) * count
+    stride, padding, dilation = stride or ones, padding or (0,) * count, dilation or ones
+    if len(padding) == count:
+        padded = tuple(n + 2 * p for n, p in zip(size, padding, strict=True))
     else:
-        extra_h, extra_w = padding[0] + padding[1], padding[2] + padding[3]
-    room_h = size[0] + extra_h - dilation[0] * (kernel[0] - 1) - 1
-    room_w = size[1] + extra_w - dilation[1] * (kernel[1] - 1) - 1
-    if room_h < 0 or room_w < 0:
+        padded = tuple(n + before + after for n, before, after in zip(size, padding[::2], padding[1::2], strict=True))
+    room = [n - d * (k - 1) - 1 for n, k, d in zip(padded, kernel, dilation, strict=True)]
+    if min(room) < 0:
         dilated = f" with dilation {tuple(dilation)}" if max(dilation) > 1 else ""
-        raise ValueError(
-            f"{function}: kernel {tuple(kernel)}{dilated} is larger than the padded input "
-            f"({size[0] + extra_h}, {size[1] + extra_w})"
-        )
-    return room_h // stride[0] + 1, room_w // stride[1] + 1
+        raise ValueError(f"{function}: kernel {tuple(kernel)}{dilated} is larger than the padded input {padded}")
+    return tuple(r // s + 1 for r, s in zip(room, stride, strict=True))
 
 
 def normalize_dim(function: str, dim, ndim: int, name: str = "dim") -> int:

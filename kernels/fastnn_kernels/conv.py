@@ -10,7 +10,7 @@ from . import activation as activations
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
-from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_2d, pair, promote
+from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
 from ._simd import vector_bytes
 from .cpu import conv as cpu
@@ -217,7 +217,7 @@ def _form(function, input_shape, weight_shape, stride, padding, dilation, groups
             f"{function}: input has {input_shape[1]} channels (shape {input_shape}) but weight expects "
             f"{channels * groups} (shape {weight_shape}, groups={groups})"
         )
-    sides = padding_2d(function, padding, kernel, stride, dilation)
+    sides = padding_sides(function, padding, kernel, stride, dilation)
     size = conv_output_size(function, input_shape[2:], kernel, stride, sides, dilation)
     return _Form((*stride, sides[0], sides[2], *dilation, *kernel), (input_shape[0], out_channels, *size))
 

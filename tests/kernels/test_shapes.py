@@ -17,7 +17,7 @@ from fastnn_kernels._shapes import (
     normalize_dim,
     output,
     overlap,
-    padding_2d,
+    padding_sides,
     pair,
     promote,
 )
@@ -140,15 +140,19 @@ def test_pair_and_integer():
 
 
 def test_padding():
-    assert padding_2d("f", 2, (3, 3)) == (2, 2, 2, 2) and padding_2d("f", (1, 0), (3, 3)) == (1, 1, 0, 0)
-    assert padding_2d("f", "valid", (3, 3), (2, 2)) == (0, 0, 0, 0)
-    assert padding_2d("f", "same", (3, 4)) == (1, 1, 1, 2)
+    assert padding_sides("f", 2, (3, 3)) == (2, 2, 2, 2) and padding_sides("f", (1, 0), (3, 3)) == (1, 1, 0, 0)
+    assert padding_sides("f", "valid", (3, 3), (2, 2)) == (0, 0, 0, 0)
+    assert padding_sides("f", "same", (3, 4)) == (1, 1, 1, 2)
+    assert padding_sides("f", "same", (3, 4, 5), None, (1, 3, 1)) == (1, 1, 4, 5, 2, 2)
+    assert padding_sides("f", 2, (3,)) == (2, 2) == padding_sides("f", [2], (3,))
+    with pytest.raises(ValueError, match=says("f: padding must be an integer or 3 of them, got (1, 2)")):
+        padding_sides("f", (1, 2), (3, 3, 3))
     with pytest.raises(ValueError, match=says("f: padding must be 'same', 'valid' or integers, got 'full'")):
-        padding_2d("f", "full", (3, 3))
+        padding_sides("f", "full", (3, 3))
     with pytest.raises(ValueError, match=says("f: padding='same' needs stride 1, got (2, 1)")):
-        padding_2d("f", "same", (3, 3), (2, 1))
+        padding_sides("f", "same", (3, 3), (2, 1))
     with pytest.raises(ValueError, match="f: padding must be at least 0, got -1"):
-        padding_2d("f", -1, (3, 3))
+        padding_sides("f", -1, (3, 3))
 
 
 window = st.tuples(st.integers(1, 9), st.integers(1, 5), st.integers(1, 3), st.integers(0, 3), st.integers(1, 3))
@@ -171,7 +175,7 @@ def test_output_size_counts_the_places_of_the_window(vertical, horizontal):
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4))
 def test_same_padding_keeps_the_size(size, kernel, dilation):
-    pads = padding_2d("conv2d", "same", (kernel, 1), (1, 1), (dilation, 1))
+    pads = padding_sides("conv2d", "same", (kernel, 1), (1, 1), (dilation, 1))
     assert conv_output_size("conv2d", (size, 7), (kernel, 1), (1, 1), pads, (dilation, 1)) == (size, 7)
 
 
@@ -226,7 +230,7 @@ def test_checks_are_cheap():
         lambda: as_float_array("f", "x", X, 2),
         lambda: promote("f", a=X, b=X, c=None),
         lambda: pair("f", "stride", 1, 1),
-        lambda: padding_2d("f", 1, (3, 3)),
+        lambda: padding_sides("f", 1, (3, 3)),
     ):
         assert min(timeit.repeat(call, number=2000, repeat=9)) / 2000 < 5e-6
     assert min(timeit.repeat(lambda: check_out("f", out, (3, 4), X.dtype, X), number=500, repeat=9)) / 500 < 50e-6
