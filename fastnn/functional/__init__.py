@@ -26,6 +26,7 @@ from .conv import conv2d
 from .dropout import dropout
 from .loss import cross_entropy, mse_loss
 from .matmul import linear, matmul
+from .pad import pad
 from .pool import avg_pool2d, max_pool2d
 from .reduction import argmax, max, mean, min, sum
 from .shaping import (
@@ -78,6 +79,7 @@ __all__ = [
     "mse_loss",
     "mul",
     "neg",
+    "pad",
     "permute",
     "pow",
     "relu",

@@ -31,6 +31,7 @@ from .loss import (
 )
 from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
 from .optimizer import adam_step, sgd_step
+from .pad import pad, pad_backward
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_gradient
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 
@@ -69,6 +70,8 @@ __all__ = [
     "max_pool2d_gradient",
     "mse_loss",
     "mse_loss_backward",
+    "pad",
+    "pad_backward",
     "peak",
     "pool_stats",
     "prepare_matmul",

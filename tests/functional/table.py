@@ -158,6 +158,11 @@ TABLE = {
     "conv2d relu": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,)), {"activation": "relu"}),
     "conv2d tanh": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,)), {"activation": "tanh"}),
     "conv2d gelu": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,)), {"activation": "gelu"}),
+    # --- pad
+    "pad": Row(F.pad, ((2, 3, 4),), {"pad": (1, 2, -1, 3, 2, 0)}),
+    "pad reflect": Row(F.pad, ((2, 4, 5),), {"pad": (3, 4, 1, -1), "mode": "reflect"}),
+    "pad replicate": Row(F.pad, ((4, 3),), {"pad": (5, -1), "mode": "replicate"}),
+    "pad circular": Row(F.pad, ((2, 4, 3, 2),), {"pad": (1, 2, 2, -1, 0, 2), "mode": "circular"}),
     # --- pool
     "max_pool2d": Row(F.max_pool2d, ((2, 3, 6, 7),), {"kernel_size": 2}),
     "max_pool2d overlapping": Row(F.max_pool2d, ((3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),

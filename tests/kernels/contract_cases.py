@@ -57,6 +57,11 @@ CASES = {
         lambda make, n: k.conv2d_backward_weight(make(n, 6, 4, 5), make(n, 4, 9, 11), (6, 2, 3, 3), 2, 0, 1, 2),
     ],
     "conv2d_backward_bias": [lambda make, n: k.conv2d_backward_bias(make(n, 6, 5, 7))],
+    "pad": [
+        lambda make, n: k.pad(make(n, 3, 4, 5), (1, 2, 3, -1), value=2.0),
+        lambda make, n: k.pad(make(n, 4, 5, 3).transpose(0, 3, 1, 2), (4, 2, 3, 0), "reflect"),
+    ],
+    "pad_backward": [lambda make, n: k.pad_backward(make(n, 3, 8, 7), (n, 3, 4, 5), (2, 0, 3, 1), "circular")],
     "max_pool2d": [
         lambda make, n: k.max_pool2d(make(n, 3, 8, 10), 2),
         lambda make, n: k.max_pool2d(make(n, 3, 9, 11), 3, 2, 1, return_indices=True),

@@ -1,0 +1,176 @@
+"""Padding and cropping: by a constant, by reflection, by the nearest value, or around the corner."""
+
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import empty
+from ._parallel import tasks
+from ._shapes import INT_LIMIT, as_float_array, check_out, contiguous, integer, output
+from .cpu import pad as cpu
+
+GRAIN = 32768  # numbers written by a task, at least
+MODES = "constant", "reflect", "replicate", "circular"
+
+
+def pad(input, pad, mode="constant", value=0.0, *, out=None):
+    """Return an array with more, or fewer, elements around it.
+
+    input (any shape, float32 or float64) -> each axis longer by its two numbers, same dtype. pad: how many elements to
+    put before and after the last axis, then the axis before that, ...: (left, right, top, bottom) for images; negative
+    numbers cut off. mode: "constant" puts `value`; "reflect" mirrors without repeating the edge (pads must be smaller
+    than their axis); "replicate" repeats the edge; "circular" goes on at the other end (pads up to the axis's length).
+    Values are exact. An input that lies in memory in another order (images by pixels) gives a result in that order.
+    Raises ValueError if the pads do not fit the shape or the mode is unknown, TypeError for integer input.
+    """
+    x = as_float_array("pad", "input", input)
+    pads, shape = _geometry("pad", x.shape, _numbers("pad", pad), mode)
+    if out is not None:
+        check_out("pad", out, shape, x.dtype, x)
+    order = _memory_order(x)
+    memory = contiguous(x.transpose(order))
+    turned = [pads[axis] for axis in order]
+    for axis in _axes(turned):
+        memory = _pass(memory, axis, turned, mode, value)
+    y = memory.transpose(np.argsort(order))
+    if out is not None:
+        out[...] = y
+        return out
+    return y.copy() if np.may_share_memory(y, x) else y
+
+
+def pad_backward(dy, input_shape, pad, mode="constant"):
+    """Return the gradient of pad's input from that of its output; the other arguments are as in the forward.
+
+    dy (the shape of pad's result) -> input_shape, in the memory order of dy. What was copied several times collects
+    the sum of its gradients. Raises ValueError unless the shapes fit together.
+    """
+    name = "pad_backward"
+    dy = as_float_array(name, "dy", dy)
+    input_shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
+    pads, shape = _geometry(name, input_shape, _numbers(name, pad), mode)
+    if dy.shape != shape:
+        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {input_shape} gives {shape}")
+    order = _memory_order(dy)
+    memory = contiguous(dy.transpose(order))
+    turned = [pads[axis] for axis in order]
+    if mode == "constant":  # what was put around goes, what was cut off had no influence
+        turned = [(-before, -after) for before, after in turned]
+        for axis in _axes(turned):
+            memory = _pass(memory, axis, turned, mode, 0.0)
+    else:
+        for axis in reversed(_axes(turned)):
+            memory = _pass_back(memory, axis, turned, mode)
+    dx = memory.transpose(np.argsort(order))
+    return dx.copy() if np.may_share_memory(dx, dy) else dx
+
+
+def _memory_order(x: ndarray) -> tuple[int, ...]:
+    """Return the axes as they lie in memory, outermost first: channels last if that makes `x` contiguous."""
+    if x.ndim > 2 and not x.flags.c_contiguous:
+        last = (0, *range(2, x.ndim), 1)
+        if x.transpose(last).flags.c_contiguous:
+            return last
+    return tuple(range(x.ndim))
+
+
+def _axes(pads) -> list[int]:
+    """Return the lower of each two neighbouring axes that one pass pads, from the last on."""
+    found = []
+    axis = len(pads) - 1
+    while axis >= 0:
+        if pads[axis] != (0, 0):
+            found.append(axis)
+            axis -= 1
+        axis -= 1
+    return found
+
+
+def _views(x, shape, axis):
+    """Return an array (and one of the other shape) as (P, H, W * S): `axis` is W, the one before it H."""
+    inner = prod(shape[axis + 1 :])
+    high = shape[axis - 1] if axis else 1
+    return x.reshape(prod(shape[: max(axis - 1, 0)]), high, shape[axis] * inner)
+
+
+def _tables(shape, axis, pads, mode):
+    """Return where the rows and the columns of a padded array come from, and which columns stay side by side."""
+    rows, _ = _table(shape[axis - 1], *pads[axis - 1], mode) if axis else _table(1, 0, 0, mode)
+    columns, run = _table(shape[axis], *pads[axis], mode)
+    return rows, columns, np.array([*run, prod(shape[axis + 1 :])], np.int64)
+
+
+def _padded(shape, axis, pads, sign):
+    return tuple(
+        n + sign * sum(p) if axis - 1 <= a <= axis else n for a, (n, p) in enumerate(zip(shape, pads, strict=True))
+    )
+
+
+def _pass(x, axis, pads, mode, value):
+    shape = _padded(x.shape, axis, pads, 1)
+    y = output("pad", None, shape, x.dtype)
+    if y.size:
+        rows, columns, run = _tables(x.shape, axis, pads, mode)
+        out = _views(y, shape, axis)
+        count = out.shape[0] * out.shape[1]
+        cpu.pad__runs[x.dtype](_views(x, x.shape, axis), rows, columns, run, value, out, count, tasks(y.size, GRAIN))
+    return y
+
+
+def _pass_back(dy, axis, pads, mode):
+    shape = _padded(dy.shape, axis, pads, -1)
+    dx = empty(shape, dy.dtype)
+    if dx.size:
+        out = _views(dx, shape, axis)
+        tables = _tables(shape, axis, pads, mode)
+        grads = _views(dy, dy.shape, axis)
+        cpu.pad_backward__runs[dy.dtype](grads, *tables, out, len(out), tasks(dy.size, GRAIN))
+    return dx
+
+
+@lru_cache(maxsize=512)
+def _table(length, before, after, mode):
+    """Return (the source of every place of a padded axis, -1 for the constant; first, last, source of those that stay).
+
+    Circular padding goes around what cropping leaves, as in PyTorch.
+    """
+    place = np.arange(length + before + after) - before
+    inside = (place >= 0) & (place < length)
+    first, start = max(before, 0), max(-before, 0)
+    run = first, first + int(inside.sum()), start
+    if mode == "constant":
+        place[~inside] = -1
+    elif mode == "reflect":
+        place = np.where(place < 0, -place, np.where(place < length, place, 2 * (length - 1) - place))
+    elif mode == "replicate":
+        place = place.clip(0, length - 1)
+    else:
+        place = (place - start) % (length + min(before, 0) + min(after, 0)) + start
+    return place.astype(np.int64), run
+
+
+def _numbers(function, pad):
+    if isinstance(pad, ndarray | list | tuple):
+        return tuple(integer(function, "pad", n, -INT_LIMIT) for n in pad)
+    raise TypeError(f"{function}: pad must be a sequence of integers, got {pad!r}")
+
+
+@lru_cache(maxsize=512)
+def _geometry(function, shape, numbers, mode):
+    """Return (before, after) for every axis, and the shape of the result."""
+    if mode not in MODES:
+        raise ValueError(f"{function}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if len(numbers) % 2 or len(numbers) > 2 * len(shape):
+        raise ValueError(f"{function}: pad must be one pair per axis of shape {shape} at most, got {numbers}")
+    given = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]
+    pads = [(0, 0)] * (len(shape) - len(given)) + given[::-1]
+    for n, (before, after) in zip(shape, pads, strict=True):
+        kept, widest = n + min(before, 0) + min(after, 0), max(before, after)
+        if n + before + after < 0 or kept < 0:
+            raise ValueError(f"{function}: pad {numbers} cuts more than there is off shape {shape}")
+        most = {"reflect": n - 1, "circular": kept}.get(mode, INT_LIMIT if n or mode == "constant" else 0)
+        if widest > max(most, 0):
+            raise ValueError(f"{function}: pad {numbers} is too wide for mode {mode!r} and shape {shape}")
+    return tuple(pads), tuple(n + sum(p) for n, p in zip(shape, pads, strict=True))
