@@ -33,9 +33,7 @@ def rows() -> Iterator[Row]:
         return rng.standard_normal(shape, np.float32)
 
     for m, n, k in ((1024, 1024, 1024), (256, 256, 256), (16, 1024, 1024)):
-        yield Row(
-            f"matmul {m} x {n} x {k}", kernels.matmul, np.matmul, (normal(m, k), normal(k, n)), 2.0 * m * n * k
-        )
+        yield Row(f"matmul {m} x {n} x {k}", kernels.matmul, np.matmul, (normal(m, k), normal(k, n)), 2.0 * m * n * k)
     for batch, n, k in ((32, 16, 784), (64, 1024, 1024)):
         yield Row(
             f"linear + relu {batch} x {k} -> {n}",

@@ -279,9 +279,7 @@ def _evaluate(
     return {name: s / seen for name, s in zip(names, sums, strict=True)}
 
 
-def _batches(
-    argument: str, data: Data, model: Any, batch_size: int, *, shuffle: bool
-) -> Iterable[tuple[Array, Array]]:
+def _batches(argument: str, data: Data, model: Any, batch_size: int, *, shuffle: bool) -> Iterable[tuple[Array, Array]]:
     """Turn (x, y) into batches; leave iterables alone."""
     if not hasattr(data, "__iter__"):
         raise TypeError(f"fit: {argument} must be (x, y) or an iterable of batches, got {type(data).__name__}")

@@ -8,19 +8,14 @@ import numpy as np
 
 from . import activation as activations
 from ._memory import empty
-from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
-from ._simd import vector_bytes
+from .conv_algorithms import GRAIN, NAMES, PIECES, Layer, bands, convolve, select
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
 
-GRAIN = 1 << 20  # multiplications of a task, at least
-BUFFER = 1 << 18  # bytes of a band, which stays in the second-level cache
-PIECES = 16  # into how many pieces a convolution is cut at least, where it can be
 PARTS = 1 << 23  # bytes of partial sums of a weight's gradient, at most
-ALGORITHMS = ("auto", "bands")
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
 ACTIVATIONS = (None, *GRADIENT_FROM_OUTPUT, "gelu")
 
@@ -44,8 +39,10 @@ def conv2d(
     float32 or float64, any strides; images that lie in memory by pixels ("channels last") give such.
     padding: a number, a pair, "valid" or "same" (as in PyTorch, the odd zero goes to the bottom and right).
     activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
-    Raises ValueError if shapes do not fit together or the kernel is larger than the padded image, TypeError for
-    integer images.
+    algorithm: "auto" (what `choose` says) or "direct"; "im2col" is another name for "direct",
+    whose tiles read the windows from the image and never copy them into a matrix.
+    Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
+    than the padded image, TypeError for integer images.
     """
     x, w, bias = promote("conv2d", input=input, weight=weight, bias=bias)
     x, batched = with_batch("conv2d", "input", x)
@@ -56,16 +53,30 @@ def conv2d(
         raise ValueError(f"conv2d: bias must have shape ({w.shape[0]},) as weight {w.shape} says, got {bias.shape}")
     if activation not in ACTIVATIONS:
         raise ValueError(f"conv2d: activation must be one of {ACTIVATIONS}, got {activation!r}")
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"conv2d: algorithm must be one of {ALGORITHMS}, got {algorithm!r}")
+    if algorithm not in NAMES:
+        raise ValueError(f"conv2d: algorithm must be one of {NAMES}, got {algorithm!r}")
     # images of one channel lie both ways: by pixels is how convolution works, and what the layers behind it like
     y = _result("conv2d", out, form.shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, x, w, bias)
     floor = 0.0 if activation == "relu" else -np.inf
     filters = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
-    _convolve(x, x, 0, filters, np.ascontiguousarray(bias), floor, form.window, y)
+    convolve(x, x, 0, filters, np.ascontiguousarray(bias), floor, form.window, y, algorithm)
     if activation not in (None, "relu"):
         y[...] = getattr(activations, activation)(y)
     return out if out is not None else y if batched else y[0]
+
+
+def choose(input_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1, dtype=np.float32):
+    """Return (name, reason): the algorithm that `conv2d` takes by itself for a layer, and why.
+
+    input_shape (B, C, H, W) or (C, H, W), weight_shape (OC, C/groups, KH, KW). Raises as conv2d does.
+    """
+    shape = tuple(input_shape)
+    shape = _shape_4d("choose", "input_shape", shape, len(shape) != 3)
+    weight_shape = _shape_4d("choose", "weight_shape", tuple(weight_shape), True)
+    form = _form("choose", shape, weight_shape, *map(hashable, (stride, padding, dilation)), groups)
+    layer = Layer(form.window, form.shape, groups, weight_shape[0] // groups, weight_shape[1], np.dtype(dtype))
+    algorithm, reason = select(layer, "auto", False)
+    return algorithm.name, reason
 
 
 def conv2d_backward(
@@ -222,43 +233,6 @@ def _form(function, input_shape, weight_shape, stride, padding, dilation, groups
     return _Form((*stride, sides[0], sides[2], *dilation, *kernel), (input_shape[0], out_channels, *size))
 
 
-@lru_cache(maxsize=512)
-def _bands(window, shape, channels, groups, filters, itemsize, pieces_of):
-    """Return how a convolution with output `shape` is cut into work.
-
-    (rows of a band, panels of filters of a piece, length of a band's buffer, number of bands, number of panels)
-    """
-    sh, sw, _, _, dh, dw, kh, kw = window
-    batch, _, height, width = shape
-    row = (((width - 1) * sw + kw) if dw == 1 else width * kw) * channels
-    panels = -(-filters // (lanes := TILE_VECTORS * vector_bytes() // itemsize))
-    images = max(1, batch * groups)
-    # one buffer in the second-level cache, and enough bands for all threads
-    rows = (BUFFER // (row * itemsize + 1) - (kh - 1) * dh - 1) // sh + 1
-    band = max(1, min(height, rows, -(-height * images // PIECES)))
-    bands = -(-height // band)
-    block = max(1, -(-panels * images * bands // PIECES)) if images * bands < PIECES else panels
-    block = min(block, panels)
-    length = ((band - 1) * sh + (kh - 1) * dh + 1) * row
-    length = -(-length // 16) * 16 + band * width * lanes * (block if pieces_of == "gradient" else 1) + 16
-    return band, block, length, bands, panels
-
-
-def _convolve(x, gate, gated, filters, bias, floor, window, y):
-    """Convolve x with filters (G, OC/G, C/G, KH, KW) into y."""
-    if y.size == 0:
-        return
-    groups, count, channels, kh, kw = filters.shape
-    band, block, length, _, panels = _bands(window, y.shape, channels, groups, count, x.itemsize, "images")
-    depth = channels * kh * kw
-    packed = empty((groups, panels, depth, TILE_VECTORS * vector_bytes() // x.itemsize), x.dtype)
-    cpu.conv2d_filters__panels[x.dtype](filters, packed, groups * panels, tasks(packed.size, 32768))
-    count = tasks(y.size * max(depth, 1), GRAIN)
-    scratch = empty((count, length), x.dtype)
-    plan = np.array((*window, band, block, gated), np.int64)
-    cpu.conv2d__bands[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)
-
-
 def _convolve_back(dy, gate, gated, w, form, groups, dx):
     """Write the gradient of the input: a convolution of dy per remainder of a pixel's position by the stride."""
     (sh, sw, ph, pw, dh, dw, kh, kw), filters = (
@@ -276,7 +250,7 @@ def _convolve_back(dy, gate, gated, w, form, groups, dx):
                 continue
             turned = filters[..., _descending(rows), :][..., _descending(columns)]
             window = (1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
-            _convolve(dy, gate, gated, turned, bias, -np.inf, window, part)
+            convolve(dy, gate, gated, turned, bias, -np.inf, window, part)
 
 
 def _taps(remainder, stride, padding, dilation, size):
@@ -299,8 +273,8 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
             dbias[...] = dy.sum((0, 2, 3))
         return
     filters, channels = dw.shape[0] // groups, dw.shape[1]
-    band, block, length, bands, panels = _bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
-    units = dy.shape[0] * bands
+    band, block, length, count, panels = bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
+    units = dy.shape[0] * count
     count = max(1, min(units, PIECES, PARTS // (dw.size * dw.itemsize)))
     block = min(panels, max(1, panels * count * groups // PIECES))
     parts = empty((count, groups, window[6], window[7] * channels, filters), x.dtype)

@@ -101,6 +101,17 @@ def test_out_is_written_and_returned(layout):
     np.testing.assert_array_equal(dw, kernels.conv2d_backward_weight(out, x, w.shape))
 
 
+def test_an_algorithm_can_be_named_and_asked_for():
+    x, w = draw(np.random.default_rng(8), np.float64, (2, 3, 8, 9), (5, 3, 5, 3))
+    name, reason = kernels.conv.choose(x.shape, w.shape, stride=2, padding=1, dtype=x.dtype)
+    assert name == "direct" and reason
+    y = kernels.conv2d(x, w, None, 2, 1)
+    for algorithm in ("direct", "im2col"):
+        np.testing.assert_array_equal(kernels.conv2d(x, w, None, 2, 1, algorithm=algorithm), y)
+    with pytest.raises(ValueError, match="choose: weight_shape must name 4 sizes"):
+        kernels.conv.choose((1, 3, 8, 8), (4, 3, 3))
+
+
 def test_mixed_dtypes_promote():
     x, w = draw(np.random.default_rng(5), np.float32, (1, 2, 5, 5), (3, 2, 3, 3))
     assert kernels.conv2d(x, w.astype(np.float64)).dtype == np.float64

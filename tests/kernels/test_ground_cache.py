@@ -9,13 +9,13 @@ import pytest
 
 import fastnn_kernels
 
-CALLEE = '''
+CALLEE = """
 from .._jit import jitted
 
 @jitted
 def twice(x):
     return 2 * x
-'''
+"""
 
 CALLER = '''
 """A kernel whose callee lives in another file."""
