@@ -23,6 +23,7 @@ from .arithmetic import (
     where,
 )
 from .conv import conv2d
+from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .dropout import dropout
 from .loss import cross_entropy, mse_loss
 from .matmul import linear, matmul
@@ -56,13 +57,19 @@ __all__ = [
     "chunk",
     "clamp",
     "clip",
+    "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "div",
     "dropout",
     "exp",
     "expand",
     "flatten",
+    "fold",
     "gelu",
     "getitem",
     "leaky_relu",
@@ -94,6 +101,7 @@ __all__ = [
     "sum",
     "tanh",
     "transpose",
+    "unfold",
     "unsqueeze",
     "where",
 ]

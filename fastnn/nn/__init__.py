@@ -3,7 +3,8 @@
 from . import init
 from .activation import GELU, LeakyReLU, ReLU, Sigmoid, Tanh
 from .container import ModuleList, Sequential
-from .conv import Conv2d
+from .conv import Conv1d, Conv2d, Conv3d, DepthwiseConv2d, SeparableConv2d
+from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import Dropout
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
@@ -28,6 +29,7 @@ from .pad import (
 from .pool import AvgPool2d, MaxPool2d
 from .shape import Flatten
 from .softmax import LogSoftmax, Softmax
+from .unfold import Fold, Unfold
 
 __all__ = [
     "AvgPool2d",
@@ -38,10 +40,17 @@ __all__ = [
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
+    "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
+    "DepthwiseConv2d",
     "Dropout",
     "Flatten",
+    "Fold",
     "GELU",
     "LeakyReLU",
     "Linear",
@@ -58,10 +67,12 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "SeparableConv2d",
     "Sequential",
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "Unfold",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",

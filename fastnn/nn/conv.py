@@ -1,30 +1,29 @@
-"""The convolutional layer."""
+"""Convolutional layers: of signals (1d), images (2d) and volumes (3d)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from fastnn import functional as F
-from fastnn_kernels._shapes import integer, padding_sides, pair
+from fastnn_kernels._shapes import integer, padding_sides, sizes
 
 from . import init
 from .module import Module, Parameter
 
+PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
-class Conv2d(Module):
-    """A bank of filters that slides over images, and a bias.
 
-    x (B, in_channels, H, W) -> (B, out_channels, OH, OW); weight (out_channels, in_channels / groups, KH, KW), bias
-    (out_channels,). Sizes are numbers or pairs (rows, columns); padding may be "same" or "valid". Weight and bias start
-    evenly drawn from +-1 / sqrt(fan_in), as in PyTorch.
-
-    Raises ValueError if a number is not positive or groups do not divide the channels.
-    """
+class _Conv(Module):
+    """A bank of filters that slides over `_axes` axes, and a bias."""
 
     weight: Parameter
     bias: Parameter | None
+    _axes: int
+    _operation: Callable[..., Any]
 
     def __init__(
         self,
@@ -40,36 +39,137 @@ class Conv2d(Module):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        self.in_channels = integer("Conv2d", "in_channels", in_channels, 1)
-        self.out_channels = integer("Conv2d", "out_channels", out_channels, 1)
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, 1)
-        self.stride = pair("Conv2d", "stride", stride, 1)
-        self.dilation = pair("Conv2d", "dilation", dilation, 1)
-        self.groups = integer("Conv2d", "groups", groups, 1)
-        padding_sides("Conv2d", padding, self.kernel_size, self.stride, self.dilation)
-        self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding, 0)
+        name, axes = type(self).__name__, self._axes
+        self.in_channels = integer(name, "in_channels", in_channels, 1)
+        self.out_channels = integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = sizes(name, "kernel_size", kernel_size, axes, 1)
+        self.stride = sizes(name, "stride", stride, axes, 1)
+        self.dilation = sizes(name, "dilation", dilation, axes, 1)
+        self.groups = integer(name, "groups", groups, 1)
+        sides = padding_sides(name, padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = padding if isinstance(padding, str) else sides[::2]
         if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: {in_channels} -> {out_channels} channels do not divide into groups={groups}")
-        if padding_mode != "zeros":
-            raise ValueError(f"Conv2d: padding_mode must be 'zeros', got {padding_mode!r}")
+            raise ValueError(f"{name}: {in_channels} -> {out_channels} channels do not divide into groups={groups}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"{name}: padding_mode must be one of {tuple(PADDING_MODES)}, got {padding_mode!r}")
+        self.padding_mode = padding_mode
+        # as F.pad takes it, the last axis first
+        self._border = [n for axis in reversed(range(axes)) for n in sides[2 * axis : 2 * axis + 2]]
         self.weight = Parameter(np.empty((out_channels, in_channels // groups, *self.kernel_size), dtype))
         self.bias = Parameter(np.empty(out_channels, dtype)) if bias else None
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
         """Compute the layer, and an activation in the same kernel: what `Sequential` finds behind it."""
-        return F.conv2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups, activation
+        padding = self.padding
+        if self.padding_mode != "zeros" and any(self._border):
+            input, padding = F.pad(input, self._border, PADDING_MODES[self.padding_mode]), 0
+        return type(self)._operation(
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation
         )
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight of a filter and output pixel, and one per bias."""
-        return int(np.prod(output_shape)) * (2 * self.weight[0].numel() + (self.bias is not None))
+        return prod(output_shape) * (2 * prod(self.weight.shape[1:]) + (self.bias is not None))
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
-        for name, default in (("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1)):
+        zero, one = (0,) * self._axes, (1,) * self._axes
+        defaults = (("padding", zero), ("dilation", one), ("groups", 1), ("padding_mode", "zeros"))
+        for name, default in defaults:
             if (value := getattr(self, name)) != default:
                 text += f", {name}={value!r}"
         return text if self.bias is not None else text + ", bias=False"
+
+
+class Conv1d(_Conv):
+    """A bank of filters that slides over signals, and a bias.
+
+    x (B, in_channels, W) -> (B, out_channels, OW); weight (out_channels, in_channels / groups, KW), bias
+    (out_channels,). Everything else as in `Conv2d`.
+    """
+
+    _axes = 1
+    _operation = staticmethod(F.conv1d)
+
+
+class Conv2d(_Conv):
+    """A bank of filters that slides over images, and a bias.
+
+    x (B, in_channels, H, W) -> (B, out_channels, OH, OW); weight (out_channels, in_channels / groups, KH, KW), bias
+    (out_channels,). Sizes are numbers or pairs (rows, columns); padding may be "same" or "valid", and its mode "zeros",
+    "reflect", "replicate" or "circular". Weight and bias start evenly drawn from +-1 / sqrt(fan_in), as in PyTorch.
+
+    Raises ValueError if a number is not positive or groups do not divide the channels.
+    """
+
+    _axes = 2
+    _operation = staticmethod(F.conv2d)
+
+
+class Conv3d(_Conv):
+    """A bank of filters that slides over volumes, and a bias.
+
+    x (B, in_channels, D, H, W) -> (B, out_channels, OD, OH, OW); weight (out_channels, in_channels / groups, KD, KH,
+    KW), bias (out_channels,). Everything else as in `Conv2d`.
+    """
+
+    _axes = 3
+    _operation = staticmethod(F.conv3d)
+
+
+class DepthwiseConv2d(Conv2d):
+    """A convolution in which every channel has filters of its own, `multiplier` of them: groups = channels.
+
+    x (B, channels, H, W) -> (B, channels * multiplier, OH, OW).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        multiplier: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        dtype: Any = np.float32,
+    ) -> None:
+        outputs = channels * multiplier
+        super().__init__(channels, outputs, kernel_size, stride, padding, dilation, channels, bias, padding_mode, dtype)
+
+
+class SeparableConv2d(Module):
+    """A depthwise convolution, then one of 1 x 1 that mixes the channels: KH * KW + out_channels weights per channel.
+
+    x (B, in_channels, H, W) -> (B, out_channels, OH, OW). The depthwise part has no bias: the one behind it serves.
+    Sifre & Mallat (2014); as in MobileNet (Howard et al., 2017), where an activation stands between the two, give its
+    name.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        activation: str | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__()
+        between = activation is not None
+        self.depthwise = DepthwiseConv2d(
+            in_channels, kernel_size, stride, padding, dilation, 1, between, padding_mode, dtype
+        )
+        self.pointwise = Conv2d(in_channels, out_channels, 1, bias=bias, dtype=dtype)
+        self.activation = activation
+
+    def forward(self, input: Any, activation: str | None = None) -> Any:
+        """Compute both layers, and an activation in the kernel of the second."""
+        return self.pointwise(self.depthwise(input, self.activation), activation)

@@ -21,6 +21,15 @@ from .activation import (
     tanh_backward,
 )
 from .conv import conv2d, conv2d_backward, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .conv_nd import conv1d, conv1d_backward, conv3d, conv3d_backward
+from .conv_transpose import (
+    conv_transpose1d,
+    conv_transpose1d_backward,
+    conv_transpose2d,
+    conv_transpose2d_backward,
+    conv_transpose3d,
+    conv_transpose3d_backward,
+)
 from .dropout import dropout, dropout_backward
 from .loss import (
     cross_entropy,
@@ -34,17 +43,28 @@ from .optimizer import adam_step, sgd_step
 from .pad import pad, pad_backward
 from .pool import avg_pool2d, avg_pool2d_backward, max_pool2d, max_pool2d_backward, max_pool2d_gradient
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .unfold import fold, unfold
 
 __all__ = [
     "PreparedMatmul",
     "adam_step",
     "avg_pool2d",
     "avg_pool2d_backward",
+    "conv1d",
+    "conv1d_backward",
     "conv2d",
     "conv2d_backward",
     "conv2d_backward_bias",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv3d",
+    "conv3d_backward",
+    "conv_transpose1d",
+    "conv_transpose1d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
+    "conv_transpose3d",
+    "conv_transpose3d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "cross_entropy_with_gradient",
@@ -53,6 +73,7 @@ __all__ = [
     "empty_pool",
     "exp",
     "exp_backward",
+    "fold",
     "gelu",
     "gelu_backward",
     "get_num_threads",
@@ -89,4 +110,5 @@ __all__ = [
     "tanh_backward",
     "threading_layer",
     "threads",
+    "unfold",
 ]

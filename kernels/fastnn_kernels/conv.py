@@ -233,24 +233,27 @@ def _form(function, input_shape, weight_shape, stride, padding, dilation, groups
     return _Form((*stride, sides[0], sides[2], *dilation, *kernel), (input_shape[0], out_channels, *size))
 
 
-def _convolve_back(dy, gate, gated, w, form, groups, dx):
-    """Write the gradient of the input: a convolution of dy per remainder of a pixel's position by the stride."""
+def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf):
+    """Write the gradient of the input: a convolution of dy per remainder of a pixel's position by the stride.
+
+    A transposed convolution is the same with a bias and a floor.
+    """
     (sh, sw, ph, pw, dh, dw, kh, kw), filters = (
         form.window,
         w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).transpose(0, 2, 1, 3, 4),
     )
-    bias = np.zeros(dx.shape[1], dx.dtype)
+    bias = np.zeros(dx.shape[1], dx.dtype) if bias is None else bias
     for i in range(min(sh, dx.shape[2])):
         rows, top, step_h = _taps(i, sh, ph, dh, kh)
         for j in range(min(sw, dx.shape[3])):
             columns, left, step_w = _taps(j, sw, pw, dw, kw)
             part = dx[:, :, i::sh, j::sw]
             if not rows or not columns:
-                part[...] = 0
+                part[...] = np.maximum(bias, floor)[:, None, None]
                 continue
             turned = filters[..., _descending(rows), :][..., _descending(columns)]
             window = (1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
-            convolve(dy, gate, gated, turned, bias, -np.inf, window, part)
+            convolve(dy, gate, gated, turned, bias, floor, window, part)
 
 
 def _taps(remainder, stride, padding, dilation, size):

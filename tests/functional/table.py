@@ -163,6 +163,24 @@ TABLE = {
     "pad reflect": Row(F.pad, ((2, 4, 5),), {"pad": (3, 4, 1, -1), "mode": "reflect"}),
     "pad replicate": Row(F.pad, ((4, 3),), {"pad": (5, -1), "mode": "replicate"}),
     "pad circular": Row(F.pad, ((2, 4, 3, 2),), {"pad": (1, 2, 2, -1, 0, 2), "mode": "circular"}),
+    "conv1d": Row(F.conv1d, ((2, 3, 11), (4, 3, 3), (4,)), {"stride": 2, "padding": 1, "activation": "relu"}),
+    "conv1d gelu": Row(F.conv1d, ((3, 11), (4, 3, 3), (4,)), {"padding": "same", "activation": "gelu"}),
+    "conv3d": Row(F.conv3d, ((2, 3, 4, 5, 3), (4, 3, 3, 2, 2), (4,)), {"padding": (1, 0, 2), "activation": "tanh"}),
+    "conv3d groups": Row(
+        F.conv3d, ((1, 4, 5, 4, 4), (6, 2, 2, 2, 1), (6,)), {"groups": 2, "stride": (2, 1, 1), "dilation": (2, 1, 2)}
+    ),
+    "conv_transpose1d": Row(F.conv_transpose1d, ((2, 3, 5), (3, 4, 3), (4,)), {"stride": 2, "activation": "relu"}),
+    "conv_transpose2d": Row(
+        F.conv_transpose2d, ((2, 3, 4, 3), (3, 2, 4, 3)), {"stride": (2, 3), "padding": 1, "output_padding": (0, 1)}
+    ),
+    "conv_transpose2d gelu": Row(
+        F.conv_transpose2d, ((2, 4, 4, 3), (4, 3, 2, 3), (6,)), {"groups": 2, "dilation": 2, "activation": "gelu"}
+    ),
+    "conv_transpose3d": Row(
+        F.conv_transpose3d, ((2, 3, 2, 3, 2), (3, 2, 3, 2, 2), (2,)), {"stride": (2, 1, 2), "padding": (1, 0, 0)}
+    ),
+    "unfold": Row(F.unfold, ((2, 3, 6, 5),), {"kernel_size": (3, 2), "dilation": (1, 2), "padding": 1, "stride": 2}),
+    "fold": Row(F.fold, ((2, 12, 6),), {"output_size": (5, 7), "kernel_size": 2, "stride": (3, 2)}),
     # --- pool
     "max_pool2d": Row(F.max_pool2d, ((2, 3, 6, 7),), {"kernel_size": 2}),
     "max_pool2d overlapping": Row(F.max_pool2d, ((3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),

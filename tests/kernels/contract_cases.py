@@ -62,6 +62,42 @@ CASES = {
         lambda make, n: k.pad(make(n, 4, 5, 3).transpose(0, 3, 1, 2), (4, 2, 3, 0), "reflect"),
     ],
     "pad_backward": [lambda make, n: k.pad_backward(make(n, 3, 8, 7), (n, 3, 4, 5), (2, 0, 3, 1), "circular")],
+    "conv1d": [
+        lambda make, n: k.conv1d(make(n, 4, 23), make(6, 4, 3), make(6), padding=1, activation="relu"),
+        lambda make, n: k.conv1d(make(n, 4, 23), make(6, 2, 3), None, 2, "valid", 2, 2, activation="tanh"),
+    ],
+    "conv1d_backward": [
+        lambda make, n: k.conv1d_backward(make(n, 6, 23), make(n, 4, 23), make(6, 4, 3), make(n, 6, 23), "relu", 1, 1),
+    ],
+    "conv3d": [
+        lambda make, n: k.conv3d(make(n, 4, 5, 6, 7), make(6, 4, 3, 3, 3), make(6), padding=1, activation="relu"),
+        lambda make, n: k.conv3d(make(n, 4, 5, 6, 7), make(6, 2, 2, 3, 2), None, (1, 2, 1), 1, (2, 1, 1), 2),
+    ],
+    "conv3d_backward": [
+        lambda make, n: k.conv3d_backward(
+            make(n, 6, 5, 6, 7), make(n, 4, 5, 6, 7), make(6, 4, 3, 3, 3), make(n, 6, 5, 6, 7), "relu", padding=1
+        ),
+    ],
+    "conv_transpose1d": [lambda make, n: k.conv_transpose1d(make(n, 4, 11), make(4, 6, 3), make(6), 2, 1, 1)],
+    "conv_transpose1d_backward": [
+        lambda make, n: k.conv_transpose1d_backward(make(n, 6, 13), make(n, 4, 11), make(4, 6, 3)),
+    ],
+    "conv_transpose2d": [
+        lambda make, n: k.conv_transpose2d(make(n, 4, 5, 6), make(4, 6, 4, 4), make(6), 2, 1, activation="relu"),
+    ],
+    "conv_transpose2d_backward": [
+        lambda make, n: k.conv_transpose2d_backward(
+            make(n, 6, 10, 12), make(n, 4, 5, 6), make(4, 6, 4, 4), make(n, 6, 10, 12), "relu", 2, 1
+        ),
+    ],
+    "conv_transpose3d": [
+        lambda make, n: k.conv_transpose3d(make(n, 4, 3, 5, 4), make(4, 3, 2, 3, 2), make(6), 2, 1, 1, 2),
+    ],
+    "conv_transpose3d_backward": [
+        lambda make, n: k.conv_transpose3d_backward(make(n, 6, 4, 7, 5), make(n, 4, 3, 5, 4), make(4, 6, 2, 3, 2)),
+    ],
+    "unfold": [lambda make, n: k.unfold(make(n, 3, 9, 7), (3, 2), 2, 1, 2)],
+    "fold": [lambda make, n: k.fold(make(n, 12, 15), (6, 4), 2)],
     "max_pool2d": [
         lambda make, n: k.max_pool2d(make(n, 3, 8, 10), 2),
         lambda make, n: k.max_pool2d(make(n, 3, 9, 11), 3, 2, 1, return_indices=True),

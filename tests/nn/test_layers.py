@@ -54,6 +54,50 @@ TABLE = {
     "CircularPad1d": Row(nn.CircularPad1d, {"padding": 2}, (3, 7), (3, 11)),
     "CircularPad2d": Row(nn.CircularPad2d, {"padding": (1, 2, 3, -1)}, (3, 7, 8), (3, 9, 11)),
     "CircularPad3d": Row(nn.CircularPad3d, {"padding": 1}, (2, 3, 4, 5), (2, 5, 6, 7)),
+    "Conv2d reflecting": Row(
+        nn.Conv2d,
+        {"in_channels": 2, "out_channels": 3, "kernel_size": (3, 4), "padding": "same", "padding_mode": "reflect"},
+        (2, 7, 8),
+        (3, 7, 8),
+    ),
+    "Conv1d": Row(
+        nn.Conv1d,
+        {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "padding": 2, "padding_mode": "circular"},
+        (3, 11),
+        (4, 13),
+    ),
+    "Conv3d": Row(
+        nn.Conv3d,
+        {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": (1, 2, 1)},
+        (3, 5, 7, 6),
+        (4, 3, 3, 4),
+    ),
+    "ConvTranspose1d": Row(
+        nn.ConvTranspose1d, {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": 2}, (3, 5), (4, 11)
+    ),
+    "ConvTranspose2d": Row(
+        nn.ConvTranspose2d,
+        {"in_channels": 4, "out_channels": 6, "kernel_size": 4, "stride": 2, "padding": 1, "groups": 2, "bias": False},
+        (4, 5, 6),
+        (6, 10, 12),
+    ),
+    "ConvTranspose3d": Row(
+        nn.ConvTranspose3d,
+        {"in_channels": 3, "out_channels": 2, "kernel_size": 2, "stride": 2, "output_padding": 1, "dilation": 2},
+        (3, 2, 3, 4),
+        (2, 6, 8, 10),
+    ),
+    "DepthwiseConv2d": Row(
+        nn.DepthwiseConv2d, {"channels": 3, "kernel_size": 3, "multiplier": 2, "padding": 1}, (3, 5, 6), (6, 5, 6)
+    ),
+    "SeparableConv2d": Row(
+        nn.SeparableConv2d,
+        {"in_channels": 3, "out_channels": 4, "kernel_size": 3, "stride": 2, "activation": "relu"},
+        (3, 7, 8),
+        (4, 3, 3),
+    ),
+    "Unfold": Row(nn.Unfold, {"kernel_size": 2, "stride": 2}, (3, 6, 8), (12, 12)),
+    "Fold": Row(nn.Fold, {"output_size": (6, 8), "kernel_size": 2, "stride": 2}, (12, 12), (3, 6, 8)),
     "MaxPool2d": Row(nn.MaxPool2d, {"kernel_size": 2}, (3, 7, 8), (3, 3, 4)),
     "AvgPool2d": Row(nn.AvgPool2d, {"kernel_size": 3, "stride": 2, "padding": 1}, (3, 7, 8), (3, 4, 4)),
     "ReLU": Row(nn.ReLU, {}, (3, 4), (3, 4)),

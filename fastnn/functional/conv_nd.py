@@ -1,0 +1,158 @@
+"""Convolutions of signals and volumes, transposed convolutions, and the windows they look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fastnn_kernels as kernels
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
+
+
+@differentiable
+def conv1d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> WithBackward:
+    """Slide a bank of filters over signals, add a bias and apply an activation, in one kernel.
+
+    input (B, C, W) or (C, W), weight (OC, C/groups, KW), bias (OC,) -> (B, OC, OW) or (OC, OW). Everything else as in
+    `conv2d`. Raises as `kernels.conv1d` does.
+    """
+    return _with_backward("conv1d", input, weight, bias, (stride, padding, dilation, groups), activation)
+
+
+@differentiable
+def conv3d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> WithBackward:
+    """Slide a bank of filters over volumes, add a bias and apply an activation.
+
+    input (B, C, D, H, W) or (C, D, H, W), weight (OC, C/groups, KD, KH, KW), bias (OC,) -> (B, OC, OD, OH, OW) or
+    without B. Everything else as in `conv2d`. Raises as `kernels.conv3d` does.
+    """
+    return _with_backward("conv3d", input, weight, bias, (stride, padding, dilation, groups), activation)
+
+
+@differentiable
+def conv_transpose1d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    activation: str | None = None,
+) -> WithBackward:
+    """Spread a filter over the output for every input, and add them up: what undoes the shapes of `conv1d`.
+
+    input (B, C, W) or (C, W), weight (C, OC/groups, KW), bias (OC,) -> (B, OC, OW) or (OC, OW), stride times as long.
+    Raises as `kernels.conv_transpose1d` does.
+    """
+    window = stride, padding, output_padding, groups, dilation
+    return _with_backward("conv_transpose1d", input, weight, bias, window, activation)
+
+
+@differentiable
+def conv_transpose2d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    activation: str | None = None,
+) -> WithBackward:
+    """Spread a filter over the output for every pixel, and add them up: what undoes the shapes of `conv2d`.
+
+    input (B, C, H, W) or (C, H, W), weight (C, OC/groups, KH, KW), bias (OC,) -> (B, OC, OH, OW) or (OC, OH, OW),
+    stride times as large. Raises as `kernels.conv_transpose2d` does.
+    """
+    window = stride, padding, output_padding, groups, dilation
+    return _with_backward("conv_transpose2d", input, weight, bias, window, activation)
+
+
+@differentiable
+def conv_transpose3d(
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+    activation: str | None = None,
+) -> WithBackward:
+    """Spread a filter over the output for every voxel, and add them up: what undoes the shapes of `conv3d`.
+
+    input (B, C, D, H, W) or (C, D, H, W), weight (C, OC/groups, KD, KH, KW), bias (OC,) -> (B, OC, OD, OH, OW) or
+    without B, stride times as large. Raises as `kernels.conv_transpose3d` does.
+    """
+    window = stride, padding, output_padding, groups, dilation
+    return _with_backward("conv_transpose3d", input, weight, bias, window, activation)
+
+
+def _with_backward(name: str, input: Any, weight: Any, bias: Any, window: Any, activation: str | None) -> WithBackward:
+    forward, undo = getattr(kernels, name), getattr(kernels, f"{name}_backward")
+    before = None
+    if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
+        before = forward(input, weight, bias, *window)
+        y = kernels.gelu(before)
+    else:
+        y = forward(input, weight, bias, *window, activation=activation)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        gradients: Gradients
+        if before is not None:
+            dy = kernels.gelu_backward(dy, before)
+            gradients = undo(dy, input, weight, None, None, *window, needs=needs)
+        else:
+            gradients = undo(dy, input, weight, y, activation, *window, needs=needs)
+        return gradients
+
+    return y, backward
+
+
+@differentiable
+def unfold(input: Array, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> WithBackward:
+    """Give the windows of images as the columns of matrices.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C * KH * KW, L) or (C * KH * KW, L). Raises as `kernels.unfold` does.
+    """
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return (kernels.fold(dy, input.shape[-2:], kernel_size, dilation, padding, stride),)
+
+    return kernels.unfold(input, kernel_size, dilation, padding, stride), backward
+
+
+@differentiable
+def fold(
+    input: Array, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> WithBackward:
+    """Make images of windows, added up where they overlap.
+
+    input (B, C * KH * KW, L) or (C * KH * KW, L) -> (B, C, H, W) or (C, H, W). Raises as `kernels.fold` does.
+    """
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return (kernels.unfold(dy, kernel_size, dilation, padding, stride),)
+
+    return kernels.fold(input, output_size, kernel_size, dilation, padding, stride), backward

@@ -1,0 +1,204 @@
+"""Convolutions of signals and volumes, and their gradients: checks and views, `conv_volume` has the substance."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy import ndarray
+
+from . import activation as activations
+from ._shapes import check_ndim, check_out, conv_output_size, integer, output, padding_sides, promote, sizes
+from .conv import ACTIVATIONS, GRADIENT_FROM_OUTPUT
+from .conv_volume import Form, convolve, convolve_back, correlate, volume
+from .images import hashable
+
+
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation=None, out=None):
+    """Return the cross-correlation of signals with a bank of filters, plus a bias, through an activation.
+
+    input (B, C, W) or (C, W), weight (OC, C/groups, KW), bias (OC,) -> (B, OC, OW) or (OC, OW); float32 or float64, any
+    strides; signals that lie in memory as (B, W, C) give such. padding: a number, "valid" or "same" (as in PyTorch, the
+    odd zero goes to the end). activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
+
+    Raises ValueError if shapes do not fit together or the kernel is longer than the padded signal, TypeError for
+    integer signals.
+    """
+    window = stride, padding, dilation, groups
+    return _forward("conv1d", 1, input, weight, bias, window, activation, out)
+
+
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation=None, out=None):
+    """Return the cross-correlation of volumes with a bank of filters, plus a bias, through an activation.
+
+    input (B, C, D, H, W) or (C, D, H, W), weight (OC, C/groups, KD, KH, KW), bias (OC,) -> (B, OC, OD, OH, OW) or
+    without B; float32 or float64, any strides; volumes that lie in memory as (B, D, H, W, C) give such. stride, padding
+    and dilation: a number or three; padding also "valid" or "same". activation: as in `conv1d`. It needs memory for a
+    copy of the input, for KD copies where there are groups or the depth is dilated.
+
+    Raises ValueError if shapes do not fit together or the kernel is larger than the padded volume, TypeError for
+    integer volumes.
+    """
+    window = stride, padding, dilation, groups
+    return _forward("conv3d", 3, input, weight, bias, window, activation, out)
+
+
+def conv1d_backward(
+    dy, input, weight, output=None, activation=None, stride=1, padding=0, dilation=1, groups=1, *, needs=(True,) * 3
+):
+    """Return the gradients (dinput, dweight, dbias) of conv1d from that of its output; None where not needed.
+
+    dy, output (B, OC, OW), input (B, C, W), all with or all without B. output is what conv1d returned; it is needed
+    only if there was an activation. Not for gelu, whose gradient needs what went into it: ValueError. Raises as
+    conv1d does.
+    """
+    window = stride, padding, dilation, groups
+    return _backward("conv1d_backward", 1, dy, input, weight, output, activation, window, needs)
+
+
+def conv3d_backward(
+    dy, input, weight, output=None, activation=None, stride=1, padding=0, dilation=1, groups=1, *, needs=(True,) * 3
+):
+    """Return the gradients (dinput, dweight, dbias) of conv3d from that of its output; None where not needed.
+
+    dy, output (B, OC, OD, OH, OW), input (B, C, D, H, W), all with or all without B. The rest is as in conv1d_backward.
+    """
+    window = stride, padding, dilation, groups
+    return _backward("conv3d_backward", 3, dy, input, weight, output, activation, window, needs)
+
+
+def _forward(function, n, input, weight, bias, window, activation, out):
+    x, w, bias = promote(function, input=input, weight=weight, bias=bias)
+    x, batched = with_batch(function, "input", x, n)
+    form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
+    bias = checked_bias(function, bias, w.shape[0], w)
+    check_activation(function, activation)
+    y = result(function, out, shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, x, w, bias)
+    floor = 0.0 if activation == "relu" else -np.inf
+    convolve(volume(x), volume(w), bias, floor, form, groups, volume(y))
+    return finished(y, activation, out, batched)
+
+
+def _backward(function, n, dy, input, weight, output, activation, window, needs):
+    dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=output)
+    dy, _ = with_batch(function, "dy", dy, n)
+    x, batched = with_batch(function, "input", x, n)
+    form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
+    check_gradient(function, "dy", dy, shape)
+    gate, gated = dy, 0
+    if activation is not None:
+        y = checked_output(function, activation, y, shape, n)
+        if activation == "relu":
+            gate, gated = y, 1
+            if dy.strides != y.strides:
+                dy, before = np.empty_like(y), dy
+                dy[...] = before
+        else:
+            dy = gate = getattr(activations, f"{activation}_backward")(dy, y)
+    grads = volume(dy), volume(gate), gated
+    dx = dw = db = None
+    if needs[0]:
+        dx = result(function, None, x.shape, x.dtype, channels_last(dy), True)
+        convolve_back(*grads, volume(w), form, groups, volume(dx))
+        dx = dx if batched else dx[0]
+    if needs[1] or needs[2]:
+        dw = np.empty(w.shape, w.dtype)
+        db = np.empty(w.shape[0], w.dtype) if needs[2] else None
+        correlate(*grads, volume(x), form, groups, volume(dw), db)
+    return dx, dw if needs[1] else None, db
+
+
+@lru_cache(maxsize=512, typed=True)
+def _form(function, n, input_shape, weight_shape, stride, padding, dilation, groups):
+    """Check the arguments of a convolution; return its form as one of volumes, the output's shape, and groups."""
+    stride, dilation = sizes(function, "stride", stride, n, 1), sizes(function, "dilation", dilation, n, 1)
+    groups = check_weight(function, n, weight_shape, "(OC, C/groups, K...)", groups)
+    if input_shape[1] != weight_shape[1] * groups:
+        raise ValueError(
+            f"{function}: input has {input_shape[1]} channels (shape {input_shape}) but weight expects "
+            f"{weight_shape[1] * groups} (shape {weight_shape}, groups={groups})"
+        )
+    kernel = weight_shape[2:]
+    sides = padding_sides(function, padding, kernel, stride, dilation)
+    size = conv_output_size(function, input_shape[2:], kernel, stride, sides, dilation)
+    return form_of(stride, sides[::2], dilation, kernel), (input_shape[0], weight_shape[0], *size), groups
+
+
+def form_of(stride, before, dilation, kernel) -> Form:
+    """Return the form of a window in one, two or three dimensions as one of volumes."""
+    missing = 3 - len(kernel)
+    return Form(*((fill,) * missing + given for fill, given in ((1, stride), (0, before), (1, dilation), (1, kernel))))
+
+
+def check_weight(function, n, shape, names, groups) -> int:
+    """Return groups after checking that a weight has filters that divide into them."""
+    groups = integer(function, "groups", groups, 1)
+    if len(shape) != n + 2:
+        raise ValueError(f"{function}: weight must have {n + 2} dimensions {names}, got shape {shape}")
+    if 0 in shape[2:] or shape[0] == 0:
+        raise ValueError(f"{function}: weight must have filters and they must not be empty, got shape {shape}")
+    if shape[0] % groups:
+        raise ValueError(f"{function}: {shape[0]} filters (weight {shape}) do not divide into groups={groups}")
+    return groups
+
+
+def with_batch(function, name, x, n) -> tuple[ndarray, bool]:
+    """Return x as (B, C, ...) with n more dimensions, and whether it had its B."""
+    if x.ndim == n + 2:
+        return x, True
+    check_ndim(function, name, x, (n + 1, n + 2))
+    return x[None], False
+
+
+def checked_bias(function, bias, channels, w) -> ndarray:
+    """Return a contiguous bias, zeros if there is none."""
+    if bias is None:
+        return np.zeros(channels, w.dtype)
+    if bias.shape != (channels,):
+        raise ValueError(f"{function}: bias must have shape ({channels},) as weight {w.shape} says, got {bias.shape}")
+    return np.ascontiguousarray(bias)
+
+
+def check_activation(function, activation):
+    """Raise ValueError for an activation that cannot be fused."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"{function}: activation must be one of {ACTIVATIONS}, got {activation!r}")
+
+
+def check_gradient(function, name, dy, shape):
+    """Raise ValueError unless a gradient has the shape of its output."""
+    if dy.shape != shape:
+        raise ValueError(f"{function}: {name} has shape {dy.shape}, the convolution's output has {shape}")
+
+
+def checked_output(function, activation, y, shape, n) -> ndarray:
+    """Return the output from which an activation's gradient is to be had."""
+    if activation not in GRADIENT_FROM_OUTPUT:
+        raise ValueError(f"{function}: the gradient of activation {activation!r} cannot be had from the output")
+    if y is None:
+        raise ValueError(f"{function}: the gradient of activation {activation!r} needs the output")
+    y, _ = with_batch(function, "output", y, n)
+    check_gradient(function, "output", y, shape)
+    return y
+
+
+def channels_last(x: ndarray) -> bool:
+    """Return whether x (B, C, ...) lies in memory with its channels last, and not as its shape says."""
+    return not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous
+
+
+def result(function, out, shape, dtype, last, batched, *inputs) -> ndarray:
+    """Return (B, C, ...) to write to: the caller's `out` or new memory, channels last if `last`."""
+    if out is not None:
+        check_out(function, out, shape if batched else shape[1:], dtype, *inputs)
+        return out if batched else out[None]
+    if not last:
+        return output(function, None, shape, dtype)
+    return np.moveaxis(output(function, None, (shape[0], *shape[2:], shape[1]), dtype), -1, 1)
+
+
+def finished(y, activation, out, batched):
+    """Return what a caller gets of y, through the activations that no kernel applies on the way."""
+    if activation not in (None, "relu"):
+        y[...] = getattr(activations, activation)(y)
+    return out if out is not None else y if batched else y[0]

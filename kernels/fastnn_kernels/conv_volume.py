@@ -1,0 +1,145 @@
+"""Convolutions of volumes (B, C, D, H, W) as convolutions of images: views onto the engine of `conv`, no kernels.
+
+The output at one depth sees KD depths of the input. Where the channels of all depths lie one after the other, the
+KD * C channels that it sees are those of one image, and the image of the next depth begins stride * C channels further
+on: one copy of the input, of which the images are overlapping views. A filter then has KD * C channels, too. For a
+dilated depth and for groups the images are copied out, KD times the input. Signals are images of one row, images
+volumes of one depth.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from . import activation as activations
+from . import conv as images
+from ._memory import empty
+
+
+class Form(NamedTuple):
+    """How a window slides over a volume: each by depth, row and column."""
+
+    stride: tuple[int, ...]
+    before: tuple[int, ...]  # zeros at the front, top and left; as many follow behind as the output asks for
+    dilation: tuple[int, ...]
+    kernel: tuple[int, ...]
+
+    def image(self):
+        """Return the form without its depth, as `conv` knows it."""
+        window = tuple(pair for sizes in self for pair in sizes[1:])
+        return images._Form(window, ())
+
+
+def volume(x: ndarray) -> ndarray:
+    """Return signals (B, C, W), images (B, C, H, W) or volumes as a view (B, C, D, H, W)."""
+    return x[(slice(None), slice(None), *(None,) * (5 - x.ndim))] if x.ndim < 5 else x
+
+
+def convolve(x, w, bias, floor, form, groups, y):
+    """x(B,C,D,H,W), w(OC,C/groups,KD,KH,KW), bias(OC) -> y(B,OC,OD,OH,OW), not smaller than the floor."""
+    if y.size == 0:
+        return
+    (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
+    stacks = _stacks(x, groups, -before, stride, dilation, kd, y.shape[2])
+    filters = w.transpose(0, 2, 1, 3, 4).reshape(groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:])
+    for some, result in _together(stacks, y.transpose(0, 2, 1, 3, 4)):
+        images.convolve(some, some, 0, filters, bias, floor, window, result)
+
+
+def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf):
+    """dy(B,OC,OD,OH,OW), w(OC,C/groups,KD,KH,KW) -> dx(B,C,D,H,W) plus bias(C), not smaller than the floor.
+
+    If gated, dy counts only where the gate is positive. As in `conv`, a convolution of dy per remainder of the depth.
+    """
+    if dx.size == 0:
+        return
+    stride, before, dilation, kd = (sizes[0] for sizes in form)
+    if dx.shape[2] == dy.shape[2] == kd == stride == 1 and before == 0:
+        images._convolve_back(
+            dy[:, :, 0], gate[:, :, 0], gated, w[:, :, 0], form.image(), groups, dx[:, :, 0], bias, floor
+        )
+        return
+    if gated:
+        dy = activations.relu_backward(dy, gate)
+    for i in range(min(stride, dx.shape[2])):
+        depths, front, step = images._taps(i, stride, before, dilation, kd)
+        part = dx[:, :, i::stride].transpose(0, 2, 1, 3, 4)
+        if not depths:
+            part[...] = 0 if bias is None else np.maximum(bias, floor)[:, None, None]
+            continue
+        turned = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])[:, :, :, depths].transpose(0, 3, 1, 2, 4, 5)
+        turned = turned.reshape(-1, w.shape[1], *w.shape[3:])
+        stacks = _stacks(dy, groups, front, 1, step, len(depths), part.shape[1])
+        for some, result in _together(stacks, part):
+            images._convolve_back(some, some, 0, turned, form.image(), groups, result, bias, floor)
+
+
+def correlate(dy, gate, gated, x, form, groups, dw, dbias):
+    """dy(B,OC,OD,OH,OW), x(B,C,D,H,W) -> dw(OC,C/groups,KD,KH,KW), and dbias(OC) unless it is None; gated as above."""
+    (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
+    stacks = _stacks(x, groups, -before, stride, dilation, kd, dy.shape[2])
+    grads = dy.transpose(0, 2, 1, 3, 4), gate.transpose(0, 2, 1, 3, 4)
+    made = np.zeros((dw.shape[0], kd * dw.shape[1], *dw.shape[3:]), dw.dtype)
+    sums = np.zeros(dw.shape[0], dw.dtype)
+    part, part_sums = np.empty_like(made), None if dbias is None else np.empty_like(sums)
+    for some, grad, opened in _together(stacks, *grads):
+        images._correlate(grad, opened, gated, some, window, groups, part, part_sums)
+        made += part
+        if dbias is not None:
+            sums += part_sums
+    dw[...] = made.reshape(dw.shape[0], kd, *dw.shape[1:2], *dw.shape[3:]).transpose(0, 2, 1, 3, 4)
+    if dbias is not None:
+        dbias[...] = sums
+
+
+def _stacks(x, groups, start, stride, step, depths, count):
+    """Return images (B, count, depths * C, H, W) whose channels are those of neighbouring depths of x, group by group.
+
+    The image at `o` has the depths start + o * stride + k * step, k = 0 ... depths - 1; zeros outside the volume.
+    """
+    b, c, d, h, w = x.shape
+    end = start + (count - 1) * stride + (depths - 1) * step + 1
+    if depths == 1 and start >= 0 and end <= d:
+        return x.transpose(0, 2, 1, 3, 4)[:, start:end:stride]
+    pixels = not x.flags.c_contiguous and x.transpose(0, 2, 3, 4, 1).flags.c_contiguous
+    if step > 1 or groups > 1 and depths > 1:
+        made = empty((b, h, w, count, depths, c), x.dtype) if pixels else empty((b, count, depths, c, h, w), x.dtype)
+        made = made.transpose(0, 3, 4, 5, 1, 2) if pixels else made
+        for k in range(depths):
+            _bring(x, start + k * step, stride, made[:, :, k])
+        if groups == 1:
+            return made.reshape(b, count, depths * c, h, w)
+        split = made.reshape(b, count, depths, groups, c // groups, h, w).swapaxes(2, 3)
+        return split.reshape(b, count, depths * c, h, w)
+    length = end - start
+    made = empty((b, h, w, length, c), x.dtype) if pixels else empty((b, length, c, h, w), x.dtype)
+    made = made.transpose(0, 3, 4, 1, 2) if pixels else made
+    _bring(x, start, 1, made)
+    by_image, by_depth, by_channel, by_row, by_column = made.strides
+    strides = by_image, stride * by_depth, by_channel, by_row, by_column
+    return np.lib.stride_tricks.as_strided(made, (b, count, depths * c, h, w), strides)
+
+
+def _bring(x, start, stride, target):
+    """Copy the depths start, start + stride, ... of x to target (B, count, C, H, W); zeros outside the volume."""
+    places = range(start, start + target.shape[1] * stride, stride)
+    inside = [o for o, place in enumerate(places) if 0 <= place < x.shape[2]]
+    if not inside:
+        target[...] = 0
+        return
+    first, last = inside[0], inside[-1] + 1
+    target[:, :first] = 0
+    target[:, last:] = 0
+    target[:, first:last] = x.transpose(0, 2, 1, 3, 4)[:, places[first] : places[last - 1] + 1 : stride]
+
+
+def _together(*stacks):
+    """Yield the stacks (B, D, C, H, W) as few pieces of images (N, C, H, W), one of each stack at a time."""
+    batch, depth = stacks[0].shape[:2]
+    if batch >= depth:
+        yield from zip(*(stack.swapaxes(0, 1) for stack in stacks), strict=True)
+    else:
+        yield from zip(*stacks, strict=True)
