@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import harness, machine, report
 
 STEMS = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
-DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "torch", "jax", "onnxruntime", "scikit-learn")
+DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "torch", "jax", "onnxruntime", "openvino", "ncnn", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
@@ -28,7 +28,7 @@ def versions() -> dict[str, str]:
 
 
 def available(libraries) -> list[str]:
-    return [name for name in libraries if name == "sklearn" and "scikit-learn" in versions() or name in versions()]
+    return [name for name in libraries if name.replace("sklearn", "scikit-learn") in versions()]
 
 
 def main(argv=None) -> int:
@@ -38,6 +38,7 @@ def main(argv=None) -> int:
     parser.add_argument("--threads", type=int, nargs="+", help="default: 1 and the number of cores")
     parser.add_argument("--peers", nargs="*", help="libraries to compare with (default: all that are installed)")
     parser.add_argument("--only", default="", help="only rows whose group, name and dtype contain this text")
+    parser.add_argument("--all", action="store_true", help="all layers of all networks, not only the short selection")
     parser.add_argument("--rounds", type=int, default=5, help="turns of every library in every row")
     parser.add_argument("--json", type=Path, help="where to store the figures (default: bench/results/DATE.json)")
     options = parser.parse_args(argv)
@@ -45,7 +46,7 @@ def main(argv=None) -> int:
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    peers = available(["numpy", "torch", "jax", "onnxruntime", "sklearn"] if options.peers is None else options.peers)
+    peers = available(report.PEERS if options.peers is None else options.peers)
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     rows = harness.run(
         options.stems or STEMS,
@@ -53,6 +54,7 @@ def main(argv=None) -> int:
         peers,
         options.rounds,
         options.only,
+        options.all,
         lambda row: print(report.line(row), file=sys.stderr, flush=True),
     )
     result = {"cpu": machine.cpu_name(), "cores": cores, "date": started, "versions": versions(), "rows": rows}

@@ -1,213 +1,235 @@
 """Convolutions with the shapes of real networks, forwards and backwards.
 
-Every library computes in its best layout: PyTorch and JAX both in NCHW and channels-last (the faster one counts), ONNX
-Runtime with weights packed at load.
+fastnn and PyTorch compute both on planes (NCHW) and on pixels (channels-last), with weights as they come and with
+prepacked ones; ONNX Runtime, OpenVINO and ncnn pack theirs at load and take planes. NumPy has no convolution, and JAX
+was never the fastest.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import asdict
+from functools import cache, partial
+from math import prod
 
 import numpy as np
 
+from bench import engines
 from bench.harness import Calls, Case, Unsupported
+from bench.layers import Layer, table
 
-LIBRARIES = ("numpy", "torch", "jax", "onnxruntime")
-TOLERANCE = 30.0  # in eps * sqrt(reduction length), of the largest result; Winograd's transforms cost some bits
-LAYERS = {  # name: input, weight, stride, padding, groups
-    "LeNet 5x5, first": ((64, 1, 28, 28), (12, 1, 5, 5), 1, 2, 1),
-    "digits 3x3, second": ((64, 32, 14, 14), (64, 32, 3, 3), 1, 1, 1),
-    "ResNet 7x7 s2, first": ((1, 3, 224, 224), (64, 3, 7, 7), 2, 3, 1),
-    "ResNet 3x3, 64": ((1, 64, 56, 56), (64, 64, 3, 3), 1, 1, 1),
-    "ResNet 3x3 s2, 128": ((1, 128, 28, 28), (256, 128, 3, 3), 2, 1, 1),
-    "ResNet 1x1, 256": ((1, 256, 14, 14), (1024, 256, 1, 1), 1, 0, 1),
-    "MobileNet depthwise": ((1, 96, 56, 56), (96, 1, 3, 3), 1, 1, 96),
+LIBRARIES = ("torch", "onnxruntime", "openvino", "ncnn")
+RIVALS = (*LIBRARIES, "torch prepacked")
+DIRECTIONS = ("forward", "dx", "dweight")
+TOLERANCE = 2.0  # in eps * sqrt(terms of a sum), of the largest result
+WINOGRAD = 2e-5  # of the largest result, where Winograd's transforms apply and cost some bits; for every library
+CACHED = 2 << 20  # numbers in images from which on a second set of them would not be cached either
+BARS = {  # families of layers, as the page shows them, and how many times faster than its rivals fastnn should be
+    "3x3": {"onnxruntime": 2.0},
+    "large, strided": {},
+    "1x1": dict.fromkeys(RIVALS, 1.05),
+    "depthwise": dict.fromkeys(RIVALS, 1.5),
+    "few channels": dict.fromkeys(RIVALS, 1.2),
+    "small images": dict.fromkeys(RIVALS, 1.2),
+    "conv1d": dict.fromkeys(RIVALS, 1.2),
+    "conv3d": dict.fromkeys(RIVALS, 1.2),
+    "transposed": dict.fromkeys(RIVALS, 1.2),
+    "dx": {"torch": 1.2},
+    "dweight": {"torch": 1.2},
 }
-DIRECTIONS = {
-    "forward": tuple(LAYERS),
-    "dx": ("digits 3x3, second", "ResNet 3x3, 64"),
-    "dweight": ("LeNet 5x5, first", "digits 3x3, second", "ResNet 3x3, 64"),
-}
 
 
-def _case(direction, name):
-    x, w, stride, padding, groups = LAYERS[name]
-    size = [(n + 2 * padding - k) // stride + 1 for n, k in zip(x[2:], w[2:], strict=True)]
-    flop = 2.0 * x[0] * size[0] * size[1] * int(np.prod(w))
-    bars = dict.fromkeys(LIBRARIES, 1.0)
-    return Case(
-        "conv", direction, f"{name} {x} x {w}", {"name": name, "dy": (x[0], w[0], *size)}, flop, "flop", bars=bars
-    )
+def family(layer: Layer) -> str:
+    """Return the family of layers that are computed, and drawn, alike."""
+    if layer.transposed:
+        return "transposed"
+    if layer.rank != 2:
+        return f"conv{layer.rank}d"
+    if layer.groups > 1:
+        return "depthwise"
+    if layer.x[1] <= 3:
+        return "few channels"
+    if layer.x[0] >= 64 and layer.x[2] <= 28:
+        return "small images"
+    if layer.kernel == (1, 1):
+        return "1x1"
+    return "3x3" if _winograd(layer) else "large, strided"
 
 
-CASES = [_case(direction, name) for direction, names in DIRECTIONS.items() for name in names]
+def _winograd(layer):
+    return layer.kernel == (3, 3) and layer.stride == layer.dilation == layer.groups == 1
+
+
+def _case(layer, direction, short):
+    group = family(layer) if direction == "forward" else direction
+    work, unit, footprint = layer.flop, "flop", 0
+    if family(layer) == "depthwise":  # a few operations for each number: memory decides
+        footprint = 4 * (prod(layer.x) + prod(layer.w) + prod(layer.y))
+        work, unit = float(footprint), "byte"
+    params, bars = {"layer": asdict(layer), "direction": direction}, dict.fromkeys(RIVALS, 1.0) | BARS[group]
+    return Case("conv", group, str(layer), params, work, unit, footprint, bars=bars, short=short)
+
+
+CASES = [_case(*row) for row in table("conv", DIRECTIONS[1:]) if row[0].rank == 2 and not row[0].transposed]
+CASES.sort(key=lambda case: list(BARS).index(case.group))
+
+
+def inputs(layer, direction):
+    """Return the images, weight and gradient that a direction needs, None for the third: the same in every process."""
+    rng = np.random.default_rng(0)
+    shapes = {"x": layer.x, "w": layer.w, "dy": layer.y}
+    needed = {"forward": "x w", "dx": "w dy", "dweight": "x dy"}[direction].split()
+    return [rng.standard_normal(shapes[name], np.float32) if name in needed else None for name in shapes]
+
+
+def _images(layer, direction):
+    """Return which images are checked: the first and the last, for a gradient that sums over images all of them."""
+    return slice(None) if direction == "dweight" else sorted({0, layer.x[0] - 1})
+
+
+def spots(part):
+    """Return some thousand values of an array, always at the same places."""
+    return part.ravel()[np.random.default_rng(1).integers(0, part.size, 4096)]
 
 
 def verify(case, summaries):
-    """Complain about results that are further from float64 than rounding explains."""
-    return {name: f"wrong: error {e[0]:.3g}" for name, e in summaries.items() if not e[0] <= TOLERANCE}
+    """Complain about results that are further from float64 than rounding, or Winograd's transforms, explain."""
+    layer, direction = Layer(**case.params["layer"]), case.params["direction"]
+    expected = _expected(layer, direction)
+    filters, channels, *_ = layer.w
+    each = prod(layer.w) / filters, prod(layer.w) / channels  # numbers of a filter, and behind a channel
+    terms = layer.flop / 2 / prod(layer.w) if direction == "dweight" else each[(direction == "dx") != layer.transposed]
+    allowed = TOLERANCE * np.finfo(np.float32).eps * terms**0.5
+    allowed = max(allowed, WINOGRAD) if _winograd(layer) else allowed
+    found = {}
+    for name, values in summaries.items():
+        error = np.abs(np.array(values) - expected).max() / np.abs(expected).max() if values else np.inf
+        if not error <= allowed:
+            found[name] = f"wrong: error {error:.2g} > {allowed:.2g}"
+    return found
+
+
+@cache
+def _expected(layer, direction):
+    """Return the right answer in float64 at the checked places."""
+    from tests.reference import conv
+
+    x, w, dy = inputs(layer, direction)
+    images = _images(layer, direction)
+    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    if direction == "forward":
+        return spots(conv.conv2d(x[images], w, None, *more))
+    x, w = (np.broadcast_to(np.float32(0), s) if a is None else a for a, s in ((x, layer.x), (w, layer.w)))
+    return spots(conv.conv2d_backward(dy[images], x[images], w, *more)[DIRECTIONS.index(direction) - 1])
 
 
 def build(library, case, threads):
     """Build the case in the process of one library."""
-    layer = LAYERS[case.params["name"]]
-    rng = np.random.default_rng(0)
-    sets = []
-    for _ in range(2):
-        shapes = layer[0], layer[1], case.params["dy"]
-        sets.append(tuple(rng.standard_normal(shape, np.float32) for shape in shapes))
-    sets[1] = (sets[1][0], sets[0][1], sets[1][2])  # weights stay, images change
-    makers, to_numpy = globals()[f"_build_{library}"](case.group, layer, threads)
-    expected = _expected(case.group, layer, sets[0])
-    terms = {"forward": np.prod(layer[1][1:]), "dx": np.prod(layer[1]) / layer[1][1], "dweight": _positions(case)}
-    scale = np.finfo(np.float32).eps * np.sqrt(terms[case.group]) * np.abs(expected).max()
+    layer, direction = Layer(**case.params["layer"]), case.params["direction"]
+    makers, to_numpy = globals()[f"_build_{library}"](layer, direction, threads)
+    sets = [inputs(layer, direction)]
+    if prod(layer.x) + prod(layer.y) < CACHED:  # weights stay, images change
+        x, w, dy = sets[0]
+        sets.append((None if x is None else x[..., ::-1].copy(), w, None if dy is None else dy[..., ::-1].copy()))
+    wanted = {"forward": layer.y, "dx": layer.x, "dweight": layer.w}[direction]
     made = {}
     for variant, make in makers.items():
         calls = [make(*arrays) for arrays in sets]
         result = to_numpy(calls[0]())
-        made[variant] = Calls(calls, [float(np.abs(result - expected).max() / scale)])
+        good = result.shape == wanted and result.dtype == np.float32
+        made[variant] = Calls(calls, spots(result[_images(layer, direction)]).tolist() if good else [])
     return made
-
-
-def _positions(case):
-    batch, _, height, width = case.params["dy"]
-    return batch * height * width
-
-
-def _expected(direction, layer, arrays):
-    from tests.reference import conv
-
-    (x, w, dy), (_, _, stride, padding, groups) = arrays, layer
-    if direction == "forward":
-        return conv.conv2d(x, w, None, stride, padding, 1, groups)
-    return conv.conv2d_backward(dy, x, w, stride, padding, 1, groups)[0 if direction == "dx" else 1]
-
-
-def _build_fastnn(direction, layer, threads):
-    import fastnn_kernels as kernels
-
-    x_shape, w_shape, stride, padding, groups = layer
-    more = (stride, padding, 1, groups)
-    if direction == "forward":
-        makers = {
-            "": lambda x, w, dy: partial(kernels.conv2d, x, w, None, *more),
-            "channels_last": lambda x, w, dy: partial(kernels.conv2d, _pixels(x), w, None, *more),
-        }
-    elif direction == "dx":
-        makers = {"": lambda x, w, dy: partial(kernels.conv2d_backward_input, dy, w, x_shape, *more)}
-    else:
-        makers = {"": lambda x, w, dy: partial(kernels.conv2d_backward_weight, dy, x, w_shape, *more)}
-    return makers, np.asarray
 
 
 def _pixels(x):
     """Lay images out by pixels, channels last, under the same shape."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return None if x is None else np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
 
-def _build_numpy(direction, layer, threads):
-    """Multiply matrices over a view of all windows, as one does with NumPy alone."""
-    _, w_shape, stride, padding, groups = layer
-    if direction != "forward" or groups > 1:
-        raise Unsupported
+def _build_fastnn(layer, direction, threads):
+    import fastnn_kernels as kernels
 
-    def convolve(x, w):
-        padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, w_shape[2:], (2, 3))[:, :, ::stride, ::stride]
-        return np.tensordot(windows, w, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    name = f"conv{'_transpose' * layer.transposed}{layer.rank}d"
+    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
 
-    return {"": lambda x, w, dy: partial(convolve, x, w)}, np.asarray
+    def maker(layout):
+        def make(x, w, dy):
+            x, dy = layout(x), layout(dy)
+            if direction == "forward":
+                return partial(getattr(kernels, name), x, w, None, *more)
+            if direction == "dx":
+                return partial(getattr(kernels, f"{name}_backward_input"), dy, w, layer.x, *more)
+            return partial(getattr(kernels, f"{name}_backward_weight"), dy, x, layer.w, *more)
+
+        return make
+
+    return {"": maker(lambda x: x), "channels_last": maker(_pixels)}, np.asarray
 
 
-def _build_torch(direction, layer, threads):
+def _build_torch(layer, direction, threads):
     import torch
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    _, _, stride, padding, groups = layer
+    stride, padding, dilation = ([n] * layer.rank for n in (layer.stride, layer.padding, layer.dilation))
+    more = stride, padding, dilation, layer.transposed, [0] * layer.rank, layer.groups
 
-    def maker(memory):
+    def maker(memory, prepacked=False):
         def make(x, w, dy):
-            x, w, dy = (torch.from_numpy(a).to(memory_format=memory) for a in (x, w, dy))
+            x, w, dy = (None if a is None else torch.from_numpy(a).to(memory_format=memory) for a in (x, w, dy))
+            if prepacked:
+                pack = getattr(torch._C._nn, f"mkldnn_reorder_conv{layer.rank}d_weight")
+                w = pack(w.to_mkldnn(), padding, stride, dilation, layer.groups, layer.x)
+                run = torch.ops.mkldnn._convolution_pointwise
+                return partial(run, x, w, None, padding, stride, dilation, layer.groups, "none", [], "")
             if direction == "forward":
-                return partial(torch.conv2d, x, w, None, stride, padding, 1, groups)
+                return partial(torch.ops.aten.convolution, x, w, None, *more)
+            x = torch.empty(layer.x).to(memory_format=memory) if x is None else x  # only asked for its shape
+            w = torch.empty(layer.w).to(memory_format=memory) if w is None else w
             mask = [direction == "dx", direction == "dweight", False]
-            back = partial(
-                torch.ops.aten.convolution_backward, dy, x, w, None,
-                [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], groups, mask,
-            )  # fmt: skip
-            return lambda: back()[0 if direction == "dx" else 1]
+            return partial(torch.ops.aten.convolution_backward, dy, x, w, None, *more, mask)
 
         return make
 
-    makers = {"": maker(torch.contiguous_format), "channels_last": maker(torch.channels_last)}
-    return makers, lambda y: y.contiguous().numpy()
+    def to_numpy(y):
+        y = y if direction == "forward" else y[DIRECTIONS.index(direction) - 1]
+        return y.contiguous().numpy()
+
+    layouts = {"": torch.contiguous_format}
+    if layer.rank > 1:
+        layouts["channels_last"] = {2: torch.channels_last, 3: torch.channels_last_3d}[layer.rank]
+    made = {name: maker(memory) for name, memory in layouts.items()}
+    if direction == "forward" and layer.rank > 1 and not layer.transposed:
+        made |= {f"prepacked {name}".strip(): maker(memory, prepacked=True) for name, memory in layouts.items()}
+    return made, to_numpy
 
 
-def _build_jax(direction, layer, threads):
-    import jax
-    from jax import lax
-
-    _, _, stride, padding, groups = layer
-
-    def maker(layout):
-        last = layout == "NHWC"
-
-        def convolve(x, w):
-            numbers = (layout, "HWIO" if last else "OIHW", layout)
-            return lax.conv_general_dilated(
-                x, w, (stride, stride), [(padding, padding)] * 2, dimension_numbers=numbers, feature_group_count=groups
-            )
-
-        def compute(x, w, dy):
-            if direction == "forward":
-                y = convolve(x, w)
-            elif direction == "dx":
-                y = jax.vjp(lambda x: convolve(x, w), x)[1](dy)[0]
-            else:
-                y = jax.vjp(lambda w: convolve(x, w), w)[1](dy)[0]
-            return y
-
-        compute = jax.jit(compute)
-
-        def make(x, w, dy):
-            if last:
-                x, w, dy = x.transpose(0, 2, 3, 1), w.transpose(2, 3, 1, 0), dy.transpose(0, 2, 3, 1)
-            x, w, dy = (jax.device_put(np.ascontiguousarray(a)) for a in (x, w, dy))
-            back = {"dweight": (3, 2, 0, 1)}.get(direction, (0, 3, 1, 2)) if last else (0, 1, 2, 3)
-            return lambda: (compute(x, w, dy).block_until_ready(), back)
-
-        return make
-
-    return {"": maker("NCHW"), "channels_last": maker("NHWC")}, lambda y: np.asarray(y[0]).transpose(y[1])
-
-
-def _build_onnxruntime(direction, layer, threads):
-    import onnxruntime as ort
-    from onnx import TensorProto, helper, numpy_helper
-
-    from bench.bench_matmul import _run_session
-
+def _onnx(engine, to_numpy, layer, direction, threads):
     if direction != "forward":
         raise Unsupported
-    _, _, stride, padding, groups = layer
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
 
     def make(x, w, dy):
-        node = helper.make_node("Conv", ["x", "w"], ["y"], strides=[stride] * 2, pads=[padding] * 4, group=groups)
-        graph = helper.make_graph(
-            [node],
-            "convolution",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, dy.shape)],
-            [numpy_helper.from_array(w, "w")],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        binding = session.io_binding()
-        binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(x))
-        binding.bind_output("y", "cpu")
-        return partial(_run_session, session, binding)
+        attributes = {"pads": [layer.padding] * 2 * layer.rank, "group": layer.groups}
+        attributes |= {"strides": [layer.stride] * layer.rank, "dilations": [layer.dilation] * layer.rank}
+        name = "ConvTranspose" if layer.transposed else "Conv"
+        return engine(engines.onnx_model(name, {"x": x}, layer.y, {"w": w}, **attributes), {"x": x}, threads)
 
-    return {"": make}, lambda binding: binding.copy_outputs_to_cpu()[0]
+    return {"": make}, to_numpy
+
+
+_build_onnxruntime = partial(_onnx, engines.onnxruntime, engines.onnxruntime_result)
+_build_openvino = partial(_onnx, engines.openvino, engines.openvino_result)
+
+
+def _build_ncnn(layer, direction, threads):
+    if direction != "forward":
+        raise Unsupported
+    name = "Deconvolution" if layer.transposed else "Convolution"
+    name += {1: "1D", 2: "DepthWise" * (layer.groups > 1), 3: "3D"}[layer.rank]
+    parameters = {0: layer.filters, 1: layer.kernel[0], 2: layer.dilation, 3: layer.stride, 4: layer.padding}
+    parameters |= {6: prod(layer.w)} | ({7: layer.groups} if layer.groups > 1 else {})
+
+    def make(x, w, dy):
+        w = w.swapaxes(0, 1) if layer.transposed else w
+        return engines.ncnn(name, parameters, x, w, threads)
+
+    return {"": make}, engines.ncnn_result

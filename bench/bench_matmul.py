@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from bench import engines
 from bench.harness import Calls, Case, Unsupported
 
 LIBRARIES = ("numpy", "torch", "jax", "onnxruntime")
@@ -144,41 +145,14 @@ def _build_jax(case, pairs, threads):
 
 
 def _build_onnxruntime(case, pairs, threads):
-    import onnx
-    import onnxruntime as ort
-    from onnx import TensorProto, helper, numpy_helper
-
     if case.group == "layout":
         raise Unsupported("tensors are contiguous there")
-    kind = TensorProto.FLOAT if case.dtype == "float32" else TensorProto.DOUBLE
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    constant = case.group != "batched"
 
     def make(a, b):
         a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
-        graph = helper.make_graph(
-            [helper.make_node("MatMul", ["a", "b"], ["y"])],
-            "product",
-            [helper.make_tensor_value_info("a", kind, a.shape)]
-            + [helper.make_tensor_value_info("b", kind, b.shape)] * (not constant),
-            [helper.make_tensor_value_info("y", kind, (*a.shape[:-1], b.shape[-1]))],
-            [numpy_helper.from_array(b, "b")] * constant,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-        onnx.checker.check_model(model)
-        session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        binding = session.io_binding()
-        values = {"a": a} if constant else {"a": a, "b": b}
-        for name, value in values.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(value))
-        binding.bind_output("y", "cpu")
+        batched = case.group == "batched"
+        inputs, weights = ({"a": a, "b": b}, {}) if batched else ({"a": a}, {"b": b})
+        model = engines.onnx_model("MatMul", inputs, (*a.shape[:-1], b.shape[-1]), weights)
+        return engines.onnxruntime(model, inputs, threads)
 
-        return partial(_run_session, session, binding)
-
-    return _calls(case, pairs, {"": make}, lambda binding: binding.copy_outputs_to_cpu()[0])
-
-
-def _run_session(session, binding):
-    session.run_with_iobinding(binding)
-    return binding
+    return _calls(case, pairs, {"": make}, engines.onnxruntime_result)

@@ -14,9 +14,11 @@ A benchmark module `bench.bench_<stem>` offers:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +42,7 @@ class Case:
 
     work: floating-point operations (unit "flop"), bytes that have to be moved (unit "byte"; within `footprint` bytes
     of memory), or calls (unit "call"). bars: what is to be reached, as "peak@1" (share of the limit with one thread)
-    or a library's name (how many times faster than it).
+    or a library's name (how many times faster than it). short: belongs to the selection that is measured by default.
     """
 
     stem: str
@@ -52,6 +54,7 @@ class Case:
     footprint: int = 0
     dtype: str = "float32"
     bars: dict = field(default_factory=dict)
+    short: bool = True
 
 
 @dataclass
@@ -90,6 +93,19 @@ class Worker:
         if not good:
             raise RuntimeError(answer)
         return answer
+
+    @contextlib.contextmanager
+    def awake(self):
+        """Let a suspended worker run, and suspend it again: idle threads may spin for long (ONNX Runtime's, 40 ms)."""
+        self._signal("SIGCONT")
+        try:
+            yield self
+        finally:
+            self._signal("SIGSTOP")
+
+    def _signal(self, name):
+        if hasattr(signal, name) and self.process.is_alive():
+            os.kill(self.process.pid, getattr(signal, name))
 
     def close(self):
         self.process.kill()
@@ -170,13 +186,14 @@ class Limits:
         return max(found) / (2 if unit == "flop" and row["dtype"] == "float64" else 1)
 
 
-def run(stems: Sequence[str], threads: Sequence[int], libraries: Sequence[str], rounds: int, only: str, say) -> list:
-    """Measure all cases of the given stems and return one dictionary per row."""
+def run(stems, threads: Sequence[int], libraries: Sequence[str], rounds: int, only: str, everything: bool, say) -> list:
+    """Measure the short selection, or everything, of the given stems and return one dictionary per row."""
     limits, rows = Limits(), []
     for stem in stems:
         module = importlib.import_module(f"bench.bench_{stem}")
         wanted = ["fastnn", *(name for name in module.LIBRARIES if name in libraries)]
-        cases = [case for case in module.CASES if only in f"{case.group} {case.name} {case.dtype}"]
+        cases = [case for case in module.CASES if case.short or everything]
+        cases = [case for case in cases if only in f"{case.group} {case.name} {case.dtype}"]
         for count in threads:
             workers = [Worker(library, count) for library in wanted] if cases else []
             try:
@@ -196,7 +213,8 @@ def measure(module, case: Case, threads: int, workers: Sequence[Worker], rounds:
     summaries, failed, turns = {}, {}, []
     for worker in workers:
         try:
-            answer = worker.ask("build", module.__name__, case)
+            with worker.awake():
+                answer = worker.ask("build", module.__name__, case)
         except RuntimeError as complaint:
             failed[worker.library] = str(complaint)
             continue
@@ -213,9 +231,9 @@ def measure(module, case: Case, threads: int, workers: Sequence[Worker], rounds:
         for name, worker, variant in turns[shift:] + turns[:shift]:
             if name in failed:
                 continue
-            time.sleep(0.002)  # the last one's threads stop spinning
             try:
-                times[name].append(worker.ask("turn", variant))
+                with worker.awake():
+                    times[name].append(worker.ask("turn", variant))
             except RuntimeError as complaint:
                 failed[name] = str(complaint)
                 del times[name]

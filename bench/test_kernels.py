@@ -14,7 +14,7 @@ from bench.harness import Unsupported
 from fastnn_kernels import threads
 
 STEMS = sorted(path.stem for path in Path(__file__).parent.glob("bench_*.py"))
-CASES = [(stem, case) for stem in STEMS for case in import_module(f"bench.{stem}").CASES]
+CASES = [(stem, case) for stem in STEMS for case in import_module(f"bench.{stem}").CASES if case.short]
 
 
 @pytest.mark.parametrize("count", [1, 2], ids=["1 thread", "2 threads"])

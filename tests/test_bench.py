@@ -1,12 +1,14 @@
 """The bench: workers answer, wrong results are refused, tables show losses as plainly as wins."""
 
+import importlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from bench import __main__ as command
-from bench import bench_matmul, harness, machine, report
+from bench import bench_conv, bench_matmul, harness, layers, machine, report
 
 
 def row(**times):
@@ -27,6 +29,62 @@ def test_prepacked_peers_meet_prepacked_weights():
     one = row(fastnn=1.0, fastnn_prepared=0.5, onnxruntime=0.8, numpy=0.8)
     assert report.ratio(one, "onnxruntime") == pytest.approx(1.6)
     assert report.ratio(one, "numpy") == pytest.approx(0.8)
+
+
+def test_prepacked_variants_are_peers_of_their_own():
+    one = row(
+        **{"fastnn": 1.0, "fastnn channels_last": 0.9, "fastnn prepared": 0.8, "torch prepacked channels_last": 0.6}
+    )
+    assert report.ratio(one, "torch") is None
+    assert report.ratio(one, "torch prepacked") == pytest.approx(0.75)
+    assert report.rival(one) == (pytest.approx(0.75), "torch prepacked")
+    text = report.table({"rows": [one]})
+    assert "| channels last | prepared | limit |" in text
+    assert "slower than the fastest peer" in text.lower() and "0.75 of PyTorch, prepacked's speed" in text
+
+
+def test_the_table_of_the_readme_is_made_from_the_same_figures(monkeypatch):
+    one = row(fastnn=1.0, torch=0.8)
+    monkeypatch.setattr(report, "README", [("matmul", 1, report.title(one)[:20])])
+    result = {"cpu": "CPU", "cores": 2, "date": "2026-01-01 00:00:00", "rows": [one]}
+    text = report.readme(result, f"before {report.MARKERS[0]} old {report.MARKERS[1]} after")
+    assert "old" not in text and text.startswith("before") and text.endswith("after") and "**0.80** |" in text
+    assert report.readme(result, text) == text
+    with pytest.raises(SystemExit, match="not measured"):
+        report.readme(result | {"rows": []}, text)
+
+
+def test_the_readme_has_the_markers_and_shows_rows_that_are_measured():
+    text = (Path(__file__).parents[1] / "README.md").read_text()
+    assert text.index(report.MARKERS[0]) < text.index(report.MARKERS[1])
+    for stem, _, name in report.README:
+        cases = importlib.import_module(f"bench.bench_{stem}").CASES
+        assert any(f"{case.group} {case.name}".startswith(name) and case.short for case in cases), name
+
+
+def test_layers_of_real_networks():
+    rows = {
+        (str(layer), direction): (layer, short) for layer, direction, short in layers.table("conv", ("dx", "dweight"))
+    }
+    stem, short = rows["ResNet 7x7 /2 3-64 @224, batch 1", "forward"]
+    assert short and stem.w == (64, 3, 7, 7) and stem.y == (1, 64, 112, 112)
+    assert stem.flop == 2 * 64 * 3 * 49 * 112 * 112
+    assert rows["MobileNet-v2 3x3 /2 144 @56, batch 32", "dx"][0].w == (144, 1, 3, 3)
+    generator, _ = rows["DCGAN 4x4 /2 512-256 @8, batch 1", "forward"]
+    assert generator.w == (512, 256, 4, 4) and generator.y == (1, 256, 16, 16)
+    assert generator.flop == 2 * 512 * 256 * 16 * 64
+    assert ("DeepLab 3x3 dilated 4 512-512 @28, batch 8", "dweight") in rows
+    chosen = [short for _, short in rows.values()]
+    assert 50 < sum(chosen) < len(chosen) / 2
+
+
+def test_convolutions_are_checked_before_they_are_timed():
+    case = next(c for c in bench_conv.CASES if c.group == "small images" and "3x3 64-64 @7, batch 64" in c.name)
+    made = bench_conv.build("fastnn", case, 1)
+    summaries = {name: calls.summary for name, calls in made.items()}
+    assert bench_conv.verify(case, summaries) == {}
+    wrong = [value + 0.1 for value in made[""].summary]
+    assert set(bench_conv.verify(case, {"fastnn": wrong, "torch": []})) == {"fastnn", "torch"}
 
 
 def test_wrong_results_are_not_timed():
@@ -52,8 +110,20 @@ def test_a_run_from_the_command_line(tmp_path, capsys):
 def test_a_dead_worker_is_reported(monkeypatch):
     worker = harness.Worker("numpy", 1)
     worker.process.kill()
-    with pytest.raises(RuntimeError, match="the process died"):
+    with pytest.raises(RuntimeError, match="the process died"), worker.awake():
         worker.ask("turn", "")
+    worker.close()
+
+
+def test_a_worker_sleeps_while_others_have_their_turn():
+    worker = harness.Worker("numpy", 1)
+    case = next(case for case in bench_matmul.CASES if case.name == "8x8x8")
+    with worker.awake():
+        worker.ask("build", "bench.bench_matmul", case)
+    worker.pipe.send(("turn", ""))
+    assert not worker.pipe.poll(0.2)
+    with worker.awake():
+        assert worker.pipe.poll(10)
     worker.close()
 
 
