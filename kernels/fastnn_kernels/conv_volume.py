@@ -35,7 +35,7 @@ class Form(NamedTuple):
 
 def volume(x: ndarray) -> ndarray:
     """Return signals (B, C, W), images (B, C, H, W) or volumes as a view (B, C, D, H, W)."""
-    return x[(slice(None), slice(None), *(None,) * (5 - x.ndim))] if x.ndim < 5 else x
+    return x.reshape(*x.shape[:2], *(1,) * (5 - x.ndim), *x.shape[2:])
 
 
 def convolve(x, w, bias, floor, form, groups, y):

@@ -50,6 +50,17 @@ def test_mnist_cnn(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.safetensors", "learning_curves.png"]
 
 
+def test_convolution_by_hand(tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("scipy")
+    reached = load("convolution_by_hand").main(tmp_path / "filters.png")
+    assert reached["narrow, stride 1"].tolist() == [[[4, 3, 4], [2, 4, 3], [2, 3, 4]]]
+    assert reached["narrow, stride 2"].tolist() == [[[4, 4], [2, 4]]]
+    assert reached["wide, stride 1"].shape == (1, 7, 7) and reached["three filters"].shape == (3, 3, 3)
+    assert reached["difference"] < 1e-12
+    assert (tmp_path / "filters.png").stat().st_size > 100_000
+
+
 def test_every_example_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in FOLDER.glob("*.py")} <= tested
