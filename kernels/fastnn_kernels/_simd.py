@@ -11,7 +11,15 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LLVM_FILES = ("_simd.py", "_jit.py", "_parallel.py", "_microkernel.py", "_window_tile.py", "_quad.py")
+LLVM_FILES = (
+    "_simd.py",
+    "_jit.py",
+    "_parallel.py",
+    "_microkernel.py",
+    "_window_tile.py",
+    "_quad.py",
+    "_depthwise_tile.py",
+)
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import activation as activations
+from . import conv_depthwise
 from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
@@ -39,8 +40,8 @@ def conv2d(
     float32 or float64, any strides; images that lie in memory by pixels ("channels last") give such.
     padding: a number, a pair, "valid" or "same" (as in PyTorch, the odd zero goes to the bottom and right).
     activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
-    algorithm: "auto" (what `choose` says) or "direct"; "im2col" is another name for "direct",
-    whose tiles read the windows from the image and never copy them into a matrix.
+    algorithm: "auto" (what `choose` says), "direct" or, for one channel per group, "depthwise"; "im2col" is another
+    name for "direct", whose tiles read the windows from the image and never copy them into a matrix.
     Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
     than the padded image, TypeError for integer images.
     """
@@ -276,6 +277,11 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
             dbias[...] = dy.sum((0, 2, 3))
         return
     filters, channels = dw.shape[0] // groups, dw.shape[1]
+    if channels == 1 < groups:
+        conv_depthwise.correlate(dy, gate, gated, x, window, dw)
+        if dbias is not None:
+            dbias[...] = conv2d_backward_bias(activations.relu_backward(dy, gate) if gated else dy)
+        return
     band, block, length, count, panels = bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
     units = dy.shape[0] * count
     count = max(1, min(units, PIECES, PARTS // (dw.size * dw.itemsize)))

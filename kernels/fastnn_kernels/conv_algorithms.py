@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import conv_depthwise
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
@@ -65,6 +66,8 @@ def convolve(x, gate, gated, filters, bias, floor, window, y, algorithm="auto", 
 def select(layer, algorithm, prepared):
     """Return the algorithm for a layer and the reason. Raises ValueError if the one named cannot do it."""
     if algorithm == "auto":
+        if layer.channels == 1 < layer.groups:
+            return DEPTHWISE, "one channel per group: nothing is summed over channels"
         return DIRECT, "any layer"
     way = BY_NAME[algorithm]
     if refusal := way.refusal(layer):
@@ -112,5 +115,6 @@ def _run_bands(x, gate, gated, packed, bias, floor, layer, y):
 
 
 DIRECT = Algorithm("direct", lambda layer: "", _pack_panels, _run_bands)
-BY_NAME = {"direct": DIRECT, "im2col": DIRECT}
+DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.run)
+BY_NAME = {"depthwise": DEPTHWISE, "direct": DIRECT, "im2col": DIRECT}
 NAMES = ("auto", *BY_NAME)

@@ -41,6 +41,7 @@ CASES = {
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 3, 3), make(6), padding=1),
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2),
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 1, 1), make(6), activation="relu"),
+        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(4, 1, 3, 3), make(4), padding=1, groups=4),
     ],
     "conv2d_backward": [
         lambda make, n: k.conv2d_backward(make(n, 6, 9, 11), make(n, 4, 9, 11), make(6, 4, 3, 3), padding=1),
@@ -55,6 +56,7 @@ CASES = {
     "conv2d_backward_weight": [
         lambda make, n: k.conv2d_backward_weight(make(n, 6, 9, 11), make(n, 4, 9, 11), (6, 4, 3, 3), 1, 1, 1, 1),
         lambda make, n: k.conv2d_backward_weight(make(n, 6, 4, 5), make(n, 4, 9, 11), (6, 2, 3, 3), 2, 0, 1, 2),
+        lambda make, n: k.conv2d_backward_weight(make(n, 4, 9, 11), make(n, 4, 9, 11), (4, 1, 3, 3), 1, 1, 1, 4),
     ],
     "conv2d_backward_bias": [lambda make, n: k.conv2d_backward_bias(make(n, 6, 5, 7))],
     "pad": [

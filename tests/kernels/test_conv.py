@@ -19,6 +19,9 @@ CASES = [
     ((2, 4, 9, 17), 8, (3, 2), 2, 1, 1, 2),
     ((1, 6, 13, 7), 6, (3, 3), 1, 1, 1, 6),
     ((1, 6, 13, 7), 12, (3, 3), (1, 3), 1, 2, 3),
+    ((2, 19, 9, 18), 19, (5, 5), 2, 2, 1, 19),
+    ((1, 5, 13, 40), 10, (3, 3), 1, 2, 2, 5),
+    ((1, 18, 9, 20), 18, (2, 4), (3, 3), 1, 2, 18),
     ((2, 3, 11, 13), 4, (4, 5), 1, "same", (1, 2), 1),
     ((2, 3, 11, 13), 4, (3, 5), 2, "valid", 1, 1),
     ((2, 2, 5, 7), 3, (3, 3), 1, 5, 1, 1),  # padding larger than the kernel
@@ -140,6 +143,15 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype, layout):
                 assert one.tobytes() == many.tobytes()
 
 
+def test_depthwise_sums_of_gradients_see_no_infinity_outside_their_windows():
+    x, dy = np.ones((1, 2, 5, 9), np.float32), np.ones((1, 2, 3, 7), np.float32)
+    x[..., 7:] = np.inf
+    for layout in ("planes", "pixels"):
+        dw = kernels.conv2d_backward_weight(lay(dy, layout), lay(x, layout), (2, 1, 3, 3), groups=2)
+        np.testing.assert_array_equal(np.isinf(dw[:, 0]), [[[False, True, True]] * 3] * 2)
+        assert np.all(dw[..., 0] == 21)
+
+
 def test_nan_and_infinity_stay_in_their_windows():
     x = np.zeros((1, 1, 6, 6), np.float32)
     x[0, 0, 0, 0], x[0, 0, 5, 5] = np.nan, np.inf
@@ -179,6 +191,12 @@ X, W = np.zeros((1, 3, 8, 8), np.float32), np.zeros((16, 3, 3, 3), np.float32)
         (ValueError, r"conv2d: bias must have shape \(16,\)", (X, W, np.zeros(3, np.float32)), {}),
         (ValueError, r"conv2d: activation must be one of", (X, W), {"activation": "swish"}),
         (ValueError, r"conv2d: algorithm must be one of", (X, W), {"algorithm": "fft"}),
+        (
+            ValueError,
+            r"conv2d: algorithm 'depthwise' needs one channel per group, not 3",
+            (X, W),
+            {"algorithm": "depthwise"},
+        ),
         (ValueError, r"conv2d: out must have shape", (X, W), {"out": np.zeros((1, 16, 8, 8), np.float32)}),
         (ValueError, r"conv2d: padding must be below 2\*\*31", (X, W), {"padding": 2**40}),
         (ValueError, r"conv2d: an output of shape .* does not fit into memory", (X, W), {"padding": 2**30}),

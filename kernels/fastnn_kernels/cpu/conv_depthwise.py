@@ -1,0 +1,176 @@
+"""Depthwise convolution: every channel has filters of its own, so nothing is summed over channels.
+
+There is no matrix product in it, and every number is used only KH * KW times: the work is to keep the numbers in the
+nearest cache and to load each for as many windows as can be. A band of rows of one plane, or of one vector of channels
+of images that lie by pixels, is brought into a buffer with zeros around it. There the windows of neighbouring outputs
+are vectors at the same offsets, whatever the layout, stride, padding and dilation: see `_depthwise_tile`. For a stride
+of columns a row of a plane is split into its remainders first, so that neighbours are a vector again.
+
+`plan`: stride, padding, dilation, kernel (each by row and column), rows of a band, the length of a remainder of a row
+and of a row in the buffer, whether lanes are channels.
+"""
+
+from .._depthwise_tile import (
+    GRADIENT_TAPS,
+    STRIP_ROWS,
+    UNROLLED,
+    depthwise_strip,
+    depthwise_sums,
+    pixels_padded,
+    row_padded,
+    row_split,
+)
+from .._jit import jitted, kernel, shared
+from .._simd import address, itemsize, lanes, vector_at
+
+
+@shared
+def strip(
+    number, rows, size, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last
+):  # fmt: skip
+    """Compute one `depthwise_strip`, no smaller than `number`."""
+    depthwise_strip(
+        number, rows, size, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last, number
+    )
+
+
+@jitted
+def share(count):
+    """Return the size of the smallest equal pieces, none longer than STRIP_ROWS, into which `count` rows are cut."""
+    pieces = -(-count // STRIP_ROWS)
+    return -(-count // max(pieces, 1))
+
+
+@jitted
+def bring(number, x, plan, b, c, n, top, rows, buffer):
+    """Copy what `rows` rows of windows from row `top` of the output on see of channel c, or n channels, to a buffer."""
+    sh, sw, ph, pw, dh, _, kh = plan[:7]
+    length, pitch, by_pixel = plan[9], plan[10], plan[11]
+    size, step = itemsize(number), lanes(number)
+    height, width = x.shape[2:]
+    for r in range((rows - 1) * sh + (kh - 1) * dh + 1):
+        row, to = top * sh - ph + r, buffer + r * pitch * size
+        count = width if 0 <= row < height else 0
+        at = address(x) + b * x.strides[0] + c * x.strides[1] + row * x.strides[2]
+        vectors = pitch // step
+        if by_pixel:
+            pixels_padded(number, at, x.strides[3] // size, pw, count, vectors, n, to)
+        elif sw == 1:
+            row_padded(number, at, 1, pw, count, vectors, step, to)
+        elif sw == 2:
+            row_split(number, at, 1, pw, count, length // step, step, to, to + length * size)
+        else:
+            made, values = vector_at(number, to, pitch), vector_at(number, at, width)
+            for p in range(sw):
+                for t in range(length):
+                    column = t * sw + p - pw
+                    made[p * length + t] = values[column] if 0 <= column < count else x.dtype.type(0)
+
+
+@kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[::1], T[:,::1], T[:,:,:,:]", writes="y scratch", parallel=True)
+def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
+    """x(B,C,H,W), w(KH*KW,OC), bias(OC) -> y(B,OC,OH,OW), not below the floor.
+
+    offsets: of the taps of a window in the buffer. The range is over rows of scratch: tasks with a buffer each.
+    """
+    sh, sw, dh, kh, kw = plan[0], plan[1], plan[4], plan[6], plan[7]
+    band, pitch, by_pixel = plan[8], plan[10], plan[11]
+    number, size, step = floor, itemsize(floor), lanes(floor)
+    taps, multiplier = kh * kw, y.shape[1] // x.shape[1]
+    rows_between = dh if sh == 1 else 1  # windows of rows so far apart share rows of the input
+    window = kh if kh == kw and sh == 1 and kh in UNROLLED else 0
+    slices, bands = -(-y.shape[1] // step) if by_pixel else y.shape[1], -(-y.shape[2] // band)
+    columns = y.shape[3]
+    count, last = (columns, step) if by_pixel else (-(-columns // step), (columns - 1) % step + 1)
+    x_step, y_step, y_row = (sw if by_pixel else 1) * step, y.strides[3] // size if by_pixel else step, y.strides[2]
+    total = y.shape[0] * bands * slices
+    for task in range(lo, hi):
+        weights = (address(scratch) + task * scratch.strides[0] + 63) // 64 * 64
+        finished = weights + (taps + 1) * step * size
+        buffer = finished + (0 if by_pixel else STRIP_ROWS * count * step * size)
+        for unit in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
+            place, s = divmod(unit, slices)
+            b, top = place // bands, place % bands * band
+            rows = min(band, y.shape[2] - top)
+            if by_pixel:
+                c, n = s * step, min(step, y.shape[1] - s * step)
+                w_at, w_row, start, n_last = address(w) + c * size, w.shape[1], address(bias) + c * size, n
+                bring(number, x, plan, b, c, n, top, rows, buffer)
+            else:
+                c, n, n_last = s, step, last
+                w_at, w_row, start = weights, step, weights + taps * step * size
+                spread = vector_at(number, weights, (taps + 1) * step)
+                for k in range(taps + 1):
+                    value = w[k, c] if k < taps else bias[c]
+                    for i in range(step):
+                        spread[k * step + i] = value
+                if c % multiplier == 0 or unit == total * task // scratch.shape[0]:
+                    bring(number, x, plan, b, c // multiplier, n, top, rows, buffer)
+            direct = by_pixel or y.strides[3] == size
+            for first in range(rows_between):
+                mine = (rows - first + rows_between - 1) // rows_between
+                for i in range(0, mine, share(mine)):
+                    m, row = min(share(mine), mine - i), first + i * rows_between
+                    at = buffer + row * sh * pitch * size
+                    to = address(y) + b * y.strides[0] + c * y.strides[1] + (top + row) * y_row
+                    target, next_row = (to, rows_between * y_row // size) if direct else (finished, count * step)
+                    strip(
+                        number, m, window, count, at, x_step, sh * rows_between * pitch, address(offsets), taps,
+                        w_at, w_row, start, target, y_step if direct else step, next_row, n, n_last,
+                    )  # fmt: skip
+                    if not direct:
+                        for j in range(m):
+                            values = vector_at(number, finished + j * count * step * size, columns)
+                            for t in range(columns):
+                                y[b, c, top + row + j * rows_between, t] = values[t]
+
+
+@kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], i8[::1], T[:,::1], T[:,:,::1]", writes="scratch parts", parallel=True)
+def conv2d_backward_weight__depthwise(dy, x, plan, offsets, scratch, parts, lo, hi):
+    """dy(B,OC,OH,OW), x(B,C,H,W) -> parts(N,KH*KW,OC): sums over 1/N of the images each.
+
+    Arguments and range as in conv2d__depthwise.
+    """
+    sh, sw, kh, kw = plan[0], plan[1], plan[6], plan[7]
+    band, pitch, by_pixel = plan[8], plan[10], plan[11]
+    number = dy.dtype.type(0)
+    size, step = itemsize(number), lanes(number)
+    taps, multiplier = kh * kw, dy.shape[1] // x.shape[1]
+    slices = -(-dy.shape[1] // step) if by_pixel else dy.shape[1]
+    columns = dy.shape[3]
+    count, last = (columns, step) if by_pixel else (-(-columns // step), (columns - 1) % step + 1)
+    x_step, dy_step = (sw if by_pixel else 1) * step, dy.strides[3] // size if by_pixel else step
+    dy_row = dy.strides[2] // size
+    total = parts.shape[0] * slices
+    for task in range(lo, hi):
+        totals = (address(scratch) + task * scratch.strides[0] + 63) // 64 * 64
+        buffer = totals + (taps + 1) * step * size
+        for item in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
+            part, s = divmod(item, slices)
+            c, n, n_last = s, step, last
+            if by_pixel:
+                c, n = s * step, min(step, dy.shape[1] - s * step)
+                n_last = n
+            sums = vector_at(number, totals, taps * step)
+            for i in range(taps * step):
+                sums[i] = 0
+            batch = dy.shape[0]
+            for b in range(batch * part // parts.shape[0], batch * (part + 1) // parts.shape[0]):
+                for top in range(0, dy.shape[2], band):
+                    rows = min(band, dy.shape[2] - top)
+                    bring(number, x, plan, b, c // multiplier, n, top, rows, buffer)
+                    grads = address(dy) + b * dy.strides[0] + c * dy.strides[1] + top * dy.strides[2]
+                    for k in range(0, taps, GRADIENT_TAPS):
+                        depthwise_sums(
+                            number, min(GRADIENT_TAPS, taps - k), rows, count, buffer, x_step, sh * pitch,
+                            address(offsets) + 8 * k, grads, dy_step, dy_row, n, n_last, totals + k * step * size,
+                        )  # fmt: skip
+            for k in range(taps):
+                if by_pixel:
+                    for i in range(n):
+                        parts[part, k, c + i] = sums[k * step + i]
+                else:
+                    value = number
+                    for i in range(step):
+                        value += sums[k * step + i]
+                    parts[part, k, c] = value
