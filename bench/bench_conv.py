@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import engines
 from bench.harness import Calls, Case, Unsupported
-from bench.layers import Layer, table
+from bench.layers import Layer, pixels, spots, table, wrong
 
 LIBRARIES = ("torch", "onnxruntime", "openvino", "ncnn")
 RIVALS = (*LIBRARIES, "torch prepacked")
@@ -69,7 +69,7 @@ def _case(layer, direction, short):
     return Case("conv", group, str(layer), params, work, unit, footprint, bars=bars, short=short)
 
 
-CASES = [_case(*row) for row in table("conv", DIRECTIONS[1:]) if row[0].rank == 2 and not row[0].transposed]
+CASES = [_case(*row) for row in table("conv", DIRECTIONS[1:])]
 CASES.sort(key=lambda case: list(BARS).index(case.group))
 
 
@@ -86,11 +86,6 @@ def _images(layer, direction):
     return slice(None) if direction == "dweight" else sorted({0, layer.x[0] - 1})
 
 
-def spots(part):
-    """Return some thousand values of an array, always at the same places."""
-    return part.ravel()[np.random.default_rng(1).integers(0, part.size, 4096)]
-
-
 def verify(case, summaries):
     """Complain about results that are further from float64 than rounding, or Winograd's transforms, explain."""
     layer, direction = Layer(**case.params["layer"]), case.params["direction"]
@@ -99,27 +94,27 @@ def verify(case, summaries):
     each = prod(layer.w) / filters, prod(layer.w) / channels  # numbers of a filter, and behind a channel
     terms = layer.flop / 2 / prod(layer.w) if direction == "dweight" else each[(direction == "dx") != layer.transposed]
     allowed = TOLERANCE * np.finfo(np.float32).eps * terms**0.5
-    allowed = max(allowed, WINOGRAD) if _winograd(layer) else allowed
-    found = {}
-    for name, values in summaries.items():
-        error = np.abs(np.array(values) - expected).max() / np.abs(expected).max() if values else np.inf
-        if not error <= allowed:
-            found[name] = f"wrong: error {error:.2g} > {allowed:.2g}"
-    return found
+    return wrong(summaries, expected, max(allowed, WINOGRAD) if _winograd(layer) else allowed)
 
 
 @cache
 def _expected(layer, direction):
     """Return the right answer in float64 at the checked places."""
-    from tests.reference import conv
+    from tests.reference import conv_nd
 
     x, w, dy = inputs(layer, direction)
     images = _images(layer, direction)
-    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    forward, backward, more = conv_nd.convolve, conv_nd.convolve_backward, _window(layer)
+    if layer.transposed:
+        forward, backward = conv_nd.convolve_transpose, conv_nd.convolve_transpose_backward
     if direction == "forward":
-        return spots(conv.conv2d(x[images], w, None, *more))
+        return spots(forward(x[images], w, None, **more))
     x, w = (np.broadcast_to(np.float32(0), s) if a is None else a for a, s in ((x, layer.x), (w, layer.w)))
-    return spots(conv.conv2d_backward(dy[images], x[images], w, *more)[DIRECTIONS.index(direction) - 1])
+    return spots(backward(dy[images], x[images], w, **more)[DIRECTIONS.index(direction) - 1])
+
+
+def _window(layer):
+    return {name: getattr(layer, name) for name in ("stride", "padding", "dilation", "groups")}
 
 
 def build(library, case, threads):
@@ -140,29 +135,28 @@ def build(library, case, threads):
     return made
 
 
-def _pixels(x):
-    """Lay images out by pixels, channels last, under the same shape."""
-    return None if x is None else np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
-
-
 def _build_fastnn(layer, direction, threads):
     import fastnn_kernels as kernels
 
-    name = f"conv{'_transpose' * layer.transposed}{layer.rank}d"
-    more = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    name, more = f"conv{'_transpose' * layer.transposed}{layer.rank}d", _window(layer)
+    forward, backward = getattr(kernels, name), getattr(kernels, f"{name}_backward")
 
     def maker(layout):
         def make(x, w, dy):
-            x, dy = layout(x), layout(dy)
+            x, dy = (None if a is None else layout(a) for a in (x, dy))
             if direction == "forward":
-                return partial(getattr(kernels, name), x, w, None, *more)
-            if direction == "dx":
-                return partial(getattr(kernels, f"{name}_backward_input"), dy, w, layer.x, *more)
-            return partial(getattr(kernels, f"{name}_backward_weight"), dy, x, layer.w, *more)
+                return partial(forward, x, w, None, **more)
+            needs = direction == "dx", direction == "dweight", False
+            x = layout(np.empty(layer.x, np.float32)) if x is None else x  # only asked for its shape
+            w = np.empty(layer.w, np.float32) if w is None else w
+            return partial(backward, dy, x, w, **more, needs=needs)
 
         return make
 
-    return {"": maker(lambda x: x), "channels_last": maker(_pixels)}, np.asarray
+    def to_numpy(y):
+        return y if direction == "forward" else y[DIRECTIONS.index(direction) - 1]
+
+    return {"": maker(lambda x: x), "channels_last": maker(pixels)}, to_numpy
 
 
 def _build_torch(layer, direction, threads):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent / "shapes"
 
 
@@ -94,3 +96,23 @@ def _measurements(network, row, backwards):
     for direction, batch in wanted:
         layer = Layer(network, (batch, channels, *size), kernel, **row)
         yield layer, direction, f"{direction} {batch}" in measure
+
+
+def pixels(x):
+    """Lay images out by pixels, channels last, under the same shape."""
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+def spots(result) -> np.ndarray:
+    """Return some thousand values of a result, always at the same places: what workers hand in to be checked."""
+    return result.ravel()[np.random.default_rng(1).integers(0, result.size, 4096)]
+
+
+def wrong(summaries: dict, expected: np.ndarray, allowed: float) -> dict[str, str]:
+    """Complain about every implementation whose spots are off by more than a share of the largest value, or missing."""
+    largest, complaints = np.abs(expected).max(), {}
+    for name, values in summaries.items():
+        error = np.abs(np.array(values) - expected).max() / largest if values else np.inf
+        if not error <= allowed:
+            complaints[name] = f"wrong: error {error:.2g} > {allowed:.2g}"
+    return complaints

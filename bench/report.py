@@ -41,6 +41,7 @@ README = [  # (stem, threads, start of the row's title)
     ("conv", 1, "depthwise MobileNet-v2 3x3 144 @56, batch 1"),
     ("conv", 1, "few channels ResNet 7x7 /2 3-64 @224, batch 1"),
     ("conv", 2, "dweight ResNet 3x3 64-64 @56, batch 32"),
+    ("pool", 1, "max forward ResNet 3x3 /2 64 @112, batch 32"),
     ("activation", 1, "tanh 10 k"),
 ]
 NOTE = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import bench_conv, bench_matmul, harness, layers, machine, report
+from bench import bench_conv, bench_matmul, bench_pool, harness, layers, machine, report
 
 
 def row(**times):
@@ -78,13 +78,22 @@ def test_layers_of_real_networks():
     assert 50 < sum(chosen) < len(chosen) / 2
 
 
-def test_convolutions_are_checked_before_they_are_timed():
-    case = next(c for c in bench_conv.CASES if c.group == "small images" and "3x3 64-64 @7, batch 64" in c.name)
-    made = bench_conv.build("fastnn", case, 1)
-    summaries = {name: calls.summary for name, calls in made.items()}
-    assert bench_conv.verify(case, summaries) == {}
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (bench_conv, "small images LeNet 3x3 64-64 @7, batch 64"),
+        (bench_conv, "dweight LeNet 5x5 1-6 @32, batch 64"),
+        (bench_pool, "avg backward LeNet 2x2 /2 6 @28, batch 64"),
+        (bench_pool, "max forward VGG-16 2x2 /2 512 @14, batch 1"),
+    ],
+)
+def test_layers_are_checked_before_they_are_timed(module, name):
+    case = next(case for case in module.CASES if f"{case.group} {case.name}" == name)
+    made = module.build("fastnn", case, 1)
+    summaries = {variant: calls.summary for variant, calls in made.items()}
+    assert set(summaries) >= {"", "channels_last"} and module.verify(case, summaries) == {}
     wrong = [value + 0.1 for value in made[""].summary]
-    assert set(bench_conv.verify(case, {"fastnn": wrong, "torch": []})) == {"fastnn", "torch"}
+    assert set(module.verify(case, {"fastnn": wrong, "torch": []})) == {"fastnn", "torch"}
 
 
 def test_wrong_results_are_not_timed():
