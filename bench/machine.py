@@ -15,37 +15,19 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import numpy as np
 
-# {V} is a vector of floats. There are enough sums to keep two multiply-adders busy over their latency of 4-5 cycles.
-PEAK = """
-define void @peak(i64 %n, ptr %out) {{
+# runs over n elements, {step} at a time, `repeat` times; {V} is a vector of floats
+LOOP = """
+define void @{name}(ptr %x, i64 %n, i64 %repeat, ptr %y) {{
 entry:
-  %x0 = load volatile {V}, ptr %out, align 4
-  br label %loop
-loop:
-  %i = phi i64 [0, %entry], [%next, %loop]
-  {phis}
-  {fmas}
-  %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %n
-  br i1 %more, label %loop, label %exit
-exit:
-  {stores}
-  ret void
-}}
-declare {V} @llvm.fma.{M}({V}, {V}, {V})
-"""
-
-READ = """
-define void @read(ptr %x, i64 %n, i64 %repeat, ptr %out) {{
-entry:
+  %start = load volatile {V}, ptr %y, align 4
   br label %again
 again:
   %r = phi i64 [0, %entry], [%rnext, %done]
   br label %loop
 loop:
   %i = phi i64 [0, %again], [%next, %loop]
-  {phis}
-  {loads}
+  {sums}
+  {body}
   %next = add i64 %i, {step}
   %more = icmp slt i64 %next, %n
   br i1 %more, label %loop, label %done
@@ -58,28 +40,17 @@ exit:
   ret void
 }}
 """
-
-COPY = """
-define void @copy(ptr %x, i64 %n, i64 %repeat, ptr %y) {{
-entry:
-  br label %again
-again:
-  %r = phi i64 [0, %entry], [%rnext, %done]
-  br label %loop
-loop:
-  %i = phi i64 [0, %again], [%next, %loop]
-  {moves}
-  %next = add i64 %i, {step}
-  %more = icmp slt i64 %next, %n
-  br i1 %more, label %loop, label %done
-done:
-  %rnext = add i64 %r, 1
-  %rmore = icmp slt i64 %rnext, %repeat
-  br i1 %rmore, label %again, label %exit
-exit:
-  ret void
-}}
-"""
+# of each of a loop's sums %a0, %a1 ..., which become %b0, %b1 ... and are stored at the end, where nobody reads them
+SUM = "%a{k} = phi {V} [%start, %again], [%b{k}, %loop]"
+STORE = "store volatile {V} %b{k}, ptr %y, align 4"
+MULTIPLY_ADD = "%b{k} = call {V} @llvm.fma.v{L}f32({V} %a{k}, {V} %start, {V} %start)"
+LOAD = """%j{k} = add i64 %i, {at}
+  %p{k} = getelementptr float, ptr %x, i64 %j{k}
+  %v{k} = load {V}, ptr %p{k}, align 4"""
+ADD = "\n  %b{k} = fadd {V} %a{k}, %v{k}"
+WRITE = """
+  %q{k} = getelementptr float, ptr %y, i64 %j{k}
+  store {V} %v{k}, ptr %q{k}, align 4"""
 
 
 def lanes() -> int:
@@ -88,63 +59,45 @@ def lanes() -> int:
     return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
 
 
-def _source() -> tuple[str, int]:
-    count = lanes()
-    vector, accumulators, loads = f"<{count} x float>", 24 if count == 16 else 12, 8
+def accumulators() -> int:
+    """Return how many sums keep two multiply-adders busy over their latency of 4-5 cycles."""
+    return 24 if lanes() == 16 else 12
 
-    names = {"V": vector, "M": f"v{count}f32", "step": loads * count}
 
-    def each(template, number):
-        return "\n  ".join(template.format(k=k, at=k * count, **names) for k in range(number))
+def _loop(name: str, body: str, count: int, elements: int, sums: bool) -> str:
+    """Return the LLVM text of a loop whose body stands in it `count` times, each for so many elements."""
+    vector = {"V": f"<{lanes()} x float>", "L": lanes()}
 
-    peak = PEAK.format(
-        phis=each("%a{k} = phi {V} [%x0, %entry], [%b{k}, %loop]", accumulators),
-        fmas=each("%b{k} = call {V} @llvm.fma.{M}({V} %a{k}, {V} %x0, {V} %x0)", accumulators),
-        stores=each("store volatile {V} %b{k}, ptr %out, align 4", accumulators),
-        **names,
-    )
-    read = READ.format(
-        phis=each("%a{k} = phi {V} [zeroinitializer, %again], [%b{k}, %loop]", loads),
-        loads=each(
-            "%j{k} = add i64 %i, {at}\n  %p{k} = getelementptr float, ptr %x, i64 %j{k}\n"
-            "  %v{k} = load {V}, ptr %p{k}, align 4\n  %b{k} = fadd {V} %a{k}, %v{k}",
-            loads,
-        ),
-        stores=each("store volatile {V} %b{k}, ptr %out, align 4", loads),
-        **names,
-    )
-    copy = COPY.format(
-        moves=each(
-            "%j{k} = add i64 %i, {at}\n  %p{k} = getelementptr float, ptr %x, i64 %j{k}\n"
-            "  %q{k} = getelementptr float, ptr %y, i64 %j{k}\n"
-            "  %v{k} = load {V}, ptr %p{k}, align 4\n  store {V} %v{k}, ptr %q{k}, align 4",
-            loads,
-        ),
-        **names,
-    )
-    return peak + read + copy, accumulators
+    def each(template):
+        return "\n  ".join(template.format(k=k, at=k * elements, **vector) for k in range(count))
+
+    parts = {"sums": each(SUM), "stores": each(STORE)} if sums else {"sums": "", "stores": ""}
+    return LOOP.format(name=name, body=each(body), step=count * elements, **parts, **vector)
 
 
 @cache
 def _functions():
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    source, accumulators = _source()
-    module = llvm.parse_assembly(source)
+    module = llvm.parse_assembly(
+        _loop("peak", MULTIPLY_ADD, accumulators(), 1, sums=True)
+        + _loop("read", LOAD + ADD, 8, lanes(), sums=True)
+        + _loop("copy", LOAD + WRITE, 8, lanes(), sums=False)
+        + "declare {0} @llvm.fma.v{1}f32({0}, {0}, {0})".format(f"<{lanes()} x float>", lanes())
+    )
     features = llvm.get_host_cpu_features().flatten()
     target = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=features, opt=2
     )
     engine = llvm.create_mcjit_compiler(module, target)
     engine.finalize_object()
-    i64, pointer = ctypes.c_int64, ctypes.c_void_p
-    types = {"peak": (i64, pointer), "read": (pointer, i64, i64, pointer), "copy": (pointer, i64, i64, pointer)}
-    made = {name: ctypes.CFUNCTYPE(None, *args)(engine.get_function_address(name)) for name, args in types.items()}
-    return made, accumulators, engine, target  # the last two only to keep the code alive
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+    made = {name: kind(engine.get_function_address(name)) for name in ("peak", "read", "copy")}
+    return made, engine, target  # the last two only to keep the code alive
 
 
 def _aligned(count: int) -> np.ndarray:
-    raw = np.zeros(count + 16, np.float32)
+    raw = np.full(count + 16, 0.5, np.float32)  # zeros nobody wrote would all be one page, which stays in the cache
     start = (-raw.ctypes.data % 64) // 4
     return raw[start : start + count]
 
@@ -167,41 +120,35 @@ def _timed(threads: int, works) -> float:
     return time.perf_counter() - start
 
 
+def _rate(name: str, x_size: int, n: int, y_size: int, threads: int, seconds: float, guess: float) -> float:
+    """Return how many elements per second a loop gets through, on arrays of each thread's own.
+
+    guess: elements per second and thread, from which follows how often to go over them.
+    """
+    loop, works = _functions()[0][name], []
+    repeat = max(1, int(seconds * guess / n))
+    for _ in range(threads):
+        x, y = _aligned(x_size), _aligned(y_size)
+        loop(x.ctypes.data, n, 1, y.ctypes.data)  # brings it into the caches
+        works.append(lambda x=x, y=y: loop(x.ctypes.data, n, repeat, y.ctypes.data))
+    return threads * repeat * n / _timed(threads, works)
+
+
 def fma_peak(threads: int = 1, seconds: float = 0.02) -> float:
     """Return the float32 flop/s of independent multiply-adds in registers, over `threads` threads."""
-    functions, accumulators, *_ = _functions()
-    count = max(1, int(seconds * 4e9 / accumulators * 2))
-    outs = [_aligned(64) for _ in range(threads)]
-    for out in outs:
-        out[:] = 0.5
-    elapsed = _timed(threads, [lambda out=out: functions["peak"](count, out.ctypes.data) for out in outs])
-    return threads * count * accumulators * lanes() * 2 / elapsed
+    return 2 * lanes() * _rate("peak", 0, 1000 * accumulators(), lanes(), threads, seconds, 8e9)
 
 
 def read_bandwidth(size: int, threads: int = 1, seconds: float = 0.02) -> float:
     """Return the bytes/s of reading `size` bytes again and again, each thread its own share of them."""
-    functions, *_ = _functions()
     count = max(size // 4 // threads // 128 * 128, 128)
-    repeat = max(1, int(seconds * 3e10 / (4 * count)))
-    works = []
-    for _ in range(threads):
-        x, out = _aligned(count), _aligned(64)
-        functions["read"](x.ctypes.data, count, 1, out.ctypes.data)
-        works.append(lambda x=x, out=out: functions["read"](x.ctypes.data, count, repeat, out.ctypes.data))
-    return threads * repeat * count * 4 / _timed(threads, works)
+    return 4 * _rate("read", count, count, lanes(), threads, seconds, 8e9)
 
 
 def copy_bandwidth(size: int, threads: int = 1, seconds: float = 0.02) -> float:
     """Return the bytes/s, read and written, of copying within `size` bytes (half source, half target)."""
-    functions, *_ = _functions()
     count = max(size // 8 // threads // 128 * 128, 128)
-    repeat = max(1, int(seconds * 2e10 / (8 * count)))
-    works = []
-    for _ in range(threads):
-        x, y = _aligned(count), _aligned(count)
-        functions["copy"](x.ctypes.data, count, 1, y.ctypes.data)
-        works.append(lambda x=x, y=y: functions["copy"](x.ctypes.data, count, repeat, y.ctypes.data))
-    return threads * repeat * count * 8 / _timed(threads, works)
+    return 8 * _rate("copy", count, count, count, threads, seconds, 2.5e9)
 
 
 def cpu_name() -> str:
