@@ -17,9 +17,11 @@ from ._microkernel import I32, I64, VOID, _Tile
 
 STRIP_ROWS = 4
 UNROLLED = (3, 5)  # windows of 3x3 and 5x5
-GRADIENT_TAPS = 5  # taps whose sums are kept in registers at a time
-STRIP = 15  # count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last; then floor
-SUMS = 12  # rows, count, x, x_step, x_row, offsets, dy, dy_step, dy_row, n, n_last, sums
+SUM_TAPS = 5  # taps of any window whose sums are kept in registers at a time
+SUM_ROWS = 2  # rows of dy that share the rows of the input under an unrolled window
+# tiles, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last; then floor
+STRIP = 15
+SUMS = 12  # tiles, count, x, x_step, x_row, offsets, dy, dy_step, dy_row, n, n_last, sums
 
 
 class _Strip(_Tile):
@@ -54,10 +56,17 @@ class _Strip(_Tile):
         self.masked, self.masks = mask is not None, [mask]
         self._store(builder, value, pointer, 0)
 
+    def lane(self, advance=1):
+        """Return the numbers of the lanes, `advance` apart."""
+        return ir.Constant(ir.VectorType(I32, self.lanes), [i * advance for i in range(self.lanes)])
+
+    def before(self, builder, place, end):
+        """Return which of some places, none below zero when seen without a sign, lie before an end."""
+        return builder.icmp_unsigned("<", place, self._splat(builder, builder.trunc(end, I32)))
+
     def mask(self, builder, n):
         """Return which lanes lie before lane n."""
-        self.vectors = 1
-        return self._masks(builder, n)[0]
+        return self.before(builder, self.lane(), n)
 
     def offset(self, builder, table, k):
         """Return number k of a table of offsets."""
@@ -79,13 +88,18 @@ class _Strip(_Tile):
         builder.position_at_end(end)
         return following
 
+    def tap(self, builder, row, offset):
+        return self.load(builder, builder.gep(row, [offset]))
+
     def strip(self, rows, kernel):
-        """Return the function of a strip; kernel: the size of an unrolled window, 0 for any taps."""
+        """Return the function of strips under each other; kernel: the size of an unrolled window, 0 for any taps."""
 
         def emit(function):
-            count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last, floor = function.args
+            tiles, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last, floor = (
+                function.args
+            )
             builder = ir.IRBuilder(function.append_basic_block())
-            every, last = self.mask(builder, n), self.mask(builder, n_last)
+            every = self.mask(builder, n)
             start = self.load(builder, self.at(builder, bias), every)
             floor = self._splat(builder, floor)
             near = [self.offset(builder, offsets, I64(s)) for s in range(kernel)]
@@ -100,7 +114,7 @@ class _Strip(_Tile):
                 for q in range(rows + kernel - 1):
                     row = builder.gep(at, [builder.mul(x_row, I64(q))])
                     for s in range(kernel):
-                        value = self.load(builder, builder.gep(row, [near[s]]))
+                        value = self.tap(builder, row, near[s])
                         for r in range(max(0, q - rows + 1), min(kernel, q + 1)):
                             sums[q - r] = self._fma(builder, value, weights[r, s], sums[q - r])
                 return sums
@@ -109,7 +123,7 @@ class _Strip(_Tile):
                 def tap(builder, k, sums):
                     weight = self.load(builder, self.at(builder, w, builder.mul(w_row, k)), every)
                     place = builder.gep(at, [self.offset(builder, offsets, k)])
-                    values = [self.load(builder, builder.gep(place, [builder.mul(x_row, I64(i))])) for i in range(rows)]
+                    values = [self.tap(builder, place, builder.mul(x_row, I64(i))) for i in range(rows)]
                     return [self._fma(builder, v, weight, s) for v, s in zip(values, sums, strict=True)]
 
                 return self.loop(builder, function, taps, [start] * rows, tap)
@@ -117,49 +131,70 @@ class _Strip(_Tile):
             def vector(builder, t, places):
                 at, target = places
                 sums = unrolled(builder, at) if kernel else looped(builder, at)
-                mask = builder.select(builder.icmp_signed("==", t, builder.sub(count, I64(1))), last, every)
-                for i, total in enumerate(sums):
-                    # this order of arguments lets NaN pass, as one instruction (maxps) does
-                    kept = builder.select(builder.fcmp_ordered(">", floor, total), floor, total)
-                    self.store(builder, kept, builder.gep(target, [builder.mul(y_row, I64(i))]), mask)
+                n_here = builder.select(builder.icmp_signed("==", t, builder.sub(count, I64(1))), n_last, n)
+                # this order of arguments lets NaN pass, as one instruction (maxps) does
+                kept = [builder.select(builder.fcmp_ordered(">", floor, s), floor, s) for s in sums]
+                places = [builder.gep(target, [builder.mul(y_row, I64(i))]) for i in range(rows)]
+                whole = builder.icmp_signed("==", n_here, I64(self.lanes))
+                with builder.if_else(whole) as (full, part):  # stores through a mask take longer
+                    for block, mask in ((full, None), (part, n_here)):
+                        with block:
+                            mask = mask and self.mask(builder, mask)
+                            for value, place in zip(kept, places, strict=True):
+                                self.store(builder, value, place, mask)
                 return [builder.gep(at, [x_step]), builder.gep(target, [y_step])]
 
-            self.loop(builder, function, count, [self.at(builder, x), self.at(builder, y)], vector)
+            def tile(builder, t, places):
+                self.loop(builder, function, count, places, vector)
+                steps = builder.mul(x_row, I64(rows)), builder.mul(y_row, I64(rows))
+                return [builder.gep(place, [step]) for place, step in zip(places, steps, strict=True)]
+
+            self.loop(builder, function, tiles, [self.at(builder, x), self.at(builder, y)], tile)
             builder.ret_void()
 
-        return self.function(f"strip_{rows}_{kernel}", [I64] * (STRIP - 1) + [self.scalar], emit)
+        return self.function(f"strip_{rows}_{kernel}", [I64] * STRIP + [self.scalar], emit)
 
-    def sums(self, taps):
-        """Return the function that adds dy times the input at each of some taps to as many vectors of sums."""
+    def sums(self, rows, kernel, taps):
+        """Return the function that adds dy times the input at each of some taps to as many vectors of sums.
+
+        kernel: the size of an unrolled window, for `rows` rows of dy at a time; 0 for any taps of one row.
+        """
 
         def emit(function):
-            rows, count, x, x_step, x_row, offsets, dy, dy_step, dy_row, n, n_last, sums = function.args
+            tiles, count, x, x_step, x_row, offsets, dy, dy_step, dy_row, n, n_last, sums = function.args
             builder = ir.IRBuilder(function.append_basic_block())
-            every, last = self.mask(builder, n), self.mask(builder, n_last)
-            near = [self.offset(builder, offsets, I64(k)) for k in range(taps)]
+            near = [self.offset(builder, offsets, I64(k)) for k in range(kernel or taps)]
             places = [self.at(builder, sums, I64(k * self.lanes)) for k in range(taps)]
 
             def vector(builder, t, values):
                 at, grad, *totals = values
-                mask = builder.select(builder.icmp_signed("==", t, builder.sub(count, I64(1))), last, every)
-                factor = self.load(builder, grad, mask)
-                for k in range(taps):
-                    total = self._fma(builder, self.load(builder, builder.gep(at, [near[k]])), factor, totals[k])
-                    totals[k] = builder.select(mask, total, totals[k])  # zero times infinity is not zero
+                here = builder.select(builder.icmp_signed("==", t, builder.sub(count, I64(1))), n_last, n)
+                mask = self.mask(builder, here)  # of the input, too: zero times infinity is not zero
+                factors = [
+                    self.load(builder, builder.gep(grad, [builder.mul(dy_row, I64(i))]), mask) for i in range(rows)
+                ]
+                for q in range(rows + kernel - 1 if kernel else 1):
+                    row = builder.gep(at, [builder.mul(x_row, I64(q))])
+                    for s, offset in enumerate(near):
+                        value = self.load(builder, builder.gep(row, [offset]), mask)
+                        for r in range(max(0, q - rows + 1), min(kernel or 1, q + 1)):
+                            k = r * kernel + s
+                            totals[k] = self._fma(builder, value, factors[q - r], totals[k])
                 return [builder.gep(at, [x_step]), builder.gep(grad, [dy_step]), *totals]
 
-            def row(builder, i, values):
+            def tile(builder, i, values):
                 at, grad, *totals = values
                 _, _, *totals = self.loop(builder, function, count, values, vector)
-                return [builder.gep(at, [x_row]), builder.gep(grad, [dy_row]), *totals]
+                steps = builder.mul(x_row, I64(rows)), builder.mul(dy_row, I64(rows))
+                return [builder.gep(at, [steps[0]]), builder.gep(grad, [steps[1]]), *totals]
 
             first = [self.at(builder, x), self.at(builder, dy), *[self.load(builder, place) for place in places]]
-            _, _, *totals = self.loop(builder, function, rows, first, row)
+            _, _, *totals = self.loop(builder, function, tiles, first, tile)
             for place, total in zip(places, totals, strict=True):
                 self.store(builder, total, place)
             builder.ret_void()
 
-        return self.function(f"sums_{taps}", [I64] * SUMS, emit)
+        return self.function(f"sums_{rows}_{kernel}_{taps}", [I64] * SUMS, emit)
 
     def choice(self, name, arguments, functions) -> ir.Function:
         """Return the function that calls functions[i](*args) for its arguments i, *args."""
@@ -180,45 +215,57 @@ class _Strip(_Tile):
 
 @intrinsic
 def depthwise_strip(
-    typing_context, number, rows, kernel, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n,
-    n_last, floor,
+    typing_context, number, rows, kernel, tiles, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step,
+    y_row, n, n_last, floor,
 ):  # fmt: skip
-    """Compute a strip of rows <= STRIP_ROWS rows; kernel: 3 or 5 for an unrolled window of that size, 0 for others."""
+    """Compute `tiles` strips of rows <= STRIP_ROWS rows each; kernel: 3 or 5 for an unrolled window, 0 for others."""
 
     def codegen(context, builder, signature, values):
         strip = _Strip(builder.module, number)
         functions = [strip.strip(m, size) for size in (0, *UNROLLED) for m in range(1, STRIP_ROWS + 1)]
-        choose = strip.choice("strip", [I64] * (STRIP - 1) + [strip.scalar], functions)
+        choose = strip.choice("strip", [I64] * STRIP + [strip.scalar], functions)
         rows, kernel, *rest = values[1:]
-        kind = builder.sub(rows, I64(1))
-        for i, size in enumerate(UNROLLED, 1):
-            here = builder.icmp_signed("==", kernel, I64(size))
-            kind = builder.add(kind, builder.select(here, I64(i * STRIP_ROWS), I64(0)))
-        builder.call(choose, [kind, *rest])
+        builder.call(choose, [_kind(builder, rows, kernel, STRIP_ROWS), *rest])
         return context.get_dummy_value()
 
-    return types.void(number, *[types.intp] * (STRIP + 1), number), codegen
+    return types.void(number, *[types.intp] * (STRIP + 2), number), codegen
 
 
 @intrinsic
 def depthwise_sums(
-    typing_context, number, taps, rows, count, x, x_step, x_row, offsets, dy, dy_step, dy_row, n, n_last, sums
+    typing_context, number, rows, kernel, tiles, count, x, x_step, x_row, offsets, dy, dy_step, dy_row, n, n_last, sums
 ):
-    """Add dy times the input, over rows of vectors, to `taps` <= GRADIENT_TAPS vectors of sums."""
+    """Add dy times the input, over `tiles` times a few rows of vectors, to vectors of sums, one per tap.
+
+    kernel: 3 or 5 for an unrolled window of that size and rows <= SUM_ROWS of dy per tile; 0: `rows` <= SUM_TAPS says
+    how many taps there are.
+    """
 
     def codegen(context, builder, signature, values):
         strip = _Strip(builder.module, number)
-        functions = [strip.sums(k) for k in range(1, GRADIENT_TAPS + 1)]
-        taps, *rest = values[1:]
+        functions = [strip.sums(1, 0, taps) for taps in range(1, SUM_TAPS + 1)]
+        for size in UNROLLED:
+            few = range(1, SUM_ROWS + 1)
+            functions += [strip.sums(min(m, SUM_ROWS), size, size * size) for m in (*few, *[1] * (SUM_TAPS - SUM_ROWS))]
         choose = strip.choice("sums", [I64] * SUMS, functions)
-        builder.call(choose, [builder.sub(taps, I64(1)), *rest])
+        rows, kernel, *rest = values[1:]
+        builder.call(choose, [_kind(builder, rows, kernel, SUM_TAPS), *rest])
         return context.get_dummy_value()
 
-    return types.void(number, *[types.intp] * (SUMS + 1)), codegen
+    return types.void(number, *[types.intp] * (SUMS + 2)), codegen
+
+
+def _kind(builder, rows, kernel, most):
+    """Return rows - 1 for any taps, `most` more for the first of UNROLLED, twice as much more for the second."""
+    kind = builder.sub(rows, I64(1))
+    for i, size in enumerate(UNROLLED, 1):
+        here = builder.icmp_signed("==", kernel, I64(size))
+        kind = builder.add(kind, builder.select(here, I64(i * most), I64(0)))
+    return kind
 
 
 def _padded(name, advance, parts):
-    """Return the codegen of a copy with zeros around.
+    """Return the codegen of a copy of rows with zeros around.
 
     advance: numbers of a row per lane; 0 if a vector is a pixel. parts: targets of vectors, 2 for even and odd numbers.
     """
@@ -228,21 +275,19 @@ def _padded(name, advance, parts):
         numbers = strip.lanes if advance else 1
 
         def emit(function):
-            source, step, zeros, count, vectors, n, *targets = function.args
+            rows, source, row, step, zeros, count, vectors, n, *targets, target_row = function.args
             builder = ir.IRBuilder(function.append_basic_block())
             start = strip.at(builder, source, builder.neg(builder.mul(zeros, step)))
-            lane = ir.Constant(ir.VectorType(I64, strip.lanes), [i * advance for i in range(strip.lanes)])
-            step = builder.mul(step, I64(numbers))
-            first, end = strip._splat(builder, zeros), strip._splat(builder, builder.add(zeros, count))
+            step, first = builder.mul(step, I64(numbers)), builder.neg(zeros)
             channels = strip.mask(builder, n)
 
             def vector(builder, t, places):
                 at, position, *places = places
                 loaded = []
                 for _ in range(parts):
-                    place = builder.add(strip._splat(builder, position), lane)
-                    inside = builder.and_(builder.icmp_signed(">=", place, first), builder.icmp_signed("<", place, end))
-                    loaded.append(strip.load(builder, at, builder.and_(inside, channels)))
+                    place = builder.add(strip._splat(builder, builder.trunc(position, I32)), strip.lane(advance))
+                    inside = builder.and_(strip.before(builder, place, count), channels)
+                    loaded.append(strip.load(builder, at, inside))
                     at, position = builder.gep(at, [step]), builder.add(position, I64(numbers))
                 if parts == 2:
                     kind = ir.VectorType(I32, strip.lanes)
@@ -252,29 +297,33 @@ def _padded(name, advance, parts):
                     strip.store(builder, value, place)
                 return [at, position, *[builder.gep(place, [I64(strip.lanes)]) for place in places]]
 
-            places = [strip.at(builder, target) for target in targets]
-            strip.loop(builder, function, vectors, [start, I64(0), *places], vector)
+            def line(builder, t, places):
+                strip.loop(builder, function, vectors, [places[0], first, *places[1:]], vector)
+                return [builder.gep(places[0], [row]), *[builder.gep(place, [target_row]) for place in places[1:]]]
+
+            with builder.if_then(builder.icmp_signed(">", rows, I64(0))):
+                strip.loop(builder, function, rows, [start, *[strip.at(builder, to) for to in targets]], line)
             builder.ret_void()
 
-        builder.call(strip.function(name, [I64] * (6 + parts), emit), values[1:])
+        builder.call(strip.function(name, [I64] * (9 + parts), emit), values[1:])
         return context.get_dummy_value()
 
     return codegen
 
 
 @intrinsic
-def row_padded(typing_context, number, source, step, zeros, count, vectors, n, target):
-    """Write a row of vectors: `zeros` zeros, `count` numbers from an address on, zeros again. step 1, n: all lanes."""
-    return types.void(number, *[types.intp] * 7), _padded("row_padded", 1, 1)
+def rows_padded(typing_context, number, rows, source, row, step, zeros, count, vectors, n, target, target_row):
+    """Write rows of vectors: `zeros` zeros, `count` numbers from an address on, zeros again. step 1, n: all lanes."""
+    return types.void(number, *[types.intp] * 10), _padded("rows_padded", 1, 1)
 
 
 @intrinsic
-def row_split(typing_context, number, source, step, zeros, count, vectors, n, even, odd):
-    """Do what `row_padded` does, but write numbers of even and of odd place to `vectors` vectors each."""
-    return types.void(number, *[types.intp] * 8), _padded("row_split", 1, 2)
+def rows_split(typing_context, number, rows, source, row, step, zeros, count, vectors, n, even, odd, target_row):
+    """Do what `rows_padded` does, but write numbers of even and of odd place to `vectors` vectors each."""
+    return types.void(number, *[types.intp] * 11), _padded("rows_split", 1, 2)
 
 
 @intrinsic
-def pixels_padded(typing_context, number, source, step, zeros, count, vectors, n, target):
+def pixels_padded(typing_context, number, rows, source, row, step, zeros, count, vectors, n, target, target_row):
     """Write a vector per pixel: `zeros` pixels of zeros, n channels of `count` pixels `step` apart, zeros again."""
-    return types.void(number, *[types.intp] * 7), _padded("pixels_padded", 0, 1)
+    return types.void(number, *[types.intp] * 10), _padded("pixels_padded", 0, 1)

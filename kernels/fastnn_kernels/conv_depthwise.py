@@ -92,6 +92,6 @@ def _plan(window, size, by_pixel, itemsize):
     bands = -(-height // rows)
     rows = min(height, -(-height // (bands * cpu.STRIP_ROWS)) * cpu.STRIP_ROWS)
     count = (rows - 1) * sh + (kh - 1) * dh + 1
-    length = (kh * kw + 1) * lanes + cpu.STRIP_ROWS * vectors * lanes + count * pitch + 2 * lanes
+    length = (kh * kw + 1) * lanes + rows * vectors * lanes + count * pitch + 2 * lanes
     plan = np.array((*window, rows, span, pitch, by_pixel), np.int64)
     return plan, offsets, kh * kw, length

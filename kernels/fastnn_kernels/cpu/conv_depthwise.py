@@ -11,34 +11,18 @@ and of a row in the buffer, whether lanes are channels.
 """
 
 from .._depthwise_tile import (
-    GRADIENT_TAPS,
     STRIP_ROWS,
+    SUM_ROWS,
+    SUM_TAPS,
     UNROLLED,
     depthwise_strip,
     depthwise_sums,
     pixels_padded,
-    row_padded,
-    row_split,
+    rows_padded,
+    rows_split,
 )
-from .._jit import jitted, kernel, shared
+from .._jit import jitted, kernel
 from .._simd import address, itemsize, lanes, vector_at
-
-
-@shared
-def strip(
-    number, rows, size, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last
-):  # fmt: skip
-    """Compute one `depthwise_strip`, no smaller than `number`."""
-    depthwise_strip(
-        number, rows, size, count, x, x_step, x_row, offsets, taps, w, w_row, bias, y, y_step, y_row, n, n_last, number
-    )
-
-
-@jitted
-def share(count):
-    """Return the size of the smallest equal pieces, none longer than STRIP_ROWS, into which `count` rows are cut."""
-    pieces = -(-count // STRIP_ROWS)
-    return -(-count // max(pieces, 1))
 
 
 @jitted
@@ -48,23 +32,29 @@ def bring(number, x, plan, b, c, n, top, rows, buffer):
     length, pitch, by_pixel = plan[9], plan[10], plan[11]
     size, step = itemsize(number), lanes(number)
     height, width = x.shape[2:]
-    for r in range((rows - 1) * sh + (kh - 1) * dh + 1):
-        row, to = top * sh - ph + r, buffer + r * pitch * size
-        count = width if 0 <= row < height else 0
-        at = address(x) + b * x.strides[0] + c * x.strides[1] + row * x.strides[2]
-        vectors = pitch // step
-        if by_pixel:
-            pixels_padded(number, at, x.strides[3] // size, pw, count, vectors, n, to)
-        elif sw == 1:
-            row_padded(number, at, 1, pw, count, vectors, step, to)
-        elif sw == 2:
-            row_split(number, at, 1, pw, count, length // step, step, to, to + length * size)
-        else:
-            made, values = vector_at(number, to, pitch), vector_at(number, at, width)
+    total, start = (rows - 1) * sh + (kh - 1) * dh + 1, top * sh - ph
+    above = min(max(0, -start), total)
+    inside = max(0, min(height - start, total) - above)
+    at = address(x) + b * x.strides[0] + c * x.strides[1] + (start + above) * x.strides[2]
+    x_row, x_step, vectors = x.strides[2] // size, x.strides[3] // size, pitch // step
+    middle, below = buffer + above * pitch * size, buffer + (above + inside) * pitch * size
+    rows_padded(number, above, at, 0, 1, 0, 0, vectors, step, buffer, pitch)
+    rows_padded(number, total - above - inside, at, 0, 1, 0, 0, vectors, step, below, pitch)
+    if by_pixel:
+        pixels_padded(number, inside, at, x_row, x_step, pw, width, vectors, n, middle, pitch)
+    elif sw == 1:
+        rows_padded(number, inside, at, x_row, 1, pw, width, vectors, step, middle, pitch)
+    elif sw == 2:
+        odd = middle + length * size
+        rows_split(number, inside, at, x_row, 1, pw, width, length // step, step, middle, odd, pitch)
+    else:
+        for r in range(inside):
+            made, values = vector_at(number, middle + r * pitch * size, pitch), vector_at(number, at, width)
             for p in range(sw):
                 for t in range(length):
                     column = t * sw + p - pw
-                    made[p * length + t] = values[column] if 0 <= column < count else x.dtype.type(0)
+                    made[p * length + t] = values[column] if 0 <= column < width else x.dtype.type(0)
+            at += x.strides[2]
 
 
 @kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[::1], T[:,::1], T[:,:,:,:]", writes="y scratch", parallel=True)
@@ -80,14 +70,14 @@ def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
     rows_between = dh if sh == 1 else 1  # windows of rows so far apart share rows of the input
     window = kh if kh == kw and sh == 1 and kh in UNROLLED else 0
     slices, bands = -(-y.shape[1] // step) if by_pixel else y.shape[1], -(-y.shape[2] // band)
-    columns = y.shape[3]
+    columns, direct = y.shape[3], by_pixel or y.strides[3] == size
     count, last = (columns, step) if by_pixel else (-(-columns // step), (columns - 1) % step + 1)
-    x_step, y_step, y_row = (sw if by_pixel else 1) * step, y.strides[3] // size if by_pixel else step, y.strides[2]
+    x_step, y_step = (sw if by_pixel else 1) * step, y.strides[3] // size if by_pixel else step
     total = y.shape[0] * bands * slices
     for task in range(lo, hi):
         weights = (address(scratch) + task * scratch.strides[0] + 63) // 64 * 64
         finished = weights + (taps + 1) * step * size
-        buffer = finished + (0 if by_pixel else STRIP_ROWS * count * step * size)
+        buffer = finished + (0 if direct else band * count * step * size)
         for unit in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
             place, s = divmod(unit, slices)
             b, top = place // bands, place % bands * band
@@ -106,23 +96,25 @@ def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
                         spread[k * step + i] = value
                 if c % multiplier == 0 or unit == total * task // scratch.shape[0]:
                     bring(number, x, plan, b, c // multiplier, n, top, rows, buffer)
-            direct = by_pixel or y.strides[3] == size
+            to = address(y) + b * y.strides[0] + c * y.strides[1] + top * y.strides[2]
+            target, pitch_out = (to, y.strides[2] // size) if direct else (finished, count * step)
             for first in range(rows_between):
                 mine = (rows - first + rows_between - 1) // rows_between
-                for i in range(0, mine, share(mine)):
-                    m, row = min(share(mine), mine - i), first + i * rows_between
-                    at = buffer + row * sh * pitch * size
-                    to = address(y) + b * y.strides[0] + c * y.strides[1] + (top + row) * y_row
-                    target, next_row = (to, rows_between * y_row // size) if direct else (finished, count * step)
-                    strip(
-                        number, m, window, count, at, x_step, sh * rows_between * pitch, address(offsets), taps,
-                        w_at, w_row, start, target, y_step if direct else step, next_row, n, n_last,
-                    )  # fmt: skip
-                    if not direct:
-                        for j in range(m):
-                            values = vector_at(number, finished + j * count * step * size, columns)
-                            for t in range(columns):
-                                y[b, c, top + row + j * rows_between, t] = values[t]
+                whole = mine // STRIP_ROWS * STRIP_ROWS
+                for m, tiles, past in ((STRIP_ROWS, mine // STRIP_ROWS, 0), (mine - whole, 1, whole)):
+                    if m > 0 < tiles:
+                        row = first + past * rows_between
+                        depthwise_strip(
+                            number, m, window, tiles, count, buffer + row * sh * pitch * size, x_step,
+                            sh * rows_between * pitch, address(offsets), taps, w_at, w_row, start,
+                            target + row * pitch_out * size, y_step if direct else step, rows_between * pitch_out,
+                            n, n_last, floor,
+                        )  # fmt: skip
+            if not direct:
+                for i in range(rows):
+                    values = vector_at(number, finished + i * count * step * size, columns)
+                    for t in range(columns):
+                        y[b, c, top + i, t] = values[t]
 
 
 @kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], i8[::1], T[:,::1], T[:,:,::1]", writes="scratch parts", parallel=True)
@@ -131,11 +123,12 @@ def conv2d_backward_weight__depthwise(dy, x, plan, offsets, scratch, parts, lo, 
 
     Arguments and range as in conv2d__depthwise.
     """
-    sh, sw, kh, kw = plan[0], plan[1], plan[6], plan[7]
+    sh, sw, dh, kh, kw = plan[0], plan[1], plan[4], plan[6], plan[7]
     band, pitch, by_pixel = plan[8], plan[10], plan[11]
     number = dy.dtype.type(0)
     size, step = itemsize(number), lanes(number)
     taps, multiplier = kh * kw, dy.shape[1] // x.shape[1]
+    window = kh if kh == kw and sh == dh == 1 and kh in UNROLLED else 0
     slices = -(-dy.shape[1] // step) if by_pixel else dy.shape[1]
     columns = dy.shape[3]
     count, last = (columns, step) if by_pixel else (-(-columns // step), (columns - 1) % step + 1)
@@ -160,9 +153,17 @@ def conv2d_backward_weight__depthwise(dy, x, plan, offsets, scratch, parts, lo, 
                     rows = min(band, dy.shape[2] - top)
                     bring(number, x, plan, b, c // multiplier, n, top, rows, buffer)
                     grads = address(dy) + b * dy.strides[0] + c * dy.strides[1] + top * dy.strides[2]
-                    for k in range(0, taps, GRADIENT_TAPS):
+                    if window:
+                        whole = rows // SUM_ROWS * SUM_ROWS
+                        for m, tiles, past in ((SUM_ROWS, rows // SUM_ROWS, 0), (rows - whole, 1, whole)):
+                            if m > 0 < tiles:
+                                depthwise_sums(
+                                    number, m, window, tiles, count, buffer + past * pitch * size, x_step, pitch,
+                                    address(offsets), grads + past * dy_row * size, dy_step, dy_row, n, n_last, totals,
+                                )  # fmt: skip
+                    for k in range(0, 0 if window else taps, SUM_TAPS):
                         depthwise_sums(
-                            number, min(GRADIENT_TAPS, taps - k), rows, count, buffer, x_step, sh * pitch,
+                            number, min(SUM_TAPS, taps - k), 0, rows, count, buffer, x_step, sh * pitch,
                             address(offsets) + 8 * k, grads, dy_step, dy_row, n, n_last, totals + k * step * size,
                         )  # fmt: skip
             for k in range(taps):
