@@ -18,19 +18,24 @@ def conv2d(
     dilation: Any = 1,
     groups: int = 1,
     activation: str | None = None,
+    *,
+    prepared: Any = None,
 ) -> WithBackward:
     """Slide a bank of filters over images, add a bias and apply an activation, in one kernel.
 
     input (B, C, H, W) or (C, H, W), weight (OC, C/groups, KH, KW), bias (OC,) -> (B, OC, OH, OW) or (OC, OH, OW).
-    `padding` is a number, a pair, "valid" or "same"; `activation` as for `linear`. Raises as `kernels.conv2d` does.
+    `padding` is a number, a pair, "valid" or "same"; `activation` as for `linear`. `prepared` is what
+    ``fastnn.kernels.prepare_conv2d`` gave for `weight`; it is used in place of it. Raises as `kernels.conv2d` does.
     """
+    if prepared is None or prepared.dtype != input.dtype:
+        prepared = weight
     window = stride, padding, dilation, groups
     before = None
     if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
-        before = kernels.conv2d(input, weight, bias, *window)
+        before = kernels.conv2d(input, prepared, bias, *window)
         y = kernels.gelu(before)
     else:
-        y = kernels.conv2d(input, weight, bias, *window, activation=activation)
+        y = kernels.conv2d(input, prepared, bias, *window, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         gradients: Gradients

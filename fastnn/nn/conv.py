@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+import fastnn_kernels as kernels
 from fastnn import functional as F
+from fastnn._tape import grad_mode
 from fastnn_kernels._shapes import integer, padding_sides, sizes
 
 from . import init
@@ -64,9 +66,11 @@ class _Conv(Module):
         padding = self.padding
         if self.padding_mode != "zeros" and any(self._border):
             input, padding = F.pad(input, self._border, PADDING_MODES[self.padding_mode]), 0
-        return type(self)._operation(
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation
-        )
+        window = self.stride, padding, self.dilation, self.groups
+        return type(self)._operation(input, self.weight, self.bias, *window, activation, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {}
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight of a filter and output pixel, and one per bias."""
@@ -99,13 +103,28 @@ class Conv2d(_Conv):
 
     x (B, in_channels, H, W) -> (B, out_channels, OH, OW); weight (out_channels, in_channels / groups, KH, KW), bias
     (out_channels,). Sizes are numbers or pairs (rows, columns); padding may be "same" or "valid", and its mode "zeros",
-    "reflect", "replicate" or "circular". Weight and bias start evenly drawn from +-1 / sqrt(fan_in), as in PyTorch.
+    "reflect", "replicate" or "circular". Weight and bias start evenly drawn from +-1 / sqrt(fan_in), as in PyTorch. In
+    `eval` mode or inside `no_grad`, a weight that is used a second time is laid out once for the kernel, and again
+    whenever it was written to.
 
     Raises ValueError if a number is not positive or groups do not divide the channels.
     """
 
     _axes = 2
     _operation = staticmethod(F.conv2d)
+    _seen = 0  # the weight's version at the last inference
+    _prepared: Any = None  # ... and the packed weight, once it was seen twice
+
+    def _options(self) -> dict[str, Any]:
+        if self.training and grad_mode.enabled:
+            return {}
+        version = self.weight._leaf.version
+        if version != self._seen:
+            self._seen = version
+            self._prepared = None
+        elif self._prepared is None:
+            self._prepared = kernels.prepare_conv2d(self.weight._data)
+        return {"prepared": self._prepared}
 
 
 class Conv3d(_Conv):

@@ -20,7 +20,15 @@ from .activation import (
     tanh,
     tanh_backward,
 )
-from .conv import conv2d, conv2d_backward, conv2d_backward_bias, conv2d_backward_input, conv2d_backward_weight
+from .conv import (
+    conv2d,
+    conv2d_backward,
+    conv2d_backward_bias,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    prepare_conv2d,
+)
+from .conv_algorithms import PreparedConv2d, set_conv_precision
 from .conv_nd import conv1d, conv1d_backward, conv3d, conv3d_backward
 from .conv_transpose import (
     conv_transpose1d,
@@ -46,6 +54,7 @@ from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backwar
 from .unfold import fold, unfold
 
 __all__ = [
+    "PreparedConv2d",
     "PreparedMatmul",
     "adam_step",
     "avg_pool2d",
@@ -95,9 +104,11 @@ __all__ = [
     "pad_backward",
     "peak",
     "pool_stats",
+    "prepare_conv2d",
     "prepare_matmul",
     "relu",
     "relu_backward",
+    "set_conv_precision",
     "set_num_threads",
     "set_pool_limit",
     "sgd_step",

@@ -204,32 +204,63 @@ def _chosen(name, vectors):
     return codegen
 
 
+def _transpose(tile, builder, source, source_row, target, target_row, row_masks):
+    """Emit the transpose of a block of lanes x lanes elements, log2(lanes) rounds of shuffles in registers.
+
+    row_masks: the masks with which to load and to store each row, or None.
+    """
+    lanes = tile.lanes
+    source, target = (builder.inttoptr(p, tile.scalar.as_pointer()) for p in (source, target))
+    rows = []
+    for i in range(lanes):
+        tile.masks = row_masks and [row_masks[0][i]]
+        rows.append(tile._load(builder, builder.gep(source, [builder.mul(source_row, I64(i))]), 0))
+    mask_type = ir.VectorType(I32, lanes)
+    # Eklundh: round s swaps, in each pair of rows i and i + s, the upper s of every 2 s lanes with the lower s
+    s = lanes // 2
+    while s:
+        low = ir.Constant(mask_type, [j if not j & s else lanes + (j - s) for j in range(lanes)])
+        high = ir.Constant(mask_type, [j + s if not j & s else lanes + j for j in range(lanes)])
+        for i in range(lanes):
+            if not i & s:
+                upper, lower = rows[i], rows[i + s]
+                rows[i] = builder.shuffle_vector(upper, lower, low)
+                rows[i + s] = builder.shuffle_vector(upper, lower, high)
+        s //= 2
+    for i in range(lanes):
+        tile.masks = row_masks and [row_masks[1][i]]
+        tile._store(builder, rows[i], builder.gep(target, [builder.mul(target_row, I64(i))]), 0)
+
+
 @intrinsic
 def transpose_block(typing_context, number, source, source_row, target, target_row):
-    """Write the transpose of a block of lanes x lanes elements, log2(lanes) rounds of shuffles in registers."""
+    """Write the transpose of a block of lanes x lanes elements."""
 
     def codegen(context, builder, signature, values):
         tile = _Tile(builder.module, number, 1, 1, masked=False)
-        lanes = tile.lanes
-        source, target = (builder.inttoptr(values[i], tile.scalar.as_pointer()) for i in (1, 3))
-        rows = [tile._load(builder, builder.gep(source, [builder.mul(values[2], I64(i))]), 0) for i in range(lanes)]
-        mask_type = ir.VectorType(I32, lanes)
-        # Eklundh: round s swaps, in each pair of rows i and i + s, the upper s of every 2 s lanes with the lower s
-        s = lanes // 2
-        while s:
-            low = ir.Constant(mask_type, [j if not j & s else lanes + (j - s) for j in range(lanes)])
-            high = ir.Constant(mask_type, [j + s if not j & s else lanes + j for j in range(lanes)])
-            for i in range(lanes):
-                if not i & s:
-                    upper, lower = rows[i], rows[i + s]
-                    rows[i] = builder.shuffle_vector(upper, lower, low)
-                    rows[i + s] = builder.shuffle_vector(upper, lower, high)
-            s //= 2
-        for i in range(lanes):
-            tile._store(builder, rows[i], builder.gep(target, [builder.mul(values[4], I64(i))]), 0)
+        _transpose(tile, builder, *values[1:], None)
         return context.get_dummy_value()
 
     return types.void(number, *[types.intp] * 4), codegen
+
+
+@intrinsic
+def transpose_edge(typing_context, number, source, source_row, target, target_row, rows, columns):
+    """Write the transpose of a block of rows x columns elements, at most lanes of either; touch nothing outside it."""
+
+    def codegen(context, builder, signature, values):
+        tile = _Tile(builder.module, number, 1, 1, masked=True)
+        rows, columns = values[5:]
+        none = ir.Constant(ir.VectorType(ir.IntType(1), tile.lanes), [0] * tile.lanes)
+
+        def masks(count, length):
+            (whole,) = tile._masks(builder, length)
+            return [builder.select(builder.icmp_signed("<", I64(i), count), whole, none) for i in range(tile.lanes)]
+
+        _transpose(tile, builder, *values[1:5], (masks(rows, columns), masks(columns, rows)))
+        return context.get_dummy_value()
+
+    return types.void(number, *[types.intp] * 6), codegen
 
 
 def _copy(vectors_for):

@@ -19,6 +19,7 @@ LLVM_FILES = (
     "_window_tile.py",
     "_quad.py",
     "_depthwise_tile.py",
+    "_winograd_tile.py",
 )
 
 

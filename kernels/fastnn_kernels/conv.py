@@ -12,7 +12,7 @@ from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
-from .conv_algorithms import GRAIN, NAMES, PIECES, Layer, bands, convolve, select
+from .conv_algorithms import GRAIN, NAMES, PIECES, Layer, PreparedConv2d, bands, convolve, select
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
 
@@ -36,16 +36,24 @@ def conv2d(
 ):
     """Return the cross-correlation of images with a bank of filters, plus a bias, through an activation.
 
-    input (B, C, H, W) or (C, H, W), weight (OC, C/groups, KH, KW), bias (OC,) -> (B, OC, OH, OW) or (OC, OH, OW);
-    float32 or float64, any strides; images that lie in memory by pixels ("channels last") give such.
+    input (B, C, H, W) or (C, H, W), weight (OC, C/groups, KH, KW) or what `prepare_conv2d` made of it, bias (OC,)
+    -> (B, OC, OH, OW) or (OC, OH, OW); float32 or float64, any strides; images that lie in memory by pixels ("channels
+    last") give such.
     padding: a number, a pair, "valid" or "same" (as in PyTorch, the odd zero goes to the bottom and right).
     activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
-    algorithm: "auto" (what `choose` says), "direct" or, for one channel per group, "depthwise"; "im2col" is another
-    name for "direct", whose tiles read the windows from the image and never copy them into a matrix.
+    algorithm: "auto" (what `choose` says), "direct", "winograd" (for its rounding, see `set_conv_precision`) or, for
+    one channel per group, "depthwise"; "im2col" is another name for "direct", whose tiles read the windows from the
+    image and never copy them into a matrix.
     Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
     than the padded image, TypeError for integer images.
     """
-    x, w, bias = promote("conv2d", input=input, weight=weight, bias=bias)
+    prepared = weight if type(weight) is PreparedConv2d else None
+    if prepared is None:
+        x, w, bias = promote("conv2d", input=input, weight=weight, bias=bias)
+    else:
+        (x, bias), w = promote("conv2d", input=input, bias=bias), weight
+        if x.dtype != w.dtype:
+            raise TypeError(f"conv2d: the prepared weight is {w.dtype} but the input is {x.dtype}")
     x, batched = with_batch("conv2d", "input", x)
     form = _form("conv2d", x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
     if bias is None:
@@ -57,27 +65,48 @@ def conv2d(
     if algorithm not in NAMES:
         raise ValueError(f"conv2d: algorithm must be one of {NAMES}, got {algorithm!r}")
     # images of one channel lie both ways: by pixels is how convolution works, and what the layers behind it like
-    y = _result("conv2d", out, form.shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, x, w, bias)
+    inputs = (x, bias) if prepared else (x, w, bias)
+    y = _result("conv2d", out, form.shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, *inputs)
     floor = 0.0 if activation == "relu" else -np.inf
-    filters = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
-    convolve(x, x, 0, filters, np.ascontiguousarray(bias), floor, form.window, y, algorithm)
+    filters = prepared.filters(groups) if prepared else w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
+    convolve(x, x, 0, filters, np.ascontiguousarray(bias), floor, form.window, y, algorithm, prepared)
     if activation not in (None, "relu"):
         y[...] = getattr(activations, activation)(y)
     return out if out is not None else y if batched else y[0]
 
 
-def choose(input_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1, dtype=np.float32):
+def choose(input_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1, dtype=np.float32, *, prepared=False):
     """Return (name, reason): the algorithm that `conv2d` takes by itself for a layer, and why.
 
-    input_shape (B, C, H, W) or (C, H, W), weight_shape (OC, C/groups, KH, KW). Raises as conv2d does.
+    input_shape (B, C, H, W) or (C, H, W), weight_shape (OC, C/groups, KH, KW); prepared: whether the weight comes from
+    `prepare_conv2d`, so that its transform costs nothing. Raises as conv2d does.
     """
     shape = tuple(input_shape)
     shape = _shape_4d("choose", "input_shape", shape, len(shape) != 3)
     weight_shape = _shape_4d("choose", "weight_shape", tuple(weight_shape), True)
     form = _form("choose", shape, weight_shape, *map(hashable, (stride, padding, dilation)), groups)
     layer = Layer(form.window, form.shape, groups, weight_shape[0] // groups, weight_shape[1], np.dtype(dtype))
-    algorithm, reason = select(layer, "auto", False)
+    algorithm, reason = select(layer, "auto", prepared)
     return algorithm.name, reason
+
+
+def prepare_conv2d(weight, input_shape=None, stride=1, padding=0, dilation=1, groups=1):
+    """Lay filters out once for many convolutions: panels for the direct algorithm, transformed for Winograd's.
+
+    weight (OC, C/groups, KH, KW) float32 or float64, any strides -> what `conv2d` takes as `weight`. It is a copy:
+    later changes of weight do not reach it. The layout is made at the first use, or here if `input_shape` (B, C, H, W)
+    says for what images, with conv2d's other arguments. Any images and arguments may be used later.
+    Raises as conv2d does.
+    """
+    w = as_float_array("prepare_conv2d", "weight", weight, 4)
+    prepared = PreparedConv2d(w)
+    if input_shape is not None:
+        shape = tuple(input_shape)
+        shape = _shape_4d("prepare_conv2d", "input_shape", shape, len(shape) != 3)
+        form = _form("prepare_conv2d", shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
+        layer = Layer(form.window, form.shape, groups, w.shape[0] // groups, w.shape[1], w.dtype)
+        prepared.packed(select(layer, "auto", True)[0], groups)
+    return prepared
 
 
 def conv2d_backward(

@@ -6,7 +6,7 @@ import pytest
 import fastnn_kernels as kernels
 from fastnn import Tensor, no_grad
 from fastnn import functional as F
-from fastnn.nn import Buffer, Linear, Module, ModuleList, Parameter, Sequential
+from fastnn.nn import Buffer, Conv2d, Linear, Module, ModuleList, Parameter, Sequential
 
 
 class Scale(Module):
@@ -289,6 +289,26 @@ class TestPackedWeights:
         for _ in range(3):
             expected = x.numpy() @ layer.weight.numpy().T + layer.bias.numpy()
             np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-5, atol=1e-5)
+
+    def test_convolutions_pack_theirs_too(self, monkeypatch):
+        calls, pack = [], kernels.prepare_conv2d
+        monkeypatch.setattr(kernels, "prepare_conv2d", lambda w: calls.append(w) or pack(w))
+        layer, x = Conv2d(16, 32, 3), draw(2, 16, 9, 9)
+        for _ in range(3):
+            before = layer(x).numpy()
+        assert not calls
+        layer.eval()
+        for _ in range(3):
+            np.testing.assert_allclose(layer(x).numpy(), before, rtol=0, atol=1e-5)
+        assert len(calls) == 1
+        with no_grad():
+            layer.weight *= 2
+            layer.bias *= 2
+        for _ in range(3):
+            np.testing.assert_allclose(layer(x).numpy(), 2 * before, rtol=0, atol=1e-5)
+        assert len(calls) == 2
+        layer.double()
+        assert layer(Tensor(x.numpy().astype(np.float64))).dtype == np.float64
 
 
 class TestSummary:

@@ -13,9 +13,12 @@ for each remainder of the pixel's position. The gradient of the weight sums over
 import numpy as np
 
 from .._jit import jitted, kernel, shared
-from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block
-from .._simd import address, itemsize, lanes, vector_at
+from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_edge
+from .._simd import address, itemsize, lanes, stack_bytes, vector_at
 from .._window_tile import window_tile
+
+TAPS = 8192  # bytes of the stack for a panel's taps of one channel: 8x8 of them
+FEW = 4  # channels that are copied one by one: turning them around in registers would cost more
 
 
 @shared
@@ -25,9 +28,34 @@ def tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init
 
 
 @shared
-def transpose(number, source, source_row, target, target_row):
-    """Write the transpose of a block of lanes x lanes numbers."""
-    transpose_block(number, source, source_row, target, target_row)
+def turn(number, rows, columns, source, source_row, target, target_row):
+    """Write the transpose of a matrix whose rows are contiguous."""
+    size, step = itemsize(number), lanes(number)
+    for i in range(0, rows, step):
+        for j in range(0, columns, step):
+            at, to = source + (i * source_row + j) * size, target + (j * target_row + i) * size
+            if rows - i >= step and columns - j >= step:
+                transpose_block(number, at, source_row, to, target_row)
+            else:
+                transpose_edge(number, at, source_row, to, target_row, min(rows - i, step), min(columns - j, step))
+
+
+@jitted
+def put_pixels(number, source, pitch, rows, columns, count, target, by_channel, by_row, by_column):
+    """Write `count` channels of rows x columns finished pixels, which lie `pitch` numbers apart, to an image."""
+    size = itemsize(number)
+    if by_column == size and by_row == columns * size:
+        turn(number, rows * columns, count, source, pitch, target, by_channel // size)
+        return
+    for i in range(rows):
+        if by_column == size:
+            turn(number, columns, count, source, pitch, target + i * by_row, by_channel // size)
+        else:
+            for j in range(columns):
+                pixel = vector_at(number, source + j * pitch * size, count)
+                for c in range(count):
+                    vector_at(number, target + c * by_channel + i * by_row + j * by_column, 1)[0] = pixel[c]
+        source += columns * pitch * size
 
 
 @jitted
@@ -104,18 +132,12 @@ def bring_pixels(number, x, gate, gated, b, first, channels, row, column, step, 
                 copy_positive(number, source + t * by_pixel, opened + t * by_pixel, target + t * pitch * size, channels)
             else:
                 copy_numbers(number, source + t * by_pixel, target + t * pitch * size, channels)
+    elif by_pixel == size and not gated and channels >= FEW:
+        turn(number, channels, hi - lo, source, by_channel // size, target, pitch)
     else:
         made = vector_at(number, target, (hi - lo) * pitch)
-        whole = 0
-        if by_pixel == size and not gated and channels >= lanes(number):
-            whole = (hi - lo) // lanes(number) * lanes(number)
-        blocks = channels // lanes(number) * lanes(number)
-        for c in range(0, blocks, lanes(number)):
-            for t in range(0, whole, lanes(number)):
-                at = source + c * by_channel + t * size
-                transpose(number, at, by_channel // size, target + (t * pitch + c) * size, pitch)
         for c in range(channels):
-            for t in range(whole if c < blocks else 0, hi - lo):
+            for t in range(hi - lo):
                 at = c * by_channel + t * by_pixel
                 value = vector_at(number, source + at, 1)[0]
                 if gated and vector_at(number, opened + at, 1)[0] <= 0:
@@ -158,22 +180,50 @@ def band_form(window, channels, columns):
     return kw * channels, kw * channels, columns * kw * channels
 
 
+@jitted
+def bring_taps(number, w, g, first, c, target, width):
+    """Write what `width` filters, from `first` on, have for channel c: KH * KW rows, zero behind the last filter."""
+    size, (_, filters, _, kh, kw) = itemsize(number), w.shape
+    count, step = min(width, filters - first), w.strides[4]
+    if count < width:
+        fill_zeros(number, target, kh * kw * width)
+    at = address(w) + g * w.strides[0] + first * w.strides[1] + c * w.strides[2]
+    if kh * kw >= FEW and step == size and w.strides[3] == kw * size:
+        turn(number, count, kh * kw, at, w.strides[1] // size, target, width)
+    elif kh * kw >= FEW and step == -size and w.strides[3] == -kw * size:  # turned around, as the gradient has them
+        last = (kh * kw - 1) * size
+        turn(number, count, kh * kw, at - last, w.strides[1] // size, target + last * width, -width)
+    else:
+        made = vector_at(number, target, kh * kw * width)
+        for i in range(kh):
+            for j in range(kw):
+                for o in range(count):
+                    made[(i * kw + j) * width + o] = w[g, first + o, c, i, j]
+
+
 @kernel("T[:,:,:,:,:], T[:,:,:,::1]", writes="panels", parallel=True)
 def conv2d_filters__panels(w, panels, lo, hi):
     """w(G,OC,C,KH,KW) -> panels(G,P,KH*KW*C,NR), filled up with zeros. The range is over the G * P panels."""
     _, filters, channels, kh, kw = w.shape
-    width = panels.shape[3]
+    width, number = panels.shape[3], w.dtype.type(0)
+    size = itemsize(number)
+    buffer = stack_bytes(TAPS)
     for q in range(lo, hi):
         g, p = divmod(q, panels.shape[1])
-        count = min(width, filters - p * width)
-        for i in range(kh):
-            for j in range(kw):
-                for c in range(channels):
-                    row = panels[g, p, (i * kw + j) * channels + c]
-                    for o in range(count):
-                        row[o] = w[g, p * width + o, c, i, j]
-                    for o in range(count, width):
-                        row[o] = 0
+        target, count = address(panels) + q * panels.strides[1], min(width, filters - p * width)
+        if kh * kw == 1 and w.strides[2] == size and count == width:
+            turn(number, width, channels, address(w[g, p * width :]), w.strides[1] // size, target, width)
+            continue
+        for c in range(channels):
+            if kh * kw * width * size <= TAPS:
+                bring_taps(number, w, g, p * width, c, buffer, width)
+                for k in range(kh * kw):
+                    copy_numbers(number, buffer + k * width * size, target + (k * channels + c) * width * size, width)
+                continue
+            for k in range(kh * kw):
+                row = panels[g, p, k * channels + c]
+                for o in range(width):
+                    row[o] = w[g, p * width + o, c, k // kw, k % kw] if o < count else number
 
 
 @kernel(
@@ -223,18 +273,8 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
                         start = address(bias) + first * size
                         tile(floor, m, runs, run, a, step, 1, dh * pitch, k, width, run * width, start, 0, c, c_row, n)
                 if not direct:
-                    pixels = vector_at(number, finished, rows * columns * width)
-                    whole = blocks = 0  # pixels and filters that are turned around in blocks
-                    if by_column == size and by_row == columns * size:
-                        whole = rows * columns // lanes(number) * lanes(number)
-                        blocks = n // lanes(number) * lanes(number)
-                    for o in range(0, blocks, lanes(number)):
-                        for t in range(0, whole, lanes(number)):
-                            at = address(y) + b * by_image + (first + o) * by_filter + top * by_row + t * size
-                            transpose(number, finished + (t * width + o) * size, width, at, by_filter // size)
-                    for o in range(n):
-                        for t in range(whole if o < blocks else 0, rows * columns):
-                            y[b, first + o, top + t // columns, t % columns] = pixels[t * width + o]
+                    at = address(y) + b * by_image + first * by_filter + top * by_row
+                    put_pixels(number, finished, width, rows, columns, n, at, by_filter, by_row, by_column)
 
 
 @kernel(

@@ -1,0 +1,123 @@
+"""Winograd's convolution F(m x m, 3 x 3) with stride 1, m = 2 or 4: fewer products, for some rounding.
+
+The tiles of m x m outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
+see is brought, some channels at a time, into a small buffer (zeros outside the image, pixels side by side, whatever the
+layout), and transformed from there: V, (m + 2)^2 matrices of tiles x channels. For each panel of filters the same
+number of small matrix products follows, and the output transform of each tile while those are near.
+
+Strides of V and M from matrix to matrix are odd numbers of vectors, so that the (m + 2)^2 places that a transform
+touches fall into different sets of the nearest cache.
+"""
+
+import numpy as np
+
+from .._jit import kernel
+from .._simd import address, itemsize, lanes, stack_bytes
+from .._winograd_tile import transform_filter, transform_input, transform_output
+from .conv import TAPS, bring_pixels, bring_taps, fill_zeros, put_pixels, share, tile
+from .matmul import ZEROS
+
+CHANNELS = 32  # that are brought at a time
+
+
+@kernel("T[:,:,:,:,:], int, T[:,:,:,::1]", writes="out", parallel=True)
+def conv2d_filters__winograd(w, m, out, lo, hi):
+    """w(1,OC,C,3,3) -> out((m+2)^2,P,C,NR), filled up with zeros. The range is over P * C rows."""
+    number, size = out.dtype.type(0), out.itemsize
+    channels, width = out.shape[2], out.shape[3]
+    taps = stack_bytes(TAPS)
+    for row in range(lo, hi):
+        p, c = divmod(row, channels)
+        bring_taps(number, w, 0, p * width, c, taps, width)
+        target = address(out) + row * width * size
+        for j in range(0, width, lanes(number)):
+            transform_filter(number, m, taps + j * size, width, target + j * size, out.strides[0] // size)
+
+
+@kernel(
+    "T[:,:,:,:], T[:,:,:,:], T[:,:,:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True
+)
+def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
+    """x(B,C,H,W), filters((m+2)^2,P,C,NR), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
+
+    plan: m, padding at top and left, whether x counts only where `gate` is positive, tiles of a strip (a row of tiles,
+    or a part of one), strips of a block, panels of a piece of work, and where in a row of scratch V (row, matrix), M
+    (start, matrix), the brought and the finished pixels (start) lie. The range is over rows of scratch: tasks.
+    """
+    m, top, left, gated, segment, strips, block = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6]
+    v_row, v_step, m_at, m_step, brought_at, finished_at = plan[7], plan[8], plan[9], plan[10], plan[11], plan[12]
+    size, width, step = itemsize(floor), filters.shape[3], lanes(floor)
+    channels, panels = filters.shape[2], filters.shape[1]
+    tall, wide = -(-y.shape[2] // m), -(-y.shape[3] // m)
+    parts = -(-wide // segment)
+    total = y.shape[0] * tall * parts
+    units = -(-panels // block) * total
+    pitch = -(-min(channels, CHANNELS) // step) * step
+    by_image, by_filter, by_row, by_column = y.strides
+    direct = by_filter == size
+    zeros, no_floor = address(ZEROS), y.dtype.type(-np.inf)
+    for task in range(lo, hi):
+        v = address(scratch) + task * scratch.strides[0]
+        products, brought, finished = v + m_at * size, v + brought_at * size, v + finished_at * size
+        unit, end = units * task // scratch.shape[0], units * (task + 1) // scratch.shape[0]
+        while unit < end:
+            piece, first = divmod(unit, total)
+            left_over = min(end - unit, total - first)
+            count = -(-left_over // -(-left_over // strips))
+            unit += count
+            tiles = 0
+            for s in range(first, first + count):
+                b, r, part = s // parts // tall, s // parts % tall, s % parts
+                across = min(segment, wide - part * segment)
+                pixels = across * m + 2
+                for c in range(0, channels, CHANNELS):
+                    some = min(CHANNELS, channels - c)
+                    for i in range(m + 2):
+                        row, at = r * m - top + i, brought + i * pixels * pitch * size
+                        if row < 0 or row >= x.shape[2]:
+                            fill_zeros(floor, at, pixels * pitch)
+                        else:
+                            column = part * segment * m - left
+                            bring_pixels(floor, x, gate, gated, b, c, some, row, column, 1, pixels, at, pitch)
+                    for t in range(across):
+                        source, target = brought + t * m * pitch * size, v + ((tiles + t) * v_row + c) * size
+                        for j in range(0, some, step):
+                            transform_input(
+                                floor, m, source + j * size, pixels * pitch, pitch, target + j * size, v_step
+                            )
+                tiles += across
+            for p in range(piece * block, min((piece + 1) * block, panels)):
+                n = min(width, y.shape[1] - p * width)
+                columns = step if n <= step else width
+                for matrix in range((m + 2) ** 2):
+                    k = address(filters) + (matrix * panels + p) * channels * width * size
+                    for i in range(0, tiles, share(tiles)):
+                        rows = min(share(tiles), tiles - i)
+                        a = v + (matrix * v_step + i * v_row) * size
+                        to = products + (matrix * m_step + i * width) * size
+                        tile(no_floor, rows, 1, channels, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, columns)
+                source, start = products, address(bias) + p * width * size
+                for s in range(first, first + count):
+                    b, r, part = s // parts // tall, s // parts % tall, s % parts
+                    across = min(segment, wide - part * segment)
+                    rows, pixels = min(m, y.shape[2] - r * m), min(across * m, y.shape[3] - part * segment * m)
+                    place = (
+                        address(y)
+                        + b * by_image
+                        + p * width * by_filter
+                        + r * m * by_row
+                        + part * segment * m * by_column
+                    )
+                    target, to_row, to_column = finished, pixels * width, width
+                    if direct:
+                        target, to_row, to_column = place, by_row // size, by_column // size
+                    for t in range(across):
+                        for j in range(0, n, step):
+                            transform_output(
+                                floor, m, source + j * size, m_step, start + j * size,
+                                target + (t * m * to_column + j) * size, to_row, to_column,
+                                rows, pixels - t * m, n - j,
+                            )  # fmt: skip
+                        source += width * size
+                    if not direct:
+                        put_pixels(floor, finished, width, rows, pixels, n, place, by_filter, by_row, by_column)
