@@ -81,9 +81,16 @@ def inputs(layer, direction):
     return [rng.standard_normal(shapes[name], np.float32) if name in needed else None for name in shapes]
 
 
-def _images(layer, direction):
-    """Return which images are checked: the first and the last, for a gradient that sums over images all of them."""
-    return slice(None) if direction == "dweight" else sorted({0, layer.x[0] - 1})
+def _ends(count, number=1):
+    return sorted({*range(number), *range(count - number, count)} & set(range(count)))
+
+
+def _checked(layer, direction, result):
+    """Return what of a result is compared: the first and the last image, of a weight some filters and channels."""
+    if direction != "dweight":
+        return result[_ends(layer.x[0])]
+    result = result[_ends(layer.w[0], 4)]
+    return result[:, _ends(layer.w[1], 4)] if layer.groups == 1 else result
 
 
 def verify(case, summaries):
@@ -103,14 +110,19 @@ def _expected(layer, direction):
     from tests.reference import conv_nd
 
     x, w, dy = inputs(layer, direction)
-    images = _images(layer, direction)
     forward, backward, more = conv_nd.convolve, conv_nd.convolve_backward, _window(layer)
     if layer.transposed:
         forward, backward = conv_nd.convolve_transpose, conv_nd.convolve_transpose_backward
+    images = _ends(layer.x[0])
     if direction == "forward":
         return spots(forward(x[images], w, None, **more))
-    x, w = (np.broadcast_to(np.float32(0), s) if a is None else a for a, s in ((x, layer.x), (w, layer.w)))
-    return spots(backward(dy[images], x[images], w, **more)[DIRECTIONS.index(direction) - 1])
+    if direction == "dx":
+        nothing = np.broadcast_to(np.float32(0), (len(images), *layer.x[1:]))
+        return spots(backward(dy[images], nothing, w, **more)[0])
+    x, dy = x[:, _ends(layer.x[1], 4)], dy[:, _ends(layer.y[1], 4)]
+    more["groups"] = x.shape[1] if layer.groups > 1 else 1  # depthwise
+    shape = (dy.shape[1], x.shape[1] // more["groups"]) if not layer.transposed else (x.shape[1], dy.shape[1])
+    return spots(backward(dy, x, np.zeros((*shape, *layer.kernel)), **more)[1])
 
 
 def _window(layer):
@@ -131,7 +143,7 @@ def build(library, case, threads):
         calls = [make(*arrays) for arrays in sets]
         result = to_numpy(calls[0]())
         good = result.shape == wanted and result.dtype == np.float32
-        made[variant] = Calls(calls, spots(result[_images(layer, direction)]).tolist() if good else [])
+        made[variant] = Calls(calls, spots(_checked(layer, direction, result)).tolist() if good else [])
     return made
 
 
