@@ -81,16 +81,22 @@ def inputs(layer, direction):
     return [rng.standard_normal(shapes[name], np.float32) if name in needed else None for name in shapes]
 
 
-def _ends(count, number=1):
+def _ends(count, number):
     return sorted({*range(number), *range(count - number, count)} & set(range(count)))
 
 
-def _checked(layer, direction, result):
-    """Return what of a result is compared: the first and the last image, of a weight some filters and channels."""
-    if direction != "dweight":
-        return result[_ends(layer.x[0])]
-    result = result[_ends(layer.w[0], 4)]
-    return result[:, _ends(layer.w[1], 4)] if layer.groups == 1 else result
+def _checked(layer, direction, name, array):
+    """Return what is checked of x, w or dy, or of a result with the shape of one: some images, filters and channels."""
+    channels = {"x": _ends(layer.x[1], 4), "dy": _ends(layer.y[1], 4)}
+    depthwise, summed = layer.groups > 1, {"forward": "x", "dx": "dy"}.get(direction)
+    if summed and not depthwise:
+        channels[summed] = slice(None)
+    if name == "w":
+        first, second = ("x", "dy") if layer.transposed else ("dy", "x")
+        array = array[channels[first]]
+        return array if depthwise else array[:, channels[second]]
+    images = slice(None) if direction == "dweight" else _ends(layer.x[0], 1)
+    return array[images][:, channels[name]]
 
 
 def verify(case, summaries):
@@ -109,20 +115,18 @@ def _expected(layer, direction):
     """Return the right answer in float64 at the checked places."""
     from tests.reference import conv_nd
 
-    x, w, dy = inputs(layer, direction)
-    forward, backward, more = conv_nd.convolve, conv_nd.convolve_backward, _window(layer)
+    arrays = zip(("x", "w", "dy"), inputs(layer, direction), (layer.x, layer.w, layer.y), strict=True)
+    x, w, dy = (
+        _checked(layer, direction, name, np.broadcast_to(np.float32(0), shape) if array is None else array)
+        for name, array, shape in arrays
+    )
+    more = _window(layer) | {"groups": x.shape[1] if layer.groups > 1 else 1}
+    forward, backward = conv_nd.convolve, conv_nd.convolve_backward
     if layer.transposed:
         forward, backward = conv_nd.convolve_transpose, conv_nd.convolve_transpose_backward
-    images = _ends(layer.x[0])
     if direction == "forward":
-        return spots(forward(x[images], w, None, **more))
-    if direction == "dx":
-        nothing = np.broadcast_to(np.float32(0), (len(images), *layer.x[1:]))
-        return spots(backward(dy[images], nothing, w, **more)[0])
-    x, dy = x[:, _ends(layer.x[1], 4)], dy[:, _ends(layer.y[1], 4)]
-    more["groups"] = x.shape[1] if layer.groups > 1 else 1  # depthwise
-    shape = (dy.shape[1], x.shape[1] // more["groups"]) if not layer.transposed else (x.shape[1], dy.shape[1])
-    return spots(backward(dy, x, np.zeros((*shape, *layer.kernel)), **more)[1])
+        return spots(forward(x, w, None, **more))
+    return spots(backward(dy, x, w, **more)[DIRECTIONS.index(direction) - 1])
 
 
 def _window(layer):
@@ -137,13 +141,13 @@ def build(library, case, threads):
     if prod(layer.x) + prod(layer.y) < CACHED:  # weights stay, images change
         x, w, dy = sets[0]
         sets.append((None if x is None else x[..., ::-1].copy(), w, None if dy is None else dy[..., ::-1].copy()))
-    wanted = {"forward": layer.y, "dx": layer.x, "dweight": layer.w}[direction]
+    name, shape = {"forward": ("dy", layer.y), "dx": ("x", layer.x), "dweight": ("w", layer.w)}[direction]
     made = {}
     for variant, make in makers.items():
         calls = [make(*arrays) for arrays in sets]
         result = to_numpy(calls[0]())
-        good = result.shape == wanted and result.dtype == np.float32
-        made[variant] = Calls(calls, spots(_checked(layer, direction, result)).tolist() if good else [])
+        good = result.shape == shape and result.dtype == np.float32
+        made[variant] = Calls(calls, spots(_checked(layer, direction, name, result)).tolist() if good else [])
     return made
 
 
@@ -153,9 +157,10 @@ def _build_fastnn(layer, direction, threads):
     name, more = f"conv{'_transpose' * layer.transposed}{layer.rank}d", _window(layer)
     forward, backward = getattr(kernels, name), getattr(kernels, f"{name}_backward")
 
-    def maker(layout):
+    def maker(layout, prepared=False):
         def make(x, w, dy):
             x, dy = (None if a is None else layout(a) for a in (x, dy))
+            w = kernels.prepare_conv2d(w, layer.x, **more) if prepared else w
             if direction == "forward":
                 return partial(forward, x, w, None, **more)
             needs = direction == "dx", direction == "dweight", False
@@ -168,7 +173,11 @@ def _build_fastnn(layer, direction, threads):
     def to_numpy(y):
         return y if direction == "forward" else y[DIRECTIONS.index(direction) - 1]
 
-    return {"": maker(lambda x: x), "channels_last": maker(pixels)}, to_numpy
+    layouts = {"": lambda x: x, "channels_last": pixels}
+    made = {key: maker(layout) for key, layout in layouts.items()}
+    if name == "conv2d" and direction == "forward":
+        made |= {f"prepared {key}".strip(): maker(layout, prepared=True) for key, layout in layouts.items()}
+    return made, to_numpy
 
 
 def _build_torch(layer, direction, threads):
