@@ -58,13 +58,13 @@ def _expected(layer, direction):
     from tests.reference import pool
 
     x, dy = (a[_ends(layer)] for a in _inputs(layer))
-    window = layer.kernel, (layer.stride,) * layer.rank, (layer.padding,) * layer.rank
+    axes = pool.sliding(x.shape[2:], layer.kernel, layer.stride, layer.padding)
     if layer.kind == "max":
-        y, places = pool.max_pool2d(x, *window)
-        return spots(y if direction == "forward" else pool.max_pool2d_backward(dy, places, x.shape))
+        y, places = pool.max_pool(x, axes)
+        return spots(y if direction == "forward" else pool.scatter(dy, places, x.shape))
     if direction == "forward":
-        return spots(pool.avg_pool2d(x, *window))
-    return spots(pool.avg_pool2d_backward(dy, x.shape, *window))
+        return spots(pool.avg_pool(x, axes))
+    return spots(pool.avg_pool_backward(dy, x.shape, axes))
 
 
 def build(library, case, threads):
@@ -83,7 +83,7 @@ def build(library, case, threads):
 
 def _build_fastnn(layer, direction, threads):
     import fastnn_kernels as kernels
-    from fastnn import functional
+    from fastnn_kernels.pooling import max_pool_with_places
 
     name = f"{layer.kind}_pool{layer.rank}d"
     window = layer.kernel, layer.stride, layer.padding
@@ -92,12 +92,15 @@ def _build_fastnn(layer, direction, threads):
         def make(x, dy):
             if direction == "forward":
                 return partial(getattr(kernels, name), layout(x), *window)
-            _, backward = getattr(functional, name).__wrapped__(layout(x), *window)
-            return partial(backward, layout(dy), (True,))
+            x, dy = layout(x), layout(dy)
+            if layer.kind == "avg":
+                return partial(kernels.avg_pool_backward, layer.rank, dy, x.shape, (*window, False, True, None))
+            _, places = max_pool_with_places(layer.rank, x, (*window, 1, False))
+            return partial(kernels.max_pool_backward, layer.rank, dy, x, (*window, 1, False), places)
 
         return make
 
-    return {"": maker(lambda x: x), "channels_last": maker(pixels)}, lambda y: y if direction == "forward" else y[0]
+    return {"": maker(lambda x: x), "channels_last": maker(pixels)}, np.asarray
 
 
 def _build_torch(layer, direction, threads):

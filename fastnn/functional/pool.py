@@ -1,16 +1,72 @@
-"""Pooling of images."""
+"""Pooling of signals, images and volumes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
+from fastnn_kernels.pooling import avg_pool, max_pool, max_pool_with_places
 
 
 @differentiable
-def max_pool2d(
-    input: Array,
+def _recorded_max_pool(
+    input: Array, dims: int, window: Any, return_indices: bool, activation: str | None, recorded: bool
+) -> WithBackward:
+    places = None
+    if return_indices:
+        y, places = result = max_pool(dims, input, window, return_indices=True, activation=activation)
+    elif recorded:
+        result, places = max_pool_with_places(dims, input, window, activation)
+    else:
+        result = max_pool(dims, input, window, activation=activation)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        if return_indices:
+            dy = dy[0]
+            if activation is not None:
+                dy = kernels.relu_backward(dy, y)
+        return (kernels.max_pool_backward(dims, dy, input, window, places, activation),)
+
+    return result, backward
+
+
+def _max_pool(input: Any, dims: int, window: Any, return_indices: bool, activation: str | None) -> Any:
+    """Compute the places of the maxima only where a gradient may be asked for."""
+    recorded = isinstance(input, Tensor) and input.requires_grad and is_grad_enabled()
+    return _recorded_max_pool(input, dims, window, return_indices, activation, recorded)
+
+
+@differentiable
+def _avg_pool(input: Array, dims: int, window: Any, kind: str = "avg_pool") -> WithBackward:
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return (kernels.avg_pool_backward(dims, dy, input.shape, window, kind=kind),)
+
+    return avg_pool(dims, input, window, kind=kind), backward
+
+
+@differentiable
+def _lp_pool(input: Array, dims: int, arguments: Any) -> WithBackward:
+    y = getattr(kernels, f"lp_pool{dims}d")(input, *arguments)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return (kernels.lp_pool_backward(dims, dy, input, y, *arguments),)
+
+    return y, backward
+
+
+@differentiable
+def _max_unpool(input: Array, indices: Array, dims: int, arguments: Any) -> WithBackward:
+    y = getattr(kernels, f"max_unpool{dims}d")(input, indices, *arguments)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return kernels.max_unpool_backward(dims, dy, indices), None
+
+    return y, backward
+
+
+def max_pool1d(
+    input: Any,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
@@ -18,42 +74,228 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
     activation: str | None = None,
-) -> WithBackward:
+) -> Any:
+    """Give the largest value of each window of a signal (B, C, L) or (C, L). Otherwise like `max_pool2d`."""
+    return _max_pool(input, 1, (kernel_size, stride, padding, dilation, ceil_mode), return_indices, activation)
+
+
+def max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    activation: str | None = None,
+) -> Any:
     """Give the largest value of each window, through an activation; with return_indices=True, also where it was.
 
-    input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW); indices: int64, row * W + column.
-    `stride` defaults to `kernel_size`. The gradient goes to that place. `activation`: None or "relu".
-    Raises as `kernels.max_pool2d` does.
+    input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW); indices: int64, row * W + column. `stride`
+    defaults to `kernel_size`. The gradient goes to that place, the first of equal ones. `activation`: None or "relu".
+    NaN is larger than all numbers. Raises as `kernels.max_pool2d` does.
     """
-    window = kernel_size, stride, padding, dilation, ceil_mode
-    y = kernels.max_pool2d(input, *window, return_indices=return_indices, activation=activation)
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        dy = dy[0] if return_indices else dy
-        return (None if dy is None else kernels.max_pool2d_gradient(dy, input, *window, activation=activation),)
-
-    return y, backward
+    return _max_pool(input, 2, (kernel_size, stride, padding, dilation, ceil_mode), return_indices, activation)
 
 
-@differentiable
+def max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    activation: str | None = None,
+) -> Any:
+    """Give the largest value of each window of a volume ([B,] C, D, H, W). Otherwise like `max_pool2d`."""
+    return _max_pool(input, 3, (kernel_size, stride, padding, dilation, ceil_mode), return_indices, activation)
+
+
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Any:
+    """Give the mean of each window of a signal (B, C, L) or (C, L). Otherwise like `avg_pool2d`."""
+    return _avg_pool(input, 1, (kernel_size, stride, padding, ceil_mode, count_include_pad, None))
+
+
 def avg_pool2d(
-    input: Array,
+    input: Any,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
-) -> WithBackward:
+) -> Any:
     """Give the mean of each window.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW). `stride` defaults to `kernel_size`; padding counts
-    as zeros, or with count_include_pad=False not at all. Raises as `kernels.avg_pool2d` does.
+    as zeros, or with count_include_pad=False not at all; divisor_override divides sums instead of their count. Raises
+    as `kernels.avg_pool2d` does.
     """
-    window = kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    y = kernels.avg_pool2d(input, *window)
+    return _avg_pool(input, 2, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override))
 
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        return (kernels.avg_pool2d_backward(dy, input.shape, *window),)
 
-    return y, backward
+def avg_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """Give the mean of each window of a volume (B, C, D, H, W) or (C, D, H, W). Otherwise like `avg_pool2d`."""
+    return _avg_pool(input, 3, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override))
+
+
+def sum_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+) -> Any:
+    """Give the sum of each window: `avg_pool2d` without the division."""
+    return _avg_pool(input, 2, (kernel_size, stride, padding, ceil_mode, True, 1), "sum_pool")
+
+
+def lp_pool1d(
+    input: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Any:
+    """Give the p-norm of each window of a signal. Otherwise like `lp_pool2d`."""
+    return _lp_pool(input, 1, (norm_type, kernel_size, stride, ceil_mode))
+
+
+def lp_pool2d(
+    input: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Any:
+    """Give (sum of x**p)**(1/p) of each window, for p = norm_type.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW). The gradient is zero where the norm is. Raises as
+    `kernels.lp_pool2d` does.
+    """
+    return _lp_pool(input, 2, (norm_type, kernel_size, stride, ceil_mode))
+
+
+def lp_pool3d(
+    input: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+) -> Any:
+    """Give the p-norm of each window of a volume. Otherwise like `lp_pool2d`."""
+    return _lp_pool(input, 3, (norm_type, kernel_size, stride, ceil_mode))
+
+
+def adaptive_max_pool1d(
+    input: Any,
+    output_size: Any,
+    return_indices: bool = False,
+) -> Any:
+    """Give the largest values of windows that cover a signal. Otherwise like `adaptive_max_pool2d`."""
+    return _max_pool(input, 1, (output_size,), return_indices, None)
+
+
+def adaptive_avg_pool1d(
+    input: Any,
+    output_size: Any,
+) -> Any:
+    """Give the means of windows that cover a signal. Otherwise like `adaptive_avg_pool2d`."""
+    return _avg_pool(input, 1, (output_size,))
+
+
+def adaptive_max_pool2d(
+    input: Any,
+    output_size: Any,
+    return_indices: bool = False,
+) -> Any:
+    """Give the largest values of `output_size` windows that cover an image; with return_indices=True, also where.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C, *output_size); output_size: a number, or one per axis with None for the
+    input's. 1 is global pooling. Raises as `kernels.adaptive_max_pool2d` does.
+    """
+    return _max_pool(input, 2, (output_size,), return_indices, None)
+
+
+def adaptive_avg_pool2d(
+    input: Any,
+    output_size: Any,
+) -> Any:
+    """Give the means of windows that cover an image, laid as in `adaptive_max_pool2d`; 1 is global pooling.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C, *output_size). Raises as `kernels.adaptive_avg_pool2d` does.
+    """
+    return _avg_pool(input, 2, (output_size,))
+
+
+def adaptive_max_pool3d(
+    input: Any,
+    output_size: Any,
+    return_indices: bool = False,
+) -> Any:
+    """Give the largest values of windows that cover a volume. Otherwise like `adaptive_max_pool2d`."""
+    return _max_pool(input, 3, (output_size,), return_indices, None)
+
+
+def adaptive_avg_pool3d(
+    input: Any,
+    output_size: Any,
+) -> Any:
+    """Give the means of windows that cover a volume. Otherwise like `adaptive_avg_pool2d`."""
+    return _avg_pool(input, 3, (output_size,))
+
+
+def max_unpool1d(
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Any:
+    """Put values back where the maxima of a signal came from, zeros elsewhere. Otherwise like `max_unpool2d`."""
+    return _max_unpool(input, indices, 1, (kernel_size, stride, padding, output_size))
+
+
+def max_unpool2d(
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Any:
+    """Put values back where `max_pool2d` with these arguments and return_indices=True took them, zeros elsewhere.
+
+    input, indices (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW): the size that such a pooling shrinks
+    to (H, W), or output_size. Raises as `kernels.max_unpool2d` does.
+    """
+    return _max_unpool(input, indices, 2, (kernel_size, stride, padding, output_size))
+
+
+def max_unpool3d(
+    input: Any,
+    indices: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    output_size: Any = None,
+) -> Any:
+    """Put values back where the maxima of a volume came from, zeros elsewhere. Otherwise like `max_unpool2d`."""
+    return _max_unpool(input, indices, 3, (kernel_size, stride, padding, output_size))

@@ -20,6 +20,7 @@ LLVM_FILES = (
     "_quad.py",
     "_depthwise_tile.py",
     "_winograd_tile.py",
+    "_windows.py",
 )
 
 

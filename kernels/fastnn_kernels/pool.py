@@ -1,21 +1,17 @@
-"""Pooling: the largest value or the mean of each window of an image, and their gradients.
+"""Pooling: the largest value, the mean or the sum of each window of a signal, an image or a volume.
 
-Every function takes (B, C, H, W) or (C, H, W), float32 or float64, any strides. Images that lie in memory by pixels
-("channels last") are pooled as such.
+Inputs are (B, C, ...) or (C, ...) with one, two or three axes after the channels, float32 or float64, any strides. What
+lies in memory by pixels ("channels last") is pooled as such. The gradients are `max_pool_backward` and
+`avg_pool_backward`, for any number of axes.
 """
-
-from functools import lru_cache
 
 import numpy as np
 
-from . import activation as activations
-from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, conv_output_size, integer, output, pair, promote
-from .cpu import pool as cpu
-from .images import as_images, channels_last, hashable, image_memory, pixels, planes, with_batch
+from ._shapes import as_float_array, integer, sizes
+from .pooling import avg_pool, avg_pool_backward, max_pool, max_pool_backward, scatter
+from .windows import with_batch
 
-GRAIN = 16384  # pixels read by a task, at least
-NO_INDICES = {3: np.empty((0, 0, 0), np.int64), 4: np.empty((0, 0, 0, 0), np.int64)}
+__all__ = ["avg_pool_backward", "max_pool_backward"]
 
 
 def max_pool2d(
@@ -39,91 +35,41 @@ def max_pool2d(
     Raises ValueError if a window is larger than the padded image, or padding than half the window; TypeError for
     integer images.
     """
-    x, batched = with_batch("max_pool2d", "input", as_float_array("max_pool2d", "input", input))
-    window, shape, squares = _geometry(
-        "max_pool2d", x.shape, *map(hashable, (kernel_size, stride, padding, dilation)), bool(ceil_mode)
-    )
-    floor = _floor("max_pool2d", activation)
-    out = _batched(out, batched)
-    last = channels_last(x)
-    y = image_memory("max_pool2d", out, shape, x.dtype, last, x)
-    rows, count = shape[0] * shape[2], tasks(x.size, GRAIN)
-    if squares and not return_indices:
-        if last:
-            cpu.max_pool2d__squares_of_pixels[x.dtype](pixels(x), floor, y, rows, count)
-        else:
-            images = _planes(contiguous(x))
-            cpu.max_pool2d__squares_of_planes[x.dtype](images, floor, _planes(y), len(images), count)
-        y = as_images(y, out, last)
-        return y if batched else y[0]
-    indices = output("max_pool2d", None, y.shape, np.dtype(np.int64)) if return_indices else NO_INDICES[4]
-    if last:
-        cpu.max_pool2d__pixels[x.dtype](pixels(x), window, y, indices, rows, count)
-    else:
-        images, places = _planes(contiguous(x)), _planes(indices) if return_indices else NO_INDICES[3]
-        cpu.max_pool2d__planes[x.dtype](images, window, _planes(y), places, len(images), count)
-    if activation is not None:
-        y[...] = activations.relu(y)
-    y = as_images(y, out, last)
-    if not return_indices:
-        return y if batched else y[0]
-    indices = as_images(indices, None, last)
-    return (y, indices) if batched else (y[0], indices[0])
+    window = kernel_size, stride, padding, dilation, ceil_mode
+    return max_pool(2, input, window, return_indices=return_indices, activation=activation, out=out)
 
 
-def max_pool2d_gradient(
-    dy, input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, activation=None
-):
-    """Return the gradient of max_pool2d's input from that of its output; the other arguments are as in the forward.
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, return_indices=False):
+    """Return the largest value of each window of signals (B, C, L) or (C, L). Otherwise like `max_pool2d`."""
+    return max_pool(1, input, (kernel_size, stride, padding, dilation, ceil_mode), return_indices=return_indices)
 
-    dy (B, C, OH, OW), input (B, C, H, W), or both without B -> input's shape, in the memory layout of the input. Needs
-    no indices: it finds the places again, which for 2x2 windows is as fast as reading them. Raises as max_pool2d does.
+
+def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, *, return_indices=False):
+    """Return the largest value of each window of volumes (B, C, D, H, W) or (C, D, H, W).
+
+    indices: (slice * H + row) * W + column. Otherwise like `max_pool2d`.
     """
-    name = "max_pool2d_gradient"
-    dy, x = promote(name, dy=dy, input=input)
-    dy, _ = with_batch(name, "dy", dy)
-    x, batched = with_batch(name, "input", x)
-    arguments = *map(hashable, (kernel_size, stride, padding, dilation)), bool(ceil_mode)
-    _, shape, squares = _geometry(name, x.shape, *arguments)
-    floor = _floor(name, activation)
-    if dy.shape != shape:
-        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {x.shape} gives {shape}")
-    if not squares:
-        y, indices = max_pool2d(x, *arguments, return_indices=True)
-        dy = dy if activation is None else activations.relu_backward(dy, y)
-        dx = max_pool2d_backward(dy, indices, x.shape)
-        return dx if batched else dx[0]
-    last, count = channels_last(x), tasks(x.size, GRAIN)
-    dx = image_memory(name, None, x.shape, x.dtype, last)
-    if last:
-        rows = shape[0] * shape[2]
-        cpu.max_pool2d_gradient__squares_of_pixels[x.dtype](pixels(dy), pixels(x), floor, dx, rows, count)
-    else:
-        grads, images = _planes(planes(dy)), _planes(contiguous(x))
-        cpu.max_pool2d_gradient__squares_of_planes[x.dtype](grads, images, floor, _planes(dx), len(images), count)
-    dx = as_images(dx, None, last)
-    return dx if batched else dx[0]
+    return max_pool(3, input, (kernel_size, stride, padding, dilation, ceil_mode), return_indices=return_indices)
 
 
-def max_pool2d_backward(dy, indices, input_shape):
-    """Return the gradient of max_pool2d's input from that of its output, and the indices it returned.
+def adaptive_max_pool1d(input, output_size, *, return_indices=False):
+    """Return the largest values of `output_size` windows that cover a signal. Like `adaptive_max_pool2d`."""
+    return max_pool(1, input, (output_size,), return_indices=return_indices)
 
-    dy, indices (B, C, OH, OW), or without B -> input_shape. Where windows overlap, gradients add up in the order of
-    the outputs. Raises ValueError unless the shapes fit together, TypeError unless indices are integers.
+
+def adaptive_max_pool2d(input, output_size, *, return_indices=False):
+    """Return the largest values of the windows that cover an image, with return_indices=True also where they are.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C, *output_size); output_size: a number or one per axis, None to keep an
+    axis as it is. Window i covers the pixels from floor(i H / OH) up to ceil((i + 1) H / OH), as in PyTorch: they may
+    overlap by one. output_size=1 is global pooling. Otherwise like `max_pool2d`.
     """
-    dy, batched = with_batch("max_pool2d_backward", "dy", as_float_array("max_pool2d_backward", "dy", dy))
-    shape = _input_shape("max_pool2d_backward", input_shape, dy, batched)
-    indices = np.asarray(indices)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"max_pool2d_backward: indices must be integers, got {indices.dtype}")
-    indices = indices.astype(np.int64, copy=False) if batched else indices.astype(np.int64, copy=False)[None]
-    if indices.shape != dy.shape:
-        raise ValueError(f"max_pool2d_backward: indices have shape {indices.shape}, dy has {dy.shape}")
-    last = channels_last(dy)
-    dx = as_images(image_memory("max_pool2d_backward", None, shape, dy.dtype, last), None, last)
-    planes = shape[0] * shape[1]
-    cpu.max_pool2d_backward__scatter[dy.dtype](dy, indices, dx, planes, tasks(dx.size, GRAIN))
-    return dx if batched else dx[0]
+    return max_pool(2, input, (output_size,), return_indices=return_indices)
+
+
+def adaptive_max_pool3d(input, output_size, *, return_indices=False):
+    """Return the largest values of the windows that cover a volume. Like `adaptive_max_pool2d`."""
+    return max_pool(3, input, (output_size,), return_indices=return_indices)
 
 
 def avg_pool2d(
@@ -141,101 +87,134 @@ def avg_pool2d(
 
     input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW), same dtype. Padding counts as zeros, or with
     count_include_pad=False not at all; divisor_override is what sums are divided by instead of their count.
-    stride defaults to kernel_size; with ceil_mode a last window may hang over the edge.
+    stride defaults to kernel_size; with ceil_mode a last window may hang over the edge. Sums run over the window row by
+    row: the error is at most eps times the number of values, times the mean of their magnitudes.
     Raises as max_pool2d does.
     """
-    x, batched = with_batch("avg_pool2d", "input", as_float_array("avg_pool2d", "input", input))
-    window, shape, _ = _geometry(
-        "avg_pool2d", x.shape, *map(hashable, (kernel_size, stride, padding)), 1, bool(ceil_mode)
-    )
-    out = _batched(out, batched)
-    last = channels_last(x)
-    memory = image_memory("avg_pool2d", out, shape, x.dtype, last, x)
-    y = memory.transpose(0, 3, 1, 2) if last else memory
-    divisor = _divisor("avg_pool2d", count_include_pad, divisor_override)
-    cpu.avg_pool2d__windows[x.dtype](x, window, divisor, y, shape[0] * shape[1], tasks(x.size, GRAIN))
-    y = as_images(memory, out, last)
-    return y if batched else y[0]
+    return avg_pool(2, input, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override), out=out)
 
 
-def avg_pool2d_backward(
-    dy,
-    input_shape,
-    kernel_size,
-    stride=None,
-    padding=0,
-    ceil_mode=False,
-    count_include_pad=True,
-    divisor_override=None,
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
+    """Return the mean of each window of signals (B, C, L) or (C, L). Otherwise like `avg_pool2d`."""
+    return avg_pool(1, input, (kernel_size, stride, padding, ceil_mode, count_include_pad, None))
+
+
+def avg_pool3d(
+    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
-    """Return the gradient of avg_pool2d's input from that of its output; the other arguments are as in the forward.
+    """Return the mean of each window of volumes (B, C, D, H, W) or (C, D, H, W). Otherwise like `avg_pool2d`."""
+    return avg_pool(3, input, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override))
 
-    dy (B, C, OH, OW) or (C, OH, OW) -> input_shape. Raises ValueError unless the shapes fit together.
+
+def sum_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False):
+    """Return the sum of each window: `avg_pool2d` with a divisor of 1. Its gradient is that of avg_pool2d, too."""
+    return avg_pool(2, input, (kernel_size, stride, padding, ceil_mode, True, 1), kind="sum_pool")
+
+
+def adaptive_avg_pool1d(input, output_size):
+    """Return the means of `output_size` windows that cover a signal. Like `adaptive_avg_pool2d`."""
+    return avg_pool(1, input, (output_size,))
+
+
+def adaptive_avg_pool2d(input, output_size):
+    """Return the means of the windows that cover an image, laid as in `adaptive_max_pool2d`; 1 is global pooling.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C, *output_size). Raises as adaptive_max_pool2d does.
     """
-    dy, batched = with_batch("avg_pool2d_backward", "dy", as_float_array("avg_pool2d_backward", "dy", dy))
-    shape = _input_shape("avg_pool2d_backward", input_shape, dy, batched)
-    window, expected, _ = _geometry(
-        "avg_pool2d_backward", shape, *map(hashable, (kernel_size, stride, padding)), 1, bool(ceil_mode)
-    )
-    if dy.shape != expected:
-        raise ValueError(f"avg_pool2d_backward: dy has shape {dy.shape}, an input {shape} gives {expected}")
-    last = channels_last(dy)
-    dx = as_images(image_memory("avg_pool2d_backward", None, shape, dy.dtype, last), None, last)
-    divisor = _divisor("avg_pool2d_backward", count_include_pad, divisor_override)
-    planes = shape[0] * shape[1]
-    cpu.avg_pool2d_backward__windows[dy.dtype](dy, window, divisor, dx, planes, tasks(dx.size, GRAIN))
+    return avg_pool(2, input, (output_size,))
+
+
+def adaptive_avg_pool3d(input, output_size):
+    """Return the means of the windows that cover a volume. Like `adaptive_avg_pool2d`."""
+    return avg_pool(3, input, (output_size,))
+
+
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """Return the p-norm of each window of signals (B, C, L) or (C, L). Like `lp_pool2d`."""
+    return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """Return (sum of x**p)**(1/p) of each window, for p = norm_type: the 2-norm; with p = 1 the sum.
+
+    input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW), same dtype. As in PyTorch the powers are of x, not
+    of |x|, and with ceil_mode a window that hangs over the edge is taken as the whole window's share of what it sees.
+    Raises ValueError if p is not positive, and as max_pool2d does.
+    """
+    return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """Return the p-norm of each window of volumes (B, C, D, H, W) or (C, D, H, W). Like `lp_pool2d`."""
+    return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool_backward(dims, dy, input, output, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """Return the gradient of an lp pooling's input from that of its output; zero where the norm is zero.
+
+    dims: 1, 2 or 3. dy, output (the forward's result), input; the other arguments as in the forward.
+    """
+    x, y = np.asarray(input), np.asarray(output)
+    count = np.prod(sizes(f"lp_pool{dims}d_backward", "kernel_size", kernel_size, dims, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(y == 0, 0, dy * y ** (1 - norm_type) * y.dtype.type(count))
+    window = kernel_size, stride, 0, ceil_mode, True, None
+    return avg_pool_backward(dims, share, x.shape, window, kind="lp_pool") * x ** (norm_type - 1)
+
+
+def _lp_pool(dims, input, norm_type, kernel_size, stride, ceil_mode):
+    name = f"lp_pool{dims}d"
+    x = as_float_array(name, "input", input)
+    if isinstance(norm_type, bool) or not norm_type > 0:
+        raise ValueError(f"{name}: norm_type must be positive, got {norm_type!r}")
+    count = np.prod(sizes(name, "kernel_size", kernel_size, dims, 1))
+    means = avg_pool(dims, x**norm_type, (kernel_size, stride, 0, ceil_mode, True, None), kind="lp_pool")
+    means *= means.dtype.type(count)
+    return np.power(means, 1 / norm_type, out=means)
+
+
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """Put values back where the maxima of a signal came from, zeros elsewhere. Like `max_unpool2d`."""
+    return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """Put values back where `max_pool2d` (with these arguments and return_indices=True) took them, zeros elsewhere.
+
+    input, indices (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW) of the input's dtype. OH = (H - 1) stride
+    - 2 padding + kernel_size, or as output_size says (OH, OW; longer shapes count from the end). Of values with the
+    same index the last stays. Raises ValueError if an index is outside the image, or shapes do not fit.
+    """
+    return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    """Put values back where the maxima of a volume came from, zeros elsewhere. Like `max_unpool2d`."""
+    return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool_backward(dims, dy, indices):
+    """Return the gradient of max_unpool's input: what of dy (B, C, ...) lies where `indices` point."""
+    dy, batched = with_batch(f"max_unpool{dims}d_backward", "dy", np.asarray(dy), dims)
+    places = np.asarray(indices) if batched else np.asarray(indices)[None]
+    flat = places.reshape(*places.shape[:2], -1) if places.size else places.reshape(*places.shape[:2], 0)
+    dx = np.take_along_axis(dy.reshape(*dy.shape[:2], int(np.prod(dy.shape[2:]))), flat, 2).reshape(places.shape)
     return dx if batched else dx[0]
 
 
-def _batched(out, batched):
-    return out if batched or not isinstance(out, np.ndarray) else out[None]
-
-
-def _planes(images):
-    return images.reshape(-1, *images.shape[2:]) if images.size else np.empty((0, *images.shape[2:]), images.dtype)
-
-
-def _input_shape(function, shape, dy, batched):
-    shape = tuple(integer(function, "input_shape", n, 0) for n in shape)
-    if not batched:
-        shape = (1, *shape)
-    if len(shape) != 4 or shape[:2] != dy.shape[:2]:
-        raise ValueError(f"{function}: dy has shape {dy.shape}, which does not fit an input of shape {shape}")
-    return shape
-
-
-def _floor(function, activation):
-    """Return the smallest result, NaN for none."""
-    if activation not in (None, "relu"):
-        raise ValueError(f"{function}: activation must be None or 'relu', got {activation!r}")
-    return np.nan if activation is None else 0.0
-
-
-def _divisor(function, count_include_pad, divisor_override):
-    if divisor_override is None:
-        return 0 if count_include_pad else -1
-    return integer(function, "divisor_override", divisor_override, 1)
-
-
-@lru_cache(maxsize=512, typed=True)
-def _geometry(function, input_shape, kernel_size, stride, padding, dilation, ceil_mode):
-    """Return (window for the kernels, output shape, whether windows are 2x2 and side by side)."""
-    kernel = pair(function, "kernel_size", kernel_size, 1)
-    stride = kernel if stride is None else pair(function, "stride", stride, 1)
-    padding, dilation = pair(function, "padding", padding, 0), pair(function, "dilation", dilation, 1)
-    size = input_shape[2:]
-    if 0 in size:
-        raise ValueError(f"{function}: images must not be empty, got shape {input_shape}")
-    for p, k, d in zip(padding, kernel, dilation, strict=True):
-        if 2 * p > d * (k - 1) + 1:
-            raise ValueError(
-                f"{function}: padding must be at most half of the kernel, got padding {padding} for kernel {kernel}"
-            )
-    hang = [s - 1 if ceil_mode else 0 for s in stride]
-    sides = (padding[0], padding[0] + hang[0], padding[1], padding[1] + hang[1])
-    counts = conv_output_size(function, size, kernel, stride, sides, dilation)
-    # the last window must start inside the image or the padding on its left, as in PyTorch
-    counts = [c - ((c - 1) * s >= n + p) for c, s, n, p in zip(counts, stride, size, padding, strict=True)]
-    window = np.array([*kernel, *stride, *padding, *dilation], np.int64)
-    halves = kernel == stride == (2, 2) and padding == (0, 0) and dilation == (1, 1) and not ceil_mode
-    return window, (*input_shape[:2], *counts), halves
+def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size):
+    name = f"max_unpool{dims}d"
+    x, batched = with_batch(name, "input", as_float_array(name, "input", input), dims)
+    kernel = sizes(name, "kernel_size", kernel_size, dims, 1)
+    stride = kernel if stride is None else sizes(name, "stride", stride, dims, 1)
+    padding = sizes(name, "padding", padding, dims, 0)
+    usual = [(n - 1) * s - 2 * p + k for n, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True)]
+    size = usual if output_size is None else list(output_size)[-dims:]
+    size = tuple(integer(name, "output_size", n, 1) for n in size)
+    if len(size) != dims or any(abs(n - u) >= s for n, u, s in zip(size, usual, stride, strict=True)):
+        raise ValueError(f"{name}: output_size must be {tuple(usual)} or less than a stride from it, got {output_size}")
+    places = np.asarray(indices)
+    if places.size and not 0 <= places.min() <= places.max() < np.prod(size):
+        raise ValueError(f"{name}: indices must be from 0 to {np.prod(size) - 1} for output size {size}")
+    y = scatter(name, dims, x, places if batched else places[None], size)
+    return y if batched else y[0]

@@ -182,11 +182,41 @@ TABLE = {
     "unfold": Row(F.unfold, ((2, 3, 6, 5),), {"kernel_size": (3, 2), "dilation": (1, 2), "padding": 1, "stride": 2}),
     "fold": Row(F.fold, ((2, 12, 6),), {"output_size": (5, 7), "kernel_size": 2, "stride": (3, 2)}),
     # --- pool
+    "max_pool1d": Row(F.max_pool1d, ((2, 3, 9),), {"kernel_size": 3, "stride": 2, "padding": 1}),
     "max_pool2d": Row(F.max_pool2d, ((2, 3, 6, 7),), {"kernel_size": 2}),
     "max_pool2d overlapping": Row(F.max_pool2d, ((3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),
+    "max_pool2d relu": Row(F.max_pool2d, ((3, 6, 7),), {"kernel_size": 2, "stride": 1, "activation": "relu"}),
     "max_pool2d indices": Row(lambda x: F.max_pool2d(x, 2, return_indices=True)[0], ((2, 3, 6, 7),)),
+    "max_pool3d": Row(F.max_pool3d, ((2, 4, 5, 6),), {"kernel_size": 2, "dilation": (1, 2, 1), "ceil_mode": True}),
+    "avg_pool1d": Row(F.avg_pool1d, ((2, 3, 9),), {"kernel_size": 4, "ceil_mode": True}),
     "avg_pool2d": Row(F.avg_pool2d, ((2, 3, 6, 7),), {"kernel_size": (3, 2), "stride": 2, "padding": 1}),
     "avg_pool2d inside": Row(F.avg_pool2d, ((3, 6, 7),), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
+    "avg_pool3d": Row(F.avg_pool3d, ((2, 4, 5, 6),), {"kernel_size": 2, "stride": (1, 2, 2), "divisor_override": 3}),
+    "sum_pool2d": Row(F.sum_pool2d, ((2, 3, 6, 7),), {"kernel_size": 3, "stride": 1}),
+    "lp_pool1d": Row(F.lp_pool1d, make=positive((2, 3, 8)), options={"norm_type": 3.5, "kernel_size": 3, "stride": 2}),
+    "lp_pool2d": Row(F.lp_pool2d, ((2, 3, 6, 7),), {"norm_type": 2, "kernel_size": 2, "ceil_mode": True}),
+    "lp_pool3d": Row(F.lp_pool3d, ((2, 4, 4, 5),), {"norm_type": 2, "kernel_size": 2}),
+    "adaptive_max_pool1d": Row(F.adaptive_max_pool1d, ((2, 3, 7),), {"output_size": 4}),
+    "adaptive_max_pool2d": Row(F.adaptive_max_pool2d, ((2, 3, 6, 7),), {"output_size": (4, 3)}),
+    "adaptive_max_pool3d": Row(F.adaptive_max_pool3d, ((2, 3, 4, 5),), {"output_size": (2, None, 3)}),
+    "adaptive_avg_pool1d": Row(F.adaptive_avg_pool1d, ((2, 3, 7),), {"output_size": 4}),
+    "adaptive_avg_pool2d": Row(F.adaptive_avg_pool2d, ((2, 3, 6, 7),), {"output_size": (4, 3)}),
+    "adaptive_avg_pool3d": Row(F.adaptive_avg_pool3d, ((2, 3, 4, 5),), {"output_size": 1}),
+    "max_unpool1d": Row(F.max_unpool1d, ((1, 4),), {"indices": np.array([[0, 3, 5, 6]]), "kernel_size": 2}),
+    "max_unpool2d": Row(F.max_unpool2d, ((1, 2, 2),), {"indices": np.array([[[0, 3], [8, 15]]]), "kernel_size": 2}),
+    "max_unpool3d": Row(F.max_unpool3d, ((1, 1, 1, 2),), {"indices": np.array([[[[0, 9]]]]), "kernel_size": 2}),
+    # --- resize
+    "interpolate": Row(F.interpolate, ((2, 3, 4, 5),), {"scale_factor": 1.7}),
+    "interpolate linear": Row(F.interpolate, ((2, 3, 7),), {"size": 4, "mode": "linear"}),
+    "interpolate bilinear": Row(F.interpolate, ((1, 2, 4, 5),), {"size": (7, 3), "mode": "bilinear"}),
+    "interpolate trilinear": Row(
+        F.interpolate, ((1, 2, 2, 3, 4),), {"size": (3, 5, 2), "mode": "trilinear", "align_corners": True}
+    ),
+    "interpolate bicubic": Row(F.interpolate, ((1, 2, 4, 5),), {"scale_factor": (2, 0.7), "mode": "bicubic"}),
+    "interpolate area": Row(F.interpolate, ((1, 2, 5, 6),), {"size": (3, 8), "mode": "area"}),
+    "pixel_shuffle": Row(F.pixel_shuffle, ((2, 8, 3, 2),), {"upscale_factor": 2}),
+    "pixel_unshuffle": Row(F.pixel_unshuffle, ((2, 6, 9),), {"downscale_factor": 3}),
+    "channel_shuffle": Row(F.channel_shuffle, ((2, 6, 3),), {"groups": 3}),
     # --- activation
     # --- softmax
     # --- loss

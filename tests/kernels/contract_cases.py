@@ -105,24 +105,56 @@ CASES = {
     ],
     "unfold": [lambda make, n: k.unfold(make(n, 3, 9, 7), (3, 2), 2, 1, 2)],
     "fold": [lambda make, n: k.fold(make(n, 12, 15), (6, 4), 2)],
+    "max_pool1d": [lambda make, n: k.max_pool1d(make(n, 3, 37), 3, 2, 1)],
     "max_pool2d": [
         lambda make, n: k.max_pool2d(make(n, 3, 8, 10), 2),
-        lambda make, n: k.max_pool2d(make(n, 3, 9, 11), 3, 2, 1, return_indices=True),
-        lambda make, n: k.max_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 3, 2, 1),
+        lambda make, n: k.max_pool2d(make(n, 3, 9, 41), 3, 2, 1, return_indices=True),
+        lambda make, n: k.max_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 3, 1, 1),
         lambda make, n: k.max_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 2, activation="relu"),
     ],
-    "max_pool2d_backward": [
-        lambda make, n: k.max_pool2d_backward(
-            make(n, 3, 4, 5), k.max_pool2d(make(n, 3, 9, 11), 3, 2, return_indices=True)[1], (n, 3, 9, 11)
+    "max_pool3d": [lambda make, n: k.max_pool3d(make(n, 3, 4, 5, 7), 2, return_indices=True)],
+    "max_pool_backward": [
+        lambda make, n: k.max_pool_backward(2, make(n, 3, 4, 5), make(n, 3, 9, 11), (2, None, 0, 1, False)),
+        lambda make, n: k.max_pool_backward(
+            2, make(n, 3, 4, 5), make(n, 9, 11, 3).transpose(0, 3, 1, 2), (2, None, 0, 1, False)
+        ),
+        lambda make, n: k.max_pool_backward(
+            2, make(n, 3, 5, 6), make(n, 3, 9, 11), (3, 2, 1, 1, False), activation="relu"
         ),
     ],
-    "max_pool2d_gradient": [
-        lambda make, n: k.max_pool2d_gradient(make(n, 3, 4, 5), make(n, 3, 9, 11), 2),
-        lambda make, n: k.max_pool2d_gradient(make(n, 3, 4, 5), make(n, 9, 11, 3).transpose(0, 3, 1, 2), 2),
-        lambda make, n: k.max_pool2d_gradient(make(n, 3, 5, 6), make(n, 3, 9, 11), 3, 2, 1, activation="relu"),
-    ],
+    "adaptive_max_pool1d": [lambda make, n: k.adaptive_max_pool1d(make(n, 3, 37), 5)],
+    "adaptive_max_pool2d": [lambda make, n: k.adaptive_max_pool2d(make(n, 3, 7, 9), (2, 4), return_indices=True)],
+    "adaptive_max_pool3d": [lambda make, n: k.adaptive_max_pool3d(make(n, 3, 4, 5, 6), 1)],
+    "avg_pool1d": [lambda make, n: k.avg_pool1d(make(n, 3, 37), 5, 3)],
     "avg_pool2d": [lambda make, n: k.avg_pool2d(make(n, 3, 9, 11), 3, 2, 1)],
-    "avg_pool2d_backward": [lambda make, n: k.avg_pool2d_backward(make(n, 3, 5, 6), (n, 3, 9, 11), 3, 2, 1)],
+    "avg_pool3d": [lambda make, n: k.avg_pool3d(make(n, 3, 4, 5, 7), 2)],
+    "sum_pool2d": [lambda make, n: k.sum_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 3, 1, 1)],
+    "lp_pool1d": [lambda make, n: k.lp_pool1d(make(n, 3, 37), 2, 3)],
+    "lp_pool2d": [lambda make, n: k.lp_pool2d(make(n, 3, 8, 9), 2, 2)],
+    "lp_pool3d": [lambda make, n: k.lp_pool3d(make(n, 3, 4, 5, 6), 2, 2)],
+    "lp_pool_backward": [
+        lambda make, n: k.lp_pool_backward(2, make(n, 3, 4, 4), make(n, 3, 8, 8), make.positive(n, 3, 4, 4), 2, 2),
+    ],
+    "adaptive_avg_pool1d": [lambda make, n: k.adaptive_avg_pool1d(make(n, 3, 37), 5)],
+    "adaptive_avg_pool2d": [lambda make, n: k.adaptive_avg_pool2d(make(n, 3, 7, 9), (2, 1))],
+    "adaptive_avg_pool3d": [lambda make, n: k.adaptive_avg_pool3d(make(n, 3, 4, 5, 6), 1)],
+    "avg_pool_backward": [
+        lambda make, n: k.avg_pool_backward(2, make(n, 3, 5, 6), (n, 3, 9, 11), (3, 2, 1, False, False, None)),
+        lambda make, n: k.avg_pool_backward(2, make(n, 3, 2, 4), (n, 3, 7, 9), ((2, 4),)),
+    ],
+    "max_unpool1d": [lambda make, n: k.max_unpool1d(make(n, 3, 10), make.labels((n, 3, 10), 20), 2)],
+    "max_unpool2d": [lambda make, n: k.max_unpool2d(make(n, 3, 4, 5), make.labels((n, 3, 4, 5), 80), 2)],
+    "max_unpool3d": [lambda make, n: k.max_unpool3d(make(n, 3, 2, 2, 3), make.labels((n, 3, 2, 2, 3), 96), 2)],
+    "max_unpool_backward": [
+        lambda make, n: k.max_unpool_backward(2, make(n, 3, 8, 10), make.labels((n, 3, 4, 5), 80)),
+    ],
+    "interpolate": [lambda make, n: k.interpolate(make(n, 3, 5, 7), scale_factor=1.5, mode="bicubic")],
+    "interpolate_backward": [
+        lambda make, n: k.interpolate_backward(make(n, 3, 5, 7), (n, 3, 3, 9), (5, 7), mode="bilinear")
+    ],
+    "pixel_shuffle": [lambda make, n: k.pixel_shuffle(make(n, 8, 3, 5), 2)],
+    "pixel_unshuffle": [lambda make, n: k.pixel_unshuffle(make(n, 3, 6, 4), 2)],
+    "channel_shuffle": [lambda make, n: k.channel_shuffle(make(n, 6, 5), 2)],
     "relu": [lambda make, n: k.relu(make(n, 37))],
     "relu_backward": [lambda make, n: k.relu_backward(make(n, 37), make(n, 37))],
     "sigmoid": [lambda make, n: k.sigmoid(make(n, 37))],

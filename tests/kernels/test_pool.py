@@ -4,29 +4,43 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels import pooling
 from fastnn_kernels._parallel import threads
 from tests.reference import pool as reference
 
-# input shape, kernel, stride, padding
+# input shape; kernel, stride, padding, dilation, ceil_mode
 CASES = [
-    ((2, 3, 8, 12), 2, None, 0),
-    ((2, 3, 7, 67), 2, 2, 0),
-    ((1, 2, 29, 31), 3, 2, 1),
-    ((2, 3, 11, 13), (3, 5), (7, 3), (1, 2)),
-    ((1, 1, 5, 5), 5, 1, 0),
-    ((2, 3, 7, 5), 2, 1, 1),
-    ((2, 5, 1, 1), 1, 1, 0),
-    ((0, 3, 8, 8), 2, 2, 0),
-    ((2, 0, 8, 8), 2, 2, 0),
+    ((2, 3, 8, 12), (2, None, 0, 1, False)),
+    ((2, 3, 7, 67), (2, 2, 0, 1, True)),
+    ((1, 2, 29, 37), (3, 2, 1, 1, False)),
+    ((2, 3, 19, 40), (3, 1, 1, 1, False)),
+    ((2, 3, 11, 13), ((3, 5), (7, 3), (1, 2), 1, True)),
+    ((1, 1, 5, 5), (5, 1, 0, 1, False)),
+    ((2, 3, 7, 5), (2, 1, 1, 2, True)),
+    ((2, 5, 1, 1), (1, 1, 0, 1, False)),
+    ((0, 3, 8, 8), (3, 2, 0, 1, False)),
+    ((2, 0, 8, 8), (2, 2, 0, 1, False)),
+    ((2, 3, 97), (5, 3, 2, 1, True)),
+    ((2, 3, 40), (3, 4, 0, 2, False)),
+    ((2, 17, 5, 6, 9), (3, 2, 1, 1, False)),
+    ((1, 2, 4, 5, 7), ((2, 3, 1), 1, 0, (2, 1, 3), True)),
+]
+ADAPTIVE = [
+    ((2, 3, 7, 37), 1),
+    ((2, 3, 7, 37), (3, 5)),
+    ((1, 17, 8, 12), (4, 12)),
+    ((1, 2, 5, 6), (7, 3)),
+    ((2, 3, 40), 17),
+    ((2, 3, 4, 5, 6), (2, 5, 4)),
 ]
 LAYOUTS = ("planes", "pixels", "strided")
 
 
 def lay(x, layout):
     if layout == "pixels":
-        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
     elif layout == "strided":
-        x = np.repeat(x, 2, 3)[..., ::2]
+        x = np.repeat(x, 2, -1)[..., ::2]
     x.flags.writeable = False
     return x
 
@@ -41,45 +55,98 @@ def draw(shape, dtype, special=True):
     return x
 
 
+def call(name, x, *arguments, **options):
+    return getattr(kernels, f"{name}{x.ndim - 2}d")(x, *arguments, **options)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_max_pool2d_and_its_gradient_match_the_reference(case, layout, dtype):
-    shape, *window = case
-    x = lay(draw(shape, dtype), layout)
-    expected, places = reference.max_pool2d(x, *window)
-    y, indices = kernels.max_pool2d(x, *window, return_indices=True)
+@pytest.mark.parametrize(("shape", "window"), CASES, ids=str)
+def test_max_pool_and_its_gradient_match_the_reference(shape, window, layout, dtype):
+    x, dims = lay(draw(shape, dtype), layout), len(shape) - 2
+    expected, places = reference.max_pool(x, reference.sliding(shape[2:], *window))
+    y, indices = call("max_pool", x, *window, return_indices=True)
     assert y.dtype == dtype and indices.dtype == np.int64
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(indices, places)
-    np.testing.assert_array_equal(kernels.max_pool2d(x, *window), expected)
+    np.testing.assert_array_equal(call("max_pool", x, *window), expected)
     dy = lay(draw(y.shape, dtype, special=False), layout)
-    dx = kernels.max_pool2d_backward(dy, indices, shape)
-    np.testing.assert_array_equal(dx, reference.max_pool2d_backward(dy, places, shape))
+    expected_dx = reference.scatter(dy, places, shape)
     for other in LAYOUTS:  # dy may lie otherwise than x
-        dx = kernels.max_pool2d_gradient(lay(np.array(dy), other), x, *window)
-        np.testing.assert_array_equal(dx, reference.max_pool2d_backward(dy, places, shape))
-    y = kernels.max_pool2d(x, *window, activation="relu")
+        dx = kernels.max_pool_backward(dims, lay(np.array(dy), other), x, window, indices)
+        np.testing.assert_array_equal(dx, expected_dx)
+    np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window), expected_dx)
+    y = pooling.max_pool(dims, x, window, activation="relu")
     np.testing.assert_array_equal(y, np.where(expected < 0, 0, expected))
-    dx = kernels.max_pool2d_gradient(dy, x, *window, activation="relu")
-    np.testing.assert_array_equal(dx, reference.max_pool2d_backward(np.where(expected <= 0, 0, dy), places, shape))
+    positive = reference.scatter(np.where(expected <= 0, 0, dy), places, shape)
+    y, places = pooling.max_pool_with_places(dims, x, window, "relu")
+    np.testing.assert_array_equal(y, np.where(expected < 0, 0, expected))
+    np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window, places, "relu"), positive)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("count_include_pad", [True, False])
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_avg_pool2d_and_its_gradient_match_the_reference(case, count_include_pad, layout, dtype):
-    shape, kernel, stride, padding = case
-    x = lay(draw(shape, dtype, special=False), layout)
-    expected = reference.avg_pool2d(x, kernel, stride, padding, count_include_pad)
-    y = kernels.avg_pool2d(x, kernel, stride, padding, count_include_pad=count_include_pad)
+@pytest.mark.parametrize(("shape", "window"), [c for c in CASES if c[1][3] == 1], ids=str)
+def test_avg_pool_and_its_gradient_match_the_reference(shape, window, count_include_pad, layout, dtype):
+    kernel, stride, padding, _, ceil_mode = window
+    x, dims = lay(draw(shape, dtype, special=False), layout), len(shape) - 2
+    axes = reference.sliding(shape[2:], *window)
+    expected = reference.avg_pool(x, axes, count_include_pad)
+    y = call("avg_pool", x, kernel, stride, padding, ceil_mode, count_include_pad)
     assert y.dtype == dtype
-    np.testing.assert_allclose(y, expected, rtol=0, atol=reference.tolerance(dtype, np.prod(kernel)))
+    atol = 2 * reference.tolerance(dtype, 27)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
     dy = lay(draw(y.shape, dtype, special=False), layout)
-    dx = kernels.avg_pool2d_backward(dy, shape, kernel, stride, padding, count_include_pad=count_include_pad)
-    expected = reference.avg_pool2d_backward(dy, shape, kernel, stride, padding, count_include_pad)
-    np.testing.assert_allclose(dx, expected, rtol=0, atol=reference.tolerance(dtype, np.prod(kernel)))
+    dx = kernels.avg_pool_backward(dims, dy, shape, (kernel, stride, padding, ceil_mode, count_include_pad, None))
+    np.testing.assert_allclose(dx, reference.avg_pool_backward(dy, shape, axes, count_include_pad), rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("shape", "size"), ADAPTIVE, ids=str)
+def test_adaptive_pooling_matches_the_reference(shape, size, layout, dtype):
+    x, dims = lay(draw(shape, dtype, special=False), layout), len(shape) - 2
+    axes = reference.adaptive(shape[2:], size)
+    atol = reference.tolerance(dtype, 300)
+    y, places = call("adaptive_max_pool", x, size, return_indices=True)
+    for got, expected in zip((y, places), reference.max_pool(x, axes), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    dy = draw(y.shape, dtype, special=False)
+    dx = kernels.max_pool_backward(dims, dy, x, (size,), places)
+    np.testing.assert_array_equal(dx, reference.scatter(dy, places, shape))
+    np.testing.assert_allclose(call("adaptive_avg_pool", x, size), reference.avg_pool(x, axes), rtol=0, atol=atol)
+    dx = kernels.avg_pool_backward(dims, lay(dy, layout), shape, (size,))
+    np.testing.assert_allclose(dx, reference.avg_pool_backward(dy, shape, axes), rtol=0, atol=atol)
+
+
+def test_sums_norms_and_divisors():
+    x = np.abs(draw((2, 3, 7, 9), np.float64, special=False)) + 1
+    axes = reference.sliding(x.shape[2:], 3, 2, 0, 1, True)
+    np.testing.assert_array_equal(kernels.sum_pool2d(x, 3, 2, 0, True), reference.avg_pool(x, axes, divisor=1))
+    y = kernels.avg_pool2d(x, 3, 2, 0, True, divisor_override=4)
+    np.testing.assert_array_equal(y, reference.avg_pool(x, axes, divisor=4))
+    for p in (1, 2, 3.5):
+        np.testing.assert_allclose(kernels.lp_pool2d(x, p, 3, 2, True), reference.lp_pool(x, p, axes, 9), rtol=1e-13)
+    zero = np.zeros((1, 2, 2))
+    assert not kernels.lp_pool_backward(2, np.ones((1, 1, 1)), zero, kernels.lp_pool2d(zero, 2, 2), 2, 2).any()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_unpooling_puts_maxima_back(layout):
+    x = lay(np.random.default_rng(1).standard_normal((2, 3, 7, 9)), layout)
+    y, places = kernels.max_pool2d(x, 2, return_indices=True)
+    back = kernels.max_unpool2d(y, places, 2, output_size=x.shape)
+    np.testing.assert_array_equal(back, reference.scatter(y, places, x.shape))
+    small, where = kernels.max_pool2d(x[0, :, :6, :8], 2, return_indices=True)
+    assert kernels.max_unpool2d(small, where, 2).shape == (3, 6, 8)
+    np.testing.assert_array_equal(kernels.max_unpool_backward(2, back, places), y)
+    with pytest.raises(ValueError, match="max_unpool2d: indices must be from 0 to 47 for output size"):
+        kernels.max_unpool2d(y, places, 2)
+    with pytest.raises(ValueError, match=r"max_unpool2d: output_size must be \(6, 8\) or less than a stride from it"):
+        kernels.max_unpool2d(y, places, 2, output_size=(9, 9))
+    with pytest.raises(ValueError, match="max_unpool2d: indices have shape"):
+        kernels.max_unpool2d(y, places[..., 1:], 2, output_size=x.shape)
 
 
 def test_ceil_mode_lets_the_last_window_hang_over():
@@ -91,17 +158,21 @@ def test_ceil_mode_lets_the_last_window_hang_over():
     assert kernels.max_pool2d(x, 3, 3, 1, ceil_mode=True).shape == (1, 2, 2)
 
 
-def test_dilation_and_divisor_override():
-    x = np.arange(25, dtype=np.float64).reshape(1, 5, 5)
-    np.testing.assert_array_equal(kernels.max_pool2d(x, 2, 1, dilation=4), [[[24]]])
-    np.testing.assert_array_equal(kernels.avg_pool2d(x, 2, 4, divisor_override=2), [[[6]]])
+def test_a_window_that_sees_padding_only_is_minus_infinity():
+    y, places = kernels.max_pool1d(np.ones((1, 1, 1)), 2, 1, 1, 2, return_indices=True)
+    assert y == -np.inf and places == -1
+    assert not kernels.max_pool_backward(1, y, np.ones((1, 1, 1)), (2, 1, 1, 2, False), places).any()
 
 
 def test_out_and_layouts():
     x = draw((2, 3, 8, 8), np.float32)
-    out = np.full((2, 3, 4, 4), np.nan, np.float32)
-    assert kernels.max_pool2d(x, 2, out=out) is out
-    np.testing.assert_array_equal(out, reference.max_pool2d(x, 2)[0])
+    for window, shape in ((2, (2, 3, 4, 4)), (3, (2, 3, 2, 2))):
+        out = np.full(shape, np.nan, np.float32)
+        assert kernels.max_pool2d(x, window, out=out) is out
+        np.testing.assert_array_equal(out, kernels.max_pool2d(x, window))
+        turned = np.full(shape[::-1], np.nan, np.float32).T
+        assert kernels.avg_pool2d(x, window, out=turned) is turned
+        np.testing.assert_array_equal(turned, kernels.avg_pool2d(x, window))
     for function in (kernels.max_pool2d, kernels.avg_pool2d):
         assert function(lay(x, "pixels"), 2).transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -114,9 +185,9 @@ def test_bits_do_not_depend_on_the_number_of_threads(layout):
 
     def everything():
         y, indices = kernels.max_pool2d(x, 3, 2, 1, return_indices=True)
-        dx = kernels.max_pool2d_backward(dy, indices, x.shape)
+        dx = kernels.max_pool_backward(2, dy, x, (3, 2, 1, 1, False), indices)
         mean = kernels.avg_pool2d(x, 3, 2, 1)
-        return y, indices, dx, mean, kernels.avg_pool2d_backward(dy, x.shape, 3, 2, 1)
+        return y, indices, dx, mean, kernels.avg_pool_backward(2, dy, x.shape, (3, 2, 1, False, True, None))
 
     with threads(1):
         alone = everything()
@@ -143,7 +214,7 @@ X = np.zeros((1, 3, 8, 8), np.float32)
         (ValueError, "kernel_size must be an integer or a pair", X, ((1, 2, 3),)),
         (TypeError, "input must be float32 or float64, got int32", X.astype(np.int32), (2,)),
         (ValueError, r"input must have 3 or 4 dimensions, got shape \(8, 8\)", X[0, 0], (2,)),
-        (ValueError, r"images must not be empty, got shape \(1, 3, 0, 8\)", X[:, :, :0], (2,)),
+        (ValueError, r"images must not be empty, got size \(0, 8\)", X[:, :, :0], (2,)),
         (ValueError, r"kernel_size must be below 2\*\*31", X, (2**40,)),
     ],
 )
@@ -152,19 +223,32 @@ def test_bad_input_is_named(name, error, message, x, window):
         getattr(kernels, name)(x, *window)
 
 
-def test_bad_gradients_are_named():
-    dy, indices = np.zeros((1, 3, 4, 4), np.float32), np.zeros((1, 3, 4, 4), np.int64)
+def test_bad_sizes_and_gradients_are_named():
+    dy, indices, window = np.zeros((1, 3, 4, 4), np.float32), np.zeros((1, 3, 4, 4), np.int64), (2, 2, 0, 1, False)
     with pytest.raises(ValueError, match="max_pool2d_backward: indices have shape"):
-        kernels.max_pool2d_backward(dy, indices[..., 1:], X.shape)
+        kernels.max_pool_backward(2, dy, X, window, indices[..., 1:])
     with pytest.raises(TypeError, match="max_pool2d_backward: indices must be integers"):
-        kernels.max_pool2d_backward(dy, dy, X.shape)
-    with pytest.raises(ValueError, match="max_pool2d_backward: dy has shape .* does not fit"):
-        kernels.max_pool2d_backward(dy, indices, (1, 2, 8, 8))
+        kernels.max_pool_backward(2, dy, X, window, dy)
+    with pytest.raises(ValueError, match="max_pool2d_backward: dy has shape .* an input .* gives"):
+        kernels.max_pool_backward(2, dy, X[:, 1:], window, indices)
     with pytest.raises(ValueError, match=r"avg_pool2d_backward: dy has shape .* gives \(1, 3, 8, 8\)"):
-        kernels.avg_pool2d_backward(dy, X.shape, 1)
+        kernels.avg_pool_backward(2, dy, X.shape, (1, None, 0, False, True, None))
+    with pytest.raises(ValueError, match="avg_pool2d_backward: dy has shape .* does not fit"):
+        kernels.avg_pool_backward(2, dy, X.shape[1:], (2, None, 0, False, True, None))
+    with pytest.raises(ValueError, match="max_pool: dims must be 1, 2 or 3, got 4"):
+        kernels.max_pool_backward(4, dy, X, window)
+    with pytest.raises(ValueError, match="adaptive_avg_pool2d: output_size must be an integer or 2 of them"):
+        kernels.adaptive_avg_pool2d(X, (1, 2, 3))
+    with pytest.raises(ValueError, match="adaptive_max_pool2d: output_size must be at least 0, got -1"):
+        kernels.adaptive_max_pool2d(X, -1)
+    assert kernels.adaptive_avg_pool2d(X, (0, None)).shape == (1, 3, 0, 8)
+    with pytest.raises(ValueError, match="lp_pool2d: norm_type must be positive, got 0"):
+        kernels.lp_pool2d(X, 0, 2)
+    with pytest.raises(ValueError, match="max_pool2d: activation must be None or 'relu', got 'tanh'"):
+        kernels.max_pool2d(X, 2, activation="tanh")
 
 
 def test_indices_outside_the_image_are_ignored():
-    dy = np.ones((1, 1, 1, 3), np.float32)
-    dx = kernels.max_pool2d_backward(dy, np.array([[[[-1, 3, 1 << 40]]]]), (1, 1, 2, 2))
-    np.testing.assert_array_equal(dx, [[[[0, 0], [0, 1]]]])
+    dy, x = np.ones((1, 1, 1, 3), np.float32), np.zeros((1, 1, 1, 3), np.float32)
+    dx = kernels.max_pool_backward(2, dy, x, (1, 1, 0, 1, False), np.array([[[[-1, 1, 1 << 30]]]]))
+    np.testing.assert_array_equal(dx, [[[[0, 1, 0]]]])

@@ -1,22 +1,20 @@
-"""Max and average pooling: variants for images stored plane by plane and pixel by pixel.
+"""Max and average pooling of images stored plane by plane (S = 1) or pixel by pixel (S = channels).
 
-A window is described by an int64 array `window`: KH, KW, then stride, padding and dilation, each by row and column.
+Windows of 2x2 side by side have kernels of their own. All others are boxes of taps, whose counts and first taps stand
+in tables made by `fastnn_kernels.windows`:
+
+    rows   (2, OD + OH): first tap and number of taps of each output, by depth and by height
+    runs   (n, 8): outputs of a row that one vector after the other computes: first output, distance between outputs,
+           number of them, first tap, its distance from output to output, taps; column of the first tap, of the output
+    steps  distance between taps by depth, height and width in numbers, in places; width; 1 for planes, 0 for pixels
+
 Within a window, ties go to the first position; NaN wins, the last one of it, as in PyTorch.
 """
-
-import numpy as np
 
 from .._jit import jitted, kernel
 from .._quad import largest_of_pixels, largest_of_rows, spread_to_pixels, spread_to_rows
 from .._simd import address, itemsize, lanes
-
-
-@jitted
-def reach(offset, stride, size, count):
-    """Return which outputs [lo, hi) of `count` have a pixel at `offset` from where their windows start."""
-    lo = 0 if offset >= 0 else (stride - 1 - offset) // stride
-    hi = (size - 1 - offset) // stride + 1 if size > offset else 0
-    return min(lo, count), min(max(hi, lo), count)
+from .._windows import window_argmax, window_chosen, window_maximum, window_sum
 
 
 @jitted
@@ -26,12 +24,6 @@ def zero_edges(dx, rows, columns):
         for j in range(2 * columns if i < 2 * rows else 0, dx.shape[1]):
             for c in range(dx.shape[2]):
                 dx[i, j, c] = 0
-
-
-@jitted
-def first_inside(start, step):
-    """Return the first of start, start + step, ... that is not negative."""
-    return start if start >= 0 else start + (step - 1 - start) // step * step
 
 
 @kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True)
@@ -107,120 +99,93 @@ def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
                 )
 
 
-@kernel("T[:,:,::1], i8[::1], T[:,:,::1], i8[:,:,::1]", writes="y indices", parallel=True)
-def max_pool2d__planes(x, window, y, indices, lo, hi):
-    """x(P,H,W) -> y(P,OH,OW), indices(P,OH,OW) or none(0,0,0)."""
-    kh, kw, sh, sw, ph, pw, dh, dw = window
-    height, width = x.shape[1:]
-    for p in range(lo, hi):
-        for i in range(y.shape[1]):
-            out = y[p, i]
-            top = first_inside(i * sh - ph, dh)
-            for j in range(out.size):
-                out[j] = -np.inf
-            if indices.size:
-                where = indices[p, i]
-                for j in range(out.size):
-                    where[j] = top * width + first_inside(j * sw - pw, dw)
-            for row in range(top, min(i * sh - ph + kh * dh, height), dh):
-                for column in range(kw):
-                    offset = column * dw - pw
-                    first, last = reach(offset, sw, width, out.size)
-                    for j in range(first, last):
-                        value = x[p, row, j * sw + offset]
-                        if value > out[j] or value != value:
-                            out[j] = value
-                            if indices.size:
-                                indices[p, i, j] = row * width + j * sw + offset
+@jitted
+def first_tap(x, y, rows, r):
+    """Return (offset in x of the windows of row r of y, index of their first row in x, taps in depth and height)."""
+    rest, i = divmod(r, y.shape[2])
+    p, k = divmod(rest, y.shape[1])
+    row = rows[0, k] * x.shape[2] + rows[0, y.shape[1] + i]
+    return (p * x.shape[1] * x.shape[2] + row) * x.shape[3], row, rows[1, k], rows[1, y.shape[1] + i]
 
 
-@kernel("T[:,:,:,::1], i8[::1], T[:,:,:,::1], i8[:,:,:,::1]", writes="y indices", parallel=True)
-def max_pool2d__pixels(x, window, y, indices, lo, hi):
-    """x(B,H,W,C) -> y(B,OH,OW,C), indices(B,OH,OW,C) or none(0,0,0,0). The range is over the B * OH rows."""
-    kh, kw, sh, sw, ph, pw, dh, dw = window
-    height, width = x.shape[1:3]
+@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1]", writes="y", parallel=True)
+def max_pool__windows(x, rows, runs, steps, floor, y, lo, hi):
+    """x(P,D,H,W*S) -> y(P,OD,OH,OW*S), not smaller than the floor. The range is over the rows of y."""
+    size, vector = itemsize(floor), lanes(floor)
+    taps = steps[0], steps[1], steps[2]
     for r in range(lo, hi):
-        b, i = divmod(r, y.shape[1])
-        top = first_inside(i * sh - ph, dh)
-        for j in range(y.shape[2]):
-            left = first_inside(j * sw - pw, dw)
-            out = y[b, i, j]
-            for c in range(out.size):
-                out[c] = -np.inf
-            if indices.size:
-                for c in range(out.size):
-                    indices[b, i, j, c] = top * width + left
-            for row in range(top, min(i * sh - ph + kh * dh, height), dh):
-                for column in range(left, min(j * sw - pw + kw * dw, width), dw):
-                    pixel = x[b, row, column]
-                    for c in range(out.size):
-                        if pixel[c] > out[c] or pixel[c] != pixel[c]:
-                            out[c] = pixel[c]
-                            if indices.size:
-                                indices[b, i, j, c] = row * width + column
+        start, _, nd, nh = first_tap(x, y, rows, r)
+        out = address(y) + r * y.strides[2]
+        for run in range(len(runs)):
+            to, _, length, source, step, nw, _, _ = runs[run]
+            for c in range(0, length, vector):
+                at = address(x) + (start + source + c * step) * size
+                window_maximum(floor, at, (nd, nh, nw), taps, step, out + (to + c) * size, length - c)
 
 
-@kernel("T[:,:,:,:], i8[:,:,:,:], T[:,:,:,:]", writes="dx", parallel=True)
-def max_pool2d_backward__scatter(dy, indices, dx, lo, hi):
-    """dy(B,C,OH,OW), indices(B,C,OH,OW) -> dx(B,C,H,W): the range is over the B * C planes."""
-    height, width = dx.shape[2:]
+@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1], i4[:,:,:,::1]", writes="y where", parallel=True)
+def max_pool__windows_and_places(x, rows, runs, steps, floor, y, where, lo, hi):
+    """x(P,D,H,W*S) -> y, where(P,OD,OH,OW*S): the place in its image, -1 for the floor. The range: the rows of y."""
+    size, vector = itemsize(floor), lanes(floor)
+    taps, places, width, planar = (steps[0], steps[1], steps[2]), (steps[3], steps[4], steps[5]), steps[6], steps[7]
+    for r in range(lo, hi):
+        start, row, nd, nh = first_tap(x, y, rows, r)
+        out, marks = address(y) + r * y.strides[2], address(where) + r * where.strides[2]
+        for run in range(len(runs)):
+            to, _, length, source, step, nw, column, _ = runs[run]
+            for c in range(0, length, vector):
+                at, counts = address(x) + (start + source + c * step) * size, (nd, nh, nw)
+                place, target, mark = (
+                    row * width + column + c * step * planar,
+                    out + (to + c) * size,
+                    marks + (to + c) * 4,
+                )
+                window_argmax(floor, at, counts, taps, step, place, places, step * planar, target, mark, length - c)
+
+
+@kernel("T[:,:,:,::1], i4[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
+def max_pool_backward__windows(dy, where, rows, runs, steps, number, dx, lo, hi):
+    """dy, where(P,OD,OH,OW*S) -> dx(P,D,H,W*S): of the windows over a pixel, those that chose it. The range: rows."""
+    size, vector = itemsize(number), lanes(number)
+    taps, width, planar = (steps[0], steps[1], steps[2]), steps[6], steps[7]
+    for r in range(lo, hi):
+        start, _, nd, nh = first_tap(dy, dx, rows, r)
+        row, out = r % (dx.shape[1] * dx.shape[2]), address(dx) + r * dx.strides[2]
+        for run in range(len(runs)):
+            to, apart, length, source, step, nw, _, column = runs[run]
+            for c in range(0, length, vector):
+                offset, target = start + source + c * step, out + (to + c * apart) * size
+                at, mark, counts = address(dy) + offset * size, address(where) + offset * 4, (nd, nh, nw)
+                place = row * width + column + c * apart * planar
+                window_chosen(number, at, mark, counts, taps, step, place, apart * planar, target, apart, length - c)
+
+
+@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T[::1], T[:,:,:,::1]", writes="y", parallel=True)
+def avg_pool__windows(x, rows, runs, steps, divisors, y, lo, hi):
+    """x(P,D,H,W*S) -> y(P,OD,OH,OW*S): sums over a divisor by depth, one by row and one by run. The range: rows."""
+    size, vector = itemsize(divisors[0]), lanes(divisors[0])
+    taps, depth, height = (steps[0], steps[1], steps[2]), y.shape[1], y.shape[2]
+    for r in range(lo, hi):
+        start, _, nd, nh = first_tap(x, y, rows, r)
+        out, i = address(y) + r * y.strides[2], r % (depth * height)
+        divisor = divisors[i // height] * divisors[depth + i % height]
+        for run in range(len(runs)):
+            to, apart, length, source, step, nw, _, _ = runs[run]
+            count = divisor * divisors[depth + height + run]
+            for c in range(0, length, vector):
+                at, target = address(x) + (start + source + c * step) * size, out + (to + c * apart) * size
+                window_sum(count, at, (nd, nh, nw), taps, step, target, apart, length - c)
+
+
+@kernel("T[:,:,:], i4[:,:,:], T[:,:,:]", writes="out", parallel=True)
+def max_unpool__scatter(x, indices, out, lo, hi):
+    """x, indices(B,C,N) -> out(B,C,M), zero where nothing goes. The range is over B * C."""
     for p in range(lo, hi):
-        b, c = divmod(p, dx.shape[1])
-        for i in range(height):
-            for j in range(width):
-                dx[b, c, i, j] = 0
-        for i in range(dy.shape[2]):
-            for j in range(dy.shape[3]):
-                place = indices[b, c, i, j]
-                if 0 <= place < height * width:  # indices come from outside: never write out of bounds
-                    dx[b, c, place // width, place % width] += dy[b, c, i, j]
-
-
-@kernel("T[:,:,:,:], i8[::1], int, T[:,:,:,:]", writes="y", parallel=True)
-def avg_pool2d__windows(x, window, divisor, y, lo, hi):
-    """x(B,C,H,W) -> y(B,C,OH,OW): sums over `divisor`; 0: over the window with padding, -1: without.
-
-    The range is over the B * C planes.
-    """
-    kh, kw, sh, sw, ph, pw = window[:6]
-    height, width = x.shape[2:]
-    one = x.dtype.type(1)
-    for p in range(lo, hi):
-        b, c = divmod(p, x.shape[1])
-        for i in range(y.shape[2]):
-            top, bottom = i * sh - ph, min(i * sh - ph + kh, height + ph)
-            for j in range(y.shape[3]):
-                left, right = j * sw - pw, min(j * sw - pw + kw, width + pw)
-                count = divisor if divisor > 0 else (bottom - top) * (right - left)
-                total = one - one
-                rows, columns = range(max(top, 0), min(bottom, height)), range(max(left, 0), min(right, width))
-                for row in rows:
-                    for column in columns:
-                        total += x[b, c, row, column]
-                if divisor < 0:
-                    count = len(rows) * len(columns)
-                y[b, c, i, j] = total / x.dtype.type(count)
-
-
-@kernel("T[:,:,:,:], i8[::1], int, T[:,:,:,:]", writes="dx", parallel=True)
-def avg_pool2d_backward__windows(dy, window, divisor, dx, lo, hi):
-    """dy(B,C,OH,OW) -> dx(B,C,H,W), with the divisor of the forward pass. The range is over the B * C planes."""
-    kh, kw, sh, sw, ph, pw = window[:6]
-    height, width = dx.shape[2:]
-    for p in range(lo, hi):
-        b, c = divmod(p, dx.shape[1])
-        for i in range(height):
-            for j in range(width):
-                dx[b, c, i, j] = 0
-        for i in range(dy.shape[2]):
-            top, bottom = i * sh - ph, min(i * sh - ph + kh, height + ph)
-            for j in range(dy.shape[3]):
-                left, right = j * sw - pw, min(j * sw - pw + kw, width + pw)
-                count = divisor if divisor > 0 else (bottom - top) * (right - left)
-                rows, columns = range(max(top, 0), min(bottom, height)), range(max(left, 0), min(right, width))
-                if divisor < 0:
-                    count = len(rows) * len(columns)
-                share = dy[b, c, i, j] / dy.dtype.type(count)
-                for row in rows:
-                    for column in columns:
-                        dx[b, c, row, column] += share
+        b, c = divmod(p, out.shape[1])
+        values, places, plane = x[b, c], indices[b, c], out[b, c]
+        for i in range(plane.size):
+            plane[i] = 0
+        for i in range(values.size):
+            place = places[i]
+            if 0 <= place < plane.size:  # indices come from outside: never write out of bounds
+                plane[place] = values[i]

@@ -1,0 +1,225 @@
+"""Resampling of signals, images and volumes, and pixels and channels that change places.
+
+Interpolation is a product with a sparse matrix along each axis: a table of taps and weights. All modes are such tables,
+and the gradient is the product with the transposed matrix.
+"""
+
+from functools import lru_cache
+from math import floor, prod
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from ._parallel import tasks
+from ._shapes import as_float_array, contiguous, integer, output
+from .cpu import resize as cpu
+from .images import hashable
+from .windows import Axis, by_pixels, result
+
+GRAIN = 16384  # numbers written by a task, at least
+LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}
+MODES = ("nearest", "nearest-exact", *LINEAR, "bicubic", "area")
+
+
+class Taps(NamedTuple):
+    """A sparse matrix by rows: row m has the taps first[m] .. first[m + 1]."""
+
+    first: ndarray
+    places: ndarray
+    weights: ndarray
+
+
+def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=False, recompute_scale_factor=False):
+    """Return signals, images or volumes resampled along all axes after the channels.
+
+    input (B, C, L), (B, C, H, W) or (B, C, D, H, W), float32 or float64 -> (B, C, *size), same dtype, by pixels in
+    memory if the input is. size: a number or one per axis; or scale_factor: the result is floor(scale_factor * length)
+    long. mode: "nearest" takes the pixel at floor(position), "nearest-exact" the nearest; "linear" ("bilinear",
+    "trilinear" by the number of axes) weighs the two next; "bicubic" the four next, by Keys' kernel with a = -0.75;
+    "area" is the mean of what a pixel covers. align_corners=True lays the centres of the corner pixels on each other,
+    False the corners themselves. With recompute_scale_factor the positions follow from the sizes alone.
+
+    All as in PyTorch. Error: a few eps of the largest value nearby (the weights are rounded from float64). Method of
+    "bicubic": Keys, Cubic convolution interpolation (1981). Raises ValueError for unknown modes, sizes below 1 or
+    not one of size and scale_factor; TypeError for integer input.
+    """
+    x = _images("interpolate", "input", input)
+    by = map(hashable, (size, scale_factor))
+    plan = _plan("interpolate", x.shape, *by, mode, align_corners, recompute_scale_factor)
+    return _apply("interpolate", x, [taps for taps, _ in plan])
+
+
+def interpolate_backward(
+    dy, input_shape, size=None, scale_factor=None, mode="nearest", align_corners=False, recompute_scale_factor=False
+):
+    """Return the gradient of interpolate's input from that of its output; the other arguments as in the forward.
+
+    dy (B, C, ...) -> input_shape. Raises ValueError unless the shapes fit together.
+    """
+    name = "interpolate_backward"
+    dy = _images(name, "dy", dy)
+    shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
+    plan = _plan(name, shape, *map(hashable, (size, scale_factor)), mode, align_corners, recompute_scale_factor)
+    expected = (*shape[:2], *(len(taps.first) - 1 for taps, _ in plan))
+    if dy.shape != expected:
+        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {shape} gives {expected}")
+    return _apply(name, dy, [back for _, back in plan])
+
+
+def _images(function, name, x):
+    x = as_float_array(function, name, x)
+    if x.ndim not in (3, 4, 5):
+        raise ValueError(f"{function}: {name} must be (B, C, L), (B, C, H, W) or (B, C, D, H, W), got shape {x.shape}")
+    return x
+
+
+def _apply(function, x, matrices):
+    """Multiply by a sparse matrix along each axis, first along those that become shorter."""
+    last = by_pixels(x)
+    memory = contiguous(x.transpose(0, *range(2, x.ndim), 1)) if last else contiguous(x)
+    start = 1 if last else 2
+    order = sorted(range(len(matrices)), key=lambda a: (len(matrices[a].first) - 1) / max(1, x.shape[a + 2]))
+    for a in order:
+        first, places, weights = matrices[a]
+        shape = list(memory.shape)
+        shape[start + a] = len(first) - 1
+        y = output(function, None, tuple(shape), x.dtype)
+        if y.size:
+            outer, inner = prod(shape[: start + a]), prod(shape[start + a + 1 :])
+            views = (m.reshape(outer, -1, inner) for m in (memory, y))
+            source, target = views
+            count = outer if inner == 1 else outer * target.shape[1]
+            weights = weights.astype(x.dtype)
+            cpu.resize__axis[x.dtype](source, first, places, weights, target, count, tasks(y.size, GRAIN))
+        memory = y
+    return memory.transpose(0, memory.ndim - 1, *range(1, memory.ndim - 1)) if last else memory
+
+
+@lru_cache(maxsize=256, typed=True)
+def _plan(function, shape, size, scale_factor, mode, align_corners, recompute):
+    """Return (matrix, its transpose) for each axis."""
+    dims = len(shape) - 2
+    if mode not in MODES:
+        raise ValueError(f"{function}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    if LINEAR.get(mode, 4 if mode == "bicubic" else dims + 2) not in (dims + 2, 3):
+        raise ValueError(f"{function}: mode {mode!r} does not fit an input of shape {shape}")
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{function}: give one of size and scale_factor, got {size!r} and {scale_factor!r}")
+    given = size if scale_factor is None else scale_factor
+    given = given if isinstance(given, tuple) else (given,) * dims
+    if len(given) != dims:
+        raise ValueError(f"{function}: size or scale_factor must be a number or {dims} of them, got {given!r}")
+    plan = []
+    for length, one in zip(shape[2:], given, strict=True):
+        if not length:
+            raise ValueError(f"{function}: images must not be empty, got shape {shape}")
+        count = floor(length * one) if size is None else one
+        count = integer(function, "size", count, 1)
+        scale = length / count if size is not None or recompute else 1 / one
+        plan.append(_taps(length, count, scale, mode, align_corners))
+    return tuple(plan)
+
+
+def _taps(length, count, scale, mode, align_corners):
+    """Return the matrix (count, length) of a mode, and its transpose."""
+    i = np.arange(count)
+    if mode == "area":
+        axis = Axis.adaptive(length, count)
+        rows = np.repeat(i, axis.counts)
+        ends = np.cumsum(axis.counts)
+        columns = np.arange(len(rows)) - np.repeat(ends - axis.counts - axis.starts, axis.counts)
+        return _by_rows(rows, columns, np.repeat(1 / axis.counts, axis.counts), count, length)
+    if mode.startswith("nearest"):
+        # in float32, as in PyTorch: where a position is a whole number, rounding decides
+        at = np.floor(np.float32(i + (mode == "nearest-exact") / 2) * np.float32(scale)).astype(np.int64)
+        return _by_rows(i, np.minimum(at, length - 1), np.ones(count), count, length)
+    if align_corners:
+        at = i * ((length - 1) / (count - 1)) if count > 1 else np.zeros(count)
+    else:
+        at = (i + 0.5) * scale - 0.5
+    if mode != "bicubic":
+        at = i if count == length else at  # whatever the scale factor, as in PyTorch
+        at = np.clip(at, 0, length - 1)
+    whole = np.floor(at).astype(np.int64)
+    t = at - whole
+    weights = _keys(t) if mode == "bicubic" else {0: 1 - t, 1: t}
+    rows = np.repeat(i, len(weights))
+    columns = np.stack([np.clip(whole + k, 0, length - 1) for k in weights], 1).ravel()
+    return _by_rows(rows, columns, np.stack(list(weights.values()), 1).ravel(), count, length)
+
+
+def _keys(t, a=-0.75):
+    """Return the weights of the four pixels around a position, t behind the second of them."""
+
+    def near(d):
+        return ((a + 2) * d - (a + 3)) * d * d + 1
+
+    def far(d):
+        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+    return {-1: far(t + 1), 0: near(t), 1: near(1 - t), 2: far(2 - t)}
+
+
+def _by_rows(rows, columns, weights, count, length):
+    """Return a sparse matrix and its transpose; taps of weight zero are left out (they would turn inf into NaN)."""
+    kept = weights != 0
+    rows, columns, weights = rows[kept], columns[kept], weights[kept]
+
+    def sort(rows, columns, count):
+        order = np.argsort(rows, kind="stable")
+        first = np.searchsorted(rows[order], np.arange(count + 1))
+        return Taps(first, columns[order].astype(np.int64), weights[order])
+
+    return sort(rows, columns, count), sort(columns, rows, length)
+
+
+def pixel_shuffle(input, upscale_factor):
+    """Return squares of r x r pixels made from r**2 channels, r = upscale_factor: a copy of the same numbers.
+
+    input (..., C r**2, H, W) -> (..., C, H r, W r): y[c, h r + i, w r + j] = x[(c r + i) r + j, h, w] (Shi et al.,
+    arXiv:1609.05158, section 2.2). Raises ValueError unless r**2 divides the channels.
+    """
+    x, r = _factor("pixel_shuffle", input, "upscale_factor", upscale_factor)
+    *above, channels, height, width = x.shape
+    if channels % r**2:
+        raise ValueError(f"pixel_shuffle: {channels} channels (shape {x.shape}) are no multiple of {r}**2")
+    parts = x.reshape(*above, channels // r**2, r, r, height, width)
+    turned = parts.transpose(*range(len(above) + 1), *(len(above) + axis for axis in (3, 1, 4, 2)))
+    return np.ascontiguousarray(turned).reshape(*above, channels // r**2, height * r, width * r)
+
+
+def pixel_unshuffle(input, downscale_factor):
+    """Return what `pixel_shuffle` was given: (..., C, H r, W r) -> (..., C r**2, H, W), r = downscale_factor.
+
+    Raises ValueError unless r divides height and width.
+    """
+    x, r = _factor("pixel_unshuffle", input, "downscale_factor", downscale_factor)
+    *above, channels, height, width = x.shape
+    if height % r or width % r:
+        raise ValueError(f"pixel_unshuffle: height and width (shape {x.shape}) are no multiples of {r}")
+    parts = x.reshape(*above, channels, height // r, r, width // r, r)
+    turned = parts.transpose(*range(len(above) + 1), *(len(above) + axis for axis in (2, 4, 1, 3)))
+    return np.ascontiguousarray(turned).reshape(*above, channels * r**2, height // r, width // r)
+
+
+def channel_shuffle(input, groups):
+    """Return the channels of (B, C, ...) in turns by group: the first of each group, then the second of each, ...
+
+    Zhang et al., ShuffleNet, arXiv:1707.01083, section 3.1. Raises ValueError unless groups divide the channels.
+    """
+    x = as_float_array("channel_shuffle", "input", input)
+    groups = integer("channel_shuffle", "groups", groups, 1)
+    if x.ndim < 3 or x.shape[1] % groups:
+        raise ValueError(f"channel_shuffle: input of shape {x.shape} does not divide into groups={groups}")
+    order = np.arange(x.shape[1]).reshape(groups, -1).T.ravel()
+    y = result("channel_shuffle", None, x.shape, x.dtype, by_pixels(x))
+    y[...] = x[:, order]
+    return y
+
+
+def _factor(function, x, name, factor):
+    x = as_float_array(function, "input", x)
+    if x.ndim < 3:
+        raise ValueError(f"{function}: input must have at least 3 dimensions, got shape {x.shape}")
+    return x, integer(function, name, factor, 1)

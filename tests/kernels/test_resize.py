@@ -1,0 +1,102 @@
+"""Resampling and its gradient against float64 NumPy, and what bad input gets."""
+
+import numpy as np
+import pytest
+
+import fastnn_kernels as kernels
+from tests.reference import resize as reference
+
+# input shape, size, mode, align_corners
+CASES = [
+    ((2, 3, 7), (11,), "linear", False),
+    ((2, 3, 7), (7,), "nearest", False),
+    ((2, 3, 5, 7), (10, 14), "nearest", False),
+    ((2, 3, 5, 7), (3, 11), "nearest-exact", False),
+    ((2, 3, 5, 7), (8, 3), "bilinear", False),
+    ((2, 17, 5, 7), (9, 13), "bilinear", True),
+    ((2, 3, 5, 1), (1, 3), "bilinear", True),
+    ((2, 3, 5, 7), (12, 4), "bicubic", False),
+    ((2, 3, 5, 2), (9, 4), "bicubic", True),
+    ((2, 3, 5, 7), (3, 9), "area", False),
+    ((1, 2, 3, 4, 5), (5, 2, 8), "trilinear", False),
+    ((0, 3, 5, 7), (3, 9), "bilinear", False),
+]
+DTYPES = [np.float32, np.float64]
+
+
+def by_pixels(x):
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_interpolation_and_its_gradient_match_the_reference(case, dtype):
+    shape, size, mode, align = case
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, shape).astype(dtype)
+    matrices = [reference.matrix(n, count, mode, align) for n, count in zip(shape[2:], size, strict=True)]
+    expected = reference.interpolate(x, matrices)
+    dy = rng.uniform(-1, 1, expected.shape).astype(dtype)
+    dx = reference.interpolate(dy, [m.T for m in matrices])
+    atol = reference.tolerance(dtype)
+    for image, grad in ((x, dy), (by_pixels(x), by_pixels(dy)), (np.repeat(x, 2, -1)[..., ::2], dy)):
+        y = kernels.interpolate(image, size, mode=mode, align_corners=align)
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
+        got = kernels.interpolate_backward(grad, shape, size, mode=mode, align_corners=align)
+        np.testing.assert_allclose(got, dx, rtol=0, atol=5 * atol)
+    if x.size:
+        assert kernels.interpolate(by_pixels(x), size, mode=mode).transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
+
+
+def test_a_scale_factor_gives_size_and_positions():
+    x = np.arange(7.0).reshape(1, 1, 7)
+    for mode in ("nearest", "linear"):
+        expected = reference.interpolate(x, [reference.matrix(7, 9, mode, False, 1.4)])
+        np.testing.assert_allclose(kernels.interpolate(x, scale_factor=1.4, mode=mode), expected, rtol=1e-14)
+        y = kernels.interpolate(x, scale_factor=1.4, mode=mode, recompute_scale_factor=True)
+        np.testing.assert_allclose(y, kernels.interpolate(x, 9, mode=mode), rtol=1e-14)
+
+
+def test_infinity_stays_where_it_is():
+    x = np.array([[[1.0, np.inf, 2.0, 3.0]]])
+    np.testing.assert_array_equal(kernels.interpolate(x, 4, mode="linear"), x)
+    np.testing.assert_array_equal(kernels.interpolate(x, 7, mode="linear", align_corners=True)[0, 0, 4:], [2, 2.5, 3])
+
+
+def test_pixels_and_channels_change_places():
+    x = np.random.default_rng(1).standard_normal((2, 12, 3, 5)).astype(np.float32)
+    y = kernels.pixel_shuffle(x, 2)
+    np.testing.assert_array_equal(y, np.stack([reference.pixel_shuffle(image, 2) for image in x]))
+    np.testing.assert_array_equal(kernels.pixel_unshuffle(y, 2), x)
+    np.testing.assert_array_equal(kernels.pixel_shuffle(x[0], 2), y[0])
+    shuffled = kernels.channel_shuffle(x, 3)
+    np.testing.assert_array_equal(shuffled, x[:, [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]])
+    np.testing.assert_array_equal(kernels.channel_shuffle(shuffled, 4), x)
+
+
+X = np.zeros((1, 3, 4, 5), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("message", "call"),
+    [
+        (r"interpolate: mode must be one of nearest, .*, got 'cubic'", lambda: kernels.interpolate(X, 3, mode="cubic")),
+        ("interpolate: mode 'trilinear' does not fit an input", lambda: kernels.interpolate(X, 3, mode="trilinear")),
+        ("interpolate: give one of size and scale_factor, got None and None", lambda: kernels.interpolate(X)),
+        ("interpolate: give one of size and scale_factor, got 2 and 2", lambda: kernels.interpolate(X, 2, 2)),
+        ("interpolate: size must be at least 1, got 0", lambda: kernels.interpolate(X, 0)),
+        ("interpolate: size must be at least 1, got 0", lambda: kernels.interpolate(X, scale_factor=0.2)),
+        ("interpolate: size or scale_factor must be a number or 2 of them", lambda: kernels.interpolate(X, (1, 2, 3))),
+        ("interpolate: images must not be empty", lambda: kernels.interpolate(X[..., :0], 3)),
+        (r"interpolate: input must be \(B, C, L\)", lambda: kernels.interpolate(X[0, 0], 3)),
+        ("interpolate_backward: dy has shape", lambda: kernels.interpolate_backward(X, X.shape, 3)),
+        (r"pixel_shuffle: 3 channels .* are no multiple of 2\*\*2", lambda: kernels.pixel_shuffle(X, 2)),
+        ("pixel_shuffle: input must have at least 3 dimensions", lambda: kernels.pixel_shuffle(X[0, 0], 2)),
+        ("pixel_unshuffle: height and width .* are no multiples of 2", lambda: kernels.pixel_unshuffle(X, 2)),
+        ("channel_shuffle: input of shape .* does not divide into groups=2", lambda: kernels.channel_shuffle(X, 2)),
+    ],
+)
+def test_bad_input_is_named(message, call):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,33 @@
+"""What the table of layers does not say about pooling: unpooling, indices, what is computed without a gradient."""
+
+import numpy as np
+import pytest
+
+import fastnn_kernels.pooling
+from fastnn import Tensor, functional, nn, no_grad
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_unpooling_brings_values_and_gradients_back(dims):
+    x = Tensor(np.random.default_rng(1).normal(size=(2, 3, *[6] * dims)), requires_grad=True)
+    pool = getattr(nn, f"MaxPool{dims}d")(2, return_indices=True)
+    y, places = pool(x)
+    back = getattr(nn, f"MaxUnpool{dims}d")(2)(y, places)
+    assert back.shape == x.shape
+    np.testing.assert_array_equal(np.unique(back.numpy())[np.unique(back.numpy()) != 0], np.unique(y.numpy()))
+    (back * back).sum().backward()
+    np.testing.assert_array_equal(x.grad, 2 * back.numpy())
+
+
+def test_places_are_computed_for_gradients_only(monkeypatch):
+    calls = []
+    made = fastnn_kernels.pooling.max_pool_with_places
+    monkeypatch.setattr(functional.pool, "max_pool_with_places", lambda *args: calls.append(args) or made(*args))
+    x = Tensor(np.ones((1, 2, 8, 8), np.float32), requires_grad=True)
+    with no_grad():
+        functional.max_pool2d(x, 3, 2, 1)
+    functional.max_pool2d(x.detach(), 3, 2, 1)
+    functional.max_pool2d(x.numpy(), 3, 2, 1)
+    assert not calls
+    functional.max_pool2d(x, 3, 2, 1).sum().backward()
+    assert len(calls) == 1 and x.grad.sum() == 2 * 16
