@@ -150,6 +150,8 @@ def conv2d_backward(
     if gated and dy.strides != y.strides:
         dy, before = np.empty_like(y), dy
         dy[...] = before
+    if gated and y.strides[1] != y.itemsize:  # planes are turned around in registers, which leaves no room for a gate
+        dy, gated = activations.relu_backward(dy, y), 0
     gate = y if gated else dy
     dx = dw = db = None
     if needs[0]:

@@ -27,17 +27,16 @@ def refusal(layer):
 
 
 def pack(m, filters):
-    """Return filters (1, OC, C, 3, 3) transformed, ((m+2)^2, P, C, NR)."""
-    _, count, channels, _, _ = filters.shape
-    width = TILE_VECTORS * vector_bytes() // filters.itemsize
-    packed = empty(((m + 2) ** 2, -(-count // width), channels, width), filters.dtype)
-    rows = packed.shape[1] * channels
+    """Return filters (1, OC, C, 3, 3) transformed: (m + 2)^2 matrices (P, C, NR), an odd number of vectors apart."""
+    lanes = vector_bytes() // filters.itemsize
+    rows = -(-filters.shape[1] // (TILE_VECTORS * lanes)) * filters.shape[2]
+    packed = empty(((m + 2) ** 2, (rows * TILE_VECTORS | 1) * lanes), filters.dtype)
     cpu.conv2d_filters__winograd[filters.dtype](filters, m, packed, rows, tasks(packed.size, 65536))
     return packed
 
 
 @lru_cache(maxsize=512)
-def _plan(m, shape, channels, panels, threads):
+def _plan(m, shape, channels, filters, threads):
     """Return (segment, strips, block, row of V, matrix of V, M, matrix of M, brought, finished, length of scratch)."""
     lanes, width, matrices = vector_bytes() // 4, TILE_VECTORS * vector_bytes() // 4, (m + 2) ** 2
     batch, _, height, across = shape
@@ -45,6 +44,7 @@ def _plan(m, shape, channels, panels, threads):
     tiles = max(TILE_ROWS, min(4 * TILE_ROWS, BLOCK // (4 * matrices * (channels + width))))
     segment = -(-wide // -(-wide // tiles))
     strips = max(1, tiles // segment)
+    panels = -(-filters // width)
     pieces = min(panels, -(-threads // max(1, batch * tall * wide // tiles)))
     block = -(-panels // pieces)
     row = (-(-channels // lanes) | 1) * lanes
@@ -60,7 +60,7 @@ def _plan(m, shape, channels, panels, threads):
 def run(m, x, gate, gated, packed, bias, floor, layer, y):
     """Convolve x into y; see `convolve`."""
     count = tasks(cost(layer, m, True), GRAIN)
-    plan = _plan(m, y.shape, layer.channels, packed.shape[1], count)
+    plan = _plan(m, y.shape, layer.channels, layer.filters, count)
     scratch = empty((count, plan[-1]), x.dtype)
     plan = np.array((m, *layer.window[2:4], gated, *plan[:-1]), np.int64)
     cpu.conv2d__winograd[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)

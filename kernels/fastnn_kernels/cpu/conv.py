@@ -182,14 +182,20 @@ def band_form(window, channels, columns):
 
 @jitted
 def bring_taps(number, w, g, first, c, target, width):
-    """Write what `width` filters, from `first` on, have for channel c: KH * KW rows, zero behind the last filter."""
+    """Write what `width` filters, from `first` on, have for channel c: KH * KW rows, zero behind the last filter.
+
+    The rows are filled up to whole vectors of them: what stands there has no meaning.
+    """
     size, (_, filters, _, kh, kw) = itemsize(number), w.shape
     count, step = min(width, filters - first), w.strides[4]
     if count < width:
         fill_zeros(number, target, kh * kw * width)
     at = address(w) + g * w.strides[0] + first * w.strides[1] + c * w.strides[2]
     if kh * kw >= FEW and step == size and w.strides[3] == kw * size:
-        turn(number, count, kh * kw, at, w.strides[1] // size, target, width)
+        columns = -(-kh * kw // lanes(number)) * lanes(number)  # whole vectors, where they end in the same filter
+        if w.strides[2] != kh * kw * size or (w.shape[2] - c) * kh * kw < columns:
+            columns = kh * kw
+        turn(number, count, columns, at, w.strides[1] // size, target, width)
     elif kh * kw >= FEW and step == -size and w.strides[3] == -kw * size:  # turned around, as the gradient has them
         last = (kh * kw - 1) * size
         turn(number, count, kh * kw, at - last, w.strides[1] // size, target + last * width, -width)

@@ -5,7 +5,7 @@ see is brought, some channels at a time, into a small buffer (zeros outside the 
 layout), and transformed from there: V, (m + 2)^2 matrices of tiles x channels. For each panel of filters the same
 number of small matrix products follows, and the output transform of each tile while those are near.
 
-Strides of V and M from matrix to matrix are odd numbers of vectors, so that the (m + 2)^2 places that a transform
+Filters, V and M have odd numbers of vectors from matrix to matrix, so that the (m + 2)^2 places that a transform
 touches fall into different sets of the nearest cache.
 """
 
@@ -14,31 +14,29 @@ import numpy as np
 from .._jit import kernel
 from .._simd import address, itemsize, lanes, stack_bytes
 from .._winograd_tile import transform_filter, transform_input, transform_output
-from .conv import TAPS, bring_pixels, bring_taps, fill_zeros, put_pixels, share, tile
+from .conv import TAPS, bring_pixels, bring_taps, fill_zeros, panel_width, put_pixels, share, tile
 from .matmul import ZEROS
 
 CHANNELS = 32  # that are brought at a time
 
 
-@kernel("T[:,:,:,:,:], int, T[:,:,:,::1]", writes="out", parallel=True)
+@kernel("T[:,:,:,:,:], int, T[:,::1]", writes="out", parallel=True)
 def conv2d_filters__winograd(w, m, out, lo, hi):
-    """w(1,OC,C,3,3) -> out((m+2)^2,P,C,NR), filled up with zeros. The range is over P * C rows."""
-    number, size = out.dtype.type(0), out.itemsize
-    channels, width = out.shape[2], out.shape[3]
+    """w(1,OC,C,3,3) -> out((m+2)^2,P*C*NR+), filled up with zeros. The range is over P * C rows of NR filters."""
+    number = out.dtype.type(0)
+    size, width, channels = itemsize(number), panel_width(number), w.shape[2]
     taps = stack_bytes(TAPS)
     for row in range(lo, hi):
         p, c = divmod(row, channels)
         bring_taps(number, w, 0, p * width, c, taps, width)
         target = address(out) + row * width * size
         for j in range(0, width, lanes(number)):
-            transform_filter(number, m, taps + j * size, width, target + j * size, out.strides[0] // size)
+            transform_filter(number, m, taps + j * size, width, target + j * size, out.shape[1])
 
 
-@kernel(
-    "T[:,:,:,:], T[:,:,:,:], T[:,:,:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True
-)
+@kernel("T[:,:,:,:], T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True)
 def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
-    """x(B,C,H,W), filters((m+2)^2,P,C,NR), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
+    """x(B,C,H,W), filters((m+2)^2,P*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
 
     plan: m, padding at top and left, whether x counts only where `gate` is positive, tiles of a strip (a row of tiles,
     or a part of one), strips of a block, panels of a piece of work, and where in a row of scratch V (row, matrix), M
@@ -46,8 +44,8 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
     """
     m, top, left, gated, segment, strips, block = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6]
     v_row, v_step, m_at, m_step, brought_at, finished_at = plan[7], plan[8], plan[9], plan[10], plan[11], plan[12]
-    size, width, step = itemsize(floor), filters.shape[3], lanes(floor)
-    channels, panels = filters.shape[2], filters.shape[1]
+    size, width, step = itemsize(floor), panel_width(floor), lanes(floor)
+    channels, panels = x.shape[1], -(-y.shape[1] // width)
     tall, wide = -(-y.shape[2] // m), -(-y.shape[3] // m)
     parts = -(-wide // segment)
     total = y.shape[0] * tall * parts
@@ -90,7 +88,7 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                 n = min(width, y.shape[1] - p * width)
                 columns = step if n <= step else width
                 for matrix in range((m + 2) ** 2):
-                    k = address(filters) + (matrix * panels + p) * channels * width * size
+                    k = address(filters) + (matrix * filters.shape[1] + p * channels * width) * size
                     for i in range(0, tiles, share(tiles)):
                         rows = min(share(tiles), tiles - i)
                         a = v + (matrix * v_step + i * v_row) * size
