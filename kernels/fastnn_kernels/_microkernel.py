@@ -20,10 +20,9 @@ I64, I32, VOID = ir.IntType(64), ir.IntType(32), ir.VoidType()
 # The largest tile that leaves registers for one row of B and one broadcast: 14 x 2 vectors of 32, 6 x 2 of 16.
 TILE_VECTORS = 2
 TILE_ROWS = (vector_registers() - 1) // TILE_VECTORS - 1
-# How many vectors wide a tile of m rows may be, for products of few rows.
-WIDE_ROWS = 4
-WIDE_VECTORS = tuple(min(8, (vector_registers() - 1) // (m + 1)) for m in range(1, WIDE_ROWS + 1))
 HAS_FMA = bool({"fma", "neon", "fp-armv8"} & features())
+# How many panel rows ahead a tile of few rows fetches B into the second-level cache: so far is memory from there.
+AHEAD_PACKED, AHEAD_IN_PLACE = 64, 2
 # k: length of the sum; a, b, init, c: addresses; *_row, *_col: strides in elements; n: columns of a masked tile.
 TILE = ir.FunctionType(VOID, [I64] * 11)
 
@@ -39,12 +38,13 @@ class _Tile:
         self.vector = ir.VectorType(self.scalar, self.lanes)
         self.zero = ir.Constant(self.vector, [0.0] * self.lanes)
         self.suffix = f"v{self.lanes}f{number.bitwidth}"
+        self.name, self.kind = f"tile_{rows}x{vectors}{'_masked' * masked}.{self.suffix}", TILE
 
     def function(self) -> ir.Function:
-        name = f"tile_{self.rows}x{self.vectors}{'_masked' * self.masked}.{self.suffix}"
-        if name in self.module.globals:
-            return self.module.globals[name]
-        function = ir.Function(self.module, TILE, name)
+        """Return the tile's function, emitted into the module at the first use."""
+        if self.name in self.module.globals:
+            return self.module.globals[self.name]
+        function = ir.Function(self.module, self.kind, self.name)
         function.linkage = "internal"
         function.attributes.add("noinline")
         self._emit(function)
@@ -60,15 +60,21 @@ class _Tile:
             [self._load(builder, row, j) for j in range(self.vectors)] for row in self._rows(builder, init, init_row)
         ]
         offsets = [builder.mul(a_row, I64(i)) for i in range(self.rows)]
+        if (
+            self.masked
+        ):  # few rows: B comes from far away; in place, the panels behind this one are the rest of its rows
+            panel = I64(self.vectors * self.lanes)
+            packed = builder.icmp_signed("==", b_row, panel)
+            ahead = builder.mul(panel, builder.select(packed, I64(AHEAD_PACKED), I64(AHEAD_IN_PLACE)))
         builder.cbranch(builder.icmp_signed(">", k_end, I64(0)), loop, done)
 
         builder = ir.IRBuilder(loop)
         k, pa, pb = builder.phi(I64), builder.phi(a.type), builder.phi(b.type)
         sums = [[builder.phi(self.vector) for _ in row] for row in start]
         b_row_vectors = [self._load(builder, pb, j) for j in range(self.vectors)]
-        if self.masked:  # few rows: B comes from far away, and in place its next panel is the rest of this row
+        if self.masked:
             for j in range(0, self.vectors, max(1, 64 // vector_bytes())):
-                self._prefetch(builder, self._at(builder, pb, self.vectors + j))
+                self._prefetch(builder, self._at(builder, builder.gep(pb, [ahead]), j))
         new = []
         for i in range(self.rows):
             x = self._splat(builder, builder.load(builder.gep(pa, [offsets[i]])))
@@ -123,7 +129,7 @@ class _Tile:
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(VOID, [byte, I32, I32, I32])
         fetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
-        builder.call(fetch, [builder.bitcast(pointer, byte), I32(0), I32(3), I32(1)])  # to read, into all caches, data
+        builder.call(fetch, [builder.bitcast(pointer, byte), I32(0), I32(2), I32(1)])  # to read; level 2
 
     def _at(self, builder, pointer, j):
         return builder.bitcast(builder.gep(pointer, [I64(j * self.lanes)]), self.vector.as_pointer())
@@ -145,25 +151,36 @@ class _Tile:
         self._call(builder, name, VOID, value, pointer, I32(self.align), self.masks[j])
 
 
-def _choice(module, number, name: str, vectors) -> ir.Function:
-    """Emit a function that calls the masked tile of m rows, m = 1 ... len(vectors), vectors[m - 1] wide."""
-    name = f"{name}.f{number.bitwidth}"  # one per module and dtype, however many callers
+def switch(builder, name, radices, cases, values) -> None:
+    """Call the tile that the first values choose (as digits of a number with the given radices) with the others.
+
+    cases: pairs of such digits and a tile. The choice is a function of its own, one per module, however many callers.
+    """
+    module = builder.module
     if name in module.globals:
-        return module.globals[name]
-    function = ir.Function(module, ir.FunctionType(VOID, [I64, *TILE.args]), name)
+        builder.call(module.globals[name], values)
+        return
+    digits, (_, first) = len(radices), cases[0]
+    function = ir.Function(module, ir.FunctionType(VOID, [I64] * digits + list(first.kind.args)), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
+    builder.call(function, values)
     entry, end = function.append_basic_block(), function.append_basic_block()
-    switch = ir.IRBuilder(entry).switch(function.args[0], end)
-    for m, width in enumerate(vectors, 1):
+    builder = ir.IRBuilder(entry)
+    number = I64(0)
+    for digit, radix in zip(function.args, radices, strict=False):
+        number = builder.add(builder.mul(number, I64(radix)), digit)
+    choice = builder.switch(number, end)
+    for key, tile in cases:
+        place = 0
+        for digit, radix in zip(key, radices, strict=True):
+            place = place * radix + digit
         case = function.append_basic_block()
         builder = ir.IRBuilder(case)
-        call = builder.call(_Tile(module, number, m, width, True).function(), function.args[1:])
-        call.tail = "tail"
+        builder.call(tile.function(), function.args[digits:]).tail = "tail"
         builder.ret_void()
-        switch.add_case(I64(m), case)
+        choice.add_case(I64(place), case)
     ir.IRBuilder(end).ret_void()
-    return function
 
 
 @intrinsic
@@ -181,24 +198,22 @@ def full_tile(typing_context, number, k, a, a_row, a_col, b, b_row, init, init_r
 @intrinsic
 def edge_tile(typing_context, number, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, n):
     """Compute one tile of m <= TILE_ROWS rows and n <= TILE_VECTORS * lanes columns; touch nothing outside it."""
-    return types.void(number, *[types.intp] * 12), _chosen("edge_tile", (TILE_VECTORS,) * TILE_ROWS)
+    return types.void(number, *[types.intp] * 12), _chosen("edge_tile", TILE_VECTORS)
 
 
 @intrinsic
 def narrow_tile(typing_context, number, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, n):
     """Compute one tile of m <= TILE_ROWS rows and n <= lanes columns; touch nothing outside it."""
-    return types.void(number, *[types.intp] * 12), _chosen("narrow_tile", (1,) * TILE_ROWS)
-
-
-@intrinsic
-def wide_tile(typing_context, number, m, k, a, a_row, a_col, b, b_row, init, init_row, c, c_row, n):
-    """Compute one tile of m <= WIDE_ROWS rows and n <= WIDE_VECTORS[m - 1] * lanes columns; touch nothing outside."""
-    return types.void(number, *[types.intp] * 12), _chosen("wide_tile", WIDE_VECTORS)
+    return types.void(number, *[types.intp] * 12), _chosen("narrow_tile", 1)
 
 
 def _chosen(name, vectors):
+    """Return the codegen that calls the masked tile of m rows, so many vectors wide."""
+
     def codegen(context, builder, signature, values):
-        builder.call(_choice(builder.module, signature.args[0], name, vectors), values[1:])
+        number = signature.args[0]
+        tiles = [((m,), _Tile(builder.module, number, m, vectors, masked=True)) for m in range(1, TILE_ROWS + 1)]
+        switch(builder, f"{name}.f{number.bitwidth}", (TILE_ROWS + 1,), tiles, values[1:])
         return context.get_dummy_value()
 
     return codegen

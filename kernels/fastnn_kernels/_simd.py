@@ -16,6 +16,8 @@ LLVM_FILES = (
     "_jit.py",
     "_parallel.py",
     "_microkernel.py",
+    "_row_tile.py",
+    "_dot_tile.py",
     "_window_tile.py",
     "_quad.py",
     "_depthwise_tile.py",

@@ -21,14 +21,14 @@ from .cpu.matmul import (
     K_BYTES,
     M_ROWS,
     N_BYTES,
-    ROW_UNIT,
+    STACK,
     linear__small,
     matmul__blocked,
     matmul__pack,
-    matmul__row,
     matmul__small,
 )
 
+FEW = 4  # rows; fewer take as long, since memory is what they wait for
 SMALL = 1 << 20  # multiplications; up to here one thread is fastest, its panels on its stack
 GRAIN = 1 << 18  # multiplications of a task, at least
 FLOATS = {F4, F8}
@@ -84,13 +84,13 @@ def matmul(a, b, *, out=None):
     if type(a) is ndarray and type(b) is ndarray and out is None and a.ndim == 2 and b.ndim == 2:
         dtype = a.dtype
         run = matmul__small.get(dtype)
-        if run is not None and b.dtype is dtype:
+        if b.dtype is dtype and (run is not None or dtype in FLOATS):
             m, k = a.shape
             k_b, n = b.shape
             if k == k_b:
                 out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
-                if m * n * k <= SMALL:
-                    run(a, b, out)
+                if m * n * k <= SMALL and (m >= FEW or k_b * n <= SMALL // FEW):
+                    (run or matmul__small[dtype])(a, b, out)
                 elif out.size:
                     _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
                 return out
@@ -107,13 +107,9 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     m, n = out.shape
     k = a.shape[1]
     dtype = out.dtype
-    number = tasks(items * m * n * k, GRAIN)
-    if items == 1 and not packed and bias.size == 0 == code and m * n * k <= SMALL:
+    number = tasks(items * max(m, FEW) * n * k, GRAIN)
+    if items == 1 and not packed and bias.size == 0 == code and max(m, FEW) * n * k <= SMALL:
         matmul__small[dtype](a, b, out)
-        return
-    if items == 1 and not packed and m == 1 and a.strides[1] == dtype.itemsize and dtype.itemsize in b.strides:
-        units = -(-n // ROW_UNIT)
-        matmul__row[dtype](a, b, bias, out, code, units, min(tasks(n * k, GRAIN), units))
         return
     if items == 1 and not packed and n == 1 and bias.size == 0 == code:
         _blocked(b.T, a.T, bias, out.T)
@@ -121,7 +117,7 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
     number = min(number, items * grid_m * grid_n)
     work = NO_WORK[dtype]
-    if m * n * k > SMALL:
+    if m > FEW and m * n * k > SMALL:
         work = empty((number, _work_size(-(-m // grid_m), -(-n // grid_n), k, dtype)), dtype)
     matmul__blocked[dtype](
         a, b, bias, out, work, packed, code, *steps, items, grid_m, grid_n, items * grid_m * grid_n, number
@@ -149,7 +145,7 @@ def _work_size(m: int, n: int, k: int, dtype) -> int:
     rows = min(m + TILE_ROWS, M_ROWS) + 2 * TILE_ROWS
     columns = min(n + 4 * TILE_VECTORS * lanes, N_BYTES // dtype.itemsize)
     k = min(k, K_BYTES // dtype.itemsize)
-    return rows * max(1, 2 * lanes // TILE_ROWS) * (k + 3 * lanes) + columns * k
+    return max(rows * max(1, 2 * lanes // TILE_ROWS) * (k + 3 * lanes) + columns * k, STACK // dtype.itemsize)
 
 
 def _matmul_any(a, b, out):
@@ -268,7 +264,7 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
             n, k_w = weight.shape
             b = NO_BIAS[dtype] if bias is None else bias
             fits = bias is None or (type(b) is ndarray and b.dtype is dtype and b.shape == (n,) and b.flags.forc)
-            if k == k_w and m * n * k <= SMALL and fits:
+            if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= SMALL // FEW) and fits:
                 out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
                 run(input, weight, b, out, code)
                 return out
@@ -300,7 +296,7 @@ def _linear_any(input, weight, bias, code, out):
     result = out if out.flags.c_contiguous else empty(shape, dtype)
     if out.size:
         rows, weight, target = _rows(_aligned(input)), _aligned(weight), _rows(result)
-        if target.size * k <= SMALL:
+        if max(len(rows), FEW) * weight.size <= SMALL:
             linear__small[dtype](rows, weight, bias, target, code)
         else:
             _blocked(rows, weight.T, bias, target, code=code)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn_kernels as k
-from fastnn_kernels._microkernel import TILE_ROWS, TILE_VECTORS, WIDE_ROWS
+from fastnn_kernels._microkernel import TILE_ROWS, TILE_VECTORS
+from fastnn_kernels._row_tile import ROWS as FEW
 from fastnn_kernels._simd import vector_bytes
 from tests.reference import matmul as reference
 
@@ -14,7 +15,7 @@ DTYPES = (np.float32, np.float64)
 THREADS = (1, 2, 3, 8, 17)
 LANES = vector_bytes() // 4
 # 1, and around a tile, in rows and in columns (for float32; float64 has half as many columns); a prime
-ROWS = sorted({1, WIDE_ROWS, WIDE_ROWS + 1, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 37})
+ROWS = sorted({1, FEW, FEW + 1, TILE_ROWS - 1, TILE_ROWS, TILE_ROWS + 1, 37})
 COLUMNS = sorted({1, LANES - 1, LANES, TILE_VECTORS * LANES - 1, TILE_VECTORS * LANES, TILE_VECTORS * LANES + 1, 89})
 
 
@@ -64,13 +65,32 @@ def test_blocks_give_the_same_bits_for_any_number_of_threads(shape, dtype, layou
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_inner_products_of_rows_do_not_depend_on_the_number_of_threads(dtype):
-    a, weight = normal(300, 100, dtype=dtype), normal(50, 100, dtype=dtype)
+def test_few_rows_of_a_large_product(dtype):
+    b = normal(2100, 3100, dtype=dtype)  # longer than the sums that are kept at once, and from beyond the caches
+    for m in range(1, FEW + 1):
+        a = normal(m, 2100, dtype=dtype)
+        close(k.matmul(a, b), reference.matmul(a, b), dtype, 2100)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 5, 7, 48])
+def test_inner_products_of_long_rows(m, dtype):
+    for n in (1, 5, 6, 8, 13):
+        for depth in (64, 77, 8203):  # whole vectors, a rest, more than one block
+            a, weight = normal(m, depth, dtype=dtype), normal(n, depth, dtype=dtype, seed=1)
+            close(k.matmul(a, weight.T), reference.matmul(a, weight.T), dtype, depth)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(300, 50, 100), (90, 100, 130), (100, 64, 200), (40, 300, 100)])
+def test_inner_products_of_rows_do_not_depend_on_the_number_of_threads(shape, dtype):
+    m, n, depth = shape
+    a, weight = normal(m, depth, dtype=dtype), normal(n, depth, dtype=dtype)
     results = []
     for threads in THREADS:
         with k.threads(threads):
             results.append(k.matmul(a, weight.T))
-    close(results[0], reference.matmul(a, weight.T), dtype, 100)
+    close(results[0], reference.matmul(a, weight.T), dtype, depth)
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
 

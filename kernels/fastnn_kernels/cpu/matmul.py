@@ -11,24 +11,26 @@ summed in other orders, chosen by shape and layout alone. So results have the sa
 
 import numpy as np
 
+from .._dot_tile import COLUMNS, SINGLE, dot_tile
+from .._dot_tile import ROWS as DOT_ROWS
 from .._jit import jitted, kernel, shared
-from .._microkernel import TILE_ROWS, WIDE_ROWS, WIDE_VECTORS, edge_tile, full_tile, narrow_tile, wide_tile
-from .._simd import address, fma, itemsize, lanes, stack_bytes, vector_at
-from .dots import dots
+from .._microkernel import TILE_ROWS, edge_tile, full_tile, narrow_tile
+from .._row_tile import DEPTHS, NEAR_DEPTHS, row_tile
+from .._row_tile import ROWS as FEW
+from .._simd import address, itemsize, lanes, stack_bytes, vector_at
 from .epilogue import finish
 from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 
 # Block sizes in bytes of a row or column. A block of k is long, since every further one reads and writes all of C
 # again (measured at 1024^3 float32: 109 GFLOP/s with 4096, 106 with 2048); B's panels come from the second-level cache.
 K_BYTES, N_BYTES, M_ROWS = 4096, 4096, 16 * TILE_ROWS
-# B in place is read in short blocks of k, lest every row of a tile be in another page: see `multiply`.
-K_IN_PLACE = 64  # and fewer of B's rows than there are prefetchers, if it comes from memory:
-K_FROM_MEMORY, FROM_MEMORY = 16, 1 << 24  # bytes of B
-ROW_BLOCK = 4096  # columns of a single row that are summed together: they stay in the nearest cache
-ROW_UNIT = 64  # columns that are not divided between threads: a cache line or more of the result
+K_IN_PLACE = 64  # B in place is read in short blocks of k, lest every row of a tile be in another page
+ROW_BYTES, PAGE = 12288, 4096  # of a stretch of B's rows: longer suits memory, but the sums must fit into STACK
+FROM_MEMORY, AHEAD = 1 << 24, 2048  # bytes of B that no cache holds; how far ahead it pays to fetch it then
+DOT_BYTES = 1 << 15  # of rows whose inner products are computed at once: they stay in the second-level cache
 TINY = 1 << 12  # multiplications so few that deciding how to block them would take as long
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
-DOTS = 64  # columns up to which inner products of rows beat packing them
+DOTS, DOTS_M, DOTS_N = 64, 48, 64
 ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
 
 
@@ -39,32 +41,94 @@ def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, ini
     Tiles of A are a_tile apart, panels of B b_panel. init has the row stride init_row and column stride init_col: 1, or
     0 if every panel starts at the same numbers.
     """
-    width, size = panel_columns(number), itemsize(number)
+    width, size, height = panel_columns(number), itemsize(number), TILE_ROWS
+    if TILE_ROWS < m < 2 * TILE_ROWS and a_tile == TILE_ROWS * a_row:  # two tiles alike, not a whole one and a bit
+        height = (m + 1) // 2
+        a_tile = height * a_row
     for j in range(0, n, width):
-        columns = min(width, n - j)
-        b_at = b + j // width * b_panel * size
-        for i in range(0, m, TILE_ROWS):
-            rows = min(TILE_ROWS, m - i)
-            a_at = a + i // TILE_ROWS * a_tile * size
-            init_at = init + (i * init_row + j * init_col) * size
-            c_at = c + (i * c_row + j) * size
+        columns, a_at = min(width, n - j), a
+        for i in range(0, m, height):
+            rows = min(height, m - i)
+            init_at, c_at = init + (i * init_row + j * init_col) * size, c + (i * c_row + j) * size
             if rows == TILE_ROWS and columns == width:
-                full_tile(number, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row)
+                full_tile(number, k, a_at, a_row, a_col, b, b_row, init_at, init_row, c_at, c_row)
             elif columns <= lanes(number):
-                narrow_tile(number, rows, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row, columns)
+                narrow_tile(number, rows, k, a_at, a_row, a_col, b, b_row, init_at, init_row, c_at, c_row, columns)
             else:
-                edge_tile(number, rows, k, a_at, a_row, a_col, b_at, b_row, init_at, init_row, c_at, c_row, columns)
+                edge_tile(number, rows, k, a_at, a_row, a_col, b, b_row, init_at, init_row, c_at, c_row, columns)
+            a_at += a_tile * size
+        b += b_panel * size
         if code:
             finish(number, code, m, columns, c + j * size, c_row)
 
 
 @shared
-def wide_tiles(number, m, n, k, a, a_row, a_col, b, b_row, init, init_row, init_col, c, c_row, code):
-    """Do what `tiles` does, for m <= WIDE_ROWS and B in place, in tiles as wide as fit."""
-    width, size = WIDE_VECTORS[m - 1] * lanes(number), itemsize(number)
-    for j in range(0, n, width):
-        columns, at = min(width, n - j), j * size
-        wide_tile(number, m, k, a, a_row, a_col, b + at, b_row, init + init_col * at, init_row, c + at, c_row, columns)
+def multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_col, c, c_row, work):
+    """C(m, n) = bias(n) + A(m, k) B(k, n) for m <= FEW, B in place: it is read once, along its rows.
+
+    The sums are kept in `work`, STACK bytes, far from B modulo a page: a load from B that lies a page behind a number
+    just stored would wait for it (4 x 1024 x 1024: 38 to 89 GFLOP/s, by where the allocator put C).
+    """
+    size, depth, ahead = itemsize(number), NEAR_DEPTHS[m - 1], 0
+    if k * n * size > FROM_MEMORY:
+        depth, ahead = DEPTHS[m - 1], AHEAD // size
+    work += (b + PAGE // 4 - work) % PAGE
+    block = -(-n // -(-n * size // ROW_BYTES))
+    row = (-(-block * size // PAGE) * PAGE + PAGE // 8) // size
+    whole = k - k % depth
+    for j in range(0, n, block):
+        columns = min(block, n - j)
+        for i in range(m):
+            _copy(number, columns, bias + j * bias_col * size, bias_col, work + i * row * size)
+        for p in range(0, whole, depth):
+            a_at, b_at = a + p * a_col * size, b + (p * b_row + j) * size
+            row_tile(number, m, depth, a_at, a_row, a_col, b_at, b_row, work, row, columns, ahead)
+        for p in range(whole, k):
+            a_at, b_at = a + p * a_col * size, b + (p * b_row + j) * size
+            row_tile(number, m, 1, a_at, a_row, a_col, b_at, b_row, work, row, columns, 0)
+        for i in range(m):
+            _copy(number, columns, work + i * row * size, 1, c + (i * c_row + j) * size)
+
+
+@jitted
+def _copy(number, n, source, step, target):
+    """Copy n numbers, or n times the first of them if step is 0."""
+    x, y = vector_at(number, source, n), vector_at(number, target, n)
+    if step == 0:
+        for i in range(n):
+            y[i] = x[0]
+        return
+    for i in range(n):
+        y[i] = x[i]
+
+
+@jitted
+def suits_dots(m, n, k, a_step, b_step, size):
+    """Say whether a whole product (not a block of it: the sums' order must not depend on threads) is best so."""
+    return a_step == size == b_step and k >= DOTS and (m <= DOTS_M or n <= DOTS_N)
+
+
+@shared
+def multiply_dots(number, m, n, k, a, a_row, b, b_col, bias, bias_col, c, c_row, code):
+    """C(m, n) = activation(bias(n) + A(m, k) B(k, n)): rows of A and columns of B contiguous, neither packed."""
+    size, block = itemsize(number), DOT_BYTES // itemsize(number)
+    height = -(-m // -(-m // DOT_ROWS))
+    width = SINGLE if m == 1 else COLUMNS
+    width = width if n >= width else 1
+    ahead = width * b_col if m > 2 or k * n * size > FROM_MEMORY else 0  # the same place in the next tile
+    for t in range(0, n, width):
+        j = min(t, n - width)  # the last tile computes some numbers again
+        for p in range(0, max(k, 1), block):
+            for i in range(0, m, height):
+                c_at = c + (i * c_row + j) * size
+                init, init_row = bias + j * bias_col * size, 0
+                if p > 0:
+                    init, init_row = c_at, c_row
+                a_at, b_at = a + (i * a_row + p) * size, b + (j * b_col + p) * size
+                dot_tile(
+                    number, min(height, m - i), width, min(block, k - p), a_at, a_row, b_at, b_col,
+                    init, init_row, c_at, c_row, ahead,
+                )  # fmt: skip
     if code:
         finish(number, code, m, n, c, c_row)
 
@@ -76,8 +140,13 @@ def multiply(
     """C(m, n) = activation(bias(n) + A(m, k) B(k, n)).
 
     packed: 0, or how many columns the whole B had, padded to panels, when `matmul__pack` packed it; of these, those
-    from `first` on are wanted. bias_col 0: bias is a row of zeros. work: an address with room for `words` numbers.
+    from `first` on are wanted. bias_col 0: bias is a row of zeros. work: an address with room for `words` numbers,
+    at least STACK bytes.
     """
+    if packed == 0 and b_col == 1 and m <= FEW:
+        multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_col, c, c_row, work)
+        finish(number, code, m, n, c, c_row)
+        return
     width, size = panel_columns(number), itemsize(number)
     block_k, block_n = K_BYTES // size, N_BYTES // size
     # Few rows use each number of B once or twice: packing it would cost more than it saves.
@@ -92,7 +161,7 @@ def multiply(
         block_k = min(block_k, words // width)
         block_n = max(words // block_k if k > block_k else words // max(k, 1), width)
     elif packed == 0 and not copy_b and b_row * size >= 4096:
-        block_k = K_IN_PLACE if k * n * size < FROM_MEMORY else K_FROM_MEMORY
+        block_k = K_IN_PLACE
     block_n -= block_n % width
     panels = work + copy_a * packed_a_size(number, min(m, M_ROWS), min(k, block_k)) * size
     for p in range(0, max(k, 1), block_k):
@@ -119,91 +188,10 @@ def multiply(
                 init, init_row, init_col = c_at, c_row, 1
                 if p == 0:
                     init, init_row, init_col = bias + j * bias_col * size, 0, bias_col
-                if m <= WIDE_ROWS and packed == 0 and not copy_b:
-                    wide_tiles(
-                        number, mc, nc, kc, a_at, a_r, a_c, b_at, row, init, init_row, init_col, c_at, c_row, final
-                    )
-                else:
-                    tiles(
-                        number,
-                        mc,
-                        nc,
-                        kc,
-                        a_at,
-                        a_r,
-                        a_c,
-                        tile,
-                        b_at,
-                        row,
-                        panel,
-                        init,
-                        init_row,
-                        init_col,
-                        c_at,
-                        c_row,
-                        final,
-                    )
-
-
-@shared
-def multiply_row(number, n, k, a, b, b_row, b_col, bias, bias_col, c, code):
-    """C(n) = activation(bias(n) + a(k) B(k, n)): B is read once, along memory. b_row or b_col must be 1."""
-    size = itemsize(number)
-    y, x = vector_at(number, c, n), vector_at(number, a, k)
-    for j in range(n):
-        y[j] = vector_at(number, bias + j * bias_col * size, 1)[0]
-    if b_col == 1:
-        _add_rows(number, n, k, x, b, b_row, y)
-    else:
-        _add_dots(number, n, k, x, b, b_col, y)
-    if code:
-        finish(number, code, 1, n, c, 0)
-
-
-@jitted
-def _add_rows(number, n, k, x, b, b_row, y):
-    step = b_row * itemsize(number)
-    for j in range(0, n, ROW_BLOCK):
-        count = min(ROW_BLOCK, n - j)
-        part, at = y[j : j + count], b + j * itemsize(number)
-        for p in range(0, k - 3, 4):
-            row = at + p * step
-            b0, b1 = vector_at(number, row, count), vector_at(number, row + step, count)
-            b2, b3 = vector_at(number, row + 2 * step, count), vector_at(number, row + 3 * step, count)
-            for i in range(count):
-                part[i] = fma(x[p + 3], b3[i], fma(x[p + 2], b2[i], fma(x[p + 1], b1[i], fma(x[p], b0[i], part[i]))))
-        for p in range(k - k % 4, k):
-            b0 = vector_at(number, at + p * step, count)
-            for i in range(count):
-                part[i] = fma(x[p], b0[i], part[i])
-
-
-@jitted
-def _add_dots(number, n, k, x, b, b_col, y):
-    step = b_col * itemsize(number)
-    for j in range(n):
-        b0, s0 = vector_at(number, b + j * step, k), number * 0
-        for p in range(k):
-            s0 += x[p] * b0[p]
-        y[j] += s0
-
-
-@kernel("T[:,:], T[:,:], T[::1], T[:,:], int", writes="out", parallel=True)
-def matmul__row(a, b, bias, out, code, lo, hi):
-    """a(1,K), b(K,N), bias(N) or (0) -> activation(a b + bias)(1,N); a, out and rows or columns of b contiguous.
-
-    The range counts units of ROW_UNIT columns.
-    """
-    number, size = out.dtype.type(0), out.itemsize
-    start, stop = lo * ROW_UNIT, min(hi * ROW_UNIT, out.shape[1])
-    bias_at, bias_col = address(ZEROS), 0
-    if bias.size:
-        bias_at, bias_col = address(bias) + start * size, 1
-    b_at, c_at = address(b) + start * b.strides[1], address(out) + start * size
-    multiply_row(
-        number, stop - start, a.shape[1], address(a), b_at, b.strides[0] // size, b.strides[1] // size,
-        bias_at, bias_col, c_at, code,
-    )  # fmt: skip
+                tiles(
+                    number, mc, nc, kc, a_at, a_r, a_c, tile, b_at, row, panel,
+                    init, init_row, init_col, c_at, c_row, final,
+                )  # fmt: skip
 
 
 @jitted
@@ -231,8 +219,11 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
     room, words = stack_bytes(STACK), STACK // size
     if work.size:
         room, words = address(work) + -(-lo * work.shape[0] // (items * blocks)) * work.strides[0], work.shape[1]
+    inner = packed == 0 and suits_dots(m, n, k, a.strides[1], b.strides[0], size)
     for block in range(lo, hi):
-        item, i, j = block // blocks, block % blocks // grid_n * block_m, block % grid_n * block_n
+        item, i, j = block, 0, 0
+        if blocks > 1:
+            item, i, j = block // blocks, block % blocks // grid_n * block_m, block % grid_n * block_n
         if i >= m or j >= n:
             continue
         bias_at, bias_col = address(ZEROS), 0
@@ -251,6 +242,12 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
             tiles(
                 number, m, n, k, a_at, a_row, a_col, TILE_ROWS * a_row, b_at, b_row, width,
                 bias_at, 0, bias_col, c_at, c_row, code,
+            )  # fmt: skip
+            continue
+        if inner:
+            multiply_dots(
+                number, min(block_m, m - i), min(block_n, n - j), k, a_at, a.strides[0] // size,
+                b_at, b.strides[1] // size, bias_at, bias_col, c_at, out.strides[0] // size, code,
             )  # fmt: skip
             continue
         multiply(
@@ -289,18 +286,11 @@ def _small(a, b, bias, bias_col, out, code):
                 out[i, j] = total
         finish(number, code, out.shape[0], out.shape[1], address(out), out.strides[0] // size)
         return
-    if out.shape[0] == 1 and a.strides[1] == size and (b.strides[0] == size or b.strides[1] == size):
-        b_row, b_col = b.strides[0] // size, b.strides[1] // size
-        multiply_row(
-            number, out.shape[1], a.shape[1], address(a), address(b), b_row, b_col, bias, bias_col, address(out), code
-        )
-        return
-    if b.strides[0] == size == a.strides[1] and out.shape[0] >= 4 and a.shape[1] >= 64 and out.shape[1] <= DOTS:
-        dots(
+    if suits_dots(out.shape[0], out.shape[1], a.shape[1], a.strides[1], b.strides[0], size):
+        multiply_dots(
             number, out.shape[0], out.shape[1], a.shape[1], address(a), a.strides[0] // size,
-            address(b), b.strides[1] // size, bias, bias_col, address(out), out.strides[0] // size,
+            address(b), b.strides[1] // size, bias, bias_col, address(out), out.strides[0] // size, code,
         )  # fmt: skip
-        finish(number, code, out.shape[0], out.shape[1], address(out), out.strides[0] // size)
         return
     multiply(
         number, out.shape[0], out.shape[1], a.shape[1],
