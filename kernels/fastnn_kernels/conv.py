@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import activation as activations
-from . import conv_depthwise, conv_product
+from . import conv_depthwise
 from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
@@ -41,9 +41,9 @@ def conv2d(
     last") give such.
     padding: a number, a pair, "valid" or "same" (as in PyTorch, the odd zero goes to the bottom and right).
     activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
-    algorithm: "auto" (what `choose` says), "direct", "winograd" (for its rounding, see `set_conv_precision`) or, for
-    one channel per group, "depthwise"; "im2col" is another name for "direct", whose tiles read the windows from the
-    image and never copy them into a matrix.
+    algorithm: "auto" (what `choose` says), "direct", "winograd" (for its rounding, see `set_conv_precision`), for one
+    channel per group "depthwise", for kernels of 1x1 "pointwise"; "im2col" is another name for "direct", whose tiles
+    read the windows from the image and never copy them into a matrix.
     Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
     than the padded image, TypeError for integer images.
     """
@@ -275,10 +275,6 @@ def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.in
         w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).transpose(0, 2, 1, 3, 4),
     )
     bias = np.zeros(dx.shape[1], dx.dtype) if bias is None else bias
-    if conv_product.suits_images(dy, w, form.window):
-        dy = activations.relu_backward(dy, gate) if gated else dy
-        conv_product.convolve_back(dy, w, form.window, groups, bias, floor, dx)
-        return
     for i in range(min(sh, dx.shape[2])):
         rows, top, step_h = _taps(i, sh, ph, dh, kh)
         for j in range(min(sw, dx.shape[3])):
@@ -316,12 +312,6 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
         conv_depthwise.correlate(dy, gate, gated, x, window, dw)
         if dbias is not None:
             dbias[...] = conv2d_backward_bias(activations.relu_backward(dy, gate) if gated else dy)
-        return
-    if conv_product.suits_weight(dy, filters):
-        dy = activations.relu_backward(dy, gate) if gated else dy
-        conv_product.correlate(dy, x, window, groups, dw)
-        if dbias is not None:
-            dbias[...] = conv2d_backward_bias(dy)
         return
     band, block, length, count, panels = bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
     units = dy.shape[0] * count

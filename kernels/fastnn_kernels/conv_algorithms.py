@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_depthwise, conv_winograd
+from . import conv_depthwise, conv_pointwise, conv_winograd
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
@@ -43,13 +43,14 @@ class Algorithm(NamedTuple):
     """One way to convolve.
 
     refusal(layer) says why it cannot, or "". pack(filters) lays filters (G, OC/G, C/G, KH, KW) out for
-    run(x, gate, gated, packed, bias, floor, layer, y), which writes y.
+    run(x, gate, gated, packed, bias, floor, layer, y), which writes y. keep(filters), if given, lays them out for good.
     """
 
     name: str
     refusal: Callable
     pack: Callable
     run: Callable
+    keep: Callable | None = None
 
 
 class PreparedConv2d:
@@ -73,7 +74,9 @@ class PreparedConv2d:
         """Return the filters as an algorithm wants them, packed at its first use."""
         packed = self._packed.get((way, groups))
         if packed is None:
-            packed = self._packed[way, groups] = way.pack(self.filters(groups)).copy()  # not from the pool
+            filters = self.filters(groups)
+            packed = way.keep(filters) if way.keep else way.pack(filters).copy()  # not from the pool
+            self._packed[way, groups] = packed
         return packed
 
 
@@ -120,6 +123,8 @@ def _select(layer, algorithm, prepared, precision):
         return BY_NAME[algorithm], "asked for"
     if layer.channels == 1 < layer.groups:
         return DEPTHWISE, "one channel per group: nothing is summed over channels"
+    if not conv_pointwise.refusal(layer):
+        return POINTWISE, "1x1: a product of matrices"
     if refusal := conv_winograd.refusal(layer):
         return DIRECT, f"winograd {refusal}"
     m = min(WINOGRAD, key=lambda m: conv_winograd.cost(layer, m, prepared))
@@ -173,11 +178,18 @@ def _run_bands(x, gate, gated, packed, bias, floor, layer, y):
 
 
 DIRECT = Algorithm("direct", lambda layer: "", _pack_panels, _run_bands)
+POINTWISE = Algorithm("pointwise", conv_pointwise.refusal, conv_pointwise.pack, conv_pointwise.run, conv_pointwise.keep)
 DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.run)
 WINOGRAD = {
     m: Algorithm("winograd", conv_winograd.refusal, partial(conv_winograd.pack, m), partial(conv_winograd.run, m))
     for m in conv_winograd.SIZES
 }
-BY_NAME = {"depthwise": DEPTHWISE, "direct": DIRECT, "im2col": DIRECT, "winograd": WINOGRAD[max(WINOGRAD)]}
+BY_NAME = {
+    "depthwise": DEPTHWISE,
+    "pointwise": POINTWISE,
+    "direct": DIRECT,
+    "im2col": DIRECT,
+    "winograd": WINOGRAD[max(WINOGRAD)],
+}
 NAMES = ("auto", *BY_NAME)
 _precision = "default"

@@ -103,7 +103,10 @@ def _mismatch(a, b):
 
 
 def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
-    """Compute a stack of products with threads and working memory to measure."""
+    """Compute a stack of products with threads and working memory to measure.
+
+    bias: a number per column, or a number per row, each repeated as often as a tile has columns; or none.
+    """
     m, n = out.shape
     k = a.shape[1]
     dtype = out.dtype
@@ -119,6 +122,7 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     work = NO_WORK[dtype]
     if m > FEW and m * n * k > SMALL:
         work = empty((number, _work_size(-(-m // grid_m), -(-n // grid_n), k, dtype)), dtype)
+    bias = bias if bias.ndim == 2 else bias[np.newaxis] if bias.size else NO_WORK[dtype]
     matmul__blocked[dtype](
         a, b, bias, out, work, packed, code, *steps, items, grid_m, grid_n, items * grid_m * grid_n, number
     )
@@ -188,6 +192,27 @@ def _stack(a, b, out):
     else:
         for item in zip(a, b, out, strict=True):
             _stack(*item)
+
+
+def multiply_stack(a, b, bias, out, code):
+    """Write activation(a b + bias) to out for a stack of products, each given as (items, rows, columns).
+
+    a or b may have no stack (or be a `PreparedMatmul`); bias (1, N), (M, 1) or None. Rows of `out` must be contiguous.
+    """
+    items, m, n = out.shape
+    packed, steps = 0, tuple(x.strides[0] if x.ndim == 3 else 0 for x in (a, out))
+    if type(b) is PreparedMatmul:
+        b, packed = b.panels(False), 1
+    step = b.strides[0] if b.ndim == 3 else 0
+    if bias is None:
+        bias = NO_BIAS[out.dtype]
+    elif bias.shape[0] == m and bias.shape[1] == 1 < n:
+        width = TILE_VECTORS * vector_bytes() // out.itemsize
+        bias = np.repeat(bias, width if m > 1 else max(width, n), 1)
+    else:
+        bias = np.ascontiguousarray(bias)
+    a, b = (_aligned(x[0] if x.ndim == 3 else x) for x in (a, b))
+    _blocked(a, b, bias, out[0], packed, code, (steps[0], step, steps[1]), items)
 
 
 def _rows(x):

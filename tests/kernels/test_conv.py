@@ -14,6 +14,9 @@ CASES = [
     ((3, 1, 28, 28), 7, (3, 3), 1, 0, 1, 1),
     ((5, 17, 7, 7), 33, (3, 3), 1, 1, 1, 1),
     ((1, 40, 19, 37), 31, (1, 1), 1, 0, 1, 1),
+    ((3, 40, 7, 7), 130, (1, 1), 1, 0, 1, 1),
+    ((2, 70, 11, 13), 290, (1, 1), 1, 0, 1, 1),
+    ((1, 40, 25, 24), 1, (1, 1), 2, 0, 1, 1),
     ((1, 2, 5, 70), 3, (1, 7), 1, (0, 3), 1, 1),
     ((2, 3, 11, 13), 4, (5, 3), (3, 2), (2, 0), (1, 2), 1),
     ((2, 4, 9, 17), 8, (3, 2), 2, 1, 1, 2),
@@ -150,6 +153,21 @@ def test_depthwise_sums_of_gradients_see_no_infinity_outside_their_windows():
         dw = kernels.conv2d_backward_weight(lay(dy, layout), lay(x, layout), (2, 1, 3, 3), groups=2)
         np.testing.assert_array_equal(np.isinf(dw[:, 0]), [[[False, True, True]] * 3] * 2)
         assert np.all(dw[..., 0] == 21)
+
+
+@pytest.mark.parametrize("layout", ["planes", "pixels"])
+@pytest.mark.parametrize("size", [7, 13])
+def test_kernels_of_one_pixel_take_prepared_filters_and_any_number_of_threads(layout, size):
+    x, w, bias = draw(np.random.default_rng(7), np.float32, (2, 150, size, size), (290, 150, 1, 1), 290)
+    x = lay(x, layout)
+    want = np.maximum(reference.conv2d(x, w, bias), 0)
+    for weight in (w, kernels.prepare_conv2d(w)):
+        with threads(1):
+            alone = kernels.conv2d(x, weight, bias, activation="relu")
+        np.testing.assert_allclose(alone, want, rtol=0, atol=reference.tolerance(np.float32, 150, want))
+        for n in (2, 3, 8, 17):
+            with threads(n):
+                assert kernels.conv2d(x, weight, bias, activation="relu").tobytes() == alone.tobytes()
 
 
 def test_nan_and_infinity_stay_in_their_windows():

@@ -36,7 +36,7 @@ def linear_backward__small(dy, y, x, w, code, needs, dz, dw, db, dx):
 @jitted
 def _product(number, m, n, k, a, a_row, a_col, b, b_row, c):
     multiply(
-        number, m, n, k, a, a_row, a_col, b, b_row, 1, 0, 0, address(ZEROS), 0, c, n, 0,
+        number, m, n, k, a, a_row, a_col, b, b_row, 1, 0, 0, address(ZEROS), 0, 0, c, n, 0,
         stack_bytes(STACK), STACK // itemsize(number),
     )  # fmt: skip
 

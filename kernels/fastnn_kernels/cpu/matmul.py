@@ -63,8 +63,8 @@ def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, ini
 
 
 @shared
-def multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_col, c, c_row, work):
-    """C(m, n) = bias(n) + A(m, k) B(k, n) for m <= FEW, B in place: it is read once, along its rows.
+def multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_row, bias_col, c, c_row, work):
+    """C(m, n) = bias + A(m, k) B(k, n) for m <= FEW, B in place: it is read once, along its rows.
 
     The sums are kept in `work`, STACK bytes, far from B modulo a page: a load from B that lies a page behind a number
     just stored would wait for it (4 x 1024 x 1024: 38 to 89 GFLOP/s, by where the allocator put C).
@@ -79,7 +79,7 @@ def multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_col, c,
     for j in range(0, n, block):
         columns = min(block, n - j)
         for i in range(m):
-            _copy(number, columns, bias + j * bias_col * size, bias_col, work + i * row * size)
+            _copy(number, columns, bias + (i * bias_row + j * bias_col) * size, bias_col, work + i * row * size)
         for p in range(0, whole, depth):
             a_at, b_at = a + p * a_col * size, b + (p * b_row + j) * size
             row_tile(number, m, depth, a_at, a_row, a_col, b_at, b_row, work, row, columns, ahead)
@@ -109,8 +109,8 @@ def suits_dots(m, n, k, a_step, b_step, size):
 
 
 @shared
-def multiply_dots(number, m, n, k, a, a_row, b, b_col, bias, bias_col, c, c_row, code):
-    """C(m, n) = activation(bias(n) + A(m, k) B(k, n)): rows of A and columns of B contiguous, neither packed."""
+def multiply_dots(number, m, n, k, a, a_row, b, b_col, bias, bias_row, bias_col, c, c_row, code):
+    """C(m, n) = activation(bias + A(m, k) B(k, n)): rows of A and columns of B contiguous, neither packed."""
     size, block = itemsize(number), DOT_BYTES // itemsize(number)
     height = -(-m // -(-m // DOT_ROWS))
     width = SINGLE if m == 1 else COLUMNS
@@ -121,7 +121,7 @@ def multiply_dots(number, m, n, k, a, a_row, b, b_col, bias, bias_col, c, c_row,
         for p in range(0, max(k, 1), block):
             for i in range(0, m, height):
                 c_at = c + (i * c_row + j) * size
-                init, init_row = bias + j * bias_col * size, 0
+                init, init_row = bias + (i * bias_row + j * bias_col) * size, bias_row
                 if p > 0:
                     init, init_row = c_at, c_row
                 a_at, b_at = a + (i * a_row + p) * size, b + (j * b_col + p) * size
@@ -135,16 +135,17 @@ def multiply_dots(number, m, n, k, a, a_row, b, b_col, bias, bias_col, c, c_row,
 
 @shared
 def multiply(
-    number, m, n, k, a, a_row, a_col, b, b_row, b_col, packed, first, bias, bias_col, c, c_row, code, work, words
-):
-    """C(m, n) = activation(bias(n) + A(m, k) B(k, n)).
+    number, m, n, k, a, a_row, a_col, b, b_row, b_col, packed, first, bias, bias_row, bias_col, c, c_row,
+    code, work, words,
+):  # fmt: skip
+    """C(m, n) = activation(bias + A(m, k) B(k, n)).
 
     packed: 0, or how many columns the whole B had, padded to panels, when `matmul__pack` packed it; of these, those
-    from `first` on are wanted. bias_col 0: bias is a row of zeros. work: an address with room for `words` numbers,
-    at least STACK bytes.
+    from `first` on are wanted. bias_row, bias_col: strides of the bias; bias_col 0 if all panels start at the same
+    numbers, as those of a row of zeros do. work: an address with room for `words` numbers, at least STACK bytes.
     """
     if packed == 0 and b_col == 1 and m <= FEW:
-        multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_col, c, c_row, work)
+        multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_row, bias_col, c, c_row, work)
         finish(number, code, m, n, c, c_row)
         return
     width, size = panel_columns(number), itemsize(number)
@@ -187,7 +188,7 @@ def multiply(
                 c_at = c + (i * c_row + j) * size
                 init, init_row, init_col = c_at, c_row, 1
                 if p == 0:
-                    init, init_row, init_col = bias + j * bias_col * size, 0, bias_col
+                    init, init_row, init_col = bias + (i * bias_row + j * bias_col) * size, bias_row, bias_col
                 tiles(
                     number, mc, nc, kc, a_at, a_r, a_c, tile, b_at, row, panel,
                     init, init_row, init_col, c_at, c_row, final,
@@ -201,10 +202,14 @@ def packed_a_size(number, m, k):
 
 
 @kernel(
-    "T[:,:], T[:,:], T[::1], T[:,:], T[:,::1], int, int, int, int, int, int, int, int", writes="out work", parallel=True
+    "T[:,:], T[:,:], T[:,::1], T[:,:], T[:,::1], int, int, int, int, int, int, int, int",
+    writes="out work",
+    parallel=True,
 )
 def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step, items, grid_m, grid_n, lo, hi):
-    """a(M,K), b(K,N), bias(N) or (0) -> out(M,N), rows of out contiguous, for a stack of them.
+    """a(M,K), b(K,N), bias -> out(M,N), rows of out contiguous, for a stack of them.
+
+    bias: (1,N), or (M,W) with a number per row, repeated as often as a tile has columns, or (0,0).
 
     Of each array the first item is given, the next is a_step, b_step, c_step bytes on. The range counts blocks: items
     times grid_m times grid_n; each task uses a row of `work`, if that has rows. packed: b is what `matmul__pack` wrote,
@@ -226,8 +231,10 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
             item, i, j = block // blocks, block % blocks // grid_n * block_m, block % grid_n * block_n
         if i >= m or j >= n:
             continue
-        bias_at, bias_col = address(ZEROS), 0
-        if bias.size:
+        bias_at, bias_row, bias_col = address(ZEROS), 0, 0
+        if bias.shape[0] > 1 or bias.shape[1] > n:
+            bias_at, bias_row = address(bias) + i * bias.strides[0], bias.shape[1]
+        elif bias.size:
             bias_at, bias_col = address(bias) + j * size, 1
         b_at, first = address(b) + item * b_step, j
         if not packed:
@@ -241,20 +248,20 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
             b_row, c_row = b.strides[0] // size, out.strides[0] // size
             tiles(
                 number, m, n, k, a_at, a_row, a_col, TILE_ROWS * a_row, b_at, b_row, width,
-                bias_at, 0, bias_col, c_at, c_row, code,
+                bias_at, bias_row, bias_col, c_at, c_row, code,
             )  # fmt: skip
             continue
         if inner:
             multiply_dots(
                 number, min(block_m, m - i), min(block_n, n - j), k, a_at, a.strides[0] // size,
-                b_at, b.strides[1] // size, bias_at, bias_col, c_at, out.strides[0] // size, code,
+                b_at, b.strides[1] // size, bias_at, bias_row, bias_col, c_at, out.strides[0] // size, code,
             )  # fmt: skip
             continue
         multiply(
             number, min(block_m, m - i), min(block_n, n - j), k,
             a_at, a.strides[0] // size, a.strides[1] // size,
             b_at, b.strides[0] // size, b.strides[1] // size, packed * b.shape[1], first,
-            bias_at, bias_col, c_at, out.strides[0] // size, code, room, words,
+            bias_at, bias_row, bias_col, c_at, out.strides[0] // size, code, room, words,
         )  # fmt: skip
 
 
@@ -289,13 +296,13 @@ def _small(a, b, bias, bias_col, out, code):
     if suits_dots(out.shape[0], out.shape[1], a.shape[1], a.strides[1], b.strides[0], size):
         multiply_dots(
             number, out.shape[0], out.shape[1], a.shape[1], address(a), a.strides[0] // size,
-            address(b), b.strides[1] // size, bias, bias_col, address(out), out.strides[0] // size, code,
+            address(b), b.strides[1] // size, bias, 0, bias_col, address(out), out.strides[0] // size, code,
         )  # fmt: skip
         return
     multiply(
         number, out.shape[0], out.shape[1], a.shape[1],
         address(a), a.strides[0] // size, a.strides[1] // size, address(b), b.strides[0] // size, b.strides[1] // size,
-        0, 0, bias, bias_col, address(out), out.strides[0] // size, code, stack_bytes(STACK), STACK // size,
+        0, 0, bias, 0, bias_col, address(out), out.strides[0] // size, code, stack_bytes(STACK), STACK // size,
     )  # fmt: skip
 
 
