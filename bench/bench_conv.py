@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import engines
 from bench.harness import Calls, Case, Unsupported
-from bench.layers import Layer, pixels, spots, table, wrong
+from bench.layers import Layer, centred, pixels, spots, table, wrong
 
 LIBRARIES = ("torch", "onnxruntime", "openvino", "ncnn")
 RIVALS = (*LIBRARIES, "torch prepacked")
@@ -78,7 +78,7 @@ def inputs(layer, direction):
     rng = np.random.default_rng(0)
     shapes = {"x": layer.x, "w": layer.w, "dy": layer.y}
     needed = {"forward": "x w", "dx": "w dy", "dweight": "x dy"}[direction].split()
-    return [rng.standard_normal(shapes[name], np.float32) if name in needed else None for name in shapes]
+    return [centred(rng, shapes[name]) if name in needed else None for name in shapes]
 
 
 def _ends(count, number):

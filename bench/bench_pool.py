@@ -15,7 +15,7 @@ import numpy as np
 
 from bench import engines
 from bench.harness import Calls, Case, Unsupported
-from bench.layers import Layer, pixels, spots, table, wrong
+from bench.layers import Layer, centred, pixels, spots, table, wrong
 
 LIBRARIES = ("torch", "onnxruntime", "openvino", "ncnn")
 TOLERANCE = 2.0  # in eps * sqrt(terms of a sum), of the largest result
@@ -46,7 +46,7 @@ def verify(case, summaries):
 def _inputs(layer, number=0):
     """Return images and the gradient of their pooling: the same in every process."""
     rng = np.random.default_rng(number)
-    return rng.standard_normal(layer.x, np.float32), rng.standard_normal(layer.y, np.float32)
+    return centred(rng, layer.x), centred(rng, layer.y)
 
 
 def _ends(layer):

@@ -30,6 +30,8 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
 )  # fmt: skip
 TURN = 0.03  # seconds that one turn of one implementation takes at least, if a call is not longer
+PATIENCE = 2.5  # seconds after which a row has to do with three rounds
+HOPELESS = 5  # times slower than the fastest: one turn is enough to know
 
 
 class Unsupported(Exception):
@@ -227,12 +229,15 @@ def measure(module, case: Case, threads: int, workers: Sequence[Worker], rounds:
             turns.append((name, worker, variant))
     failed.update(module.verify(case, summaries))
     times: dict[str, list[list[float]]] = {name: [] for name, _, _ in turns if name not in failed}
-    limit = None
+    limit, start = None, time.perf_counter()
     for number in range(rounds):
+        if number >= 3 and time.perf_counter() - start > PATIENCE:
+            break
         limit = limits.see(case, threads)
+        fastest = min((min(values[0]) for values in times.values() if values), default=0.0)
         shift = number % max(len(turns), 1)
         for name, worker, variant in turns[shift:] + turns[:shift]:
-            if name in failed:
+            if name in failed or number and min(times[name][0]) > HOPELESS * fastest:
                 continue
             try:
                 with worker.awake():

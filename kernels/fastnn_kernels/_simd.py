@@ -19,6 +19,7 @@ LLVM_FILES = (
     "_row_tile.py",
     "_dot_tile.py",
     "_window_tile.py",
+    "_rows.py",
     "_quad.py",
     "_depthwise_tile.py",
     "_winograd_tile.py",

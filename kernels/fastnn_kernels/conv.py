@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import activation as activations
-from . import conv_depthwise
+from . import conv_depthwise, conv_product
 from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
@@ -275,6 +275,10 @@ def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.in
         w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).transpose(0, 2, 1, 3, 4),
     )
     bias = np.zeros(dx.shape[1], dx.dtype) if bias is None else bias
+    if conv_product.suits_images(dy, w, form.window):
+        dy = activations.relu_backward(dy, gate) if gated else dy
+        conv_product.convolve_back(dy, w, form.window, groups, bias, floor, dx)
+        return
     for i in range(min(sh, dx.shape[2])):
         rows, top, step_h = _taps(i, sh, ph, dh, kh)
         for j in range(min(sw, dx.shape[3])):
@@ -312,6 +316,12 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
         conv_depthwise.correlate(dy, gate, gated, x, window, dw)
         if dbias is not None:
             dbias[...] = conv2d_backward_bias(activations.relu_backward(dy, gate) if gated else dy)
+        return
+    if conv_product.suits_weight(dy, filters):
+        dy = activations.relu_backward(dy, gate) if gated else dy
+        conv_product.correlate(dy, x, window, groups, dw)
+        if dbias is not None:
+            dbias[...] = conv2d_backward_bias(dy)
         return
     band, block, length, count, panels = bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
     units = dy.shape[0] * count

@@ -79,8 +79,8 @@ def _forward(function, n, input, weight, bias, window, activation, out):
     return finished(y, activation, out, batched)
 
 
-def _backward(function, n, dy, input, weight, output, activation, window, needs):
-    dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=output)
+def _backward(function, n, dy, input, weight, y, activation, window, needs):
+    dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)
     dy, _ = with_batch(function, "dy", dy, n)
     x, batched = with_batch(function, "input", x, n)
     form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
@@ -102,7 +102,7 @@ def _backward(function, n, dy, input, weight, output, activation, window, needs)
         convolve_back(*grads, volume(w), form, groups, volume(dx))
         dx = dx if batched else dx[0]
     if needs[1] or needs[2]:
-        dw = np.empty(w.shape, w.dtype)
+        dw = output(function, None, w.shape, w.dtype)
         db = np.empty(w.shape[0], w.dtype) if needs[2] else None
         correlate(*grads, volume(x), form, groups, volume(dw), db)
     return dx, dw if needs[1] else None, db

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from . import activation as activations
-from ._shapes import promote, sizes
+from ._shapes import output, promote, sizes
 from .conv import conv2d_backward_bias
 from .conv_nd import (
     channels_last,
@@ -143,8 +143,8 @@ def _forward(function, n, input, weight, bias, window, activation, out):
     return finished(y, activation, out, batched)
 
 
-def _backward(function, n, dy, input, weight, output, activation, window, needs):
-    dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=output)
+def _backward(function, n, dy, input, weight, y, activation, window, needs):
+    dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)
     dy, _ = with_batch(function, "dy", dy, n)
     x, batched = with_batch(function, "input", x, n)
     form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
@@ -159,7 +159,7 @@ def _backward(function, n, dy, input, weight, output, activation, window, needs)
         convolve(volume(dy), volume(w), zeros, -np.inf, form, groups, volume(dx))
         dx = dx if batched else dx[0]
     if needs[1]:
-        dw = np.empty(w.shape, w.dtype)
+        dw = output(function, None, w.shape, w.dtype)
         grads = volume(x)
         correlate(grads, grads, 0, volume(dy), form, groups, volume(dw), None)
     if needs[2]:

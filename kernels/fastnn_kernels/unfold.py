@@ -1,7 +1,6 @@
 """Windows of images as the columns of a matrix (im2col), and back (col2im): each is the gradient of the other.
 
-No convolution here needs such a matrix; this is for everything else that looks at windows. One kernel copies the pixels
-of each place in the window, which is a view; the way back adds them up in the order of the places.
+For everything that looks at windows and is not a convolution. Sums are in the order of the places in the window.
 """
 
 from __future__ import annotations
@@ -9,11 +8,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
-from ._shapes import as_float_array, conv_output_size, output, pair
+from . import conv_product
+from ._shapes import as_float_array, contiguous, conv_output_size, output, pair
 from .conv_nd import with_batch
-from .images import hashable
+from .images import hashable, planes
 
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):
@@ -29,9 +28,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):
     shape = x.shape[0], x.shape[1] * kernel[0] * kernel[1], places[0] * places[1]
     y = output("unfold", out, shape if batched else shape[1:], x.dtype, x)
     columns = y if y.flags.c_contiguous else np.empty(shape, x.dtype)
-    target = columns.reshape(*x.shape[:2], *kernel, *places)
-    padded = _padded(x, window[1])
-    target[...] = _windows(padded, kernel, window, places)
+    conv_product.unfold(planes(x), window, columns.reshape(*x.shape[:2], *kernel, *places))
     if columns is not y:
         y[...] = columns.reshape(y.shape)
     return y
@@ -55,32 +52,16 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
         )
     shape = x.shape[0], x.shape[1] // taps, *size
     y = output("fold", out, shape if batched else shape[1:], x.dtype, x)
-    (top, left), padding = window[1], (size[0] + 2 * window[1][0], size[1] + 2 * window[1][1])
-    padded = np.zeros((*shape[:2], *padding), x.dtype)
-    windows = _windows(padded, kernel, window, places)
-    values = x.reshape(*shape[:2], *kernel, *places)
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            windows[:, :, i, j] += values[:, :, i, j]
-    y[...] = padded[:, :, top : top + size[0], left : left + size[1]].reshape(y.shape)
+    windows = contiguous(x).reshape(*shape[:2], *kernel, *places)
+    conv_product.fold(windows, np.zeros(shape[1], x.dtype), -np.inf, window, y.reshape(shape))
     return y
 
 
 @lru_cache(maxsize=512, typed=True)
 def _form(function, size, kernel_size, dilation, padding, stride):
-    """Check the arguments; return the kernel, (stride, padding, dilation), and the places of the window by axis."""
+    """Check the arguments; return the kernel, (stride, padding, dilation) in a row, and the numbers of places."""
     kernel = pair(function, "kernel_size", kernel_size, 1)
     dilation, stride = pair(function, "dilation", dilation, 1), pair(function, "stride", stride, 1)
     padding = pair(function, "padding", padding, 0)
-    return kernel, (stride, padding, dilation), conv_output_size(function, size, kernel, stride, padding, dilation)
-
-
-def _padded(x, padding):
-    return np.pad(x, ((0, 0), (0, 0), *((p, p) for p in padding))) if any(padding) else x
-
-
-def _windows(x, kernel, window, places):
-    """Return a view (B, C, KH, KW, OH, OW) of padded images: what each place in the window meets."""
-    (sh, sw), _, (dh, dw) = window
-    b, c, h, w = x.strides
-    return as_strided(x, (*x.shape[:2], *kernel, *places), (b, c, h * dh, w * dw, h * sh, w * sw))
+    places = conv_output_size(function, size, kernel, stride, padding, dilation)
+    return kernel, (*stride, *padding, *dilation), places

@@ -1,0 +1,100 @@
+"""Convolution's gradients as products of whole matrices: for few pixels, and for few channels.
+
+`columns` lays out what each place in the window meets, (C * KH * KW, pixels). The gradient of the weight is dy times
+its transpose. With few pixels and large filters that beats the sums of `conv`, which come panel by panel and have to be
+laid out as a weight afterwards. The other way round, the weight's transpose times dy is the gradient of the columns,
+and `fold` adds it up: for images of few channels, which would leave the tiles of `conv` half empty.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import empty
+from ._parallel import tasks
+from ._simd import vector_bytes
+from .cpu import unfold as cpu
+from .images import planes
+from .matmul import matmul
+
+FEW_PIXELS = 2048
+FEW_STRIDED_PIXELS = 512
+COLUMNS = 1 << 21  # bytes of columns at a time, more only where one image has more
+LARGEST = 1 << 23
+GRAIN = 1 << 16  # numbers of a task, at least
+
+
+def suits_weight(dy, filters) -> bool:
+    """Return whether `correlate` is the way to a weight's gradient: for few pixels that many filters share."""
+    return dy.shape[0] * dy.shape[2] * dy.shape[3] <= FEW_PIXELS and filters >= 64
+
+
+def correlate(dy, x, window, groups, dw):
+    """dy(B,OC,OH,OW), x(B,C,H,W) -> dw(OC,C/groups,KH,KW), a piece of the channels at a time."""
+    b, oc, height, width = dy.shape
+    filters, channels, kh, kw = oc // groups, *dw.shape[1:]
+    grads = np.ascontiguousarray(dy.transpose(1, 0, 2, 3)).reshape(groups, filters, -1)
+    x = planes(x)
+    made = dw if dw.flags.c_contiguous else empty(dw.shape, dw.dtype)
+    matrix = made.reshape(groups, filters, channels * kh * kw)
+    piece = max(1, COLUMNS // (kh * kw * grads[0, 0].nbytes))
+    for g in range(groups):
+        for first in range(0, channels, piece):
+            last = min(channels, first + piece)
+            some = columns(x[:, g * channels + first : g * channels + last], window, (height, width))
+            matmul(grads[g], some.T, out=matrix[g, :, first * kh * kw : last * kh * kw])
+    if made is not dw:
+        dw[...] = made
+
+
+def suits_images(dy, w, window) -> bool:
+    """Return whether `convolve_back` is the way to an image: one of few channels, or strided and of few pixels.
+
+    Strided windows overlap less, so that there is less to add up; 3x3 without a stride is what Winograd's way is for.
+    """
+    strided = window[0] * window[1] > 1
+    few = vector_bytes() // dy.itemsize // (2 if strided or w.shape[2:] != (3, 3) else 4)
+    pixels = dy.shape[0] * dy.shape[2] * dy.shape[3]
+    if w[0].nbytes * dy.shape[2] * dy.shape[3] > LARGEST:
+        return False
+    return 1 < w.shape[1] <= few or w.shape[1] > 1 and strided and pixels <= FEW_STRIDED_PIXELS
+
+
+def convolve_back(dy, w, window, groups, bias, floor, dx):
+    """dy(B,OC,OH,OW), w(OC,C/groups,KH,KW), bias(C) -> dx(B,C,H,W), not smaller than the floor."""
+    b, oc, height, width = dy.shape
+    channels, kh, kw = w.shape[1:]
+    filters = w.reshape(groups, oc // groups, -1).transpose(0, 2, 1)
+    count = max(1, COLUMNS // (w.nbytes // (oc // groups) * height * width))
+    for first in range(0, b, count):
+        some = dy[first : first + count]
+        grads = np.ascontiguousarray(some.transpose(1, 0, 2, 3)).reshape(groups, oc // groups, -1)
+        made = empty((groups, channels * kh * kw, grads.shape[2]), dy.dtype)
+        matmul(filters, grads, out=made)
+        made = made.reshape(groups * channels, kh, kw, len(some), height, width)
+        fold(made.transpose(3, 0, 1, 2, 4, 5), bias, floor, window, dx[first : first + count])
+
+
+def columns(x: ndarray, window, places) -> ndarray:
+    """Return (C * KH * KW, B * OH * OW) for images (B, C, H, W)."""
+    (b, c), (kh, kw) = x.shape[:2], window[6:8]
+    made = empty((c, kh, kw, b, *places), x.dtype)
+    unfold(x, window, made.transpose(3, 0, 1, 2, 4, 5))
+    return made.reshape(c * kh * kw, -1)
+
+
+def unfold(x, window, target):
+    """x(B,C,H,W) -> target(B,C,KH,KW,OH,OW), the last axis contiguous."""
+    if target.size:
+        plan = np.array(window[:6], np.int64)
+        cpu.unfold__rows[x.dtype](x, 0.0, plan, target, x.shape[0] * x.shape[1], tasks(target.size, GRAIN))
+
+
+def fold(windows, bias, floor, window, y):
+    """windows(B,C,KH,KW,OH,OW), the last axis contiguous, bias(C) -> y(B,C,H,W): the sums, not below the floor."""
+    if y.size:
+        plan, count = np.array(window[:6], np.int64), tasks(windows.size, GRAIN)
+        apart = [min(s, n) * -(-n // s) for s, n in zip(window[:2], y.shape[2:], strict=True)]
+        scratch = empty((count, apart[0] * apart[1]), y.dtype)
+        cpu.fold__planes[y.dtype](windows, bias, floor, plan, scratch, y, count, count)
