@@ -1,4 +1,8 @@
-"""Convolutions of signals and volumes, transposed convolutions, and the windows they look at."""
+"""Convolutions of signals and volumes, transposed convolutions, and the windows they look at.
+
+`prepared` is what ``fastnn.kernels.prepare_conv1d`` (``prepare_conv_transpose2d`` ...) gave for `weight`; it is used in
+place of it.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +22,15 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
     activation: str | None = None,
+    *,
+    prepared: Any = None,
 ) -> WithBackward:
     """Slide a bank of filters over signals, add a bias and apply an activation, in one kernel.
 
     input (B, C, W) or (C, W), weight (OC, C/groups, KW), bias (OC,) -> (B, OC, OW) or (OC, OW). Everything else as in
     `conv2d`. Raises as `kernels.conv1d` does.
     """
-    return _with_backward("conv1d", input, weight, bias, (stride, padding, dilation, groups), activation)
+    return _with_backward("conv1d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
 
 
 @differentiable
@@ -37,13 +43,15 @@ def conv3d(
     dilation: Any = 1,
     groups: int = 1,
     activation: str | None = None,
+    *,
+    prepared: Any = None,
 ) -> WithBackward:
     """Slide a bank of filters over volumes, add a bias and apply an activation.
 
     input (B, C, D, H, W) or (C, D, H, W), weight (OC, C/groups, KD, KH, KW), bias (OC,) -> (B, OC, OD, OH, OW) or
     without B. Everything else as in `conv2d`. Raises as `kernels.conv3d` does.
     """
-    return _with_backward("conv3d", input, weight, bias, (stride, padding, dilation, groups), activation)
+    return _with_backward("conv3d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
 
 
 @differentiable
@@ -57,6 +65,8 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
     activation: str | None = None,
+    *,
+    prepared: Any = None,
 ) -> WithBackward:
     """Spread a filter over the output for every input, and add them up: what undoes the shapes of `conv1d`.
 
@@ -64,7 +74,7 @@ def conv_transpose1d(
     Raises as `kernels.conv_transpose1d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _with_backward("conv_transpose1d", input, weight, bias, window, activation)
+    return _with_backward("conv_transpose1d", input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -78,6 +88,8 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
     activation: str | None = None,
+    *,
+    prepared: Any = None,
 ) -> WithBackward:
     """Spread a filter over the output for every pixel, and add them up: what undoes the shapes of `conv2d`.
 
@@ -85,7 +97,7 @@ def conv_transpose2d(
     stride times as large. Raises as `kernels.conv_transpose2d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _with_backward("conv_transpose2d", input, weight, bias, window, activation)
+    return _with_backward("conv_transpose2d", input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -99,6 +111,8 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: Any = 1,
     activation: str | None = None,
+    *,
+    prepared: Any = None,
 ) -> WithBackward:
     """Spread a filter over the output for every voxel, and add them up: what undoes the shapes of `conv3d`.
 
@@ -106,17 +120,21 @@ def conv_transpose3d(
     without B, stride times as large. Raises as `kernels.conv_transpose3d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _with_backward("conv_transpose3d", input, weight, bias, window, activation)
+    return _with_backward("conv_transpose3d", input, weight, bias, window, activation, prepared)
 
 
-def _with_backward(name: str, input: Any, weight: Any, bias: Any, window: Any, activation: str | None) -> WithBackward:
+def _with_backward(
+    name: str, input: Any, weight: Any, bias: Any, window: Any, activation: str | None, prepared: Any
+) -> WithBackward:
     forward, undo = getattr(kernels, name), getattr(kernels, f"{name}_backward")
+    if prepared is None or prepared.dtype != input.dtype:
+        prepared = weight
     before = None
     if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
-        before = forward(input, weight, bias, *window)
+        before = forward(input, prepared, bias, *window)
         y = kernels.gelu(before)
     else:
-        y = forward(input, weight, bias, *window, activation=activation)
+        y = forward(input, prepared, bias, *window, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         gradients: Gradients

@@ -19,13 +19,31 @@ from .module import Module, Parameter
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
 
-class _Conv(Module):
-    """A bank of filters that slides over `_axes` axes, and a bias."""
+class Filters(Module):
+    """What all convolutional layers are: filters over `_axes` axes, and a bias; packed for use once they rest."""
 
     weight: Parameter
     bias: Parameter | None
     _axes: int
     _operation: Callable[..., Any]
+    _prepare: Callable[..., Any]
+    _seen = 0  # the weight's version at the last inference
+    _prepared: Any = None  # ... and the packed weight, once it was seen twice
+
+    def _options(self) -> dict[str, Any]:
+        if self.training and grad_mode.enabled:
+            return {}
+        version = self.weight._leaf.version
+        if version != self._seen:
+            self._seen = version
+            self._prepared = None
+        elif self._prepared is None:
+            self._prepared = type(self)._prepare(self.weight._data)
+        return {"prepared": self._prepared}
+
+
+class _Conv(Filters):
+    """A bank of filters that slides over `_axes` axes, and a bias."""
 
     def __init__(
         self,
@@ -69,9 +87,6 @@ class _Conv(Module):
         window = self.stride, padding, self.dilation, self.groups
         return type(self)._operation(input, self.weight, self.bias, *window, activation, **self._options())
 
-    def _options(self) -> dict[str, Any]:
-        return {}
-
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight of a filter and output pixel, and one per bias."""
         return prod(output_shape) * (2 * prod(self.weight.shape[1:]) + (self.bias is not None))
@@ -96,6 +111,7 @@ class Conv1d(_Conv):
 
     _axes = 1
     _operation = staticmethod(F.conv1d)
+    _prepare = staticmethod(kernels.prepare_conv1d)
 
 
 class Conv2d(_Conv):
@@ -112,19 +128,7 @@ class Conv2d(_Conv):
 
     _axes = 2
     _operation = staticmethod(F.conv2d)
-    _seen = 0  # the weight's version at the last inference
-    _prepared: Any = None  # ... and the packed weight, once it was seen twice
-
-    def _options(self) -> dict[str, Any]:
-        if self.training and grad_mode.enabled:
-            return {}
-        version = self.weight._leaf.version
-        if version != self._seen:
-            self._seen = version
-            self._prepared = None
-        elif self._prepared is None:
-            self._prepared = kernels.prepare_conv2d(self.weight._data)
-        return {"prepared": self._prepared}
+    _prepare = staticmethod(kernels.prepare_conv2d)
 
 
 class Conv3d(_Conv):
@@ -136,6 +140,7 @@ class Conv3d(_Conv):
 
     _axes = 3
     _operation = staticmethod(F.conv3d)
+    _prepare = staticmethod(kernels.prepare_conv3d)
 
 
 class DepthwiseConv2d(Conv2d):

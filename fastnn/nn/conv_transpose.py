@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 
+import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn_kernels._shapes import integer, sizes
 
 from . import init
-from .module import Module, Parameter
+from .conv import Filters
+from .module import Parameter
 
 
-class _ConvTranspose(Module):
+class _ConvTranspose(Filters):
     """A bank of filters that every input spreads over `_axes` axes of the output, and a bias."""
-
-    weight: Parameter
-    bias: Parameter | None
-    _axes: int
-    _operation: Callable[..., Any]
 
     def __init__(
         self,
@@ -61,9 +57,8 @@ class _ConvTranspose(Module):
         output_size: which of the sizes that the stride leaves open to give, instead of `output_padding`.
         """
         more = self.output_padding if output_size is None else self._padding_for(input.shape, output_size)
-        return type(self)._operation(
-            input, self.weight, self.bias, self.stride, self.padding, more, self.groups, self.dilation, activation
-        )
+        window = self.stride, self.padding, more, self.groups, self.dilation
+        return type(self)._operation(input, self.weight, self.bias, *window, activation, **self._options())
 
     def _padding_for(self, shape: tuple[int, ...], output_size: Any) -> tuple[int, ...]:
         wanted = tuple(output_size)[-self._axes :]
@@ -98,6 +93,7 @@ class ConvTranspose1d(_ConvTranspose):
 
     _axes = 1
     _operation = staticmethod(F.conv_transpose1d)
+    _prepare = staticmethod(kernels.prepare_conv_transpose1d)
 
 
 class ConvTranspose2d(_ConvTranspose):
@@ -112,6 +108,7 @@ class ConvTranspose2d(_ConvTranspose):
 
     _axes = 2
     _operation = staticmethod(F.conv_transpose2d)
+    _prepare = staticmethod(kernels.prepare_conv_transpose2d)
 
 
 class ConvTranspose3d(_ConvTranspose):
@@ -123,3 +120,4 @@ class ConvTranspose3d(_ConvTranspose):
 
     _axes = 3
     _operation = staticmethod(F.conv_transpose3d)
+    _prepare = staticmethod(kernels.prepare_conv_transpose3d)

@@ -29,7 +29,7 @@ from .conv import (
     prepare_conv2d,
 )
 from .conv_algorithms import PreparedConv2d, set_conv_precision
-from .conv_nd import conv1d, conv1d_backward, conv3d, conv3d_backward
+from .conv_nd import conv1d, conv1d_backward, conv3d, conv3d_backward, prepare_conv1d, prepare_conv3d
 from .conv_transpose import (
     conv_transpose1d,
     conv_transpose1d_backward,
@@ -37,7 +37,11 @@ from .conv_transpose import (
     conv_transpose2d_backward,
     conv_transpose3d,
     conv_transpose3d_backward,
+    prepare_conv_transpose1d,
+    prepare_conv_transpose2d,
+    prepare_conv_transpose3d,
 )
+from .conv_volume import PreparedConv
 from .dropout import dropout, dropout_backward
 from .loss import (
     cross_entropy,
@@ -79,6 +83,7 @@ from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backwar
 from .unfold import fold, unfold
 
 __all__ = [
+    "PreparedConv",
     "PreparedConv2d",
     "PreparedMatmul",
     "adam_step",
@@ -151,7 +156,12 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "pool_stats",
+    "prepare_conv1d",
     "prepare_conv2d",
+    "prepare_conv3d",
+    "prepare_conv_transpose1d",
+    "prepare_conv_transpose2d",
+    "prepare_conv_transpose3d",
     "prepare_matmul",
     "relu",
     "relu_backward",

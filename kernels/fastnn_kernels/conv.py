@@ -265,17 +265,17 @@ def _form(function, input_shape, weight_shape, stride, padding, dilation, groups
     return _Form((*stride, sides[0], sides[2], *dilation, *kernel), (input_shape[0], out_channels, *size))
 
 
-def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf):
+def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf, prepared=None):
     """Write the gradient of the input: a convolution of dy per remainder of a pixel's position by the stride.
 
-    A transposed convolution is the same with a bias and a floor.
+    A transposed convolution is the same with a bias and a floor. prepared: keeps packed filters, see `PreparedConv`.
     """
     (sh, sw, ph, pw, dh, dw, kh, kw), filters = (
         form.window,
         w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).transpose(0, 2, 1, 3, 4),
     )
     bias = np.zeros(dx.shape[1], dx.dtype) if bias is None else bias
-    if conv_product.suits_images(dy, w, form.window):
+    if conv_product.suits_images(dy, w, form.window, prepared is not None):
         dy = activations.relu_backward(dy, gate) if gated else dy
         conv_product.convolve_back(dy, w, form.window, groups, bias, floor, dx)
         return
@@ -289,7 +289,9 @@ def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.in
                 continue
             turned = filters[..., _descending(rows), :][..., _descending(columns)]
             window = (1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
-            convolve(dy, gate, gated, turned, bias, floor, window, part)
+            key = "turned", groups, tuple(rows), tuple(columns)
+            packed = prepared and prepared.part(key, lambda t=turned: PreparedConv2d(t.reshape(-1, *t.shape[2:])))
+            convolve(dy, gate, gated, turned, bias, floor, window, part, prepared=packed)
 
 
 def _taps(remainder, stride, padding, dilation, size):

@@ -8,9 +8,19 @@ import numpy as np
 from numpy import ndarray
 
 from . import activation as activations
-from ._shapes import check_ndim, check_out, conv_output_size, integer, output, padding_sides, promote, sizes
+from ._shapes import (
+    as_float_array,
+    check_ndim,
+    check_out,
+    conv_output_size,
+    integer,
+    output,
+    padding_sides,
+    promote,
+    sizes,
+)
 from .conv import ACTIVATIONS, GRADIENT_FROM_OUTPUT
-from .conv_volume import Form, convolve, convolve_back, correlate, volume
+from .conv_volume import Form, PreparedConv, convolve, convolve_back, correlate, volume
 from .images import hashable
 
 
@@ -43,6 +53,21 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     return _forward("conv3d", 3, input, weight, bias, window, activation, out)
 
 
+def prepare_conv1d(weight, input_shape=None, stride=1, padding=0, dilation=1, groups=1):
+    """Lay filters out once for many convolutions of signals.
+
+    weight (OC, C/groups, KW), any strides -> what `conv1d` takes as `weight`. It is a copy: later changes of weight do
+    not reach it. The layout is made at the first use, or here if `input_shape` (B, C, W) says for what signals, with
+    conv1d's other arguments. Raises as conv1d does.
+    """
+    return prepare("prepare_conv1d", conv1d, 1, weight, input_shape, stride, padding, dilation, groups)
+
+
+def prepare_conv3d(weight, input_shape=None, stride=1, padding=0, dilation=1, groups=1):
+    """Lay filters out once for many convolutions of volumes: `prepare_conv1d` for `conv3d`."""
+    return prepare("prepare_conv3d", conv3d, 3, weight, input_shape, stride, padding, dilation, groups)
+
+
 def conv1d_backward(
     dy, input, weight, output=None, activation=None, stride=1, padding=0, dilation=1, groups=1, *, needs=(True,) * 3
 ):
@@ -68,15 +93,34 @@ def conv3d_backward(
 
 
 def _forward(function, n, input, weight, bias, window, activation, out):
-    x, w, bias = promote(function, input=input, weight=weight, bias=bias)
+    x, w, bias, prepared = with_weight(function, input, weight, bias)
     x, batched = with_batch(function, "input", x, n)
     form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
     bias = checked_bias(function, bias, w.shape[0], w)
     check_activation(function, activation)
     y = result(function, out, shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, x, w, bias)
     floor = 0.0 if activation == "relu" else -np.inf
-    convolve(volume(x), volume(w), bias, floor, form, groups, volume(y))
+    convolve(volume(x), volume(w), bias, floor, form, groups, volume(y), prepared)
     return finished(y, activation, out, batched)
+
+
+def prepare(function, convolution, n, weight, input_shape, *window) -> PreparedConv:
+    """Return a copy of a weight that keeps what convolutions make of it: after a first one, if there is a shape."""
+    w = as_float_array(function, "weight", weight, n + 2)
+    prepared = PreparedConv(w.copy(order="C"))
+    if input_shape is not None:
+        convolution(np.zeros(tuple(input_shape), w.dtype), prepared, None, *window)
+    return prepared
+
+
+def with_weight(function, input, weight, bias):
+    """Return (x, w, bias) in their common dtype, and the `PreparedConv` that the weight came in, or None."""
+    if type(weight) is not PreparedConv:
+        return *promote(function, input=input, weight=weight, bias=bias), None
+    x, bias = promote(function, input=input, bias=bias)
+    if x.dtype != weight.dtype:
+        raise TypeError(f"{function}: the prepared weight is {weight.dtype} but the input is {x.dtype}")
+    return x, weight.weight, bias, weight
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):

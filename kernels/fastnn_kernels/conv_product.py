@@ -48,17 +48,18 @@ def correlate(dy, x, window, groups, dw):
         dw[...] = made
 
 
-def suits_images(dy, w, window) -> bool:
+def suits_images(dy, w, window, prepared) -> bool:
     """Return whether `convolve_back` is the way to an image: one of few channels, or strided and of few pixels.
 
     Strided windows overlap less, so that there is less to add up; 3x3 without a stride is what Winograd's way is for.
+    Few pixels are not worth laying filters out, unless that is done already.
     """
     strided = window[0] * window[1] > 1
     few = vector_bytes() // dy.itemsize // (2 if strided or w.shape[2:] != (3, 3) else 4)
     pixels = dy.shape[0] * dy.shape[2] * dy.shape[3]
     if w[0].nbytes * dy.shape[2] * dy.shape[3] > LARGEST:
         return False
-    return 1 < w.shape[1] <= few or w.shape[1] > 1 and strided and pixels <= FEW_STRIDED_PIXELS
+    return 1 < w.shape[1] <= few or w.shape[1] > 1 and strided and not prepared and pixels <= FEW_STRIDED_PIXELS
 
 
 def convolve_back(dy, w, window, groups, bias, floor, dx):

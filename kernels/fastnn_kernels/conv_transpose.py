@@ -23,10 +23,12 @@ from .conv_nd import (
     checked_output,
     finished,
     form_of,
+    prepare,
     result,
     with_batch,
+    with_weight,
 )
-from .conv_volume import convolve, convolve_back, correlate, volume
+from .conv_volume import PreparedConv, convolve, convolve_back, correlate, volume
 from .images import hashable
 
 
@@ -67,6 +69,35 @@ def conv_transpose3d(
     """
     window = stride, padding, output_padding, groups, dilation
     return _forward("conv_transpose3d", 3, input, weight, bias, window, activation, out)
+
+
+def prepare_conv_transpose1d(
+    weight, input_shape=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> PreparedConv:
+    """Lay filters out once for many transposed convolutions of signals.
+
+    weight (C, OC/groups, KW), any strides -> what `conv_transpose1d` takes as `weight`. It is a copy: later changes of
+    weight do not reach it. The layout is made at the first use, or here if `input_shape` (B, C, W) says for what
+    signals, with conv_transpose1d's other arguments. Raises as conv_transpose1d does.
+    """
+    window = stride, padding, output_padding, groups, dilation
+    return prepare("prepare_conv_transpose1d", conv_transpose1d, 1, weight, input_shape, *window)
+
+
+def prepare_conv_transpose2d(
+    weight, input_shape=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> PreparedConv:
+    """Lay filters out once for many `conv_transpose2d`: as `prepare_conv_transpose1d` does."""
+    window = stride, padding, output_padding, groups, dilation
+    return prepare("prepare_conv_transpose2d", conv_transpose2d, 2, weight, input_shape, *window)
+
+
+def prepare_conv_transpose3d(
+    weight, input_shape=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+) -> PreparedConv:
+    """Lay filters out once for many `conv_transpose3d`: as `prepare_conv_transpose1d` does."""
+    window = stride, padding, output_padding, groups, dilation
+    return prepare("prepare_conv_transpose3d", conv_transpose3d, 3, weight, input_shape, *window)
 
 
 def conv_transpose1d_backward(
@@ -131,7 +162,7 @@ def conv_transpose3d_backward(
 
 
 def _forward(function, n, input, weight, bias, window, activation, out):
-    x, w, bias = promote(function, input=input, weight=weight, bias=bias)
+    x, w, bias, prepared = with_weight(function, input, weight, bias)
     x, batched = with_batch(function, "input", x, n)
     form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
     bias = checked_bias(function, bias, shape[1], w)
@@ -139,7 +170,7 @@ def _forward(function, n, input, weight, bias, window, activation, out):
     y = result(function, out, shape, x.dtype, channels_last(x), batched, x, w, bias)
     floor = 0.0 if activation == "relu" else -np.inf
     x = volume(x)
-    convolve_back(x, x, 0, volume(w), form, groups, volume(y), bias, floor)
+    convolve_back(x, x, 0, volume(w), form, groups, volume(y), bias, floor, prepared)
     return finished(y, activation, out, batched)
 
 

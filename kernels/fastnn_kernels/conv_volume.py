@@ -33,23 +33,49 @@ class Form(NamedTuple):
         return images._Form(window, ())
 
 
+class PreparedConv:
+    """A weight with what was made of it: `conv1d`, `conv3d` and the transposed convolutions take it for `weight`."""
+
+    __slots__ = ("_parts", "dtype", "ndim", "shape", "weight")
+
+    def __init__(self, weight: ndarray):
+        self.shape, self.dtype, self.ndim = weight.shape, weight.dtype, weight.ndim
+        self.weight = weight
+        self._parts: dict = {}
+
+    def __repr__(self) -> str:
+        return f"PreparedConv(shape={self.shape}, dtype={self.dtype})"
+
+    def part(self, key, make):
+        """Return what `make` gives, made at the first use of its key."""
+        found = self._parts.get(key)
+        if found is None:
+            found = self._parts[key] = make()
+        return found
+
+
 def volume(x: ndarray) -> ndarray:
     """Return signals (B, C, W), images (B, C, H, W) or volumes as a view (B, C, D, H, W)."""
     return x.reshape(*x.shape[:2], *(1,) * (5 - x.ndim), *x.shape[2:])
 
 
-def convolve(x, w, bias, floor, form, groups, y):
+def convolve(x, w, bias, floor, form, groups, y, prepared=None):
     """x(B,C,D,H,W), w(OC,C/groups,KD,KH,KW), bias(OC) -> y(B,OC,OD,OH,OW), not smaller than the floor."""
     if y.size == 0:
         return
     (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
     stacks = _stacks(x, groups, -before, stride, dilation, kd, y.shape[2])
-    filters = w.transpose(0, 2, 1, 3, 4).reshape(groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:])
+    shape = groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:]
+    if prepared is None:
+        filters = _flat(w).reshape(shape)
+    else:
+        prepared = prepared.part("images", lambda: images.PreparedConv2d(_flat(w)))
+        filters = prepared.filters(groups)
     for some, result in _together(stacks, y.transpose(0, 2, 1, 3, 4)):
-        images.convolve(some, some, 0, filters, bias, floor, window, result)
+        images.convolve(some, some, 0, filters, bias, floor, window, result, prepared=prepared)
 
 
-def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf):
+def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf, prepared=None):
     """dy(B,OC,OD,OH,OW), w(OC,C/groups,KD,KH,KW) -> dx(B,C,D,H,W) plus bias(C), not smaller than the floor.
 
     If gated, dy counts only where the gate is positive. As in `conv`, a convolution of dy per remainder of the depth.
@@ -59,7 +85,7 @@ def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf
     stride, before, dilation, kd = (sizes[0] for sizes in form)
     if dx.shape[2] == dy.shape[2] == kd == stride == 1 and before == 0:
         images._convolve_back(
-            dy[:, :, 0], gate[:, :, 0], gated, w[:, :, 0], form.image(), groups, dx[:, :, 0], bias, floor
+            dy[:, :, 0], gate[:, :, 0], gated, w[:, :, 0], form.image(), groups, dx[:, :, 0], bias, floor, prepared
         )
         return
     if gated:
@@ -70,11 +96,15 @@ def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf
         if not depths:
             part[...] = 0 if bias is None else np.maximum(bias, floor)[:, None, None]
             continue
-        turned = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])[:, :, :, depths].transpose(0, 3, 1, 2, 4, 5)
-        turned = turned.reshape(-1, w.shape[1], *w.shape[3:])
+        if prepared is None:
+            turned, part_prepared = _depths(w, groups, depths), None
+        else:
+            key = "depths", groups, tuple(depths)
+            part_prepared = prepared.part(key, lambda depths=depths: PreparedConv(_depths(w, groups, depths)))
+            turned = part_prepared.weight
         stacks = _stacks(dy, groups, front, 1, step, len(depths), part.shape[1])
         for some, result in _together(stacks, part):
-            images._convolve_back(some, some, 0, turned, form.image(), groups, result, bias, floor)
+            images._convolve_back(some, some, 0, turned, form.image(), groups, result, bias, floor, part_prepared)
 
 
 def correlate(dy, gate, gated, x, form, groups, dw, dbias):
@@ -93,6 +123,17 @@ def correlate(dy, gate, gated, x, form, groups, dw, dbias):
     dw[...] = made.reshape(dw.shape[0], kd, *dw.shape[1:2], *dw.shape[3:]).transpose(0, 2, 1, 3, 4)
     if dbias is not None:
         dbias[...] = sums
+
+
+def _flat(w):
+    """w(OC,C,KD,KH,KW) -> (OC,KD*C,KH,KW): filters for the images of `_stacks`."""
+    return w.transpose(0, 2, 1, 3, 4).reshape(w.shape[0], -1, *w.shape[3:])
+
+
+def _depths(w, groups, depths):
+    """w(OC,C,KD,KH,KW) -> (KD'*OC,C,KH,KW) of the depths given, group by group, for the images of `_stacks`."""
+    some = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])[:, :, :, depths].transpose(0, 3, 1, 2, 4, 5)
+    return some.reshape(-1, w.shape[1], *w.shape[3:])
 
 
 def _stacks(x, groups, start, stride, step, depths, count):

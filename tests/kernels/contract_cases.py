@@ -103,6 +103,19 @@ CASES = {
     "conv_transpose3d_backward": [
         lambda make, n: k.conv_transpose3d_backward(make(n, 6, 4, 7, 5), make(n, 4, 3, 5, 4), make(4, 6, 2, 3, 2)),
     ],
+    "prepare_conv1d": [lambda make, n: k.conv1d(make(n, 4, 23), k.prepare_conv1d(make(6, 4, 3)), make(6))],
+    "prepare_conv3d": [lambda make, n: k.conv3d(make(n, 4, 4, 5, 6), k.prepare_conv3d(make(6, 4, 3, 2, 3)))],
+    "prepare_conv_transpose1d": [
+        lambda make, n: k.conv_transpose1d(make(n, 4, 11), k.prepare_conv_transpose1d(make(4, 6, 3)), None, 2),
+    ],
+    "prepare_conv_transpose2d": [
+        lambda make, n: k.conv_transpose2d(make(n, 4, 5, 6), k.prepare_conv_transpose2d(make(4, 17, 4, 4)), None, 2),
+    ],
+    "prepare_conv_transpose3d": [
+        lambda make, n: k.conv_transpose3d(
+            make(n, 4, 3, 4, 2), k.prepare_conv_transpose3d(make(4, 9, 2, 2, 3)), None, 2
+        ),
+    ],
     "unfold": [lambda make, n: k.unfold(make(n, 3, 9, 7), (3, 2), 2, 1, 2)],
     "fold": [lambda make, n: k.fold(make(n, 12, 15), (6, 4), 2)],
     "max_pool1d": [lambda make, n: k.max_pool1d(make(n, 3, 37), 3, 2, 1)],

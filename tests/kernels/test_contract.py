@@ -17,7 +17,7 @@ PRIME = 5
 MARGIN = 64
 NOT_OPERATIONS = {  # public names that compute nothing
     "set_num_threads", "get_num_threads", "threads", "threading_layer", "empty_pool", "set_pool_limit", "pool_stats",
-    "specs", "PreparedMatmul", "PreparedConv2d", "set_conv_precision",
+    "specs", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision",
 }  # fmt: skip
 ALL = [
     pytest.param(call, id=f"{name}-{number}")

@@ -105,6 +105,27 @@ def test_activations_and_single_samples(operation, activation):
         assert backward(y, x, w, y, activation, 2, 1, needs=(False, True, False))[::2] == (None, None)
 
 
+@pytest.mark.parametrize("shape", [(3, 6, 21), (3, 6, 9, 7), (2, 6, 4, 5, 3)], ids=str)
+def test_prepared_filters_give_the_same_and_do_not_follow_the_weight(shape):
+    n = len(shape) - 2
+    rng = np.random.default_rng(8)
+    x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in (shape, (6, 3, *(3,) * n), 6))
+    for operation in (f"conv{n}d", f"conv_transpose{n}d"):
+        convolve, prepare = getattr(kernels, operation), getattr(kernels, f"prepare_{operation}")
+        options = {"groups": 2, "stride": 2, "padding": 1}
+        prepared, early = prepare(w), prepare(w, shape, **options)
+        assert str(w.shape) in repr(prepared)
+        expected = convolve(x, w, bias, **options)
+        weight, w[...] = w.copy(), 0
+        for packed in (prepared, prepared, early):
+            np.testing.assert_allclose(convolve(x, packed, bias, **options), expected, atol=1e-4)
+        w[...] = weight
+        few = x if operation[4] == "_" else x[:, :3]  # with groups=1
+        np.testing.assert_allclose(convolve(few, prepared), convolve(few, w), atol=1e-4)
+        with pytest.raises(TypeError, match=f"{operation}: the prepared weight is float32 but the input is float64"):
+            convolve(x.astype(float), prepared, groups=2)
+
+
 def test_channels_last_stays_so():
     rng = np.random.default_rng(4)
     x, w = rng.standard_normal((2, 3, 4, 5, 6)), rng.standard_normal((5, 3, 2, 2, 2))

@@ -292,7 +292,7 @@ class TestPackedWeights:
 
     def test_convolutions_pack_theirs_too(self, monkeypatch):
         calls, pack = [], kernels.prepare_conv2d
-        monkeypatch.setattr(kernels, "prepare_conv2d", lambda w: calls.append(w) or pack(w))
+        monkeypatch.setattr(Conv2d, "_prepare", lambda w: calls.append(w) or pack(w))
         layer, x = Conv2d(16, 32, 3), draw(2, 16, 9, 9)
         for _ in range(3):
             before = layer(x).numpy()
