@@ -159,7 +159,11 @@ def max_pool_backward(dims, dy, input, window, indices=None, activation=None):
         if indices is None:
             indices = _max_pool(name, dims, x, window, relu, 2, None)[1]
         marks = as_images(_places(name, dims, dy, indices), last)
-        cpu.max_pool_backward__windows[x.dtype](grads, marks, *plan.table, 0.0, memory, _rows(memory), count)
+        if last:
+            cpu.max_pool_backward__pixels[x.dtype](grads, marks, *plan.table, 0.0, memory, _rows(memory), count)
+        else:
+            grads, marks, memory = (a.reshape(len(a), prod(a.shape[1:])) for a in (grads, marks, memory))
+            cpu.max_pool_backward__planes[x.dtype](grads, marks, memory, len(memory), count)
     return dx if batched else dx[0]
 
 

@@ -134,6 +134,9 @@ CASES = {
         lambda make, n: k.max_pool_backward(
             2, make(n, 3, 5, 6), make(n, 3, 9, 11), (3, 2, 1, 1, False), activation="relu"
         ),
+        lambda make, n: k.max_pool_backward(
+            2, make(n, 3, 5, 6), make(n, 9, 11, 3).transpose(0, 3, 1, 2), (3, 2, 1, 1, False)
+        ),
     ],
     "adaptive_max_pool1d": [lambda make, n: k.adaptive_max_pool1d(make(n, 3, 37), 5)],
     "adaptive_max_pool2d": [lambda make, n: k.adaptive_max_pool2d(make(n, 3, 7, 9), (2, 4), return_indices=True)],

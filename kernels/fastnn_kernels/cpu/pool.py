@@ -100,6 +100,14 @@ def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
 
 
 @jitted
+def vectors_at_once(length, step, vector):
+    """Return how many vectors of outputs go through a window together; `step` is the distance of their numbers."""
+    if length <= vector or not 0 <= step <= 2:
+        return 1
+    return 2 if step == 2 or length <= 2 * vector else 4
+
+
+@jitted
 def first_tap(x, y, rows, r):
     """Return (offset in x of the windows of row r of y, index of their first row in x, taps in depth and height)."""
     rest, i = divmod(r, y.shape[2])
@@ -118,9 +126,12 @@ def max_pool__windows(x, rows, runs, steps, floor, y, lo, hi):
         out = address(y) + r * y.strides[2]
         for run in range(len(runs)):
             to, _, length, source, step, nw, _, _ = runs[run]
-            for c in range(0, length, vector):
+            c = 0
+            while c < length:
+                several = vectors_at_once(length - c, step, vector)
                 at = address(x) + (start + source + c * step) * size
-                window_maximum(floor, at, (nd, nh, nw), taps, step, out + (to + c) * size, length - c)
+                window_maximum(floor, at, (nd, nh, nw), taps, step, out + (to + c) * size, several, length - c)
+                c += several * vector
 
 
 @kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1], i4[:,:,:,::1]", writes="y where", parallel=True)
@@ -133,31 +144,49 @@ def max_pool__windows_and_places(x, rows, runs, steps, floor, y, where, lo, hi):
         out, marks = address(y) + r * y.strides[2], address(where) + r * where.strides[2]
         for run in range(len(runs)):
             to, _, length, source, step, nw, column, _ = runs[run]
-            for c in range(0, length, vector):
+            c = 0
+            while c < length:
+                several = vectors_at_once(length - c, step, vector)
                 at, counts = address(x) + (start + source + c * step) * size, (nd, nh, nw)
                 place, target, mark = (
                     row * width + column + c * step * planar,
                     out + (to + c) * size,
                     marks + (to + c) * 4,
                 )
-                window_argmax(floor, at, counts, taps, step, place, places, step * planar, target, mark, length - c)
+                window_argmax(
+                    floor, at, counts, taps, step, place, places, step * planar, target, mark, several, length - c
+                )
+                c += several * vector
 
 
 @kernel("T[:,:,:,::1], i4[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
-def max_pool_backward__windows(dy, where, rows, runs, steps, number, dx, lo, hi):
-    """dy, where(P,OD,OH,OW*S) -> dx(P,D,H,W*S): of the windows over a pixel, those that chose it. The range: rows."""
+def max_pool_backward__pixels(dy, where, rows, runs, steps, number, dx, lo, hi):
+    """dy, where(B,OD,OH,OW*C) -> dx(B,D,H,W*C): of the windows over a pixel, those that chose it. The range: rows."""
     size, vector = itemsize(number), lanes(number)
-    taps, width, planar = (steps[0], steps[1], steps[2]), steps[6], steps[7]
+    taps, width = (steps[0], steps[1], steps[2]), steps[6]
     for r in range(lo, hi):
         start, _, nd, nh = first_tap(dy, dx, rows, r)
         row, out = r % (dx.shape[1] * dx.shape[2]), address(dx) + r * dx.strides[2]
         for run in range(len(runs)):
-            to, apart, length, source, step, nw, _, column = runs[run]
-            for c in range(0, length, vector):
-                offset, target = start + source + c * step, out + (to + c * apart) * size
-                at, mark, counts = address(dy) + offset * size, address(where) + offset * 4, (nd, nh, nw)
-                place = row * width + column + c * apart * planar
-                window_chosen(number, at, mark, counts, taps, step, place, apart * planar, target, apart, length - c)
+            to, _, length, source, _, nw, _, column = runs[run]
+            place, c = row * width + column, 0
+            while c < length:
+                several, counts = vectors_at_once(length - c, 1, vector), (nd, nh, nw)
+                at, mark = address(dy) + (start + source + c) * size, address(where) + (start + source + c) * 4
+                window_chosen(number, at, mark, counts, taps, place, out + (to + c) * size, several, length - c)
+                c += several * vector
+
+
+@kernel("T[:,::1], i4[:,::1], T[:,::1]", writes="dx", parallel=True)
+def max_pool_backward__planes(dy, where, dx, lo, hi):
+    """dy, where(P,N) -> dx(P,M). The range is over P."""
+    for p in range(lo, hi):
+        grads, places, plane = dy[p], where[p], dx[p]
+        for i in range(plane.size):
+            plane[i] = 0
+        for i in range(grads.size):
+            inside = 0 <= places[i] < plane.size  # no branch: which windows a ReLU cut off nobody can predict
+            plane[places[i] if inside else 0] += grads[i] if inside else 0
 
 
 @kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T[::1], T[:,:,:,::1]", writes="y", parallel=True)
@@ -172,9 +201,12 @@ def avg_pool__windows(x, rows, runs, steps, divisors, y, lo, hi):
         for run in range(len(runs)):
             to, apart, length, source, step, nw, _, _ = runs[run]
             count = divisor * divisors[depth + height + run]
-            for c in range(0, length, vector):
+            c = 0
+            while c < length:
+                several = vectors_at_once(length - c, step, vector)
                 at, target = address(x) + (start + source + c * step) * size, out + (to + c * apart) * size
-                window_sum(count, at, (nd, nh, nw), taps, step, target, apart, length - c)
+                window_sum(count, at, (nd, nh, nw), taps, step, target, apart, several, length - c)
+                c += several * vector
 
 
 @kernel("T[:,:,:], i4[:,:,:], T[:,:,:]", writes="out", parallel=True)
