@@ -121,9 +121,9 @@ class _Tile:
         return builder.shuffle_vector(lane, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes))
 
     def _fma(self, builder, x, y, z):
-        if HAS_FMA:
-            return self._call(builder, f"llvm.fma.{self.suffix}", self.vector, x, y, z)
-        return builder.fadd(builder.fmul(x, y), z)
+        # without the instruction it is a product and a sum, but still one operation that no optimizer takes apart
+        name = "fma" if HAS_FMA else "fmuladd"
+        return self._call(builder, f"llvm.{name}.{self.suffix}", self.vector, x, y, z)
 
     def _prefetch(self, builder, pointer):
         byte = ir.IntType(8).as_pointer()

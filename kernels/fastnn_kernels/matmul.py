@@ -146,10 +146,14 @@ def _grid(m: int, n: int, number: int, dtype) -> tuple[int, int]:
 def _work_size(m: int, n: int, k: int, dtype) -> int:
     """Return how many numbers a task needs to pack a block of A and one of B, with room for rounding up."""
     lanes = vector_bytes() // dtype.itemsize
-    rows = min(m + TILE_ROWS, M_ROWS) + 2 * TILE_ROWS
-    columns = min(n + 4 * TILE_VECTORS * lanes, N_BYTES // dtype.itemsize)
     k = min(k, K_BYTES // dtype.itemsize)
-    return max(rows * max(1, 2 * lanes // TILE_ROWS) * (k + 3 * lanes) + columns * k, STACK // dtype.itemsize)
+    column, row = (
+        -(-TILE_ROWS // lanes) * lanes,
+        k + 2 * lanes,
+    )  # how far apart they are at most, as `pack_a` packs them
+    block_a = -(-min(m, M_ROWS) // TILE_ROWS) * max(column * k, TILE_ROWS * row)
+    block_b = min(n + 4 * TILE_VECTORS * lanes, N_BYTES // dtype.itemsize) * k
+    return max(block_a + block_b, STACK // dtype.itemsize)
 
 
 def _matmul_any(a, b, out):
