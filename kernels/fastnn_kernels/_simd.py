@@ -178,6 +178,20 @@ def lanes(typing_context, number):
 
 
 @intrinsic
+def prefetch(typing_context, address):
+    """Ask for the cache line at an address, whatever it is, in the second-level cache."""
+
+    def codegen(context, builder, signature, args):
+        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.inttoptr(args[0], byte), i32(0), i32(2), i32(1)])
+        return context.get_dummy_value()
+
+    return types.void(address), codegen
+
+
+@intrinsic
 def stack_bytes(typing_context, count):
     """Return the address of `count` (a literal) bytes on the stack of the calling function, aligned to 64."""
     if not isinstance(count, types.IntegerLiteral):

@@ -14,7 +14,8 @@ from .cpu import conv_winograd as cpu
 __all__ = ["SIZES", "cost", "pack", "refusal", "run"]
 
 GRAIN = 1 << 20  # multiplications of a task, at least
-BLOCK = 3 << 18  # bytes of transformed tiles and products
+FAR = 1 << 23  # bytes of images that are likely to come from memory
+BLOCK = 1 << 19  # bytes of transformed tiles and products
 
 
 def refusal(layer):
@@ -41,11 +42,14 @@ def _plan(m, shape, channels, filters, threads):
     lanes, width, matrices = vector_bytes() // 4, TILE_VECTORS * vector_bytes() // 4, (m + 2) ** 2
     batch, _, height, across = shape
     tall, wide = -(-height // m), -(-across // m)
-    tiles = max(TILE_ROWS, min(4 * TILE_ROWS, BLOCK // (4 * matrices * (channels + width))))
+    tile_bytes = 4 * matrices * (channels + width)
+    tiles = max(TILE_ROWS, min(4 * TILE_ROWS, BLOCK // tile_bytes))
+    if (total := batch * tall * wide) <= min(2 * TILE_ROWS, 8 * BLOCK // tile_bytes):
+        tiles = total  # then the filters are read once
     segment = -(-wide // -(-wide // tiles))
     strips = max(1, tiles // segment)
     panels = -(-filters // width)
-    pieces = min(panels, -(-threads // max(1, batch * tall * wide // tiles)))
+    pieces = min(panels, -(-threads // max(1, total // tiles)))
     block = -(-panels // pieces)
     row = (-(-channels // lanes) | 1) * lanes
     count = segment * strips
@@ -62,7 +66,8 @@ def run(m, x, gate, gated, packed, bias, floor, layer, y):
     count = tasks(cost(layer, m, True), GRAIN)
     plan = _plan(m, y.shape, layer.channels, layer.filters, count)
     scratch = empty((count, plan[-1]), x.dtype)
-    plan = np.array((m, *layer.window[2:4], gated, *plan[:-1]), np.int64)
+    far = x.nbytes + y.nbytes > FAR
+    plan = np.array((m, *layer.window[2:4], gated, *plan[:-1], far), np.int64)
     cpu.conv2d__winograd[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)
 
 

@@ -5,19 +5,44 @@ see is brought, some channels at a time, into a small buffer (zeros outside the 
 layout), and transformed from there: V, (m + 2)^2 matrices of tiles x channels. For each panel of filters the same
 number of small matrix products follows, and the output transform of each tile while those are near.
 
+Where images do not fit into the caches, the places of results and the pixels of the next block are asked for while the
+products are computed, a share of them per product.
+
 Filters, V and M have odd numbers of vectors from matrix to matrix, so that the (m + 2)^2 places that a transform
 touches fall into different sets of the nearest cache.
 """
 
 import numpy as np
 
-from .._jit import kernel
-from .._simd import address, itemsize, lanes, stack_bytes
+from .._jit import jitted, kernel
+from .._simd import address, itemsize, lanes, prefetch, stack_bytes
 from .._winograd_tile import transform_filter, transform_input, transform_output
 from .conv import TAPS, bring_pixels, bring_taps, fill_zeros, panel_width, put_pixels, share, tile
 from .matmul import ZEROS
 
 CHANNELS = 32  # that are brought at a time
+LINE = 64  # bytes of a cache line
+
+
+@jitted
+def strip_offset(strides, strip, parts, tall, rows, columns):
+    """Return where a strip begins in images: strips of `rows` rows, `parts` of `columns` pixels, `tall` per image."""
+    row = strip // parts
+    return row // tall * strides[0] + row % tall * rows * strides[2] + strip % parts * columns * strides[3]
+
+
+@jitted
+def fetch(number, at, strides, unit, channels, rows, pixels):
+    """Prefetch from a strip one channel, if images lie by planes, or else one row."""
+    size, inner, step, run = itemsize(number), pixels, strides[3], channels
+    if strides[3] == size:
+        at += unit * strides[1]
+        inner, step, run = rows, strides[2], pixels
+    else:
+        at += unit * strides[2]
+    for i in range(inner):
+        for line in range(0, run * size, LINE):
+            prefetch(at + i * step + line)
 
 
 @kernel("T[:,:,:,:,:], int, T[:,::1]", writes="out", parallel=True)
@@ -39,11 +64,13 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
     """x(B,C,H,W), filters((m+2)^2,P*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
 
     plan: m, padding at top and left, whether x counts only where `gate` is positive, tiles of a strip (a row of tiles,
-    or a part of one), strips of a block, panels of a piece of work, and where in a row of scratch V (row, matrix), M
-    (start, matrix), the brought and the finished pixels (start) lie. The range is over rows of scratch: tasks.
+    or a part of one), strips of a block, panels of a piece of work; where in a row of scratch V (row, matrix), M
+    (start, matrix), the brought and the finished pixels (start) lie; whether images come from memory, 1 or 0.
+    The range is over rows of scratch: tasks.
     """
     m, top, left, gated, segment, strips, block = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6]
     v_row, v_step, m_at, m_step, brought_at, finished_at = plan[7], plan[8], plan[9], plan[10], plan[11], plan[12]
+    far = plan[13]
     size, width, step = itemsize(floor), panel_width(floor), lanes(floor)
     channels, panels = x.shape[1], -(-y.shape[1] // width)
     tall, wide = -(-y.shape[2] // m), -(-y.shape[3] // m)
@@ -51,7 +78,8 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
     total = y.shape[0] * tall * parts
     units = -(-panels // block) * total
     pitch = -(-min(channels, CHANNELS) // step) * step
-    by_image, by_filter, by_row, by_column = y.strides
+    _, by_filter, by_row, by_column = y.strides
+    matrices = (m + 2) ** 2
     direct = by_filter == size
     zeros, no_floor = address(ZEROS), y.dtype.type(-np.inf)
     for task in range(lo, hi):
@@ -84,10 +112,23 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                                 floor, m, source + j * size, pixels * pitch, pitch, target + j * size, v_step
                             )
                 tiles += across
-            for p in range(piece * block, min((piece + 1) * block, panels)):
+            last = min((piece + 1) * block, panels)
+            coming, ahead = unit % total, far * min(strips, end - unit)
+            parts_x = channels if x.strides[3] == size else m
+            for p in range(piece * block, last):
                 n = min(width, y.shape[1] - p * width)
                 columns = step if n <= step else width
-                for matrix in range((m + 2) ** 2):
+                parts_y = far * (n if by_column == size else m)
+                at = address(y) + p * width * by_filter
+                for matrix in range(matrices):
+                    for u in range(count * parts_y * matrix // matrices, count * parts_y * (matrix + 1) // matrices):
+                        place = at + strip_offset(y.strides, first + u // parts_y, parts, tall, m, segment * m)
+                        fetch(floor, place, y.strides, u % parts_y, n, m, segment * m)
+                    share_x, shares = (p - piece * block) * matrices + matrix, (last - piece * block) * matrices
+                    for u in range(ahead * parts_x * share_x // shares, ahead * parts_x * (share_x + 1) // shares):
+                        place = strip_offset(x.strides, coming + u // parts_x, parts, tall, m, segment * m)
+                        place += address(x) + (2 - top) * x.strides[2]
+                        fetch(floor, place, x.strides, u % parts_x, channels, m, segment * m)
                     k = address(filters) + (matrix * filters.shape[1] + p * channels * width) * size
                     for i in range(0, tiles, share(tiles)):
                         rows = min(share(tiles), tiles - i)
@@ -96,16 +137,10 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                         tile(no_floor, rows, 1, channels, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, columns)
                 source, start = products, address(bias) + p * width * size
                 for s in range(first, first + count):
-                    b, r, part = s // parts // tall, s // parts % tall, s % parts
+                    r, part = s // parts % tall, s % parts
                     across = min(segment, wide - part * segment)
                     rows, pixels = min(m, y.shape[2] - r * m), min(across * m, y.shape[3] - part * segment * m)
-                    place = (
-                        address(y)
-                        + b * by_image
-                        + p * width * by_filter
-                        + r * m * by_row
-                        + part * segment * m * by_column
-                    )
+                    place = at + strip_offset(y.strides, s, parts, tall, m, segment * m)
                     target, to_row, to_column = finished, pixels * width, width
                     if direct:
                         target, to_row, to_column = place, by_row // size, by_column // size
