@@ -31,7 +31,7 @@ THREAD_VARIABLES = (
 )  # fmt: skip
 TURN = 0.03  # seconds that one turn of one implementation takes at least, if a call is not longer
 PATIENCE = 2.5  # seconds after which a row has to do with three rounds
-HOPELESS = 5  # times slower than the fastest: one turn is enough to know
+HOPELESS = 5  # times slower than the fastest: two turns are enough to know, if calls are long
 
 
 class Unsupported(Exception):
@@ -234,10 +234,10 @@ def measure(module, case: Case, threads: int, workers: Sequence[Worker], rounds:
         if number >= 3 and time.perf_counter() - start > PATIENCE:
             break
         limit = limits.see(case, threads)
-        fastest = min((min(values[0]) for values in times.values() if values), default=0.0)
+        fastest = min((min(map(min, values)) for values in times.values() if values), default=0.0)
         shift = number % max(len(turns), 1)
         for name, worker, variant in turns[shift:] + turns[:shift]:
-            if name in failed or number and min(times[name][0]) > HOPELESS * fastest:
+            if name in failed or number >= 2 and min(map(min, times[name])) > max(HOPELESS * fastest, TURN):
                 continue
             try:
                 with worker.awake():
