@@ -41,6 +41,7 @@ class Plan(NamedTuple):
     size: tuple[int, ...]  # of the pooled image
     table: Tables
     squares: bool  # 2x2 side by side
+    whole: bool  # one window that is the image
     counts: tuple  # what sums are divided by, for the outputs of each axis
 
 
@@ -52,11 +53,12 @@ def _plan(name, dims, size, window, mean, inner, merge, back):
         axis.dilation == 1 and (axis.starts == 2 * np.arange(len(axis))).all() and (axis.counts == 2).all()
         for axis in axes[1:]
     )
+    whole = all(len(axis) == 1 and axis.counts[0] == axis.whole[0] == axis.length for axis in axes)
     counts = _counts(name, axes, window) if mean else ()
     width = axes[2].length
     if back:
         axes = three([axis.transposed() for axis in axes])
-    return Plan(axes, result_size, tables(axes, inner, merge, 4 if mean or back else 1, width), squares, counts)
+    return Plan(axes, result_size, tables(axes, inner, merge, 4 if mean else 1, width), squares, whole, counts)
 
 
 def _sliding(window, mean):
@@ -120,6 +122,9 @@ def _max_pool(name, dims, input, window, relu, places, out):
         where = result(name, None, shape, INT32, last)
         floor, marks = 0.0 if relu else -np.inf, as_images(where, last)
         cpu.max_pool__windows_and_places[x.dtype](images, *plan.table, floor, memory, marks, _rows(memory), count)
+    elif plan.whole and not last:
+        floor, images = 0.0 if relu else -np.inf, images.reshape(len(images), prod(x.shape[2:]))
+        cpu.max_pool__whole_planes[x.dtype](images, floor, memory.ravel(), len(images), count)
     else:
         floor = 0.0 if relu else -np.inf
         cpu.max_pool__windows[x.dtype](images, *plan.table, floor, memory, _rows(memory), count)
@@ -186,8 +191,13 @@ def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
     out = out if batched or not isinstance(out, np.ndarray) else out[None]
     y = result(name, out, (*x.shape[:2], *plan.size), x.dtype, last, x)
     images, memory = as_images(x, last), as_images(y, last)
-    over = divisors(plan.counts, plan.table.runs, x.dtype)
-    cpu.avg_pool__windows[x.dtype](images, *plan.table, over, memory, _rows(memory), tasks(x.size, GRAIN))
+    count = tasks(x.size, GRAIN)
+    if plan.whole and not last:
+        images = images.reshape(len(images), prod(x.shape[2:]))
+        cpu.avg_pool__whole_planes[x.dtype](images, _product(plan.counts), memory.ravel(), len(images), count)
+    else:
+        over = divisors(plan.counts, plan.table.runs, x.dtype)
+        cpu.avg_pool__windows[x.dtype](images, *plan.table, over, memory, _rows(memory), count)
     y = _given(y, out)
     return y if batched else y[0]
 
@@ -211,12 +221,17 @@ def avg_pool_backward(dims, dy, input_shape, window, *, kind="avg_pool"):
     _check_gradient(name, dy, shape, plan)
     grads, whole = as_images(dy, last), 1
     if all((count == count[:1]).all() for count in plan.counts):
-        whole = prod(int(count[0]) for count in plan.counts if len(count))
+        whole = _product(plan.counts)
     else:  # windows at the edges count less: divide before the sum, not after
         depth, height, width = (count.astype(dy.dtype) for count in plan.counts)
         grads = grads / (depth[:, None, None] * height[:, None] * np.repeat(width, inner))
     dx = result(name, None, shape, dy.dtype, last)
     memory = as_images(dx, last)
+    if plan.whole and not last:
+        memory = memory.reshape(len(memory), prod(shape[2:]))
+        count = tasks(dx.size, GRAIN)
+        cpu.avg_pool_backward__whole_planes[dy.dtype](grads.ravel(), whole, memory, len(memory), count)
+        return dx if batched else dx[0]
     ones = [np.full(len(axis), whole if axis is plan.axes[0] else 1) for axis in plan.axes]
     over = divisors(ones, plan.table.runs, dy.dtype)
     cpu.avg_pool__windows[dy.dtype](grads, *plan.table, over, memory, _rows(memory), tasks(dx.size, GRAIN))
@@ -249,6 +264,10 @@ def _check_gradient(name, dy, shape, plan):
     expected = (*shape[:2], *plan.size)
     if dy.shape != expected:
         raise ValueError(f"{name}: dy has shape {dy.shape}, an input {shape} gives {expected}")
+
+
+def _product(counts):
+    return prod(int(count[0]) for count in counts if len(count))
 
 
 def _given(y, out):

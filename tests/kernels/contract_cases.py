@@ -157,6 +157,7 @@ CASES = {
     "avg_pool_backward": [
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 5, 6), (n, 3, 9, 11), (3, 2, 1, False, False, None)),
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 2, 4), (n, 3, 7, 9), ((2, 4),)),
+        lambda make, n: k.avg_pool_backward(2, make(n, 3, 1, 1), (n, 3, 7, 9), (1,)),
     ],
     "max_unpool1d": [lambda make, n: k.max_unpool1d(make(n, 3, 10), make.labels((n, 3, 10), 20), 2)],
     "max_unpool2d": [lambda make, n: k.max_unpool2d(make(n, 3, 4, 5), make.labels((n, 3, 4, 5), 80), 2)],

@@ -13,7 +13,7 @@ Within a window, ties go to the first position; NaN wins, the last one of it, as
 
 from .._jit import jitted, kernel
 from .._quad import largest_of_pixels, largest_of_rows, spread_to_pixels, spread_to_rows
-from .._simd import address, itemsize, lanes
+from .._simd import address, itemsize, lanes, maximum
 from .._windows import window_argmax, window_chosen, window_maximum, window_sum
 
 
@@ -207,6 +207,35 @@ def avg_pool__windows(x, rows, runs, steps, divisors, y, lo, hi):
                 at, target = address(x) + (start + source + c * step) * size, out + (to + c * apart) * size
                 window_sum(count, at, (nd, nh, nw), taps, step, target, apart, several, length - c)
                 c += several * vector
+
+
+@kernel("T[:,::1], T, T[::1]", writes="y", parallel=True)
+def max_pool__whole_planes(x, floor, y, lo, hi):
+    """x(P,N) -> y(P), not smaller than the floor."""
+    for p in range(lo, hi):
+        row, best = x[p], floor
+        for i in range(row.size):
+            best = maximum(best, row[i])
+        y[p] = best
+
+
+@kernel("T[:,::1], T, T[::1]", writes="y", parallel=True)
+def avg_pool__whole_planes(x, divisor, y, lo, hi):
+    """x(P,N) -> y(P): sums over the divisor."""
+    for p in range(lo, hi):
+        row, total = x[p], divisor - divisor
+        for i in range(row.size):
+            total += row[i]
+        y[p] = total / divisor
+
+
+@kernel("T[::1], T, T[:,::1]", writes="dx", parallel=True)
+def avg_pool_backward__whole_planes(dy, divisor, dx, lo, hi):
+    """dy(P) -> dx(P,N): a number over the divisor, everywhere."""
+    for p in range(lo, hi):
+        row, share = dx[p], dy[p] / divisor
+        for i in range(row.size):
+            row[i] = share
 
 
 @kernel("T[:,:,:], i4[:,:,:], T[:,:,:]", writes="out", parallel=True)
