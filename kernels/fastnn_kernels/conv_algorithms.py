@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_depthwise, conv_pointwise, conv_winograd
+from . import conv_depthwise, conv_folded, conv_pointwise, conv_winograd
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
@@ -119,23 +119,27 @@ def select(layer, algorithm, prepared):
 def _select(layer, algorithm, prepared, precision):
     if algorithm != "auto" and (refusal := BY_NAME[algorithm].refusal(layer)):
         raise ValueError(f"conv2d: algorithm {algorithm!r} {refusal}")
-    if algorithm not in ("auto", "winograd"):
+    if algorithm not in ("auto", "winograd", "folded"):
         return BY_NAME[algorithm], "asked for"
     if layer.channels == 1 < layer.groups:
         return DEPTHWISE, "one channel per group: nothing is summed over channels"
     if not conv_pointwise.refusal(layer):
         return POINTWISE, "1x1: a product of matrices"
-    if refusal := conv_winograd.refusal(layer):
+    if not conv_folded.refusal(layer):
+        cost, ways, place = conv_folded.cost, FOLDED, "over a signal in three columns"
+    elif refusal := conv_winograd.refusal(layer):
         return DIRECT, f"winograd {refusal}"
-    m = min(WINOGRAD, key=lambda m: conv_winograd.cost(layer, m, prepared))
-    if algorithm == "winograd":
-        return WINOGRAD[m], "asked for"
+    else:
+        cost, ways, place = conv_winograd.cost, WINOGRAD, "over the image"
+    m = min(ways, key=lambda m: cost(layer, m, prepared))
+    if algorithm != "auto":
+        return ways[m], "asked for"
     if precision == "high":
         return DIRECT, "set_conv_precision('high')"
-    ratio = conv_winograd.cost(layer, m, prepared) / max(1, conv_winograd.cost(layer, 0, prepared))
+    ratio = cost(layer, m, prepared) / max(1, cost(layer, 0, prepared))
     if ratio > WORTH:
         return DIRECT, f"winograd would take {ratio:.2f} times as long, and rounds"
-    return WINOGRAD[m], f"F({m}x{m}, 3x3) takes about {ratio:.2f} times as long as the direct algorithm"
+    return ways[m], f"F({m}x{m}, 3x3) {place} takes about {ratio:.2f} times as long as the direct algorithm"
 
 
 @lru_cache(maxsize=512)
@@ -184,8 +188,13 @@ WINOGRAD = {
     m: Algorithm("winograd", conv_winograd.refusal, partial(conv_winograd.pack, m), partial(conv_winograd.run, m))
     for m in conv_winograd.SIZES
 }
+FOLDED = {
+    m: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, m), partial(conv_folded.run, m))
+    for m in conv_winograd.SIZES
+}
 BY_NAME = {
     "depthwise": DEPTHWISE,
+    "folded": FOLDED[4],
     "pointwise": POINTWISE,
     "direct": DIRECT,
     "im2col": DIRECT,

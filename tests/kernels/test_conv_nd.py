@@ -5,6 +5,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels._parallel import threads
+from fastnn_kernels.conv import choose
 from tests.reference import conv_nd as reference
 from tests.reference.conv import tolerance
 
@@ -174,6 +175,36 @@ def test_unfold_and_fold(size, arguments, dtype):
     out = np.full(columns.shape[::-1], np.nan, dtype).T
     assert kernels.unfold(x, *arguments, out=out) is out
     np.testing.assert_array_equal(out, columns)
+
+
+@pytest.mark.parametrize("length", [9, 31, 64])
+@pytest.mark.parametrize("taps", [7, 9])
+def test_signals_folded_into_images(length, taps):
+    rng = np.random.default_rng(9)
+    x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in ((2, 18, length), (33, 18, taps), 33))
+    for layout in LAYOUTS:
+        for padding in (0, 4, 11):
+            images = lay(x, layout).reshape(2, 18, 1, length)
+            y = kernels.conv2d(images, w[:, :, None], bias, 1, (0, padding), algorithm="folded", activation="relu")
+            expected = np.maximum(reference.convolve(x, w, bias, 1, padding), 0)
+            np.testing.assert_allclose(y[:, :, 0], expected, rtol=0, atol=2e-5 * expected.max())
+    with pytest.raises(ValueError, match="algorithm 'folded' needs signals and kernels of 7 to 9"):
+        kernels.conv2d(images, w[:, :, None, :3], algorithm="folded")
+    with pytest.raises(ValueError, match="algorithm 'folded' is for float32 only"):
+        kernels.conv2d(images.astype(float), w[:, :, None], algorithm="folded")
+
+
+def test_long_filters_over_many_channels_are_folded():
+    rng = np.random.default_rng(10)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 64, 500), (64, 64, 9)))
+    assert choose((1, 64, 1, 500), (64, 64, 1, 9), 1, (0, 4))[0] == "folded"
+    y = kernels.conv1d(x, w, padding=4)
+    expected = reference.convolve(x, w, None, 1, 4)
+    assert np.abs(y - expected).max() <= 2e-5 * np.abs(expected).max()
+    dy = rng.standard_normal(y.shape).astype(np.float32)
+    dx = kernels.conv1d_backward(dy, x, w, np.maximum(y, 0), "relu", 1, 4)[0]
+    expected = reference.convolve_backward(dy * (y > 0), x, w, 1, 4)[0]
+    assert np.abs(dx - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 X, W = np.zeros((1, 3, 8), np.float32), np.zeros((16, 3, 3), np.float32)

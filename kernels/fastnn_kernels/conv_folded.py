@@ -1,0 +1,75 @@
+"""Signals folded into images of three columns, so that a row of nine taps becomes 3x3 of them, for Winograd's way.
+
+With image[r, c] = signal[3 r + c], tap 3 i + j of a window is number (i, j) of a 3x3 one, and the results of a row of
+three are neighbours in the output. Neighbouring rows of the image share two of its five columns: it is a view. Seven
+and eight taps are filled up with zeros.
+"""
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from . import activation as activations
+from . import conv_winograd
+from ._memory import empty
+
+SIDE, TAPS = 3, 9
+
+
+def refusal(layer):
+    """Say why a layer cannot be computed so."""
+    (_, sw, ph, _, _, dw, kh, kw), shape = layer.window, layer.shape
+    if layer.dtype != np.float32:
+        return "is for float32 only: its rounding would spoil float64"
+    if (kh, shape[2], ph, sw, dw) != (1, 1, 0, 1, 1) or not 7 <= kw <= TAPS or layer.groups > 1:
+        return "needs signals and kernels of 7 to 9 with stride 1, dilation 1 and groups=1"
+    return ""
+
+
+def image(layer):
+    """Return the layer of the folded images."""
+    batch, filters, _, length = layer.shape
+    shape = batch, filters, -(-length // SIDE), SIDE
+    return layer._replace(window=(1, 1, 0, 0, 1, 1, SIDE, SIDE), shape=shape)
+
+
+def cost(layer, m, prepared):
+    """Estimate a layer in units of a multiplication: directly (m = 0), or folded by Winograd's F(m x m, 3 x 3)."""
+    if m == 0:
+        return conv_winograd.cost(layer, 0, prepared) * layer.window[7] / TAPS
+    batch, filters, _, length = layer.shape
+    return conv_winograd.cost(image(layer), m, prepared) + 12 * batch * length * (layer.channels + filters)
+
+
+def pack(m, filters):
+    """Return filters (1, OC, C, 1, K) as 3x3 ones, transformed."""
+    square = np.zeros((*filters.shape[:3], TAPS), filters.dtype)
+    square[..., : filters.shape[4]] = filters[:, :, :, 0]
+    return conv_winograd.pack(m, square.reshape(*filters.shape[:3], SIDE, SIDE))
+
+
+def run(m, x, gate, gated, packed, bias, floor, layer, y):
+    """Convolve x into y; see `convolve`."""
+    x = activations.relu_backward(x, gate) if gated else x
+    folded, padding = image(layer), layer.window[3]
+    batch, filters, rows, _ = folded.shape
+    length, channels = SIDE * rows + TAPS - 1, x.shape[1]
+    last = x.strides[1] == x.itemsize < x.strides[3]
+    signal = _memory(batch, channels, length, last, x.dtype)
+    first, end = min(length, max(0, padding)), max(0, min(length, padding + x.shape[3]))
+    signal[..., :first] = 0
+    signal[..., max(first, end) :] = 0
+    if first < end:
+        signal[..., first:end] = x[:, :, 0, first - padding : end - padding]
+    by_image, by_channel, by_number = signal.strides
+    strides = by_image, by_channel, SIDE * by_number, by_number
+    images = as_strided(signal, (batch, channels, rows + SIDE - 1, 2 * SIDE - 1), strides)
+    made = _memory(batch, filters, SIDE * rows, y.strides[1] == y.itemsize < y.strides[3], y.dtype)
+    by_image, by_filter, by_number = made.strides
+    result = as_strided(made, folded.shape, (by_image, by_filter, SIDE * by_number, by_number))
+    conv_winograd.run(m, images, images, 0, packed, bias, floor, folded, result)
+    y[:, :, 0] = made[..., : y.shape[3]]
+
+
+def _memory(batch, channels, length, last, dtype):
+    """Return memory for signals (B, C, W), which lies as (B, W, C) if `last`."""
+    return empty((batch, length, channels), dtype).swapaxes(1, 2) if last else empty((batch, channels, length), dtype)
