@@ -236,8 +236,8 @@ def readme(result: dict, text: str) -> str:
         fastest = min((name for name in row["times"] if kind_of(name) in OURS), key=lambda n: row["times"][n]["best"])
         cells = [f"{row['stem']} {title(row)}", str(row["threads"]), speed(row, fastest), percent(share(row))]
         lines += _markdown(cells + [_times(ratio(row, peer)) for peer in peers], head=False)
-    machine = f"{result['cores']} cores of an {result['cpu']}, {result['date'][:10]}"
-    return f"{text[:start]}\n{machine}:\n\n" + "\n".join(lines) + f"\n\n{text[end:]}"
+    machine = f"{result['cpu']}, {result['cores']} cores, {result['date'][:10]}:"
+    return "\n".join([text[:start], machine, "", *lines, "", text[end:]])
 
 
 def main(argv=None) -> None:
