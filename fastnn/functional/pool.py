@@ -7,6 +7,7 @@ from typing import Any
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
 from fastnn_kernels.pooling import avg_pool, max_pool, max_pool_with_places
+from fastnn_kernels.windows import by_pixels
 
 
 @differentiable
@@ -40,7 +41,8 @@ def _max_pool(input: Any, dims: int, window: Any, return_indices: bool, activati
 @differentiable
 def _avg_pool(input: Array, dims: int, window: Any, kind: str = "avg_pool") -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
-        return (kernels.avg_pool_backward(dims, dy, input.shape, window, kind=kind),)
+        pixels = input.ndim == dims + 2 and by_pixels(input)
+        return (kernels.avg_pool_backward(dims, dy, input.shape, window, pixels=pixels, kind=kind),)
 
     return avg_pool(dims, input, window, kind=kind), backward
 

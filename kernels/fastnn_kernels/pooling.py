@@ -26,12 +26,12 @@ from .windows import (
     result,
     sliding,
     tables,
-    three,
     with_batch,
 )
 
 GRAIN = 16384  # numbers read by a task, at least
 INT32 = np.dtype(np.int32)
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class Plan(NamedTuple):
@@ -42,7 +42,9 @@ class Plan(NamedTuple):
     table: Tables
     squares: bool  # 2x2 side by side
     whole: bool  # one window that is the image
-    counts: tuple  # what sums are divided by, for the outputs of each axis
+    divisor: int | None  # what all sums are divided by, if it is the same
+    counts: np.ndarray | None  # else what each is divided by: (OD, OH, OW * numbers of a pixel)
+    divisors: dict  # by dtype, as the kernel wants them; in a gradient ones, if dy has to be divided first
 
 
 @lru_cache(maxsize=1024, typed=True)
@@ -55,10 +57,16 @@ def _plan(name, dims, size, window, mean, inner, merge, back):
     )
     whole = all(len(axis) == 1 and axis.counts[0] == axis.whole[0] == axis.length for axis in axes)
     counts = _counts(name, axes, window) if mean else ()
+    same = all((count == count[:1]).all() for count in counts)
+    divisor = prod(int(count[0]) for count in counts if len(count)) if same else None
+    each = None if same else counts[0][:, None, None] * counts[1][:, None] * np.repeat(counts[2], inner)
     width = axes[2].length
     if back:
-        axes = three([axis.transposed() for axis in axes])
-    return Plan(axes, result_size, tables(axes, inner, merge, 4 if mean else 1, width), squares, whole, counts)
+        axes = tuple(axis.transposed() for axis in axes)
+        counts = [np.full(len(axis), divisor if axis is axes[0] and same else 1) for axis in axes]
+    table = tables(axes, inner, merge, 4 if mean else 1, width)
+    over = {dtype: divisors(counts, table.runs, dtype) for dtype in FLOATS} if mean else {}
+    return Plan(axes, result_size, table, squares, whole, divisor, each, over)
 
 
 def _sliding(window, mean):
@@ -194,20 +202,24 @@ def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
     count = tasks(x.size, GRAIN)
     if plan.whole and not last:
         images = images.reshape(len(images), prod(x.shape[2:]))
-        cpu.avg_pool__whole_planes[x.dtype](images, _product(plan.counts), memory.ravel(), len(images), count)
+        cpu.avg_pool__whole_planes[x.dtype](images, plan.divisor, memory.ravel(), len(images), count)
+    elif plan.whole and images.size:
+        images, memory = images.reshape(len(x), -1, x.shape[1]), memory.reshape(len(x), x.shape[1])
+        cpu.avg_pool__whole_pixels[x.dtype](images, plan.divisor, memory, len(x), count)
     else:
-        over = divisors(plan.counts, plan.table.runs, x.dtype)
+        over = plan.divisors[x.dtype]
         cpu.avg_pool__windows[x.dtype](images, *plan.table, over, memory, _rows(memory), count)
     y = _given(y, out)
     return y if batched else y[0]
 
 
-def avg_pool_backward(dims, dy, input_shape, window, *, kind="avg_pool"):
+def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_pool"):
     """Return the gradient of an average pooling's input from that of its output.
 
-    dims: 1, 2 or 3. dy (B, C, ...) or (C, ...) -> input_shape, in the memory layout of dy. window: (kernel_size,
-    stride, padding, ceil_mode, count_include_pad, divisor_override), or (output_size,) of adaptive pooling. Raises
-    ValueError unless the shapes fit together, and as the forward does.
+    dims: 1, 2 or 3. dy (B, C, ...) or (C, ...) -> input_shape. window: (kernel_size, stride, padding, ceil_mode,
+    count_include_pad, divisor_override), or (output_size,) of adaptive pooling. pixels: whether the result lies by
+    pixels in memory; None for as dy lies, which for a single pixel does not say. Raises ValueError unless the shapes
+    fit together, and as the forward does.
     """
     name = _name(kind, dims, window) + "_backward"
     dy, batched = with_batch(name, "dy", as_float_array(name, "dy", dy), dims)
@@ -215,26 +227,21 @@ def avg_pool_backward(dims, dy, input_shape, window, *, kind="avg_pool"):
     shape = shape if batched else (1, *shape)
     if len(shape) != dims + 2:
         raise ValueError(f"{name}: dy has shape {dy.shape}, which does not fit an input of shape {tuple(input_shape)}")
-    last = by_pixels(dy)
+    last = by_pixels(dy) if pixels is None else pixels
     inner = shape[1] if last else 1
     plan = _plan(name, dims, shape[2:], tuple(map(hashable, window)), True, inner, True, True)
     _check_gradient(name, dy, shape, plan)
-    grads, whole = as_images(dy, last), 1
-    if all((count == count[:1]).all() for count in plan.counts):
-        whole = _product(plan.counts)
-    else:  # windows at the edges count less: divide before the sum, not after
-        depth, height, width = (count.astype(dy.dtype) for count in plan.counts)
-        grads = grads / (depth[:, None, None] * height[:, None] * np.repeat(width, inner))
+    grads = as_images(dy, last)
+    if plan.counts is not None:  # windows at the edges count less: divide before the sum, not after
+        grads = grads / plan.counts.astype(dy.dtype)
     dx = result(name, None, shape, dy.dtype, last)
-    memory = as_images(dx, last)
+    memory, count = as_images(dx, last), tasks(dx.size, GRAIN)
     if plan.whole and not last:
         memory = memory.reshape(len(memory), prod(shape[2:]))
-        count = tasks(dx.size, GRAIN)
-        cpu.avg_pool_backward__whole_planes[dy.dtype](grads.ravel(), whole, memory, len(memory), count)
-        return dx if batched else dx[0]
-    ones = [np.full(len(axis), whole if axis is plan.axes[0] else 1) for axis in plan.axes]
-    over = divisors(ones, plan.table.runs, dy.dtype)
-    cpu.avg_pool__windows[dy.dtype](grads, *plan.table, over, memory, _rows(memory), tasks(dx.size, GRAIN))
+        cpu.avg_pool_backward__whole_planes[dy.dtype](grads.ravel(), plan.divisor, memory, len(memory), count)
+    else:
+        over = plan.divisors[dy.dtype]
+        cpu.avg_pool__windows[dy.dtype](grads, *plan.table, over, memory, _rows(memory), count)
     return dx if batched else dx[0]
 
 
@@ -264,10 +271,6 @@ def _check_gradient(name, dy, shape, plan):
     expected = (*shape[:2], *plan.size)
     if dy.shape != expected:
         raise ValueError(f"{name}: dy has shape {dy.shape}, an input {shape} gives {expected}")
-
-
-def _product(counts):
-    return prod(int(count[0]) for count in counts if len(count))
 
 
 def _given(y, out):

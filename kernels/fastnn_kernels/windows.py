@@ -149,7 +149,9 @@ def as_images(x: ndarray, last: bool) -> ndarray:
     """Return images (B, C, ...) as contiguous planes (B * C, D, H, W) or pixels (B, D, H, W * C): a copy if need be."""
     batch, channels, *size = x.shape
     *above, width = (1, 1, *size)[-3:]
-    if x.ndim == 4 and x.dtype.kind == "f":
+    if not last and x.flags.c_contiguous:
+        memory = x
+    elif x.ndim == 4 and x.dtype.kind == "f":
         memory = pixels(x) if last else planes(x)
     else:
         memory = contiguous(_last(x) if last else x)

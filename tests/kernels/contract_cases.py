@@ -152,7 +152,10 @@ CASES = {
         lambda make, n: k.lp_pool_backward(2, make(n, 3, 4, 4), make(n, 3, 8, 8), make.positive(n, 3, 4, 4), 2, 2),
     ],
     "adaptive_avg_pool1d": [lambda make, n: k.adaptive_avg_pool1d(make(n, 3, 37), 5)],
-    "adaptive_avg_pool2d": [lambda make, n: k.adaptive_avg_pool2d(make(n, 3, 7, 9), (2, 1))],
+    "adaptive_avg_pool2d": [
+        lambda make, n: k.adaptive_avg_pool2d(make(n, 3, 7, 9), (2, 1)),
+        lambda make, n: k.adaptive_avg_pool2d(make(n, 7, 9, 3).transpose(0, 3, 1, 2), 1),
+    ],
     "adaptive_avg_pool3d": [lambda make, n: k.adaptive_avg_pool3d(make(n, 3, 4, 5, 6), 1)],
     "avg_pool_backward": [
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 5, 6), (n, 3, 9, 11), (3, 2, 1, False, False, None)),

@@ -19,6 +19,17 @@ def test_unpooling_brings_values_and_gradients_back(dims):
     np.testing.assert_array_equal(x.grad, 2 * back.numpy())
 
 
+def test_global_pooling_keeps_images_by_pixels():
+    pixels = np.random.default_rng(1).normal(size=(2, 5, 6, 3)).astype(np.float32)
+    x = Tensor(pixels.transpose(0, 3, 1, 2), requires_grad=True)
+    y = nn.AdaptiveAvgPool2d(1)(x)
+    np.testing.assert_allclose(y.numpy()[:, :, 0, 0], pixels.mean((1, 2)), rtol=1e-5, atol=1e-7)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad, 1 / 30, rtol=1e-6)
+    dx = fastnn_kernels.avg_pool_backward(2, y.numpy(), x.shape, (1,), pixels=True)
+    assert dx.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
 def test_places_are_computed_for_gradients_only(monkeypatch):
     calls = []
     made = fastnn_kernels.pooling.max_pool_with_places

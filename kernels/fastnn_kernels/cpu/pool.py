@@ -229,6 +229,21 @@ def avg_pool__whole_planes(x, divisor, y, lo, hi):
         y[p] = total / divisor
 
 
+@kernel("T[:,:,::1], T, T[:,::1]", writes="y", parallel=True)
+def avg_pool__whole_pixels(x, divisor, y, lo, hi):
+    """x(B,N,C) -> y(B,C): sums over the divisor. Pixel by pixel, as they lie: memory likes that better than windows."""
+    for b in range(lo, hi):
+        total = y[b]
+        for c in range(total.size):
+            total[c] = 0
+        for n in range(x.shape[1]):
+            pixel = x[b, n]
+            for c in range(total.size):
+                total[c] += pixel[c]
+        for c in range(total.size):
+            total[c] /= divisor
+
+
 @kernel("T[::1], T, T[:,::1]", writes="dx", parallel=True)
 def avg_pool_backward__whole_planes(dy, divisor, dx, lo, hi):
     """dy(P) -> dx(P,N): a number over the divisor, everywhere."""
