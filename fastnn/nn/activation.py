@@ -25,13 +25,14 @@ class ReLU(Module):
 class LeakyReLU(Module):
     """x where it is positive, negative_slope * x elsewhere."""
 
-    fused_name = None
-
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
-        if negative_slope == 0.01:  # the one that kernels know
-            self.fused_name = "leaky_relu"
+
+    @property
+    def fused_name(self) -> str | None:  # type: ignore[override]
+        """Return the kernels' name, if the slope is the one that they know."""
+        return "leaky_relu" if self.negative_slope == 0.01 else None
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""

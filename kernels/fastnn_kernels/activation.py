@@ -7,7 +7,7 @@ Errors in ulp are the largest over all 2^32 float32 arguments, and over 8 millio
 """
 
 import numpy as np
-from numpy import empty_like, ndarray
+from numpy import empty_like, may_share_memory, ndarray
 
 from ._memory import SMALL, empty
 from ._parallel import tasks
@@ -104,12 +104,12 @@ _BACKWARD = {name: (kernel, FUNCTIONS[name].grain) for name, kernel in backward_
 
 
 def _forward(name, x, out, *parameters):
-    if out is None and type(x) is ndarray and x.flags.c_contiguous:
+    if type(x) is ndarray and x.flags.c_contiguous and (out is None or _fits(out, x)):
         kernel, grain = _FORWARD[name]
         run = kernel.get(x.dtype)
         if run is not None:
             n = x.size
-            y = empty_like(x) if n < SMALL else empty(x.shape, x.dtype)
+            y = out if out is not None else empty_like(x) if n < SMALL else empty(x.shape, x.dtype)
             number = 1 if n < 2 * grain else tasks(n, grain)
             if x.ndim == 1:
                 run(x, y, *parameters, n, number)
@@ -117,6 +117,12 @@ def _forward(name, x, out, *parameters):
                 run(x.ravel(), y.ravel(), *parameters, n, number)
             return y
     return _general(name, forward_kernels[name], parameters, out, as_float_array(name, "input", x))
+
+
+def _fits(out, x):
+    """Say whether `out` is a plain array for what becomes of `x`, which is contiguous; if not, it gets a closer look."""
+    flags = out.flags if type(out) is ndarray and out.shape == x.shape and out.dtype is x.dtype else None
+    return flags is not None and flags.c_contiguous and flags.writeable and not may_share_memory(out, x)
 
 
 def _backward(name, dy, value, out, *parameters):

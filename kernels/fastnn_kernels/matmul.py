@@ -30,6 +30,7 @@ from .cpu.matmul import (
 
 FEW = 4  # rows; fewer take as long, since memory is what they wait for
 SMALL = 1 << 20  # multiplications; up to here one thread is fastest, its panels on its stack
+LIGHT = SMALL // FEW  # multiplications that are few whatever the shape
 GRAIN = 1 << 18  # multiplications of a task, at least
 FLOATS = {F4, F8}
 NO_BIAS = {dtype: np.empty(0, dtype) for dtype in FLOATS}
@@ -81,19 +82,17 @@ def matmul(a, b, *, out=None):
 
     Raises ValueError if shapes do not fit together, or `out` has the wrong shape or overlaps an operand.
     """
-    if type(a) is ndarray and type(b) is ndarray and out is None and a.ndim == 2 and b.ndim == 2:
-        dtype = a.dtype
+    if type(a) is ndarray is type(b) and out is None and a.ndim == 2 == b.ndim:
+        (m, k), (k_b, n), dtype = a.shape, b.shape, a.dtype
         run = matmul__small.get(dtype)
-        if b.dtype is dtype and (run is not None or dtype in FLOATS):
-            m, k = a.shape
-            k_b, n = b.shape
-            if k == k_b:
-                out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
-                if m * n * k <= SMALL and (m >= FEW or k_b * n <= SMALL // FEW):
-                    (run or matmul__small[dtype])(a, b, out)
-                elif out.size:
-                    _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
-                return out
+        if k == k_b and b.dtype is dtype and (run is not None or dtype in FLOATS):
+            size = m * n
+            out = np.empty((m, n), dtype) if size < POOLED else empty((m, n), dtype)
+            if run is not None and size * k <= LIGHT:
+                run(a, b, out)
+            elif size:
+                _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
+            return out
     return _matmul_any(a, b, out)
 
 
@@ -150,7 +149,7 @@ def _work_size(m: int, n: int, k: int, dtype) -> int:
     column, row = (
         -(-TILE_ROWS // lanes) * lanes,
         k + 2 * lanes,
-    )  # how far apart they are at most, as `pack_a` packs them
+    )  # how far apart `pack_a` puts them at most
     block_a = -(-min(m, M_ROWS) // TILE_ROWS) * max(column * k, TILE_ROWS * row)
     block_b = min(n + 4 * TILE_VECTORS * lanes, N_BYTES // dtype.itemsize) * k
     return max(block_a + block_b, STACK // dtype.itemsize)
@@ -158,6 +157,10 @@ def _work_size(m: int, n: int, k: int, dtype) -> int:
 
 def _matmul_any(a, b, out):
     """Compute a product of whatever np.matmul accepts."""
+    if type(a) is ndarray is type(b) and a.ndim == 2 == b.ndim and _fits(out, a, b):
+        if out.size:
+            _blocked(_aligned(a), _aligned(b), NO_BIAS[out.dtype], out)
+        return out
     if isinstance(b, PreparedMatmul):
         return _matmul_prepared(a, b, out)
     a, b = np.asarray(a), np.asarray(b)
@@ -182,6 +185,17 @@ def _matmul_any(a, b, out):
     if result.base is not out and result is not out and not out.flags.c_contiguous:
         out[...] = result.reshape(shape)
     return out
+
+
+def _fits(out, a, b):
+    """Say whether `out` is a plain array for the product of two matrices; if not, all of them get a closer look."""
+    if type(out) is not ndarray or out.shape != (a.shape[0], b.shape[1]) or a.shape[1] != b.shape[0]:
+        return False
+    dtype, flags = out.dtype, out.flags
+    if dtype is not a.dtype or dtype is not b.dtype or dtype not in FLOATS:
+        return False
+    plain = flags.c_contiguous and flags.writeable
+    return plain and not np.may_share_memory(out, a) and not np.may_share_memory(out, b)
 
 
 def _stack(a, b, out):

@@ -27,6 +27,14 @@ def test_fused_in_a_sequence(activation, name):
     np.testing.assert_allclose(together.numpy(), apart.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_slope_that_changes():
+    linear, activation = nn.Linear(5, 3), nn.LeakyReLU()
+    model, x = nn.Sequential(linear, activation), np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    model(x)
+    activation.negative_slope = 0.5
+    np.testing.assert_allclose(np.asarray(model(x)), np.asarray(activation(linear(x))), rtol=1e-5, atol=1e-6)
+
+
 def test_unknown_approximation():
     with pytest.raises(ValueError, match="GELU: approximate must be"):
         nn.GELU("erf")
