@@ -24,11 +24,23 @@ from .._depthwise_tile import (
 from .._jit import jitted, kernel
 from .._simd import address, itemsize, lanes, vector_at
 
+IN_PLACE = 8  # pixels of a row, at least, that are read where they lie
+
 
 @jitted
-def bring(number, x, plan, b, c, n, top, rows, buffer):
-    """Copy what `rows` rows of windows from row `top` of the output on see of channel c, or n channels, to a buffer."""
-    sh, sw, ph, pw, dh, _, kh = plan[:7]
+def within(padding, stride, span, size, count):
+    """Return the first and the end of the outputs, of `count`, whose windows lie in the image."""
+    first = min(max(0, -(-padding // stride)), count)
+    return first, min(max(first, (size - 1 + padding - span) // stride + 1), count)
+
+
+@jitted
+def bring(number, x, plan, b, c, n, top, rows, left, columns, buffer):
+    """Copy what the windows of some outputs see of channel c, or n channels, to a buffer.
+
+    The outputs: `rows` rows from row `top` on; by pixels, `columns` columns from column `left` on, by planes all.
+    """
+    sh, sw, ph, pw, dh, dw, kh, kw = plan[:8]
     length, pitch, by_pixel = plan[9], plan[10], plan[11]
     size, step = itemsize(number), lanes(number)
     height, width = x.shape[2:]
@@ -37,11 +49,13 @@ def bring(number, x, plan, b, c, n, top, rows, buffer):
     inside = max(0, min(height - start, total) - above)
     at = address(x) + b * x.strides[0] + c * x.strides[1] + (start + above) * x.strides[2]
     x_row, x_step, vectors = x.strides[2] // size, x.strides[3] // size, pitch // step
+    if by_pixel:
+        vectors = (columns - 1) * sw + (kw - 1) * dw + 1
     middle, below = buffer + above * pitch * size, buffer + (above + inside) * pitch * size
     rows_padded(number, above, at, 0, 1, 0, 0, vectors, step, buffer, pitch)
     rows_padded(number, total - above - inside, at, 0, 1, 0, 0, vectors, step, below, pitch)
     if by_pixel:
-        pixels_padded(number, inside, at, x_row, x_step, pw, width, vectors, n, middle, pitch)
+        pixels_padded(number, inside, at, x_row, x_step, pw - left * sw, width, vectors, n, middle, pitch)
     elif sw == 1:
         rows_padded(number, inside, at, x_row, 1, pw, width, vectors, step, middle, pitch)
     elif sw == 2:
@@ -57,64 +71,97 @@ def bring(number, x, plan, b, c, n, top, rows, buffer):
             at += x.strides[2]
 
 
+@jitted
+def strips(
+    number, plan, rows, count, x, x_step, x_pitch, offsets, w, w_row, bias, y, y_step, y_pitch, n, n_last
+):  # fmt: skip
+    """Compute `rows` rows of `count` vectors each, no smaller than `number`; pitch: distance of rows."""
+    sh, dh, kh, kw, size = plan[0], plan[4], plan[6], plan[7], itemsize(number)
+    window = kh if kh == kw and sh == 1 and kh in UNROLLED else 0
+    between = dh if sh == 1 else 1  # windows of rows so far apart share rows of the input
+    for first in range(between):
+        mine = (rows - first + between - 1) // between
+        whole = mine // STRIP_ROWS * STRIP_ROWS
+        for m, tiles, past in ((STRIP_ROWS, mine // STRIP_ROWS, 0), (mine - whole, 1, whole)):
+            row = first + past * between
+            if m > 0 < tiles:
+                depthwise_strip(
+                    number, m, window, tiles, count, x + row * sh * x_pitch * size, x_step, sh * between * x_pitch,
+                    offsets, kh * kw, w, w_row, bias, y + row * y_pitch * size, y_step, between * y_pitch,
+                    n, n_last, number,
+                )  # fmt: skip
+
+
 @kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[::1], T[:,::1], T[:,:,:,:]", writes="y scratch", parallel=True)
 def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
     """x(B,C,H,W), w(KH*KW,OC), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 
-    offsets: of the taps of a window in the buffer. The range is over rows of scratch: tasks with a buffer each.
+    offsets: of the taps of a window in the buffer and, by pixels, in the image: windows that lie inside it are read in
+    place there. The range is over rows of scratch: tasks with a buffer each.
     """
-    sh, sw, dh, kh, kw = plan[0], plan[1], plan[4], plan[6], plan[7]
-    band, pitch, by_pixel = plan[8], plan[10], plan[11]
+    sh, sw, ph, pw, dh, dw, kh, kw, band, _, pitch, by_pixel = plan
     number, size, step = floor, itemsize(floor), lanes(floor)
-    taps, multiplier = kh * kw, y.shape[1] // x.shape[1]
-    rows_between = dh if sh == 1 else 1  # windows of rows so far apart share rows of the input
-    window = kh if kh == kw and sh == 1 and kh in UNROLLED else 0
+    taps, multiplier, columns = kh * kw, y.shape[1] // x.shape[1], y.shape[3]
     slices, bands = -(-y.shape[1] // step) if by_pixel else y.shape[1], -(-y.shape[2] // band)
-    columns, direct = y.shape[3], by_pixel or y.strides[3] == size
-    count, last = (columns, step) if by_pixel else (-(-columns // step), (columns - 1) % step + 1)
-    x_step, y_step = (sw if by_pixel else 1) * step, y.strides[3] // size if by_pixel else step
+    count, direct = -(-columns // step), y.strides[3] == size
+    x_pitch, x_column, y_pitch = x.strides[2] // size, x.strides[3] // size, y.strides[2] // size
+    up, down = within(ph, sh, (kh - 1) * dh, x.shape[2], y.shape[2])
+    left, right = within(pw, sw, (kw - 1) * dw, x.shape[3], columns)
     total = y.shape[0] * bands * slices
     for task in range(lo, hi):
         weights = (address(scratch) + task * scratch.strides[0] + 63) // 64 * 64
         finished = weights + (taps + 1) * step * size
-        buffer = finished + (0 if direct else band * count * step * size)
+        buffer = finished + (0 if direct or by_pixel else band * count * step * size)
         for unit in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
             place, s = divmod(unit, slices)
             b, top = place // bands, place % bands * band
             rows = min(band, y.shape[2] - top)
             if by_pixel:
                 c, n = s * step, min(step, y.shape[1] - s * step)
-                w_at, w_row, start, n_last = address(w) + c * size, w.shape[1], address(bias) + c * size, n
-                bring(number, x, plan, b, c, n, top, rows, buffer)
-            else:
-                c, n, n_last = s, step, last
-                w_at, w_row, start = weights, step, weights + taps * step * size
-                spread = vector_at(number, weights, (taps + 1) * step)
-                for k in range(taps + 1):
-                    value = w[k, c] if k < taps else bias[c]
-                    for i in range(step):
-                        spread[k * step + i] = value
-                if c % multiplier == 0 or unit == total * task // scratch.shape[0]:
-                    bring(number, x, plan, b, c // multiplier, n, top, rows, buffer)
-            to = address(y) + b * y.strides[0] + c * y.strides[1] + top * y.strides[2]
-            target, pitch_out = (to, y.strides[2] // size) if direct else (finished, count * step)
-            for first in range(rows_between):
-                mine = (rows - first + rows_between - 1) // rows_between
-                whole = mine // STRIP_ROWS * STRIP_ROWS
-                for m, tiles, past in ((STRIP_ROWS, mine // STRIP_ROWS, 0), (mine - whole, 1, whole)):
-                    if m > 0 < tiles:
-                        row = first + past * rows_between
-                        depthwise_strip(
-                            number, m, window, tiles, count, buffer + row * sh * pitch * size, x_step,
-                            sh * rows_between * pitch, address(offsets), taps, w_at, w_row, start,
-                            target + row * pitch_out * size, y_step if direct else step, rows_between * pitch_out,
-                            n, n_last, floor,
-                        )  # fmt: skip
+                a, z = min(max(up - top, 0), rows), min(max(down - top, 0), rows)
+                if n < step or right - left < IN_PLACE or z <= a:
+                    a = z = rows
+                for r, r_end, t, t_end, inner in (
+                    (0, a, 0, columns, False),
+                    (z, rows, 0, columns, False),
+                    (a, z, 0, left, False),
+                    (a, z, right, columns, False),
+                    (a, z, left, right, True),
+                ):
+                    if r >= r_end or t >= t_end:
+                        continue
+                    source, source_step, source_pitch, near = buffer, sw * step, pitch, address(offsets)
+                    if inner:
+                        corner = ((top + r) * sh - ph) * x_pitch + (t * sw - pw) * x_column
+                        source = address(x) + b * x.strides[0] + (c + corner) * size
+                        source_step, source_pitch, near = sw * x_column, x_pitch, near + taps * 8
+                    else:
+                        bring(number, x, plan, b, c, n, top + r, r_end - r, t, t_end - t, buffer)
+                    to = address(y) + b * y.strides[0] + c * size + (top + r) * y.strides[2] + t * y.strides[3]
+                    strips(
+                        number, plan, r_end - r, t_end - t, source, source_step, source_pitch, near,
+                        address(w) + c * size, w.shape[1], address(bias) + c * size, to, y.strides[3] // size, y_pitch,
+                        n, n,
+                    )  # fmt: skip
+                continue
+            spread = vector_at(number, weights, (taps + 1) * step)
+            for k in range(taps + 1):
+                value = w[k, s] if k < taps else bias[s]
+                for i in range(step):
+                    spread[k * step + i] = value
+            if s % multiplier == 0 or unit == total * task // scratch.shape[0]:
+                bring(number, x, plan, b, s // multiplier, step, top, rows, 0, columns, buffer)
+            to = address(y) + b * y.strides[0] + s * y.strides[1] + top * y.strides[2]
+            target, target_pitch = (to, y_pitch) if direct else (finished, count * step)
+            strips(
+                number, plan, rows, count, buffer, step, pitch, address(offsets), weights, step,
+                weights + taps * step * size, target, step, target_pitch, step, (columns - 1) % step + 1,
+            )  # fmt: skip
             if not direct:
                 for i in range(rows):
                     values = vector_at(number, finished + i * count * step * size, columns)
                     for t in range(columns):
-                        y[b, c, top + i, t] = values[t]
+                        y[b, s, top + i, t] = values[t]
 
 
 @kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], i8[::1], T[:,::1], T[:,:,::1]", writes="scratch parts", parallel=True)
@@ -151,7 +198,7 @@ def conv2d_backward_weight__depthwise(dy, x, plan, offsets, scratch, parts, lo, 
             for b in range(batch * part // parts.shape[0], batch * (part + 1) // parts.shape[0]):
                 for top in range(0, dy.shape[2], band):
                     rows = min(band, dy.shape[2] - top)
-                    bring(number, x, plan, b, c // multiplier, n, top, rows, buffer)
+                    bring(number, x, plan, b, c // multiplier, n, top, rows, 0, columns, buffer)
                     grads = address(dy) + b * dy.strides[0] + c * dy.strides[1] + top * dy.strides[2]
                     if window:
                         whole = rows // SUM_ROWS * SUM_ROWS
