@@ -17,6 +17,7 @@ from numpy import ndarray
 from . import activation as activations
 from . import conv as images
 from ._memory import empty
+from .conv_product import FEW_PIXELS
 
 
 class Form(NamedTuple):
@@ -65,9 +66,10 @@ def convolve(x, w, bias, floor, form, groups, y, prepared=None):
         return
     (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
     stacks = _stacks(x, groups, -before, stride, dilation, kd, y.shape[2])
-    shape = groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:]
+    if prepared is None and min(stacks.shape[:2]) > 1:
+        prepared = PreparedConv(w)  # which lays the filters out once for all pieces
     if prepared is None:
-        filters = _flat(w).reshape(shape)
+        filters = _flat(w).reshape(groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:])
     else:
         prepared = prepared.part("images", lambda: images.PreparedConv2d(_flat(w)))
         filters = prepared.filters(groups)
@@ -97,14 +99,16 @@ def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf
             part[...] = 0 if bias is None else np.maximum(bias, floor)[:, None, None]
             continue
         if prepared is None:
-            turned, part_prepared = _depths(w, groups, depths), None
+            turned = _depths(w, groups, depths)
+            several = min(part.shape[:2]) > 1  # pieces, for all of which the filters are laid out once
+            packed = PreparedConv(turned) if several else None
         else:
             key = "depths", groups, tuple(depths)
-            part_prepared = prepared.part(key, lambda depths=depths: PreparedConv(_depths(w, groups, depths)))
-            turned = part_prepared.weight
+            packed = prepared.part(key, lambda depths=depths: PreparedConv(_depths(w, groups, depths)))
+            turned = packed.weight
         stacks = _stacks(dy, groups, front, 1, step, len(depths), part.shape[1])
         for some, result in _together(stacks, part):
-            images._convolve_back(some, some, 0, turned, form.image(), groups, result, bias, floor, part_prepared)
+            images._convolve_back(some, some, 0, turned, form.image(), groups, result, bias, floor, packed)
 
 
 def correlate(dy, gate, gated, x, form, groups, dw, dbias):
@@ -112,6 +116,9 @@ def correlate(dy, gate, gated, x, form, groups, dw, dbias):
     (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
     stacks = _stacks(x, groups, -before, stride, dilation, kd, dy.shape[2])
     grads = dy.transpose(0, 2, 1, 3, 4), gate.transpose(0, 2, 1, 3, 4)
+    if min(stacks.shape[:2]) > 1 and dy[:, 0].size <= FEW_PIXELS:  # one product of them all
+        number = stacks.shape[0] * stacks.shape[1]
+        stacks, *grads = (stack.reshape(1, number, *stack.shape[2:]) for stack in (stacks, *grads))
     made = np.zeros((dw.shape[0], kd * dw.shape[1], *dw.shape[3:]), dw.dtype)
     sums = np.zeros(dw.shape[0], dw.dtype)
     part, part_sums = np.empty_like(made), None if dbias is None else np.empty_like(sums)
@@ -127,13 +134,13 @@ def correlate(dy, gate, gated, x, form, groups, dw, dbias):
 
 def _flat(w):
     """w(OC,C,KD,KH,KW) -> (OC,KD*C,KH,KW): filters for the images of `_stacks`."""
-    return w.transpose(0, 2, 1, 3, 4).reshape(w.shape[0], -1, *w.shape[3:])
+    return w.transpose(0, 2, 1, 3, 4).reshape(w.shape[0], w.shape[1] * w.shape[2], *w.shape[3:])
 
 
 def _depths(w, groups, depths):
     """w(OC,C,KD,KH,KW) -> (KD'*OC,C,KH,KW) of the depths given, group by group, for the images of `_stacks`."""
     some = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])[:, :, :, depths].transpose(0, 3, 1, 2, 4, 5)
-    return some.reshape(-1, w.shape[1], *w.shape[3:])
+    return some.reshape(len(depths) * w.shape[0], w.shape[1], *w.shape[3:])
 
 
 def _stacks(x, groups, start, stride, step, depths, count):
