@@ -14,9 +14,10 @@ import numpy as np
 
 from .._jit import jitted, kernel, shared
 from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_edge
-from .._simd import address, itemsize, lanes, stack_bytes, vector_at
+from .._simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
 from .._window_tile import window_tile
 
+AHEAD = 512  # bytes, at which filters are asked for before they are read
 TAPS = 8192  # bytes of the stack for a panel's taps of one channel: 8x8 of them
 FEW = 4  # channels that are copied one by one: turning them around in registers would cost more
 
@@ -191,6 +192,8 @@ def bring_taps(number, w, g, first, c, target, width):
     if count < width:
         fill_zeros(number, target, kh * kw * width)
     at = address(w) + g * w.strides[0] + first * w.strides[1] + c * w.strides[2]
+    for o in range(count):  # more rows than the hardware has prefetchers
+        prefetch(at + o * w.strides[1] + AHEAD)
     if kh * kw >= FEW and step == size and w.strides[3] == kw * size:
         columns = -(-kh * kw // lanes(number)) * lanes(number)  # whole vectors, where they end in the same filter
         if w.strides[2] != kh * kw * size or (w.shape[2] - c) * kh * kw < columns:
