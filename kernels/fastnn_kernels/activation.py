@@ -120,7 +120,7 @@ def _forward(name, x, out, *parameters):
 
 
 def _fits(out, x):
-    """Say whether `out` is a plain array for what becomes of `x`, which is contiguous; if not, it gets a closer look."""
+    """Say whether `out` is a plain array for the result, which lies as `x`; if not, it gets a closer look."""
     flags = out.flags if type(out) is ndarray and out.shape == x.shape and out.dtype is x.dtype else None
     return flags is not None and flags.c_contiguous and flags.writeable and not may_share_memory(out, x)
 
