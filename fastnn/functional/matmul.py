@@ -11,6 +11,7 @@ from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable,
 
 from .arithmetic import unbroadcast
 
+FEW = 2  # rows for which a weight as it lies is faster than a packed one
 LARGE = 1 << 20  # elements of a weight from which writing its gradient in place is cheaper than copying it there
 
 
@@ -47,7 +48,7 @@ def linear(
     input (..., K), weight (N, K), bias (N,) -> (..., N). `activation` is None, "relu", "sigmoid", "tanh", "leaky_relu"
     or "gelu". `prepared` is what ``fastnn.kernels.prepare_matmul`` gave for `weight`; it is used in place of it.
     """
-    if prepared is None or prepared.dtype != input.dtype:
+    if prepared is None or prepared.dtype != input.dtype or input.size <= FEW * weight.shape[1]:
         prepared = weight
     if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
         before = kernels.linear(input, prepared, bias)

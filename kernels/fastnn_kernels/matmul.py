@@ -22,6 +22,7 @@ from .cpu.matmul import (
     M_ROWS,
     N_BYTES,
     STACK,
+    linear__packed,
     linear__small,
     matmul__blocked,
     matmul__pack,
@@ -162,7 +163,8 @@ def _matmul_any(a, b, out):
             _blocked(_aligned(a), _aligned(b), NO_BIAS[out.dtype], out)
         return out
     if isinstance(b, PreparedMatmul):
-        return _matmul_prepared(a, b, out)
+        done = _packed_small(a, b, False, NO_BIAS[b.dtype], 0) if out is None else None
+        return _matmul_prepared(a, b, out) if done is None else done
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype not in FLOATS or b.dtype not in FLOATS:  # float16, integers, complex, objects ...
         return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
@@ -276,6 +278,28 @@ def _matmul_prepared(a, b, out):
     return _prepared("matmul", a, b, False, NO_BIAS[b.dtype], 0, out)
 
 
+def _packed_small(a, b, transposed, bias, code):
+    """Return a small product of plain arrays with a packed operand; None if it is not one."""
+    dtype = b.dtype
+    if type(a) is not ndarray or a.ndim != 2 or a.dtype is not dtype or not a.flags.aligned:
+        return None
+    (m, k), (k_b, n) = a.shape, b.shape[::-1] if transposed else b.shape
+    if (
+        k != k_b
+        or 0 in (m, n, k)
+        or m * n * k > SMALL
+        or (bias is not NO_BIAS[dtype] and not _fits_bias(bias, n, dtype))
+    ):
+        return None
+    out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
+    linear__packed[dtype](a, b.panels(transposed), bias, out, code)
+    return out
+
+
+def _fits_bias(bias, n, dtype):
+    return type(bias) is ndarray and bias.dtype is dtype and bias.shape == (n,) and bias.flags.c_contiguous
+
+
 def _prepared(function, a, b, transposed, bias, code, out):
     if a.dtype is not b.dtype:
         raise TypeError(f"{function}: the prepared operand is {b.dtype} but the other is {a.dtype}")
@@ -306,11 +330,15 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
             m, k = input.shape
             n, k_w = weight.shape
             b = NO_BIAS[dtype] if bias is None else bias
-            fits = bias is None or (type(b) is ndarray and b.dtype is dtype and b.shape == (n,) and b.flags.forc)
+            fits = bias is None or _fits_bias(bias, n, dtype)
             if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= SMALL // FEW) and fits:
                 out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
                 run(input, weight, b, out, code)
                 return out
+    if type(weight) is PreparedMatmul and out is None:
+        done = _packed_small(input, weight, True, NO_BIAS[weight.dtype] if bias is None else bias, code)
+        if done is not None:
+            return done
     return _linear_any(input, weight, bias, code, out)
 
 

@@ -280,6 +280,20 @@ def linear__small(x, w, bias, out, code):
         _small(x, w.T, address(ZEROS), 0, out, code)
 
 
+@kernel("T[:,:], T[:,::1], T[::1], T[:,:], int", writes="out")
+def linear__packed(x, panels, bias, out, code):
+    """x(M,K), panels(K,..) of `matmul__pack`, bias(N) or (0) -> activation(x W + bias)(M,N), in this thread."""
+    number, size = out.dtype.type(0), out.itemsize
+    bias_at, bias_col = address(ZEROS), 0
+    if bias.size:
+        bias_at, bias_col = address(bias), 1
+    multiply(
+        number, out.shape[0], out.shape[1], x.shape[1], address(x), x.strides[0] // size, x.strides[1] // size,
+        address(panels), 0, 0, panels.shape[1], 0, bias_at, 0, bias_col, address(out), out.strides[0] // size, code,
+        stack_bytes(STACK), STACK // size,
+    )  # fmt: skip
+
+
 @jitted
 def _small(a, b, bias, bias_col, out, code):
     number, size = out.dtype.type(0), out.itemsize
