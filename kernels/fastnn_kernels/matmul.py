@@ -284,12 +284,9 @@ def _packed_small(a, b, transposed, bias, code):
     if type(a) is not ndarray or a.ndim != 2 or a.dtype is not dtype or not a.flags.aligned:
         return None
     (m, k), (k_b, n) = a.shape, b.shape[::-1] if transposed else b.shape
-    if (
-        k != k_b
-        or 0 in (m, n, k)
-        or m * n * k > SMALL
-        or (bias is not NO_BIAS[dtype] and not _fits_bias(bias, n, dtype))
-    ):
+    if k != k_b or not 0 < m * n * k <= SMALL:
+        return None
+    if bias is not NO_BIAS[dtype] and not _fits_bias(bias, n, dtype):
         return None
     out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
     linear__packed[dtype](a, b.panels(transposed), bias, out, code)
