@@ -1,4 +1,4 @@
-"""The largest of four neighbours, and where it was, for a vector of pixels or channels at once.
+"""The largest of four neighbours, and where it was, or their sum, for a vector of pixels or channels at once.
 
 Written in vector instructions because a loop over nine arrays would spend its time on asking whether they overlap.
 Of equal numbers the first wins; NaN wins over all, the last one of it. `floor`, the first argument, is the smallest
@@ -114,6 +114,22 @@ def _backward(read, write):
     return _whole_or_masked(emit)
 
 
+def _sum(read):
+    def emit(quad, factor, addresses):
+        a, b, c, d = read(quad, addresses[:-1])
+        total = quad.builder.fadd(quad.builder.fadd(a, b), quad.builder.fadd(c, d))
+        quad.write(quad.builder.fmul(total, factor), addresses[-1])
+
+    return _whole_or_masked(emit)
+
+
+def _share(write):
+    def emit(quad, factor, addresses):
+        write(quad, [quad.builder.fmul(quad.read(addresses[0]), factor)] * 4, addresses[1:])
+
+    return _whole_or_masked(emit)
+
+
 def _read_four(quad, addresses):
     return [quad.read(a) for a in addresses]
 
@@ -154,3 +170,27 @@ def spread_to_pixels(typing_context, floor, a, b, c, d, dy, da, db, dc, dd, coun
 def spread_to_rows(typing_context, floor, upper, lower, dy, dupper, dlower, count):
     """Write dy where the largest of each 2x2 square of two rows is, zero to the other three."""
     return types.void(floor, *[types.intp] * 6), _backward(_read_rows, _write_rows)
+
+
+@intrinsic
+def sum_of_pixels(typing_context, factor, a, b, c, d, y, count):
+    """Write the sum of four pixels times a factor, channel by channel: `count` of them, at most a vector."""
+    return types.void(factor, *[types.intp] * 6), _sum(_read_four)
+
+
+@intrinsic
+def sum_of_rows(typing_context, factor, upper, lower, y, count):
+    """Write the sum of each 2x2 square of two rows times a factor: `count` squares, at most a vector."""
+    return types.void(factor, *[types.intp] * 4), _sum(_read_rows)
+
+
+@intrinsic
+def share_with_pixels(typing_context, factor, dy, da, db, dc, dd, count):
+    """Write dy times a factor to four pixels."""
+    return types.void(factor, *[types.intp] * 6), _share(_write_four)
+
+
+@intrinsic
+def share_with_rows(typing_context, factor, dy, dupper, dlower, count):
+    """Write dy times a factor to each 2x2 square of two rows."""
+    return types.void(factor, *[types.intp] * 4), _share(_write_rows)

@@ -46,6 +46,11 @@ class Plan(NamedTuple):
     counts: np.ndarray | None  # else what each is divided by: (OD, OH, OW * numbers of a pixel)
     divisors: dict  # by dtype, as the kernel wants them; in a gradient ones, if dy has to be divided first
 
+    @property
+    def halving(self) -> bool:
+        """Whether the divisor is a power of two, so that multiplying by 1 / divisor is exact."""
+        return self.divisor is not None and self.divisor.bit_count() == 1
+
 
 @lru_cache(maxsize=1024, typed=True)
 def _plan(name, dims, size, window, mean, inner, merge, back):
@@ -206,6 +211,14 @@ def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
     elif plan.whole and images.size:
         images, memory = images.reshape(len(x), -1, x.shape[1]), memory.reshape(len(x), x.shape[1])
         cpu.avg_pool__whole_pixels[x.dtype](images, plan.divisor, memory, len(x), count)
+    elif plan.squares and plan.halving:
+        if last:
+            images, memory = _pixels(images, x), _pixels(memory, x)
+            rows = memory.shape[0] * memory.shape[1]
+            cpu.avg_pool2d__squares_of_pixels[x.dtype](images, 1 / plan.divisor, memory, rows, count)
+        else:
+            images, memory = images[:, 0], memory[:, 0]
+            cpu.avg_pool2d__squares_of_planes[x.dtype](images, 1 / plan.divisor, memory, len(images), count)
     else:
         over = plan.divisors[x.dtype]
         cpu.avg_pool__windows[x.dtype](images, *plan.table, over, memory, _rows(memory), count)
@@ -239,6 +252,14 @@ def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_p
     if plan.whole and not last:
         memory = memory.reshape(len(memory), prod(shape[2:]))
         cpu.avg_pool_backward__whole_planes[dy.dtype](grads.ravel(), plan.divisor, memory, len(memory), count)
+    elif plan.squares and plan.halving:
+        if last:
+            grads, memory = _pixels(grads, dy), _pixels(memory, dy)
+            rows = grads.shape[0] * grads.shape[1]
+            cpu.avg_pool2d_backward__squares_of_pixels[dy.dtype](grads, 1 / plan.divisor, memory, rows, count)
+        else:
+            grads, memory = grads[:, 0], memory[:, 0]
+            cpu.avg_pool2d_backward__squares_of_planes[dy.dtype](grads, 1 / plan.divisor, memory, len(grads), count)
     else:
         over = plan.divisors[dy.dtype]
         cpu.avg_pool__windows[dy.dtype](grads, *plan.table, over, memory, _rows(memory), count)

@@ -142,7 +142,11 @@ CASES = {
     "adaptive_max_pool2d": [lambda make, n: k.adaptive_max_pool2d(make(n, 3, 7, 9), (2, 4), return_indices=True)],
     "adaptive_max_pool3d": [lambda make, n: k.adaptive_max_pool3d(make(n, 3, 4, 5, 6), 1)],
     "avg_pool1d": [lambda make, n: k.avg_pool1d(make(n, 3, 37), 5, 3)],
-    "avg_pool2d": [lambda make, n: k.avg_pool2d(make(n, 3, 9, 11), 3, 2, 1)],
+    "avg_pool2d": [
+        lambda make, n: k.avg_pool2d(make(n, 3, 9, 11), 3, 2, 1),
+        lambda make, n: k.avg_pool2d(make(n, 3, 9, 41), 2),
+        lambda make, n: k.avg_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 2),
+    ],
     "avg_pool3d": [lambda make, n: k.avg_pool3d(make(n, 3, 4, 5, 7), 2)],
     "sum_pool2d": [lambda make, n: k.sum_pool2d(make(n, 9, 11, 3).transpose(0, 3, 1, 2), 3, 1, 1)],
     "lp_pool1d": [lambda make, n: k.lp_pool1d(make(n, 3, 37), 2, 3)],
@@ -161,6 +165,10 @@ CASES = {
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 5, 6), (n, 3, 9, 11), (3, 2, 1, False, False, None)),
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 2, 4), (n, 3, 7, 9), ((2, 4),)),
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 1, 1), (n, 3, 7, 9), (1,)),
+        lambda make, n: k.avg_pool_backward(2, make(n, 3, 3, 4), (n, 3, 7, 9), (2, None, 0, False, True, None)),
+        lambda make, n: k.avg_pool_backward(
+            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), pixels=True
+        ),
     ],
     "max_unpool1d": [lambda make, n: k.max_unpool1d(make(n, 3, 10), make.labels((n, 3, 10), 20), 2)],
     "max_unpool2d": [lambda make, n: k.max_unpool2d(make(n, 3, 4, 5), make.labels((n, 3, 4, 5), 80), 2)],

@@ -12,7 +12,16 @@ Within a window, ties go to the first position; NaN wins, the last one of it, as
 """
 
 from .._jit import jitted, kernel
-from .._quad import largest_of_pixels, largest_of_rows, spread_to_pixels, spread_to_rows
+from .._quad import (
+    largest_of_pixels,
+    largest_of_rows,
+    share_with_pixels,
+    share_with_rows,
+    spread_to_pixels,
+    spread_to_rows,
+    sum_of_pixels,
+    sum_of_rows,
+)
 from .._simd import address, itemsize, lanes, maximum
 from .._windows import window_argmax, window_chosen, window_maximum, window_sum
 
@@ -105,6 +114,68 @@ def vectors_at_once(length, step, vector):
     if length <= vector or not 0 <= step <= 2:
         return 1
     return 2 if step == 2 or length <= 2 * vector else 4
+
+
+@kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True)
+def avg_pool2d__squares_of_planes(x, factor, y, lo, hi):
+    """x(P,H,W) -> y(P,OH,OW), sums times the factor: windows of 2x2, side by side."""
+    size, step = itemsize(factor), lanes(factor)
+    down = x.strides[1]
+    for p in range(lo, hi):
+        for i in range(y.shape[1]):
+            upper = address(x) + p * x.strides[0] + 2 * i * down
+            out = address(y) + p * y.strides[0] + i * y.strides[1]
+            for j in range(0, y.shape[2], step):
+                at = upper + 2 * j * size
+                sum_of_rows(factor, at, at + down, out + j * size, y.shape[2] - j)
+
+
+@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True)
+def avg_pool2d__squares_of_pixels(x, factor, y, lo, hi):
+    """x(B,H,W,C) -> y(B,OH,OW,C), sums times the factor: windows of 2x2, side by side. The range: B * OH rows."""
+    size, step = itemsize(factor), lanes(factor)
+    down, right = x.strides[1], x.strides[2]
+    for r in range(lo, hi):
+        b, i = divmod(r, y.shape[1])
+        for j in range(y.shape[2]):
+            a = address(x) + b * x.strides[0] + 2 * i * down + 2 * j * right
+            out = address(y) + b * y.strides[0] + i * y.strides[1] + j * y.strides[2]
+            for c in range(0, y.shape[3], step):
+                at = a + c * size
+                last = at + down + right
+                sum_of_pixels(factor, at, at + right, at + down, last, out + c * size, y.shape[3] - c)
+
+
+@kernel("T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
+def avg_pool2d_backward__squares_of_planes(dy, factor, dx, lo, hi):
+    """dy(P,OH,OW) -> dx(P,H,W) for avg_pool2d__squares_of_planes."""
+    size, step = itemsize(factor), lanes(factor)
+    down = dx.strides[1]
+    for p in range(lo, hi):
+        zero_edges(dx[p].reshape(dx.shape[1], dx.shape[2], 1), dy.shape[1], dy.shape[2])
+        for i in range(dy.shape[1]):
+            for j in range(0, dy.shape[2], step):
+                to = address(dx) + p * dx.strides[0] + 2 * i * down + 2 * j * size
+                g = address(dy) + p * dy.strides[0] + i * dy.strides[1] + j * size
+                share_with_rows(factor, g, to, to + down, dy.shape[2] - j)
+
+
+@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
+def avg_pool2d_backward__squares_of_pixels(dy, factor, dx, lo, hi):
+    """dy(B,OH,OW,C) -> dx(B,H,W,C) for avg_pool2d__squares_of_pixels. The range is over B * OH rows."""
+    size, step = itemsize(factor), lanes(factor)
+    down, right = dx.strides[1], dx.strides[2]
+    for r in range(lo, hi):
+        b, i = divmod(r, dy.shape[1])
+        if i == 0:
+            zero_edges(dx[b], dy.shape[1], dy.shape[2])
+        for j in range(dy.shape[2]):
+            g = address(dy) + b * dy.strides[0] + i * dy.strides[1] + j * dy.strides[2]
+            target = address(dx) + b * dx.strides[0] + 2 * i * down + 2 * j * right
+            for c in range(0, dy.shape[3], step):
+                to = target + c * size
+                last = to + down + right
+                share_with_pixels(factor, g + c * size, to, to + right, to + down, last, dy.shape[3] - c)
 
 
 @jitted
