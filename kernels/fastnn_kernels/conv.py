@@ -42,8 +42,8 @@ def conv2d(
     padding: a number, a pair, "valid" or "same" (as in PyTorch, the odd zero goes to the bottom and right).
     activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
     algorithm: "auto" (what `choose` says), "direct", "winograd" (for its rounding, see `set_conv_precision`), for one
-    channel per group "depthwise", for kernels of 1x1 "pointwise", for signals and 7 to 9 taps "folded" (Winograd, too);
-    "im2col" is another name for "direct", whose tiles read the windows from the image and never copy them.
+    channel per group "depthwise", for kernels of 1x1 "pointwise", for signals and 7 to 9 taps "folded" (Winograd, too),
+    for short ones "product"; "im2col" is another name for "direct", whose tiles read the windows from the image.
     Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
     than the padded image, TypeError for integer images.
     """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_depthwise, conv_folded, conv_pointwise, conv_winograd
+from . import conv_depthwise, conv_folded, conv_pointwise, conv_product, conv_winograd
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
 from ._parallel import tasks
@@ -125,6 +125,8 @@ def _select(layer, algorithm, prepared, precision):
         return DEPTHWISE, "one channel per group: nothing is summed over channels"
     if not conv_pointwise.refusal(layer):
         return POINTWISE, "1x1: a product of matrices"
+    if algorithm == "auto" and conv_product.suits(layer, prepared):
+        return PRODUCT, "short signals: laying the filters out would take as long as the sums"
     if not conv_folded.refusal(layer):
         cost, ways, place = conv_folded.cost, FOLDED, "over a signal in three columns"
     elif refusal := conv_winograd.refusal(layer):
@@ -188,6 +190,7 @@ WINOGRAD = {
     m: Algorithm("winograd", conv_winograd.refusal, partial(conv_winograd.pack, m), partial(conv_winograd.run, m))
     for m in conv_winograd.SIZES
 }
+PRODUCT = Algorithm("product", conv_product.refusal, lambda filters: filters, conv_product.run)
 FOLDED = {
     m: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, m), partial(conv_folded.run, m))
     for m in conv_winograd.SIZES
@@ -195,6 +198,7 @@ FOLDED = {
 BY_NAME = {
     "depthwise": DEPTHWISE,
     "folded": FOLDED[4],
+    "product": PRODUCT,
     "pointwise": POINTWISE,
     "direct": DIRECT,
     "im2col": DIRECT,

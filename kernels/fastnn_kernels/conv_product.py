@@ -1,16 +1,20 @@
-"""Convolution's gradients as products of whole matrices: for few pixels, and for few channels.
+"""Convolution and its gradients as products of whole matrices: for few pixels, and for few channels.
 
-`columns` lays out what each place in the window meets, (C * KH * KW, pixels). The gradient of the weight is dy times
-its transpose. With few pixels and large filters that beats the sums of `conv`, which come panel by panel and have to be
-laid out as a weight afterwards. The other way round, the weight's transpose times dy is the gradient of the columns,
-and `fold` adds it up: for images of few channels, which would leave the tiles of `conv` half empty.
+`columns` lays out what each place in the window meets, (C * KH * KW, pixels). The filters times these are the result;
+for short signals that takes less than laying the filters out for anything better. The gradient of the weight is dy
+times the columns' transpose. With few pixels and large filters that beats the sums of `conv`, which come panel by panel
+and have to be laid out as a weight afterwards. The other way round, the weight's transpose times dy is the gradient of
+the columns, and `fold` adds it up: for images of few channels, which would leave the tiles of `conv` half empty.
 """
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numpy import ndarray
 
+from . import activation as activations
 from ._memory import empty
 from ._parallel import tasks
 from ._simd import vector_bytes
@@ -20,9 +24,38 @@ from .matmul import matmul
 
 FEW_PIXELS = 2048
 FEW_STRIDED_PIXELS = 512
+SHORT = 128  # signals, all of them together
+MANY_WEIGHTS = 1 << 17
 COLUMNS = 1 << 21  # bytes of columns at a time, more only where one image has more
 LARGEST = 1 << 23
 GRAIN = 1 << 16  # numbers of a task, at least
+
+
+def refusal(layer) -> str:
+    """Say why a layer cannot be computed so."""
+    if layer.groups > 1:
+        return "is for groups=1"
+    columns = layer.channels * prod(layer.window[6:]) * layer.shape[0] * prod(layer.shape[2:])
+    return "would need more than 8 MB for its columns" if columns * layer.dtype.itemsize > LARGEST else ""
+
+
+def suits(layer, prepared) -> bool:
+    """Return whether the filters of a layer are better taken as they are than laid out for such short signals."""
+    pixels = layer.shape[0] * prod(layer.shape[2:])
+    weights = layer.filters * layer.channels * prod(layer.window[6:])
+    signals = layer.window[6] == layer.shape[2] == 1
+    return signals and not prepared and pixels <= SHORT and weights >= MANY_WEIGHTS and not refusal(layer)
+
+
+def run(x, gate, gated, filters, bias, floor, layer, y):
+    """Multiply filters (1, OC, C, KH, KW) as they lie with the columns of x; see `convolve`."""
+    x = activations.relu_backward(x, gate) if gated else x
+    some = columns(planes(x), layer.window, y.shape[2:])
+    made = matmul(filters.reshape(layer.filters, len(some)), some)
+    made += bias[:, None]
+    if floor > -np.inf:
+        np.maximum(made, floor, out=made)
+    y[...] = made.reshape(layer.filters, y.shape[0], *y.shape[2:]).swapaxes(0, 1)
 
 
 def suits_weight(dy, filters) -> bool:
@@ -59,7 +92,11 @@ def suits_images(dy, w, window, prepared) -> bool:
     pixels = dy.shape[0] * dy.shape[2] * dy.shape[3]
     if w[0].nbytes * dy.shape[2] * dy.shape[3] > LARGEST:
         return False
-    return 1 < w.shape[1] <= few or w.shape[1] > 1 and strided and not prepared and pixels <= FEW_STRIDED_PIXELS
+    if 1 < w.shape[1] <= few:
+        return True
+    short = SHORT if w.shape[2] == dy.shape[2] == 1 and w.size >= MANY_WEIGHTS else 0
+    enough = FEW_STRIDED_PIXELS if strided else short
+    return w.shape[1] > 1 and not prepared and pixels <= enough
 
 
 def convolve_back(dy, w, window, groups, bias, floor, dx):
