@@ -15,6 +15,7 @@ from ._shapes import output as output_array
 from .conv_algorithms import GRAIN, NAMES, PIECES, Layer, PreparedConv2d, bands, convolve, select
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
+from .matmul import matmul
 
 PARTS = 1 << 23  # bytes of partial sums of a weight's gradient, at most
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
@@ -203,7 +204,12 @@ def conv2d_backward_bias(dy, *, out=None):
     dy, _ = with_batch("conv2d_backward_bias", "dy", as_float_array("conv2d_backward_bias", "dy", dy))
     dbias = output_array("conv2d_backward_bias", out, dy.shape[1:2], dy.dtype, dy)
     target = dbias if dbias.flags.c_contiguous else np.empty_like(dbias)
-    cpu.conv2d_backward_bias__planes[dy.dtype](dy, target, target.size, tasks(dy.size, 65536))
+    if channels_last(dy) and dy.size:
+        rows = dy.transpose(0, 2, 3, 1).reshape(-1, dy.shape[1])
+        matmul(np.ones((1, len(rows)), dy.dtype), rows, out=target[np.newaxis])
+    else:
+        rows = dy if dy.strides[3] == dy.itemsize else np.ascontiguousarray(dy)
+        cpu.conv2d_backward_bias__planes[dy.dtype](rows, target, target.size, tasks(dy.size, 65536))
     if target is not dbias:
         dbias[...] = target
     return dbias

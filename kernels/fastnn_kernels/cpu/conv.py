@@ -388,13 +388,17 @@ def conv2d_backward_weight__sum(parts, dw, lo, hi):
 
 @kernel("T[:,:,:,:], T[::1]", writes="dbias", parallel=True)
 def conv2d_backward_bias__planes(dy, dbias, lo, hi):
-    """dy(B,OC,OH,OW) -> dbias(OC). The range is over OC."""
+    """dy(B,OC,OH,OW) -> dbias(OC); each row of dy contiguous. The range is over OC."""
+    number, (batch, _, rows, width) = dy.dtype.type(0), dy.shape
+    if dy.strides[2] == width * itemsize(number):
+        rows, width = 1, rows * width
     for o in range(lo, hi):
         total = 0.0
-        for b in range(dy.shape[0]):
-            for i in range(dy.shape[2]):
-                part = dy.dtype.type(0)
-                for j in range(dy.shape[3]):
-                    part += dy[b, o, i, j]
+        for b in range(batch):
+            for i in range(rows):
+                row = vector_at(number, address(dy) + b * dy.strides[0] + o * dy.strides[1] + i * dy.strides[2], width)
+                part = number
+                for j in range(width):
+                    part += row[j]
                 total += part
         dbias[o] = total
