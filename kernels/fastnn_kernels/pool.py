@@ -158,8 +158,8 @@ def lp_pool_backward(dims, dy, input, output, norm_type, kernel_size, stride=Non
     count = np.prod(sizes(f"lp_pool{dims}d_backward", "kernel_size", kernel_size, dims, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(y == 0, 0, dy * y ** (1 - norm_type) * y.dtype.type(count))
-    window = kernel_size, stride, 0, ceil_mode, True, None
-    return avg_pool_backward(dims, share, x.shape, window, kind="lp_pool") * x ** (norm_type - 1)
+        window = kernel_size, stride, 0, ceil_mode, True, None
+        return avg_pool_backward(dims, share, x.shape, window, kind="lp_pool") * x ** (norm_type - 1)
 
 
 def _lp_pool(dims, input, norm_type, kernel_size, stride, ceil_mode):
@@ -168,9 +168,10 @@ def _lp_pool(dims, input, norm_type, kernel_size, stride, ceil_mode):
     if isinstance(norm_type, bool) or not norm_type > 0:
         raise ValueError(f"{name}: norm_type must be positive, got {norm_type!r}")
     count = np.prod(sizes(name, "kernel_size", kernel_size, dims, 1))
-    means = avg_pool(dims, x**norm_type, (kernel_size, stride, 0, ceil_mode, True, None), kind="lp_pool")
-    means *= means.dtype.type(count)
-    return np.power(means, 1 / norm_type, out=means)
+    with np.errstate(invalid="ignore", over="ignore"):  # roots of negative numbers are NaN, as in PyTorch
+        means = avg_pool(dims, x**norm_type, (kernel_size, stride, 0, ceil_mode, True, None), kind="lp_pool")
+        means *= means.dtype.type(count)
+        return np.power(means, 1 / norm_type, out=means)
 
 
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):

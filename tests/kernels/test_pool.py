@@ -128,6 +128,7 @@ def test_sums_norms_and_divisors():
     np.testing.assert_array_equal(y, reference.avg_pool(x, axes, divisor=4))
     for p in (1, 2, 3.5):
         np.testing.assert_allclose(kernels.lp_pool2d(x, p, 3, 2, True), reference.lp_pool(x, p, axes, 9), rtol=1e-13)
+    assert np.isnan(kernels.lp_pool2d(-x, 3.5, 3, 2)).all()
     zero = np.zeros((1, 2, 2))
     assert not kernels.lp_pool_backward(2, np.ones((1, 1, 1)), zero, kernels.lp_pool2d(zero, 2, 2), 2, 2).any()
 
