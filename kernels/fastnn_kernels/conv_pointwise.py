@@ -57,6 +57,13 @@ def run(x, gate, gated, packed, bias, floor, layer, y):
     sh, sw = layer.window[:2]
     if (sh, sw) != (1, 1):
         x = np.copy(x[:, :, ::sh, ::sw], order="K")
+    if x.shape[2:] != y.shape[2:]:  # the gradient of a strided layer: what no window met, and what meets none
+        height, width = min(x.shape[2], y.shape[2]), min(x.shape[3], y.shape[3])
+        result = empty((*y.shape[:2], height, width), y.dtype)
+        run(x[:, :, :height, :width], x, 0, packed, bias, floor, layer._replace(window=(1,) * 8), result)
+        y[...] = np.maximum(bias, floor)[:, None, None]
+        y[:, :, :height, :width] = result
+        return
     matrix, turned = packed if type(packed) is Kept else (packed, None)
     code = CODES["relu"] if floor == 0 else 0
     a = x.reshape(*x.shape[:2], -1)

@@ -60,10 +60,27 @@ def volume(x: ndarray) -> ndarray:
     return x.reshape(*x.shape[:2], *(1,) * (5 - x.ndim), *x.shape[2:])
 
 
+def _undilated(form, w, *signals):
+    """Return the form, the weight and dilated signals as images of `dilation` columns, where a window is one of them.
+
+    Splitting an axis copies nothing; where a length or the zeros in front are no multiple, all stays as it is.
+    """
+    d = form.dilation[2]
+    lengths = (form.before[2], *(x.shape[4] for x in signals))
+    if d == 1 or form.kernel[:2] != (1, 1) or form.stride != (1, 1, 1) or any(n % d for n in lengths):
+        return form, w, *signals
+    if any(x.shape[2:4] != (1, 1) for x in signals):
+        return form, w, *signals
+    rows = [x.reshape(*x.shape[:3], x.shape[4] // d, d) for x in signals]
+    form = Form((1, 1, 1), (0, form.before[2] // d, 0), (1, 1, 1), (1, form.kernel[2], 1))
+    return form, w.reshape(*w.shape[:2], *form.kernel), *rows
+
+
 def convolve(x, w, bias, floor, form, groups, y, prepared=None):
     """x(B,C,D,H,W), w(OC,C/groups,KD,KH,KW), bias(OC) -> y(B,OC,OD,OH,OW), not smaller than the floor."""
     if y.size == 0:
         return
+    form, w, x, y = _undilated(form, w, x, y)
     (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
     stacks = _stacks(x, groups, -before, stride, dilation, kd, y.shape[2])
     if prepared is None and min(stacks.shape[:2]) > 1:
@@ -71,7 +88,7 @@ def convolve(x, w, bias, floor, form, groups, y, prepared=None):
     if prepared is None:
         filters = _flat(w).reshape(groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:])
     else:
-        prepared = prepared.part("images", lambda: images.PreparedConv2d(_flat(w)))
+        prepared = prepared.part(("images", w.shape), lambda: images.PreparedConv2d(_flat(w)))
         filters = prepared.filters(groups)
     for some, result in _together(stacks, y.transpose(0, 2, 1, 3, 4)):
         images.convolve(some, some, 0, filters, bias, floor, window, result, prepared=prepared)
@@ -84,6 +101,7 @@ def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf
     """
     if dx.size == 0:
         return
+    form, w, dy, gate, dx = _undilated(form, w, dy, gate, dx)
     stride, before, dilation, kd = (sizes[0] for sizes in form)
     if dx.shape[2] == dy.shape[2] == kd == stride == 1 and before == 0:
         images._convolve_back(
@@ -113,6 +131,7 @@ def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf
 
 def correlate(dy, gate, gated, x, form, groups, dw, dbias):
     """dy(B,OC,OD,OH,OW), x(B,C,D,H,W) -> dw(OC,C/groups,KD,KH,KW), and dbias(OC) unless it is None; gated as above."""
+    form, dw, dy, gate, x = _undilated(form, dw, dy, gate, x)
     (stride, before, dilation, kd), window = (sizes[0] for sizes in form), form.image().window
     stacks = _stacks(x, groups, -before, stride, dilation, kd, dy.shape[2])
     grads = dy.transpose(0, 2, 1, 3, 4), gate.transpose(0, 2, 1, 3, 4)
