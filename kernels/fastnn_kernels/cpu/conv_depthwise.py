@@ -24,7 +24,7 @@ from .._depthwise_tile import (
 from .._jit import jitted, kernel
 from .._simd import address, itemsize, lanes, vector_at
 
-IN_PLACE = 8  # pixels of a row, at least, that are read where they lie
+IN_PLACE = 16  # pixels of a row, at least, that are read where they lie: the edges beside them cost, too
 
 
 @jitted
