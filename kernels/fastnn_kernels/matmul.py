@@ -30,8 +30,8 @@ from .cpu.matmul import (
 )
 
 FEW = 4  # rows; fewer take as long, since memory is what they wait for
-SMALL = 1 << 20  # multiplications; up to here one thread is fastest, its panels on its stack
-LIGHT = SMALL // FEW  # multiplications that are few whatever the shape
+SMALL = 1 << 19  # multiplications; up to here one thread is fastest, its panels on its stack
+LIGHT = SMALL // FEW  # numbers of an operand that fewer rows than FEW meet in one thread
 GRAIN = 1 << 18  # multiplications of a task, at least
 FLOATS = {F4, F8}
 NO_BIAS = {dtype: np.empty(0, dtype) for dtype in FLOATS}
@@ -89,7 +89,7 @@ def matmul(a, b, *, out=None):
         if k == k_b and b.dtype is dtype and (run is not None or dtype in FLOATS):
             size = m * n
             out = np.empty((m, n), dtype) if size < POOLED else empty((m, n), dtype)
-            if run is not None and size * k <= LIGHT:
+            if run is not None and size * k <= SMALL and (m >= FEW or n * k <= LIGHT):
                 run(a, b, out)
             elif size:
                 _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
@@ -328,7 +328,7 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
             n, k_w = weight.shape
             b = NO_BIAS[dtype] if bias is None else bias
             fits = bias is None or _fits_bias(bias, n, dtype)
-            if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= SMALL // FEW) and fits:
+            if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= LIGHT) and fits:
                 out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
                 run(input, weight, b, out, code)
                 return out
