@@ -24,6 +24,6 @@ def measure(dtype=np.float32, threads=None, seconds=0.2):
     best, end = float("inf"), perf_counter() + seconds
     while perf_counter() < end:
         started = perf_counter()
-        run(scratch, k, threads, threads)
+        run(scratch, k, 0, threads, threads)
         best = min(best, perf_counter() - started)
     return 2.0 * numbers * k * threads / best

@@ -1,5 +1,7 @@
 """Matrix products against the reference: shapes cut from the tile, strides, stacks, packed operands, threads."""
 
+from time import perf_counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -240,6 +242,15 @@ def test_out_may_not_overlap_an_operand():
 
 
 def test_peak_is_not_below_a_product():
-    assert k.peak.measure(threads=1, seconds=0.05) > 1e9
+    a, b = normal(256, 256), normal(256, 256, seed=1)
+    times = []
+    with k.threads(1):
+        for _ in range(100):
+            started = perf_counter()
+            k.matmul(a, b)
+            times.append(perf_counter() - started)
+    # the best of several looks: other work on the machine only ever slows either
+    peak = max(k.peak.measure(threads=1, seconds=0.05) for _ in range(4))
+    assert 2 * 256**3 / min(times) < 1.05 * peak
     with pytest.raises(TypeError, match="int32"):
         k.peak.measure(np.int32)

@@ -5,11 +5,15 @@ from .._microkernel import TILE_VECTORS, full_tile
 from .._simd import address, lanes
 
 
-@kernel("T[:,:,::1], int", writes="scratch", parallel=True)
-def peak__tile(scratch, k, lo, hi):
-    """scratch(tasks, 3, numbers of a tile): each task adds k products to every number of its tile."""
+@kernel("T[:,:,::1], int, int", writes="scratch", parallel=True)
+def peak__tile(scratch, k, step, lo, hi):
+    """scratch(tasks, 3, numbers of a tile): each task adds k products to every number of its tile.
+
+    step: 0, how far the operands move from product to product. Were it known here, LLVM would keep the operands in
+    registers, and the sums, which are more, in memory.
+    """
     for task in range(lo, hi):
         a, b, c = scratch[task, 0], scratch[task, 1], scratch[task, 2]
         number = scratch.dtype.type(0)
         row = TILE_VECTORS * lanes(number)
-        full_tile(number, k, address(a), 1, 0, address(b), 0, address(c), row, address(c), row)
+        full_tile(number, k, address(a), 1, step, address(b), step, address(c), row, address(c), row)
