@@ -27,23 +27,30 @@ def conv2d(
     `padding` is a number, a pair, "valid" or "same"; `activation` as for `linear`. `prepared` is what
     ``fastnn.kernels.prepare_conv2d`` gave for `weight`; it is used in place of it. Raises as `kernels.conv2d` does.
     """
+    return with_backward("conv2d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
+
+
+def with_backward(
+    name: str, input: Any, weight: Any, bias: Any, window: Any, activation: str | None, prepared: Any
+) -> WithBackward:
+    """Give what the kernel of a convolution computes, and its undoing."""
+    forward, undo = getattr(kernels, name), getattr(kernels, f"{name}_backward")
     if prepared is None or prepared.dtype != input.dtype:
         prepared = weight
-    window = stride, padding, dilation, groups
     before = None
     if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
-        before = kernels.conv2d(input, prepared, bias, *window)
+        before = forward(input, prepared, bias, *window)
         y = kernels.gelu(before)
     else:
-        y = kernels.conv2d(input, prepared, bias, *window, activation=activation)
+        y = forward(input, prepared, bias, *window, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         gradients: Gradients
         if before is not None:
             dy = kernels.gelu_backward(dy, before)
-            gradients = kernels.conv2d_backward(dy, input, weight, None, None, *window, needs=needs)
+            gradients = undo(dy, input, weight, None, None, *window, needs=needs)
         else:
-            gradients = kernels.conv2d_backward(dy, input, weight, y, activation, *window, needs=needs)
+            gradients = undo(dy, input, weight, y, activation, *window, needs=needs)
         return gradients
 
     return y, backward

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+
+from .conv import with_backward
 
 
 @differentiable
@@ -30,7 +32,7 @@ def conv1d(
     input (B, C, W) or (C, W), weight (OC, C/groups, KW), bias (OC,) -> (B, OC, OW) or (OC, OW). Everything else as in
     `conv2d`. Raises as `kernels.conv1d` does.
     """
-    return _with_backward("conv1d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
+    return with_backward("conv1d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
 
 
 @differentiable
@@ -51,7 +53,7 @@ def conv3d(
     input (B, C, D, H, W) or (C, D, H, W), weight (OC, C/groups, KD, KH, KW), bias (OC,) -> (B, OC, OD, OH, OW) or
     without B. Everything else as in `conv2d`. Raises as `kernels.conv3d` does.
     """
-    return _with_backward("conv3d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
+    return with_backward("conv3d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
 
 
 @differentiable
@@ -74,7 +76,7 @@ def conv_transpose1d(
     Raises as `kernels.conv_transpose1d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _with_backward("conv_transpose1d", input, weight, bias, window, activation, prepared)
+    return with_backward("conv_transpose1d", input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -97,7 +99,7 @@ def conv_transpose2d(
     stride times as large. Raises as `kernels.conv_transpose2d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _with_backward("conv_transpose2d", input, weight, bias, window, activation, prepared)
+    return with_backward("conv_transpose2d", input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -120,32 +122,7 @@ def conv_transpose3d(
     without B, stride times as large. Raises as `kernels.conv_transpose3d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _with_backward("conv_transpose3d", input, weight, bias, window, activation, prepared)
-
-
-def _with_backward(
-    name: str, input: Any, weight: Any, bias: Any, window: Any, activation: str | None, prepared: Any
-) -> WithBackward:
-    forward, undo = getattr(kernels, name), getattr(kernels, f"{name}_backward")
-    if prepared is None or prepared.dtype != input.dtype:
-        prepared = weight
-    before = None
-    if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
-        before = forward(input, prepared, bias, *window)
-        y = kernels.gelu(before)
-    else:
-        y = forward(input, prepared, bias, *window, activation=activation)
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        gradients: Gradients
-        if before is not None:
-            dy = kernels.gelu_backward(dy, before)
-            gradients = undo(dy, input, weight, None, None, *window, needs=needs)
-        else:
-            gradients = undo(dy, input, weight, y, activation, *window, needs=needs)
-        return gradients
-
-    return y, backward
+    return with_backward("conv_transpose3d", input, weight, bias, window, activation, prepared)
 
 
 @differentiable

@@ -13,6 +13,7 @@ from ._memory import SMALL as POOLED
 from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
+from ._row_tile import ROWS as FEW  # fewer rows take as long as these: memory is what they wait for
 from ._shapes import F4, F8, as_float_array, output, promote
 from ._simd import vector_bytes
 from .cpu.epilogue import CODES
@@ -29,7 +30,6 @@ from .cpu.matmul import (
     matmul__small,
 )
 
-FEW = 4  # rows; fewer take as long, since memory is what they wait for
 SMALL = 1 << 19  # multiplications; up to here one thread is fastest, its panels on its stack
 LIGHT = SMALL // FEW  # numbers of an operand that fewer rows than FEW meet in one thread
 GRAIN = 1 << 18  # multiplications of a task, at least
