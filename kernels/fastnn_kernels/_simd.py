@@ -24,6 +24,7 @@ LLVM_FILES = (
     "_depthwise_tile.py",
     "_winograd_tile.py",
     "_windows.py",
+    "_taps.py",
 )
 
 

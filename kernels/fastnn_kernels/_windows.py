@@ -24,7 +24,7 @@ class _Window(_Tile):
 
     def __init__(self, builder, number, vectors, length):
         super().__init__(builder.module, number, 1, vectors, True)
-        self.builder, self.length = builder, length
+        self.builder, self.number, self.length = builder, number, length
         self.places = ir.VectorType(I32, self.lanes)
         self.iota = ir.Constant(self.places, list(range(self.lanes)))
         self.inside = [self.below(length, v * self.lanes) for v in range(vectors)]

@@ -6,13 +6,14 @@ and the gradient is the product with the transposed matrix.
 
 from functools import lru_cache
 from math import floor, prod
-from typing import NamedTuple
 
 import numpy as np
-from numpy import ndarray
 
+from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, contiguous, integer, output
+from ._simd import vector_bytes
+from ._taps import PAIRS
 from .cpu import resize as cpu
 from .images import hashable
 from .windows import Axis, by_pixels, result
@@ -22,12 +23,55 @@ LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}
 MODES = ("nearest", "nearest-exact", *LINEAR, "bicubic", "area")
 
 
-class Taps(NamedTuple):
-    """A sparse matrix by rows: row m has the taps first[m] .. first[m + 1]."""
+class Taps:
+    """A sparse matrix (count, length): row m has the taps first[m] .. first[m + 1], each with a place and a weight."""
 
-    first: ndarray
-    places: ndarray
-    weights: ndarray
+    def __init__(self, rows, columns, weights, count, length):
+        order = np.argsort(rows, kind="stable")
+        self.length, self.first = length, np.searchsorted(rows[order], np.arange(count + 1))
+        self.places, self.weights = columns[order].astype(np.int64), weights[order]
+        self.identity = count == length == len(rows) and bool(
+            (self.places == np.arange(count)).all() and (rows[order] == self.places).all() and (weights == 1).all()
+        )
+        self.made = {}
+
+    def __len__(self):
+        return len(self.first) - 1
+
+    def by_rows(self, dtype):
+        """Return (table, weights) as `cpu/resize.py` wants them."""
+        key = dtype, 0
+        if key not in self.made:
+            self.made[key] = np.concatenate([self.first, self.places]), self.weights.astype(dtype)
+        return self.made[key]
+
+    def by_lanes(self, dtype, size):
+        """Return (table, indices, weights, pairs) by vectors of outputs, where `size` numbers lie at a place."""
+        key = dtype, size
+        if key not in self.made:
+            self.made[key] = self._by_lanes(vector_bytes() // dtype.itemsize, size, dtype)
+        return self.made[key]
+
+    def _by_lanes(self, lanes, size, dtype):
+        vectors = -(-len(self) * size // lanes)
+        outputs = np.minimum(np.arange(vectors * lanes), len(self) * size - 1).reshape(vectors, lanes)
+        m, number = np.divmod(outputs, size)
+        counts = np.diff(self.first)[m]
+        most = counts.max(1)
+        first = np.append(0, np.cumsum(most))
+        vector = np.repeat(np.arange(vectors), most)
+        tap = (np.arange(first[-1]) - first[vector])[:, None]
+        some = tap < counts[vector]
+        taps = np.where(some, self.first[m][vector] + tap, 0)
+        places = self.places[taps] * size + number[vector]
+        offsets = np.where(some, places, places.max(initial=0)).min(1)
+        indices = np.where(some, places - offsets[:, None], 0).astype(np.int32)
+        weights = np.where(some, self.weights[taps], 0).astype(dtype)
+        pairs = next((n for n in PAIRS if indices.max(initial=0) < 2 * n * lanes), 0)
+        return np.concatenate([first, offsets]), indices, weights, pairs
+
+
+ONE = Taps(*np.array([[0], [0], [1]]), 1, 1)  # for the axes that signals and images lack
 
 
 def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=False, recompute_scale_factor=False):
@@ -61,7 +105,7 @@ def interpolate_backward(
     dy = _images(name, "dy", dy)
     shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
     plan = _plan(name, shape, *map(hashable, (size, scale_factor)), mode, align_corners, recompute_scale_factor)
-    expected = (*shape[:2], *(len(taps.first) - 1 for taps, _ in plan))
+    expected = (*shape[:2], *(len(taps) for taps, _ in plan))
     if dy.shape != expected:
         raise ValueError(f"{name}: dy has shape {dy.shape}, an input {shape} gives {expected}")
     return _apply(name, dy, [back for _, back in plan])
@@ -75,25 +119,58 @@ def _images(function, name, x):
 
 
 def _apply(function, x, matrices):
-    """Multiply by a sparse matrix along each axis, first along those that become shorter."""
+    """Multiply by a sparse matrix along each axis: rows and columns in one go, the depth before or after that."""
     last = by_pixels(x)
     memory = contiguous(x.transpose(0, *range(2, x.ndim), 1)) if last else contiguous(x)
-    start = 1 if last else 2
-    order = sorted(range(len(matrices)), key=lambda a: (len(matrices[a].first) - 1) / max(1, x.shape[a + 2]))
-    for a in order:
-        first, places, weights = matrices[a]
-        shape = list(memory.shape)
-        shape[start + a] = len(first) - 1
-        y = output(function, None, tuple(shape), x.dtype)
-        if y.size:
-            outer, inner = prod(shape[: start + a]), prod(shape[start + a + 1 :])
-            views = (m.reshape(outer, -1, inner) for m in (memory, y))
-            source, target = views
-            count = outer if inner == 1 else outer * target.shape[1]
-            weights = weights.astype(x.dtype)
-            cpu.resize__axis[x.dtype](source, first, places, weights, target, count, tasks(y.size, GRAIN))
-        memory = y
+    size = x.shape[1] if last else 1
+    outer = x.shape[:1] if last else x.shape[:2]
+    shape = *outer, *map(len, matrices), *[size] * last
+    if not prod(shape):
+        return _images_of(output(function, None, shape, x.dtype), last)
+    depth, rows, columns = (*[ONE] * (3 - len(matrices)), *matrices)
+    memory = memory.reshape(-1, *(1, 1, *x.shape[2:])[-3:-1], x.shape[-1] * size)
+    if len(depth) <= depth.length:
+        memory = _over_rows(function, memory, depth)
+    count, deep, *_ = memory.shape
+    memory = _over_images(function, memory.reshape(count * deep, *memory.shape[2:]), rows, columns, size)
+    memory = memory.reshape(count, deep, *memory.shape[1:])
+    if len(depth) > depth.length:
+        memory = _over_rows(function, memory, depth)
+    return _images_of(memory.reshape(shape), last)
+
+
+def _images_of(memory, last):
     return memory.transpose(0, memory.ndim - 1, *range(1, memory.ndim - 1)) if last else memory
+
+
+def _over_rows(function, x, matrix):
+    """x(P,N,...) -> (P,M,...)."""
+    if matrix.identity:
+        return x
+    y = output(function, None, (len(x), len(matrix), *x.shape[2:]), x.dtype)
+    source, target = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, y))
+    count = len(x) * len(matrix)
+    cpu.resample__rows[x.dtype](source, *matrix.by_rows(x.dtype), target, count, tasks(y.size, GRAIN))
+    return y
+
+
+def _over_images(function, x, rows, columns, size):
+    """x(P,H,W*S) -> (P,OH,OW*S)."""
+    vector = vector_bytes() // x.itemsize
+    if columns.identity:
+        return _over_rows(function, x, rows)
+    if rows.length == len(rows) == 1 and size >= vector:
+        return _over_rows(function, x.reshape(len(x), -1, size), columns).reshape(len(x), 1, -1)
+    y = output(function, None, (len(x), len(rows), len(columns) * size), x.dtype)
+    count = tasks(y.size, GRAIN)
+    scratch = empty((count, cpu.ROWS * (x.shape[2] + 2 * max(PAIRS, default=0) * vector)), x.dtype)
+    if size >= vector:
+        tables = *columns.by_rows(x.dtype), size
+        cpu.resample__pixels[x.dtype](x, *rows.by_rows(x.dtype), *tables, scratch, y, count, count)
+    else:
+        tables = columns.by_lanes(x.dtype, size)
+        cpu.resample__planes[x.dtype](x, *rows.by_rows(x.dtype), *tables, scratch, y, count, count)
+    return y
 
 
 @lru_cache(maxsize=256, typed=True)
@@ -166,12 +243,7 @@ def _by_rows(rows, columns, weights, count, length):
     kept = weights != 0
     rows, columns, weights = rows[kept], columns[kept], weights[kept]
 
-    def sort(rows, columns, count):
-        order = np.argsort(rows, kind="stable")
-        first = np.searchsorted(rows[order], np.arange(count + 1))
-        return Taps(first, columns[order].astype(np.int64), weights[order])
-
-    return sort(rows, columns, count), sort(columns, rows, length)
+    return Taps(rows, columns, weights, count, length), Taps(columns, rows, weights, length, count)
 
 
 def pixel_shuffle(input, upscale_factor):

@@ -1,34 +1,123 @@
-"""Resampling of one axis: every place of the result is a weighted sum of a few places of the input."""
+"""Resampling: numbers of the result are weighted sums of numbers of the input, first over rows, then along them.
 
-from .._jit import kernel
+A table of taps (int64) says for output m that its taps are table[m] <= t < table[m + 1], the place of tap t stands at
+table[M + 1 + t], and its weight beside the table. Along planes outputs go by vectors (`_taps.py`): a tap has an offset
+in its row, and for every lane an index behind that and a weight.
+"""
+
+from .._jit import jitted, kernel
+from .._rows import copy_row
+from .._simd import address, itemsize, lanes
+from .._taps import weigh_lanes, weigh_rows
+
+ROWS = 4  # that are summed before the sums along them: what has just been written takes long to read at other offsets
 
 
-@kernel("T[:,:,::1], i8[::1], i8[::1], T[::1], T[:,:,::1]", writes="y", parallel=True)
-def resize__axis(x, first, places, weights, y, lo, hi):
-    """x(P,N,S) -> y(P,M,S): sums over the taps first[m] .. first[m + 1] of weights[t] x[p, places[t]].
+@jitted
+def weigh(number, at, step, table, places, weights, m, out, length):
+    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
+    first, vector = table[m], lanes(number)
+    count = table[m + 1] - first
+    taps, weight = address(table) + (places + first) * 8, address(weights) + first * itemsize(number)
+    c = 0
+    while c < length:
+        rest = length - c
+        several = 1 if rest <= vector else 2 if rest <= 2 * vector else 4
+        moved = c * itemsize(number)
+        weigh_rows(number, at + moved, step, taps, weight, count, out + moved, several, rest)
+        c += several * vector
 
-    The range is over P * M, or over P where S is 1.
-    """
-    if y.shape[2] == 1:
-        for p in range(lo, hi):
-            source, target = x[p, :, 0], y[p, :, 0]
-            for m in range(target.size):
-                total = weights[0] * 0
-                for t in range(first[m], first[m + 1]):
-                    total += weights[t] * source[places[t]]
-                target[m] = total
-        return
+
+@jitted
+def repeats(table, places, weights, m):
+    """Return whether output m has the taps of the one before it, if there is one."""
+    if m == 0:
+        return False
+    before, first, last = table[m - 1], table[m], table[m + 1]
+    if first - before != last - first:
+        return False
+    for t in range(last - first):
+        if table[places + before + t] != table[places + first + t] or weights[before + t] != weights[first + t]:
+            return False
+    return True
+
+
+@jitted
+def copy(number, source, target, length):
+    """Copy numbers from one address to another."""
+    for j in range(0, length, lanes(number)):
+        moved = j * itemsize(number)
+        copy_row(number, source + moved, target + moved, min(length - j, lanes(number)))
+
+
+@kernel("T[:,:,::1], i8[::1], T[::1], T[:,:,::1]", writes="y", parallel=True)
+def resample__rows(x, taps, weights, y, lo, hi):
+    """x(P,N,S) -> y(P,M,S). The range is over P * M."""
+    number, count = weights[0], y.shape[1]
     for r in range(lo, hi):
-        p, m = divmod(r, y.shape[1])
-        target, start, stop = y[p, m], first[m], first[m + 1]
-        if stop - start == 2:  # the taps of linear interpolation, in one go
-            a, b = x[p, places[start]], x[p, places[start + 1]]
-            for s in range(target.size):
-                target[s] = weights[start] * a[s] + weights[start + 1] * b[s]
-            continue
-        for s in range(target.size):
-            target[s] = 0
-        for t in range(start, stop):
-            source, weight = x[p, places[t]], weights[t]
-            for s in range(target.size):
-                target[s] += weight * source[s]
+        p, m = divmod(r, count)
+        out = address(y) + r * y.strides[1]
+        weigh(number, address(x) + p * x.strides[0], x.strides[1], taps, count + 1, weights, m, out, y.shape[2])
+
+
+@kernel("T[:,:,::1], i8[::1], T[::1], i8[::1], T[::1], int, T[:,::1], T[:,:,::1]", writes="scratch y", parallel=True)
+def resample__pixels(x, rows, row_weights, columns, weights, size, scratch, y, lo, hi):
+    """x(P,H,W*S) -> y(P,OH,OW*S), S = size. The range is over rows of scratch: tasks, with a row of x each."""
+    number, height = row_weights[0], y.shape[1]
+    step, width = size * itemsize(number), y.shape[2] // size
+    for task in range(lo, hi):
+        row, total = address(scratch) + task * scratch.strides[0], y.shape[0] * height
+        start = total * task // scratch.shape[0]
+        for r in range(start, total * (task + 1) // scratch.shape[0]):
+            p, i = divmod(r, height)
+            image, out = address(x) + p * x.strides[0], address(y) + r * y.strides[1]
+            if r > start and repeats(rows, height + 1, row_weights, i):
+                copy(number, out - y.strides[1], out, y.shape[2])
+                continue
+            weigh(number, image, x.strides[1], rows, height + 1, row_weights, i, row, x.shape[2])
+            for j in range(width):
+                weigh(number, row, step, columns, width + 1, weights, j, out + j * step, size)
+
+
+@kernel(
+    "T[:,:,::1], i8[::1], T[::1], i8[::1], i4[:,::1], T[:,::1], int, T[:,::1], T[:,:,::1]",
+    writes="scratch y",
+    parallel=True,
+)
+def resample__planes(x, rows, row_weights, columns, indices, weights, pairs, scratch, y, lo, hi):
+    """x(P,H,W) -> y(P,OH,OW). The range is over rows of scratch: tasks, each with a buffer for ROWS rows of x.
+
+    columns, indices, weights: taps by vectors of outputs. pairs: see `weigh_lanes`; a buffer has room for as many.
+    """
+    number, height, size, vector = row_weights[0], y.shape[1], itemsize(row_weights[0]), lanes(row_weights[0])
+    count, down = -(-y.shape[2] // vector), scratch.strides[0] // ROWS
+    for task in range(lo, hi):
+        buffer, total = address(scratch) + task * scratch.strides[0], y.shape[0] * height
+        start, stop = total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]
+        top = start
+        while top < stop:
+            p, i = divmod(top, height)
+            some, image = min(ROWS, height - i, stop - top), address(x) + p * x.strides[0]
+            for k in range(some):
+                if top + k == start or not repeats(rows, height + 1, row_weights, i + k):
+                    row = buffer + k * down
+                    weigh(number, image, x.strides[1], rows, height + 1, row_weights, i + k, row, x.shape[2])
+            for k in range(some):
+                out = address(y) + (top + k) * y.strides[1]
+                if top + k > start and repeats(rows, height + 1, row_weights, i + k):
+                    copy(number, out - y.strides[1], out, y.shape[2])
+                    continue
+                for v in range(count):
+                    first, done = columns[v], v * vector
+                    weigh_lanes(
+                        number,
+                        buffer + k * down,
+                        address(columns) + (count + 1 + first) * 8,
+                        address(indices) + first * vector * 4,
+                        address(weights) + first * vector * size,
+                        columns[v + 1] - first,
+                        pairs,
+                        out + done * size,
+                        min(vector, y.shape[2] - done),
+                    )
+            top += some
