@@ -162,7 +162,7 @@ def _build_fastnn(layer, direction, threads):
     def maker(layout, prepared=False):
         def make(x, w, dy):
             x, dy = (None if a is None else layout(a) for a in (x, dy))
-            w = kernels.prepare_conv2d(w, layer.x, **more) if prepared else w
+            w = getattr(kernels, f"prepare_{name}")(w, layer.x, **more) if prepared else w
             if direction == "forward":
                 return partial(forward, x, w, None, **more)
             needs = direction == "dx", direction == "dweight", False
@@ -177,7 +177,7 @@ def _build_fastnn(layer, direction, threads):
 
     layouts = {"": lambda x: x, "channels_last": pixels}
     made = {key: maker(layout) for key, layout in layouts.items()}
-    if name == "conv2d" and direction == "forward":
+    if direction == "forward":
         made |= {f"prepared {key}".strip(): maker(layout, prepared=True) for key, layout in layouts.items()}
     return made, to_numpy
 

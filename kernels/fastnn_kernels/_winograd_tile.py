@@ -1,15 +1,17 @@
-"""The three transforms of Winograd's convolution F(m x m, 3 x 3), one vector of channels or filters at a time.
+"""The three transforms of Winograd's convolution F(m, r), generated from its points, one vector of channels at a time.
 
-A tile of m x m outputs sees (m + 2)^2 inputs d. With g the filter, Y = A^T [(G g G^T) * (B^T d B)] A costs (m + 2)^2
-products instead of 9 m^2 (Winograd 1980; Lavin and Gray 2015): 2.25 times fewer for m = 2, 4 times for m = 4. The
-matrices are Toom and Cook's for the points 0, +-p ... and infinity. Points that come in pairs share their even and odd
-parts, so that B^T d takes 12 instructions for m = 4, A^T 10.
+m results of a filter of r taps g see n = m + r - 1 numbers d: y = A^T [(G g) * (B^T d)] costs n products instead of
+m r (Winograd 1980; Lavin and Gray 2015). The matrices are Toom and Cook's: numbers and taps are polynomials that are
+evaluated, multiplied and put together again at n points, of which one may be infinity. Images have a transform for
+their rows and one for their columns, F(4x4, 3x3) takes 36 products instead of 144; signals have one, F(1x4, 1x3).
 
-Where the points lie decides the error (Barabasz, Anderson, Soodhalter and Gregg 2020): with 1/sqrt(2) and sqrt(2),
-whose powers stay near 1, it is a third to a fifth of that with the textbook's 1 and 2.
+Points that come in pairs +-p share their even and odd parts: six of them take 12 instructions for B^T d. Where they lie
+decides the error (Barabasz, Anderson, Soodhalter and Gregg 2020): with 1/sqrt(2) and sqrt(2), whose powers stay near 1,
+it is a third to a fifth of that with the textbook's 1 and 2.
 """
 
 from math import prod, sqrt
+from typing import NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -17,27 +19,82 @@ from numba.extending import intrinsic
 
 from ._microkernel import I64, VOID, _Tile
 
-POINTS = {2: (1.0,), 4: (sqrt(0.5), sqrt(2.0))}  # the positive ones, by m
-SIZES = tuple(POINTS)
+POINTS = {  # by their number: p for +-p, and infinity where one is missing
+    1: (0.0,),
+    3: (0.0, 1.0),
+    4: (0.0, 1.0),
+    5: (0.45, 1.2),
+    6: (0.0, sqrt(0.5), sqrt(2.0)),
+}
 
 
-def _even(points, skip=None):
-    """Return the coefficients, from the lowest, of the product of (x^2 - p^2), as a polynomial in x^2."""
+class Form(NamedTuple):
+    """F(rows x columns, taps): the tiles of results, and the kernel that they are for."""
+
+    rows: int
+    columns: int
+    taps: tuple[int, int]
+
+    @property
+    def sides(self):
+        """Return how many rows and columns of the image a tile sees."""
+        return self.rows + self.taps[0] - 1, self.columns + self.taps[1] - 1
+
+    def __str__(self):
+        return f"F({self.rows}x{self.columns}, {self.taps[0]}x{self.taps[1]})"
+
+
+FORMS = (
+    Form(2, 2, (3, 3)),
+    Form(4, 4, (3, 3)),
+    Form(1, 4, (1, 3)),
+    Form(4, 1, (3, 1)),
+    Form(2, 2, (2, 2)),
+    Form(4, 4, (2, 2)),
+    Form(1, 4, (1, 2)),
+    Form(4, 1, (2, 1)),
+    Form(2, 2, (5, 5)),
+)
+
+
+def _product(points):
+    """Return the coefficients, from the lowest, of the product of all (x - p)."""
     made = [1.0]
     for p in points:
-        if p != skip:
-            made = [
-                (made[i - 1] if i else 0.0) - p * p * (made[i] if i < len(made) else 0.0) for i in range(len(made) + 1)
-            ]
+        made = [low - p * high for low, high in zip([0.0, *made], [*made, 0.0], strict=True)]
     return [round(c, 12) for c in made]  # 1/sqrt(2) * sqrt(2) is 1
 
 
-class _Transform(_Tile):
-    """Emits transforms of one size into a module."""
+def matrices(m, r):
+    """Return A^T, G and B^T of F(m, r) as lists of rows."""
+    n = m + r - 1
+    points = [s * p for p in POINTS[n] for s in ((1, -1) if p else (1,))]
+    others = [[q for q in points if q != p] for p in points]
+    a = [[round(p**i, 12) for p in points] for i in range(m)]
+    g = [[p**k / prod(p - q for q in rest) for k in range(r)] for p, rest in zip(points, others, strict=True)]
+    b = [_product(rest) for rest in others]
+    if len(points) < n:
+        a = [[*row, float(i == m - 1)] for i, row in enumerate(a)]
+        g.append([float(k == r - 1) for k in range(r)])
+        b = [[*row, 0.0] for row in b] + [_product(points)]
+    return a, g, b
 
-    def __init__(self, module, number, m, masked=False):
+
+def _alike(x, y):
+    """Return whether two rows differ only in signs."""
+    return x != y and [abs(c) for c in x] == [abs(c) for c in y]
+
+
+class _Transform(_Tile):
+    """Emits transforms of one form into a module."""
+
+    def __init__(self, module, number, form, masked=False):
         super().__init__(module, number, 1, 1, masked)
-        self.m, self.n, self.points = m, m + 2, POINTS[m]
+        self.form = form
+        # of columns, then of rows
+        self.output, self.filter, self.input = zip(
+            matrices(form.rows, form.taps[0]), matrices(form.columns, form.taps[1]), strict=True
+        )
 
     def sum(self, *terms):
         """Emit the sum of (coefficient, vector), the first with coefficient 1 at the start."""
@@ -63,51 +120,36 @@ class _Transform(_Tile):
     def _constant(value, kind):
         return ir.Constant(kind, [value] * kind.count)
 
-    def input(self, d):
-        """Emit B^T d."""
-        even, odd = d[0::2], d[1::2]
-        whole = _even(self.points)
-        made = [self.sum(*zip(whole, even, strict=True))]
-        for p in self.points:
-            rest = _even(self.points, p)
-            s = self.sum(*zip(reversed(rest), reversed(even[1:]), strict=True))
-            t = self.sum(*zip(reversed(rest), reversed(odd[:-1]), strict=True))
-            made += [self.sum((1, s), (p, t)), self.sum((1, s), (-p, t))]
-        return [*made, self.sum(*zip(whole, odd, strict=True))]
-
-    def output(self, v):
-        """Emit A^T v."""
-        sums = [self.sum((1, v[i]), (1, v[i + 1])) for i in range(1, self.n - 1, 2)]
-        differences = [self.sum((1, v[i]), (-1, v[i + 1])) for i in range(1, self.n - 1, 2)]
-        made = []
-        for power in range(self.m):
-            terms = [
-                (round(p**power, 12), v) for p, v in zip(self.points, differences if power % 2 else sums, strict=True)
-            ]
-            ends = [(1, v[0])] * (power == 0) + [(1, v[-1])] * (power == self.m - 1)
-            made.append(self.sum(*ends, *terms))
+    def times(self, matrix, vectors):
+        """Emit a matrix times vectors. What neighbours among its columns or rows have in common is computed once."""
+        columns, vectors = [list(c) for c in zip(*matrix, strict=True)], list(vectors)
+        for j in range(len(columns) - 1):
+            x, y = columns[j : j + 2]
+            if _alike(x, y):
+                vectors[j : j + 2] = [self.sum((1, vectors[j]), (s, vectors[j + 1])) for s in (1, -1)]
+                columns[j] = [c if c == d else 0 for c, d in zip(x, y, strict=True)]
+                columns[j + 1] = [c if c != d else 0 for c, d in zip(x, y, strict=True)]
+        rows, made = [list(r) for r in zip(*columns, strict=True)], []
+        while len(made) < len(rows):
+            row, following = rows[len(made)], rows[len(made) + 1 : len(made) + 2]
+            if following and _alike(row, following[0]):
+                odd = [c if c != d else 0 for c, d in zip(row, following[0], strict=True)]
+                p = next(c for c in odd if c)
+                s = self.sum(*((c - d, v) for c, d, v in zip(row, odd, vectors, strict=True)))
+                t = self.sum(*((round(c / p, 12), v) for c, v in zip(odd, vectors, strict=True)))
+                made += [self.sum((1, s), (p, t)), self.sum((1, s), (-p, t))]
+            else:
+                made.append(self.sum(*zip(row, vectors, strict=True)))
         return made
 
-    def filter(self, g):
-        """Emit G g."""
-        made = []
-        for p in (0.0, *self.points):
-            scale = 1 / prod(p - q for r in (0.0, *self.points) for q in {r, -r} if q != p)
-            s = self.sum((scale, g[0]), (p * p * scale, g[2]))
-            if p == 0:
-                made.append(s)
-            else:
-                made += [self.sum((1, s), (p * scale, g[1])), self.sum((1, s), (-p * scale, g[1]))]
-        return [*made, g[2]]
-
-    def twice(self, transform, grid):
-        """Emit a transform of the columns and then of the rows of a square of vectors."""
-        columns = [transform([row[j] for row in grid]) for j in range(len(grid[0]))]
-        return [transform([column[i] for column in columns]) for i in range(len(columns[0]))]
+    def twice(self, transforms, grid):
+        """Emit a transform of the columns and then one of the rows of a rectangle of vectors."""
+        columns = [self.times(transforms[0], column) for column in zip(*grid, strict=True)]
+        return [self.times(transforms[1], row) for row in zip(*columns, strict=True)]
 
     def begin(self, name, arguments):
         """Open the function `name`, to be emitted; or None if it is there, and the function."""
-        name = f"winograd_{name}_{self.m}{'_masked' * self.masked}.{self.suffix}"
+        name = f"winograd_{name}_{self.form}{'_masked' * self.masked}.{self.suffix}"
         if name in self.module.globals:
             return self.module.globals[name], False
         function = ir.Function(self.module, ir.FunctionType(VOID, arguments), name)
@@ -131,10 +173,11 @@ class _Transform(_Tile):
         if not new:
             return function
         source, row, column, target, step = function.args
-        rows = self.steps(self.pointer(source), row, self.n)
-        grid = [[self._load(self.builder, at, 0) for at in self.steps(r, column, self.n)] for r in rows]
+        height, width = self.form.sides
+        rows = self.steps(self.pointer(source), row, height)
+        grid = [[self._load(self.builder, at, 0) for at in self.steps(r, column, width)] for r in rows]
         values = sum(self.twice(self.input, grid), [])
-        for value, at in zip(values, self.steps(self.pointer(target), step, self.n**2), strict=True):
+        for value, at in zip(values, self.steps(self.pointer(target), step, height * width), strict=True):
             self._store(self.builder, value, at, 0)
         self.builder.ret_void()
         return function
@@ -145,13 +188,14 @@ class _Transform(_Tile):
             return function
         source, row, target, step = function.args
         double = ir.VectorType(ir.DoubleType(), self.lanes)
-        taps = [self._load(self.builder, at, 0) for at in self.steps(self.pointer(source), row, 9)]
+        kh, kw = self.form.taps
+        taps = [self._load(self.builder, at, 0) for at in self.steps(self.pointer(source), row, kh * kw)]
         taps = [tap if tap.type == double else self.builder.fpext(tap, double) for tap in taps]
         self.suffix = f"v{self.lanes}f64"
         self.vector, single = double, self.vector
-        values = sum(self.twice(self.filter, [taps[0:3], taps[3:6], taps[6:9]]), [])
+        values = sum(self.twice(self.filter, [taps[i : i + kw] for i in range(0, kh * kw, kw)]), [])
         self.vector = single
-        for value, at in zip(values, self.steps(self.pointer(target), step, self.n**2), strict=True):
+        for value, at in zip(values, self.steps(self.pointer(target), step, prod(self.form.sides)), strict=True):
             self._store(self.builder, value if single == double else self.builder.fptrunc(value, single), at, 0)
         self.builder.ret_void()
         return function
@@ -164,15 +208,16 @@ class _Transform(_Tile):
         self.masks = self._masks(self.builder, n) if self.masked else None
         start = self._load(self.builder, self.pointer(bias), 0)
         masked, self.masked = self.masked, False
-        flat = [self._load(self.builder, at, 0) for at in self.steps(self.pointer(source), step, self.n**2)]
+        number, side = prod(self.form.sides), self.form.sides[1]
+        flat = [self._load(self.builder, at, 0) for at in self.steps(self.pointer(source), step, number)]
         self.masked = masked
-        values = self.twice(self.output, [flat[i * self.n : (i + 1) * self.n] for i in range(self.n)])
+        values = self.twice(self.output, [flat[i : i + side] for i in range(0, number, side)])
         floor = self._splat(self.builder, floor)
         end = function.append_basic_block()
-        for i, at in enumerate(self.steps(self.pointer(target), row, self.m)):
+        for i, at in enumerate(self.steps(self.pointer(target), row, self.form.rows)):
             self._unless(self.builder.icmp_signed(">=", I64(i), rows), end, function)
             after = function.append_basic_block()
-            for j, place in enumerate(self.steps(at, column, self.m)):
+            for j, place in enumerate(self.steps(at, column, self.form.columns)):
                 if j:
                     self._unless(self.builder.icmp_signed(">=", I64(j), columns), after, function)
                 total = self.builder.fadd(values[i][j], start)
@@ -190,45 +235,48 @@ class _Transform(_Tile):
         self.builder = ir.IRBuilder(following)
 
 
-def _by_size(builder, module, number, size, emit, arguments):
-    """Emit a call of the function that `emit(transform class of a size)` gives, by the value of `size`."""
+def _by_form(builder, number, emit, arguments):
+    """Emit a call of the function that `emit(form)` gives, by the place of the form in FORMS."""
     end = builder.append_basic_block()
-    switch = builder.switch(size, end)
-    for m in SIZES:
+    switch = builder.switch(number, end)
+    for i, form in enumerate(FORMS):
         block = builder.append_basic_block()
-        switch.add_case(I64(m), block)
+        switch.add_case(I64(i), block)
         with builder.goto_block(block):
-            builder.call(emit(m), arguments)
+            builder.call(emit(form), arguments)
             builder.branch(end)
     builder.position_at_end(end)
 
 
 @intrinsic
-def transform_input(typing_context, number, m, source, row, column, target, step):
-    """Write B^T d B of one tile and vector of channels: (m + 2)^2 vectors, `step` apart. Strides are in elements."""
+def transform_input(typing_context, number, form, source, row, column, target, step):
+    """Write B^T d B of one tile and vector of channels: as many vectors as it sees pixels, `step` apart.
+
+    form: a place in FORMS. Strides are in elements.
+    """
 
     def codegen(context, builder, signature, values):
-        emit = lambda m: _Transform(builder.module, number, m).input_function()  # noqa: E731
-        _by_size(builder, builder.module, number, values[1], emit, values[2:])
+        emit = lambda form: _Transform(builder.module, number, form).input_function()  # noqa: E731
+        _by_form(builder, values[1], emit, values[2:])
         return context.get_dummy_value()
 
     return types.void(number, *[types.intp] * 6), codegen
 
 
 @intrinsic
-def transform_filter(typing_context, number, m, source, row, target, step):
-    """Write G g G^T of a vector of filters: 9 vectors `row` apart give (m + 2)^2, `step` apart. Rounded once."""
+def transform_filter(typing_context, number, form, source, row, target, step):
+    """Write G g G^T of a vector of filters: a vector per tap, `row` apart, gives them `step` apart. Rounded once."""
 
     def codegen(context, builder, signature, values):
-        emit = lambda m: _Transform(builder.module, number, m).filter_function()  # noqa: E731
-        _by_size(builder, builder.module, number, values[1], emit, values[2:])
+        emit = lambda form: _Transform(builder.module, number, form).filter_function()  # noqa: E731
+        _by_form(builder, values[1], emit, values[2:])
         return context.get_dummy_value()
 
     return types.void(number, *[types.intp] * 5), codegen
 
 
 @intrinsic
-def transform_output(typing_context, floor, m, source, step, bias, target, row, column, rows, columns, n):
+def transform_output(typing_context, floor, form, source, step, bias, target, row, column, rows, columns, n):
     """Write max(floor, bias + A^T v A) of one tile: `rows` x `columns` of its pixels, n filters, at most a vector."""
 
     def codegen(context, builder, signature, values):
@@ -237,8 +285,8 @@ def transform_output(typing_context, floor, m, source, step, bias, target, row, 
         with builder.if_else(whole) as (full, part):
             for block, masked in ((full, False), (part, True)):
                 with block:
-                    emit = lambda m: _Transform(builder.module, floor, m, masked).output_function()  # noqa: B023, E731
-                    _by_size(builder, builder.module, floor, values[1], emit, [values[0], *values[2:]])
+                    emit = lambda form: _Transform(builder.module, floor, form, masked).output_function()  # noqa: B023, E731
+                    _by_form(builder, values[1], emit, [values[0], *values[2:]])
         return context.get_dummy_value()
 
     return types.void(floor, *[types.intp] * 10), codegen

@@ -38,6 +38,10 @@ class Layer(NamedTuple):
     channels: int
     dtype: np.dtype
 
+    def fits(self, form):
+        """Return whether a form of Winograd's tiles is for kernels like these."""
+        return form.taps == self.window[6:]
+
 
 class Algorithm(NamedTuple):
     """One way to convolve.
@@ -96,10 +100,11 @@ def convolve(x, gate, gated, filters, bias, floor, window, y, algorithm="auto", 
 def set_conv_precision(precision):
     """Say whether convolutions may be rounded by Winograd's transforms: "default", or "high", where they may not.
 
-    With "default", `conv2d` computes 3x3 layers of float32 by Winograd's algorithm where that is faster. Measured
-    against float64, errors were at most 4.0e-6 of the largest result for random images of 16 to 512 channels, directly
-    3.1e-6; for adversarial ones, whose results may cancel to nothing, 1.2e-6 of the largest sum of |input| |weight|,
-    directly 1.9e-6. The tests hold it to 2e-5. A NaN or an infinity spreads to the up to 4x4 results around it.
+    With "default", layers of float32 with kernels of 3x3, 5x5 and 2x2 (a transposed 4x4 with stride 2 is four of those)
+    and signals with kernels of 2, 3 and 7 to 9 go by Winograd's algorithm where that is faster. Measured against
+    float64, errors were at most 4.0e-6 of the largest result for random images of 16 to 512 channels, directly
+    4.1e-6; for adversarial ones, whose results may cancel to nothing, 1.2e-6 of the largest sum of |input| |weight|,
+    directly 2.9e-6. The tests hold it to 2e-5. A NaN or an infinity spreads to the up to 4x4 results around it.
     "high" keeps to the direct algorithm unless another is asked for by name. float64 always does.
 
     Raises ValueError for other words.
@@ -128,20 +133,20 @@ def _select(layer, algorithm, prepared, precision):
     if algorithm == "auto" and conv_product.suits(layer, prepared):
         return PRODUCT, "short signals: laying the filters out would take as long as the sums"
     if not conv_folded.refusal(layer):
-        cost, ways, place = conv_folded.cost, FOLDED, "over a signal in three columns"
+        cost, ways, place = conv_folded.cost, FOLDED, " over a signal in three columns"
     elif refusal := conv_winograd.refusal(layer):
         return DIRECT, f"winograd {refusal}"
     else:
-        cost, ways, place = conv_winograd.cost, WINOGRAD, "over the image"
-    m = min(ways, key=lambda m: cost(layer, m, prepared))
+        cost, ways, place = conv_winograd.cost, {f: way for f, way in WINOGRAD.items() if layer.fits(f)}, ""
+    form = min(ways, key=lambda form: cost(layer, form, prepared))
     if algorithm != "auto":
-        return ways[m], "asked for"
+        return ways[form], "asked for"
     if precision == "high":
         return DIRECT, "set_conv_precision('high')"
-    ratio = cost(layer, m, prepared) / max(1, cost(layer, 0, prepared))
+    ratio = cost(layer, form, prepared) / max(1, cost(layer, None, prepared))
     if ratio > WORTH:
         return DIRECT, f"winograd would take {ratio:.2f} times as long, and rounds"
-    return ways[m], f"F({m}x{m}, 3x3) {place} takes about {ratio:.2f} times as long as the direct algorithm"
+    return ways[form], f"{form}{place} takes about {ratio:.2f} times as long as the direct algorithm"
 
 
 @lru_cache(maxsize=512)
@@ -187,17 +192,19 @@ DIRECT = Algorithm("direct", lambda layer: "", _pack_panels, _run_bands)
 POINTWISE = Algorithm("pointwise", conv_pointwise.refusal, conv_pointwise.pack, conv_pointwise.run, conv_pointwise.keep)
 DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.run)
 WINOGRAD = {
-    m: Algorithm("winograd", conv_winograd.refusal, partial(conv_winograd.pack, m), partial(conv_winograd.run, m))
-    for m in conv_winograd.SIZES
+    form: Algorithm(
+        "winograd", conv_winograd.refusal, partial(conv_winograd.pack, form), partial(conv_winograd.run, form)
+    )
+    for form in conv_winograd.FORMS
 }
 PRODUCT = Algorithm("product", conv_product.refusal, lambda filters: filters, conv_product.run)
 FOLDED = {
-    m: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, m), partial(conv_folded.run, m))
-    for m in conv_winograd.SIZES
+    form: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, form), partial(conv_folded.run, form))
+    for form in conv_folded.FORMS
 }
 BY_NAME = {
     "depthwise": DEPTHWISE,
-    "folded": FOLDED[4],
+    "folded": FOLDED[max(FOLDED)],
     "product": PRODUCT,
     "pointwise": POINTWISE,
     "direct": DIRECT,

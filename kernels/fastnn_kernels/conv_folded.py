@@ -13,6 +13,7 @@ from . import conv_winograd
 from ._memory import empty
 
 SIDE, TAPS = 3, 9
+FORMS = tuple(form for form in conv_winograd.FORMS if form.taps == (SIDE, SIDE))
 
 
 def refusal(layer):
@@ -32,22 +33,22 @@ def image(layer):
     return layer._replace(window=(1, 1, 0, 0, 1, 1, SIDE, SIDE), shape=shape)
 
 
-def cost(layer, m, prepared):
-    """Estimate a layer in units of a multiplication: directly (m = 0), or folded by Winograd's F(m x m, 3 x 3)."""
-    if m == 0:
-        return conv_winograd.cost(layer, 0, prepared) * layer.window[7] / TAPS
+def cost(layer, form, prepared):
+    """Estimate a layer in units of a multiplication: directly (no form), or folded by Winograd's tiles."""
+    if form is None:
+        return conv_winograd.cost(layer, None, prepared)
     batch, filters, _, length = layer.shape
-    return conv_winograd.cost(image(layer), m, prepared) + 12 * batch * length * (layer.channels + filters)
+    return conv_winograd.cost(image(layer), form, prepared) + 12 * batch * length * (layer.channels + filters)
 
 
-def pack(m, filters):
+def pack(form, filters):
     """Return filters (1, OC, C, 1, K) as 3x3 ones, transformed."""
     square = np.zeros((*filters.shape[:3], TAPS), filters.dtype)
     square[..., : filters.shape[4]] = filters[:, :, :, 0]
-    return conv_winograd.pack(m, square.reshape(*filters.shape[:3], SIDE, SIDE))
+    return conv_winograd.pack(form, square.reshape(*filters.shape[:3], SIDE, SIDE))
 
 
-def run(m, x, gate, gated, packed, bias, floor, layer, y):
+def run(form, x, gate, gated, packed, bias, floor, layer, y):
     """Convolve x into y; see `convolve`."""
     x = activations.relu_backward(x, gate) if gated else x
     folded, padding = image(layer), layer.window[3]
@@ -66,7 +67,7 @@ def run(m, x, gate, gated, packed, bias, floor, layer, y):
     made = _memory(batch, filters, SIDE * rows, y.strides[1] == y.itemsize < y.strides[3], y.dtype)
     by_image, by_filter, by_number = made.strides
     result = as_strided(made, folded.shape, (by_image, by_filter, SIDE * by_number, by_number))
-    conv_winograd.run(m, images, images, 0, packed, bias, floor, folded, result)
+    conv_winograd.run(form, images, images, 0, packed, bias, floor, folded, result)
     y[:, :, 0] = made[..., : y.shape[3]]
 
 

@@ -1,6 +1,7 @@
 """Winograd's convolution: which layers it can do, at what cost, how its work and its memory are cut."""
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
@@ -8,47 +9,52 @@ from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
 from ._simd import vector_bytes
-from ._winograd_tile import SIZES
+from ._winograd_tile import FORMS
 from .cpu import conv_winograd as cpu
 
-__all__ = ["SIZES", "cost", "pack", "refusal", "run"]
+__all__ = ["FORMS", "cost", "pack", "refusal", "run"]
 
 GRAIN = 1 << 20  # multiplications of a task, at least
+CALL = 1 << 19  # multiplications that take as long as a call
 FAR = 1 << 23  # bytes of images that are likely to come from memory
-BLOCK = 1 << 19  # bytes of transformed tiles and products
+BLOCK = 1 << 19  # bytes of transformed tiles and products in the second-level cache
+MOST = 6 << 20  # ... or in the third, for filters that come from memory once for each block
+LARGE = 1 << 24  # bytes of such filters
 
 
 def refusal(layer):
     """Say why a layer cannot be computed so."""
     if layer.dtype != np.float32:
         return "is for float32 only: its rounding would spoil float64"
-    if layer.window[:2] + layer.window[4:] != (1, 1, 1, 1, 3, 3) or layer.groups > 1:
-        return "needs 3x3 kernels with stride 1, dilation 1 and groups=1"
+    if layer.window[:2] != (1, 1) or layer.groups > 1 or not any(map(layer.fits, FORMS)):
+        return "needs kernels of 3x3, 2x2, 5x5, 3 or 2 with stride 1 and groups=1"
     return ""
 
 
-def pack(m, filters):
-    """Return filters (1, OC, C, 3, 3) transformed: (m + 2)^2 matrices (P, C, NR), an odd number of vectors apart."""
+def pack(form, filters):
+    """Return filters (1, OC, C, KH, KW) transformed: matrices (P, C, NR), an odd number of vectors apart."""
     lanes = vector_bytes() // filters.itemsize
     rows = -(-filters.shape[1] // (TILE_VECTORS * lanes)) * filters.shape[2]
-    packed = empty(((m + 2) ** 2, (rows * TILE_VECTORS | 1) * lanes), filters.dtype)
-    cpu.conv2d_filters__winograd[filters.dtype](filters, m, packed, rows, tasks(packed.size, 65536))
+    packed = empty((prod(form.sides), (rows * TILE_VECTORS | 1) * lanes), filters.dtype)
+    number = FORMS.index(form)
+    cpu.conv2d_filters__winograd[filters.dtype](filters, number, packed, rows, tasks(packed.size, 65536))
     return packed
 
 
 @lru_cache(maxsize=512)
-def _plan(m, shape, channels, filters, threads):
-    """Return (segment, strips, block, row of V, matrix of V, M, matrix of M, brought, finished, length of scratch)."""
-    lanes, width, matrices = vector_bytes() // 4, TILE_VECTORS * vector_bytes() // 4, (m + 2) ** 2
+def _plan(form, shape, channels, filters, threads):
+    """Return (segment, strips, block, row of V, its matrix, M, its matrix, brought, finished, length of all)."""
+    lanes, width, matrices = vector_bytes() // 4, TILE_VECTORS * vector_bytes() // 4, prod(form.sides)
     batch, _, height, across = shape
-    tall, wide = -(-height // m), -(-across // m)
+    tall, wide = -(-height // form.rows), -(-across // form.columns)
+    total, panels = batch * tall * wide, -(-filters // width)
     tile_bytes = 4 * matrices * (channels + width)
-    tiles = max(TILE_ROWS, min(4 * TILE_ROWS, BLOCK // tile_bytes))
-    if (total := batch * tall * wide) <= min(2 * TILE_ROWS, 8 * BLOCK // tile_bytes):
+    room = MOST if 4 * matrices * channels * filters > LARGE else BLOCK
+    tiles = min(total, max(TILE_ROWS, min(4 * TILE_ROWS, room // tile_bytes)))
+    if total <= min(2 * TILE_ROWS, 8 * BLOCK // tile_bytes):
         tiles = total  # then the filters are read once
     segment = -(-wide // -(-wide // tiles))
     strips = max(1, tiles // segment)
-    panels = -(-filters // width)
     pieces = min(panels, -(-threads // max(1, total // tiles)))
     block = -(-panels // pieces)
     row = (-(-channels // lanes) | 1) * lanes
@@ -56,31 +62,52 @@ def _plan(m, shape, channels, filters, threads):
     v_step, m_step = (count * row // lanes | 1) * lanes, (count * width // lanes | 1) * lanes
     m_at = matrices * v_step
     brought = m_at + matrices * m_step
-    finished = brought + (m + 2) * (segment * m + 2) * min(-(-channels // lanes) * lanes, cpu.CHANNELS) + lanes
-    length = finished + m * m * segment * width + lanes
+    pixels = segment * form.columns + form.taps[1] - 1
+    finished = brought + form.sides[0] * pixels * min(-(-channels // lanes) * lanes, cpu.CHANNELS) + lanes
+    length = finished + form.rows * form.columns * segment * width + lanes
     return segment, strips, block, row, v_step, m_at, m_step, brought, finished, -(-length // 16) * 16
 
 
-def run(m, x, gate, gated, packed, bias, floor, layer, y):
-    """Convolve x into y; see `convolve`."""
-    count = tasks(cost(layer, m, True), GRAIN)
-    plan = _plan(m, y.shape, layer.channels, layer.filters, count)
-    scratch = empty((count, plan[-1]), x.dtype)
+def run(form, x, gate, gated, packed, bias, floor, layer, y):
+    """Convolve x into y; see `convolve`. A dilated window sees every dh-th row and dw-th column: images in turn."""
+    _, _, top, left, dh, dw, _, _ = layer.window
+    for i in range(min(dh, y.shape[2])):
+        for j in range(min(dw, y.shape[3])):
+            (above, row), (before, column) = divmod(i - top, dh), divmod(j - left, dw)
+            some, opened = x[:, :, row::dh, column::dw], gate[:, :, row::dh, column::dw]
+            _convolve(form, some, opened, gated, packed, bias, floor, (-above, -before), y[:, :, i::dh, j::dw])
+
+
+def _convolve(form, x, gate, gated, packed, bias, floor, padding, y):
+    channels, filters = x.shape[1], y.shape[1]
+    count = tasks(_products(form, y.shape, channels, filters), GRAIN)
+    *plan, length = _plan(form, y.shape, channels, filters, count)
+    scratch = empty((count, length), x.dtype)
     far = x.nbytes + y.nbytes > FAR
-    plan = np.array((m, *layer.window[2:4], gated, *plan[:-1], far), np.int64)
+    number = FORMS.index(form)
+    plan = np.array((number, form.rows, form.columns, *form.sides, *padding, gated, *plan, far), np.int64)
     cpu.conv2d__winograd[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)
 
 
-def cost(layer, m, prepared):
-    """Estimate a 3x3 layer in units of a multiplication: directly (m = 0) or by Winograd's F(m x m, 3 x 3).
+def _products(form, shape, channels, filters):
+    batch, _, height, width = shape
+    return batch * -(-height // form.rows) * -(-width // form.columns) * prod(form.sides) * channels * filters
 
-    Transforms cost 12 per number; laying a filter out, 22. With fewer than 8 tiles, products wait for filters.
+
+def cost(layer, form, prepared):
+    """Estimate a layer in units of a multiplication: directly (no form), or by Winograd's transforms.
+
+    Each transform costs 6 per number; laying a filter out, 22. With fewer than 8 tiles, products wait for filters.
     """
     batch, _, height, width = layer.shape
+    dh, dw, kh, kw = layer.window[4:]
     channels, filters, half = layer.channels, layer.filters, TILE_VECTORS * vector_bytes() // layer.dtype.itemsize // 2
     packing = 0 if prepared else 22 * channels * filters
     products = channels * -(-filters // half) * half
-    if m == 0:
-        return 9 * (batch * height * width * products + packing)
-    tiles = batch * -(-height // m) * -(-width // m)
-    return (m + 2) ** 2 * (max(tiles, 8) * products + 12 * tiles * (channels + filters) + packing)
+    if form is None:
+        return kh * kw * (batch * height * width * products + packing)
+    parts = min(dh, height) * min(dw, width)
+    tiles = batch * -(-height // (form.rows * dh)) * -(-width // (form.columns * dw))
+    transforms = 6 * sum(side > 1 for side in form.sides) * (channels + filters)
+    numbers = parts * (max(tiles, 8) * products + tiles * transforms) + packing
+    return prod(form.sides) * numbers + (parts - 1) * CALL

@@ -11,9 +11,9 @@ from tests.reference import conv as reference
 BOUND = 2e-5  # of the largest result, or where results cancel, of the largest sum of |input| |weight|
 
 
-@pytest.fixture(params=[2, 4], ids=["F(2x2)", "F(4x4)"])
-def m(request, monkeypatch):
-    """Let only one size of tile be chosen."""
+@pytest.fixture(params=conv_winograd.FORMS, ids=str)
+def form(request, monkeypatch):
+    """Let only one form of tiles be chosen."""
     monkeypatch.setattr(conv_algorithms, "WINOGRAD", {request.param: conv_algorithms.WINOGRAD[request.param]})
     conv_algorithms._select.cache_clear()
     yield request.param
@@ -42,34 +42,53 @@ def error(y, x, w, bias=None, padding=0):
 
 
 @pytest.mark.parametrize("channels", [(0, 3), (1, 1), (15, 31), (16, 32), (17, 33), (37, 70)], ids=str)
-@pytest.mark.parametrize("padding", [0, 1, 2, (0, 5)], ids=str)
-def test_results_at_every_edge(m, channels, padding):
-    for height, width in ((m, m), (3, 1 + m), (m + 1, 2 * m), (2 * m + 1, 11), (1, 13), (13, 19)):
-        down, across = reference.pair(padding)
-        if height + 2 * down < 3 or width + 2 * across < 3:
+def test_results_at_every_edge(form, channels):
+    (m, n, (kh, kw)), tall = form, form.sides[0] > 1
+    sizes = (
+        [(m, n), (kh, 1 + n), (m + 1, 2 * n), (2 * m + 1, 11), (1, 13), (13, 19)] if tall else [(1, 3), (1, 7), (2, 30)]
+    )
+    for padding in (0, 1, 2, (0, 5)):
+        for height, width in sizes:
+            down, across = reference.pair(padding)
+            if height + 2 * down < kh or width + 2 * across < kw:
+                continue
+            x, w, bias = draw((3, channels[0], height, width), (channels[1], channels[0], kh, kw), channels[1])
+            for images in (x, pixels(x)):
+                y = kernels.conv2d(images, w, bias, 1, padding, algorithm="winograd")
+                assert error(y, x, w, bias, padding) < BOUND
+                clipped = kernels.conv2d(images, w, bias, 1, padding, algorithm="winograd", activation="relu")
+                np.testing.assert_array_equal(clipped, np.maximum(y, 0))
+
+
+@pytest.mark.parametrize("dilation", [2, (1, 3), (20, 20)], ids=str)
+def test_dilated_windows_see_images_in_turn(form, dilation):
+    for shape, padding in (((2, 20, 11, 24), 2), ((2, 20, 31, 5), (0, 40)), ((1, 20, 100, 100), 0)):
+        x, w, bias = draw(shape, (33, 20, *form.taps), 33)
+        if any(
+            n + 2 * p <= d * (k - 1)
+            for n, p, d, k in zip(shape[2:], *map(reference.pair, (padding, dilation)), form.taps, strict=True)
+        ):
             continue
-        x, w, bias = draw((3, channels[0], height, width), (channels[1], channels[0], 3, 3), channels[1])
+        expected = reference.conv2d(x, w, bias, 1, padding, dilation)
         for images in (x, pixels(x)):
-            y = kernels.conv2d(images, w, bias, 1, padding, algorithm="winograd")
-            assert error(y, x, w, bias, padding) < BOUND
-            clipped = kernels.conv2d(images, w, bias, 1, padding, algorithm="winograd", activation="relu")
-            np.testing.assert_array_equal(clipped, np.maximum(y, 0))
+            y = kernels.conv2d(images, w, bias, 1, padding, dilation, algorithm="winograd")
+            assert np.abs(y - expected).max() < BOUND * np.abs(expected).max()
 
 
-def test_strided_images_in_and_out(m):
-    x, w = draw((2, 20, 9, 9), (33, 20, 3, 3))
+def test_strided_images_in_and_out(form):
+    x, w = draw((2, 20, 9, 9), (33, 20, *form.taps))
     y = kernels.conv2d(x, w, padding=1, algorithm="winograd")
     wide = np.repeat(x, 2, 3)[:, ::-1, :, ::2]
-    out = np.full((2, 33, 9, 18), np.nan, np.float32)[:, :, ::-1, ::-2]
+    out = np.full((2, 33, y.shape[2], 2 * y.shape[3]), np.nan, np.float32)[:, :, ::-1, ::-2]
     turned = np.ascontiguousarray(w[:, ::-1, ::-1, ::-1])
     for weight in (turned[:, :, ::-1, ::-1], np.asfortranarray(turned)[:, :, ::-1, ::-1]):
         assert kernels.conv2d(wide, weight, padding=1, algorithm="winograd", out=out) is out
         np.testing.assert_allclose(out, y, rtol=0, atol=BOUND * np.abs(y).max())
 
 
-@pytest.mark.parametrize("shape", [(3, 24, 13, 13), (1, 64, 4, 4), (1, 16, 3, 400)], ids=str)
-def test_bits_do_not_depend_on_the_number_of_threads_or_the_layout(m, shape):
-    x, w, bias = draw(shape, (72, shape[1], 3, 3), 72)
+@pytest.mark.parametrize("shape", [(3, 24, 13, 13), (1, 64, 4, 4), (1, 16, 3, 400), (1, 400, 17, 17)], ids=str)
+def test_bits_do_not_depend_on_the_number_of_threads_or_the_layout(form, shape):
+    x, w, bias = draw(shape, (72, shape[1], *form.taps), 72)
     with threads(1):
         alone = kernels.conv2d(x, w, bias, 1, 1, algorithm="winograd")
     for n in (2, 3, 8, 17):
@@ -98,16 +117,16 @@ ADVERSARIAL = {  # images (1, C, 26, 26) and filters whose results cancel, or th
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL)
-def test_the_error_is_bounded_on_adversarial_images(m, name):
-    x, w = (a.astype(np.float32) for a in ADVERSARIAL[name](*draw((1, 128, 26, 26), (32, 128, 3, 3))))
+def test_the_error_is_bounded_on_adversarial_images(form, name):
+    x, w = (a.astype(np.float32) for a in ADVERSARIAL[name](*draw((1, 128, 26, 26), (32, 128, *form.taps))))
     y = kernels.conv2d(x, w, padding=1, algorithm="winograd")
     size = reference.conv2d(np.abs(x), np.abs(w), None, 1, 1).max()
     assert np.abs(y - reference.conv2d(x, w, None, 1, 1)).max() < BOUND / 5 * size
 
 
 @pytest.mark.parametrize("channels", [16, 128, 512])
-def test_the_error_is_bounded_on_random_images(m, channels):
-    x, w = draw((1, channels, 14, 14), (16, channels, 3, 3))
+def test_the_error_is_bounded_on_random_images(form, channels):
+    x, w = draw((1, channels, 14, 14), (16, channels, *form.taps))
     for images in (x, np.abs(x)):
         assert error(kernels.conv2d(images, w, algorithm="winograd"), images, w) < BOUND / 2
 
@@ -118,7 +137,9 @@ def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), padding=1, dtype=np.float64)[0] == "direct"
     assert choose((1, 3, 224, 224), (64, 3, 7, 7), 2, 3)[0] == "direct"
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), 2, 1)[0] == "direct"
-    assert choose((1, 64, 56, 56), (64, 64, 3, 3), 1, 2, 2)[0] == "direct"
+    assert choose((1, 64, 56, 56), (64, 64, 3, 3), 1, 2, 2)[0] == "winograd"
+    assert choose((1, 64, 56, 56), (64, 64, 4, 4))[0] == "direct"
+    assert choose((1, 64, 1, 900), (64, 64, 1, 3))[0] == "winograd"
     assert choose(last, (512, 512, 3, 3), padding=1)[0] == "direct"  # whose filters cost more to transform
     assert choose(last, (512, 512, 3, 3), padding=1, prepared=True)[0] == "winograd"
     x, w = draw((2, 64, 28, 28), (64, 64, 3, 3))
@@ -141,9 +162,8 @@ def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
     ("kind", "message"),
     [
         ({"dtype": np.float64}, "'winograd' is for float32 only"),
-        ({"kernel": 5}, "'winograd' needs 3x3 kernels with stride 1"),
+        ({"kernel": 4}, "'winograd' needs kernels of 3x3, 2x2, 5x5, 3 or 2 with stride 1"),
         ({"stride": 2}, "'winograd' needs"),
-        ({"dilation": 2}, "'winograd' needs"),
         ({"groups": 2}, "'winograd' needs"),
     ],
     ids=str,
@@ -169,7 +189,10 @@ def test_working_memory_is_bounded(monkeypatch):
             with threads(n):
                 kernels.conv2d(x, prepared, padding=1, algorithm=algorithm)
         assert taken and all(scratch[0].nbytes <= 8 << 20 for scratch in taken)
-    assert conv_winograd._plan(4, (8, 2048, 56, 56), 2048, 2048, 1)[-1] * 4 <= 8 << 20
+    for form in conv_winograd.FORMS:
+        for channels in (1, 16, 64, 100, 256, 512, 2048):
+            for shape in ((1, channels, 56, 56), (8, channels, 28, 3000), (3, channels, 4, 4)):
+                assert conv_winograd._plan(form, shape, channels, channels, 1)[-1] * 4 <= 8 << 20
 
 
 class TestPrepared:

@@ -1,14 +1,14 @@
-"""Winograd's convolution F(m x m, 3 x 3) with stride 1, m = 2 or 4: fewer products, for some rounding.
+"""Winograd's convolution with stride 1: fewer products, for some rounding.
 
-The tiles of m x m outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
+The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
 see is brought, some channels at a time, into a small buffer (zeros outside the image, pixels side by side, whatever the
-layout), and transformed from there: V, (m + 2)^2 matrices of tiles x channels. For each panel of filters the same
-number of small matrix products follows, and the output transform of each tile while those are near.
+layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
+panel of filters as many matrix products follow, and the output transform of each tile while those are near.
 
 Where images do not fit into the caches, the places of results and the pixels of the next block are asked for while the
 products are computed, a share of them per product.
 
-Filters, V and M have odd numbers of vectors from matrix to matrix, so that the (m + 2)^2 places that a transform
+Filters, V and M have odd numbers of vectors from matrix to matrix, so that the places that a transform
 touches fall into different sets of the nearest cache.
 """
 
@@ -46,8 +46,11 @@ def fetch(number, at, strides, unit, channels, rows, pixels):
 
 
 @kernel("T[:,:,:,:,:], int, T[:,::1]", writes="out", parallel=True)
-def conv2d_filters__winograd(w, m, out, lo, hi):
-    """w(1,OC,C,3,3) -> out((m+2)^2,P*C*NR+), filled up with zeros. The range is over P * C rows of NR filters."""
+def conv2d_filters__winograd(w, form, out, lo, hi):
+    """w(1,OC,C,KH,KW) -> out(N,P*C*NR+), filled up with zeros. The range is over P * C rows of NR filters.
+
+    N: numbers of a transformed tile.
+    """
     number = out.dtype.type(0)
     size, width, channels = itemsize(number), panel_width(number), w.shape[2]
     taps = stack_bytes(TAPS)
@@ -56,30 +59,29 @@ def conv2d_filters__winograd(w, m, out, lo, hi):
         bring_taps(number, w, 0, p * width, c, taps, width)
         target = address(out) + row * width * size
         for j in range(0, width, lanes(number)):
-            transform_filter(number, m, taps + j * size, width, target + j * size, out.shape[1])
+            transform_filter(number, form, taps + j * size, width, target + j * size, out.shape[1])
 
 
 @kernel("T[:,:,:,:], T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True)
 def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
-    """x(B,C,H,W), filters((m+2)^2,P*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
+    """x(B,C,H,W), filters(N,P*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
 
-    plan: m, padding at top and left, whether x counts only where `gate` is positive, tiles of a strip (a row of tiles,
-    or a part of one), strips of a block, panels of a piece of work; where in a row of scratch V (row, matrix), M
-    (start, matrix), the brought and the finished pixels (start) lie; whether images come from memory, 1 or 0.
-    The range is over rows of scratch: tasks.
+    plan: the form, rows and columns of a tile, and what it sees of the image; padding at top and left, whether x counts
+    only where `gate` is positive, tiles of a strip (a row of tiles, or a part of one), strips of a block, panels of a
+    piece of work; where in a row of scratch V (row, matrix), M (start, matrix), the brought and the
+    finished pixels (start) lie; whether images come from memory, 1 or 0. The range is over rows of scratch: tasks.
     """
-    m, top, left, gated, segment, strips, block = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6]
-    v_row, v_step, m_at, m_step, brought_at, finished_at = plan[7], plan[8], plan[9], plan[10], plan[11], plan[12]
-    far = plan[13]
+    form, mh, mw, nh, nw, top, left, gated = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6], plan[7]
+    segment, strips, block, v_row, v_step = plan[8], plan[9], plan[10], plan[11], plan[12]
+    m_at, m_step, brought_at, finished_at, far = plan[13], plan[14], plan[15], plan[16], plan[17]
     size, width, step = itemsize(floor), panel_width(floor), lanes(floor)
-    channels, panels = x.shape[1], -(-y.shape[1] // width)
-    tall, wide = -(-y.shape[2] // m), -(-y.shape[3] // m)
+    channels, panels, matrices = x.shape[1], -(-y.shape[1] // width), nh * nw
+    tall, wide = -(-y.shape[2] // mh), -(-y.shape[3] // mw)
     parts = -(-wide // segment)
     total = y.shape[0] * tall * parts
     units = -(-panels // block) * total
     pitch = -(-min(channels, CHANNELS) // step) * step
     _, by_filter, by_row, by_column = y.strides
-    matrices = (m + 2) ** 2
     direct = by_filter == size
     zeros, no_floor = address(ZEROS), y.dtype.type(-np.inf)
     for task in range(lo, hi):
@@ -95,40 +97,40 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
             for s in range(first, first + count):
                 b, r, part = s // parts // tall, s // parts % tall, s % parts
                 across = min(segment, wide - part * segment)
-                pixels = across * m + 2
+                pixels = across * mw + nw - mw
                 for c in range(0, channels, CHANNELS):
                     some = min(CHANNELS, channels - c)
-                    for i in range(m + 2):
-                        row, at = r * m - top + i, brought + i * pixels * pitch * size
+                    for i in range(nh):
+                        row, at = r * mh - top + i, brought + i * pixels * pitch * size
                         if row < 0 or row >= x.shape[2]:
                             fill_zeros(floor, at, pixels * pitch)
                         else:
-                            column = part * segment * m - left
+                            column = part * segment * mw - left
                             bring_pixels(floor, x, gate, gated, b, c, some, row, column, 1, pixels, at, pitch)
                     for t in range(across):
-                        source, target = brought + t * m * pitch * size, v + ((tiles + t) * v_row + c) * size
+                        source, target = brought + t * mw * pitch * size, v + ((tiles + t) * v_row + c) * size
                         for j in range(0, some, step):
                             transform_input(
-                                floor, m, source + j * size, pixels * pitch, pitch, target + j * size, v_step
+                                floor, form, source + j * size, pixels * pitch, pitch, target + j * size, v_step
                             )
                 tiles += across
             last = min((piece + 1) * block, panels)
             coming, ahead = unit % total, far * min(strips, end - unit)
-            parts_x = channels if x.strides[3] == size else m
+            parts_x = channels if x.strides[3] == size else mh
             for p in range(piece * block, last):
                 n = min(width, y.shape[1] - p * width)
                 columns = step if n <= step else width
-                parts_y = far * (n if by_column == size else m)
+                parts_y = far * (n if by_column == size else mh)
                 at = address(y) + p * width * by_filter
                 for matrix in range(matrices):
                     for u in range(count * parts_y * matrix // matrices, count * parts_y * (matrix + 1) // matrices):
-                        place = at + strip_offset(y.strides, first + u // parts_y, parts, tall, m, segment * m)
-                        fetch(floor, place, y.strides, u % parts_y, n, m, segment * m)
+                        place = at + strip_offset(y.strides, first + u // parts_y, parts, tall, mh, segment * mw)
+                        fetch(floor, place, y.strides, u % parts_y, n, mh, segment * mw)
                     share_x, shares = (p - piece * block) * matrices + matrix, (last - piece * block) * matrices
                     for u in range(ahead * parts_x * share_x // shares, ahead * parts_x * (share_x + 1) // shares):
-                        place = strip_offset(x.strides, coming + u // parts_x, parts, tall, m, segment * m)
-                        place += address(x) + (2 - top) * x.strides[2]
-                        fetch(floor, place, x.strides, u % parts_x, channels, m, segment * m)
+                        place = strip_offset(x.strides, coming + u // parts_x, parts, tall, mh, segment * mw)
+                        place += address(x) + (nh - mh - top) * x.strides[2]
+                        fetch(floor, place, x.strides, u % parts_x, channels, mh, segment * mw)
                     k = address(filters) + (matrix * filters.shape[1] + p * channels * width) * size
                     for i in range(0, tiles, share(tiles)):
                         rows = min(share(tiles), tiles - i)
@@ -139,17 +141,17 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                 for s in range(first, first + count):
                     r, part = s // parts % tall, s % parts
                     across = min(segment, wide - part * segment)
-                    rows, pixels = min(m, y.shape[2] - r * m), min(across * m, y.shape[3] - part * segment * m)
-                    place = at + strip_offset(y.strides, s, parts, tall, m, segment * m)
+                    rows, pixels = min(mh, y.shape[2] - r * mh), min(across * mw, y.shape[3] - part * segment * mw)
+                    place = at + strip_offset(y.strides, s, parts, tall, mh, segment * mw)
                     target, to_row, to_column = finished, pixels * width, width
                     if direct:
                         target, to_row, to_column = place, by_row // size, by_column // size
                     for t in range(across):
                         for j in range(0, n, step):
                             transform_output(
-                                floor, m, source + j * size, m_step, start + j * size,
-                                target + (t * m * to_column + j) * size, to_row, to_column,
-                                rows, pixels - t * m, n - j,
+                                floor, form, source + j * size, m_step, start + j * size,
+                                target + (t * mw * to_column + j) * size, to_row, to_column,
+                                rows, pixels - t * mw, n - j,
                             )  # fmt: skip
                         source += width * size
                     if not direct:
