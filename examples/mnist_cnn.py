@@ -15,7 +15,7 @@ import numpy as np
 
 import fastnn
 from fastnn import functional, nn, optim
-from fastnn.data import Batches, mnist_5k, random_shift, split
+from fastnn.data import DataLoader, Shift, mnist_5k, split
 from fastnn.train import Checkpoint, EarlyStopping, evaluate, fit, predict
 
 
@@ -40,7 +40,7 @@ def main(epochs=12, progress=True, folder=None):
         callbacks.append(Checkpoint(Path(folder) / "digits.safetensors"))
     history = fit(
         model,
-        Batches(*train, batch_size=32, shuffle=True, transform=random_shift(2)),
+        DataLoader(train, batch_size=32, shuffle=True, transform=Shift(2)),
         validation=validation,
         loss=functional.cross_entropy,
         optimizer=optim.Adam(model.parameters(), lr=1e-3),

@@ -1,8 +1,9 @@
-"""Splitting a data set into training, validation and test parts."""
+"""Splitting a data set into training, validation and test parts, once or in turns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,13 +50,147 @@ def split(
         raise ValueError(f"split: x and y must pair along the first axis, got shapes {x.shape} and {y.shape}")
     counts = _counts(len(x), sizes)
     rng = np.random.default_rng(seed)
-    order = _spread(y, rng) if stratify else rng.permutation(len(x))
+    order = _spread("split", y, rng) if stratify else rng.permutation(len(x))
     parts, start = [], 0
     for count in counts:
         chosen = rng.permutation(order[start : start + count])
         parts.append((x[chosen], y[chosen]))
         start += count
     return parts
+
+
+def train_test_split(
+    *arrays: Any,
+    test_size: int | float | None = None,
+    train_size: int | float | None = None,
+    random_state: int = 0,
+    shuffle: bool = True,
+    stratify: Any = None,
+) -> list[Array]:
+    """Cut arrays, paired along the first axis, into a training and a test part; the arguments are scikit-learn's.
+
+    Parameters
+    ----------
+    arrays : arrays
+        One or more, of the same length.
+    test_size, train_size : int or float, optional
+        A number of samples or a share of all; what is not given is the rest, and a quarter is tested by default. Sizes
+        are rounded as scikit-learn rounds them: the test part up, the training part down.
+    random_state : int
+        The same seed gives the same parts (others than scikit-learn's). The default is a seed, too.
+    shuffle : bool
+        Without it the test part is the end of the data.
+    stratify : integer labels (N,), optional
+        Give both parts each class in the proportion of the whole.
+
+    Returns
+    -------
+    list of arrays
+        ``x_train, x_test, y_train, y_test, ...``
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, a part would be empty, the sizes ask for more than there is, or `stratify` comes without
+        `shuffle`.
+    """
+    where = "train_test_split"
+    kept = [np.asarray(array) for array in arrays]
+    if not kept or any(array.ndim == 0 or len(array) != len(kept[0]) for array in kept):
+        shapes = ", ".join(str(array.shape) for array in kept) or "none"
+        raise ValueError(f"{where}: arrays must pair along the first axis, got shapes {shapes}")
+    n = len(kept[0])
+    test = None if test_size is None else _size(where, "test_size", test_size, n, math.ceil)
+    train = None if train_size is None else _size(where, "train_size", train_size, n, math.floor)
+    if test is None:
+        test = math.ceil(0.25 * n) if train is None else n - train
+    train = n - test if train is None else train
+    if train < 1 or test < 1 or train + test > n:
+        raise ValueError(f"{where}: {train} training and {test} test samples cannot be had from {n}")
+    if not shuffle:
+        if stratify is not None:
+            raise ValueError(f"{where}: stratify needs shuffle=True")
+        order = np.arange(n)
+        chosen = order[:train], order[train : train + test]
+    else:
+        rng = np.random.default_rng(random_state)
+        order = rng.permutation(n) if stratify is None else _spread(where, _labels(where, stratify, n), rng)
+        chosen = rng.permutation(order[test : test + train]), rng.permutation(order[:test])
+    return [array[part] for array in kept for part in chosen]
+
+
+class KFold:
+    """Cut a data set into `n_splits` parts, each of which is the test part once; as scikit-learn's class of that name.
+
+    Without `shuffle` the parts are stretches of the data, the first ones longer by one where the length does not
+    divide; with it they are random, the same for the same `random_state`.
+
+    Examples
+    --------
+    >>> [test.tolist() for train, test in KFold(3).split(np.zeros(7))]
+    [[0, 1, 2], [3, 4], [5, 6]]
+    """
+
+    def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: int = 0) -> None:
+        if isinstance(n_splits, bool) or not isinstance(n_splits, (int, np.integer)) or n_splits < 2:
+            raise ValueError(f"{type(self).__name__}: n_splits must be an integer of at least 2, got {n_splits!r}")
+        self.n_splits, self.shuffle, self.random_state = int(n_splits), shuffle, random_state
+
+    def __len__(self) -> int:
+        """Count the parts."""
+        return self.n_splits
+
+    def split(self, x: Any, y: Any = None) -> Iterator[tuple[Array, Array]]:
+        """Yield (indices to train on, indices to test on), both in ascending order.
+
+        Raises ValueError if there are fewer samples than parts.
+        """
+        n = len(x)
+        if n < self.n_splits:
+            raise ValueError(f"{type(self).__name__}: {n} samples cannot be cut into {self.n_splits} parts")
+        place = self._parts(n, y)
+        for number in range(self.n_splits):
+            yield np.flatnonzero(place != number), np.flatnonzero(place == number)
+
+    def _parts(self, n: int, y: Any) -> Array:
+        """Give the number of the part that each sample belongs to."""
+        cuts = [len(part) for part in np.array_split(np.arange(n), self.n_splits)]
+        part = np.repeat(np.arange(self.n_splits), cuts)
+        if self.shuffle:
+            np.random.default_rng(self.random_state).shuffle(part)
+        return part
+
+
+class StratifiedKFold(KFold):
+    """Like `KFold`, but each part has each class in the proportion of the whole, to within one sample."""
+
+    def _parts(self, n: int, y: Any) -> Array:
+        labels = _labels("StratifiedKFold", y, n)
+        counts = np.unique(labels, return_counts=True)[1]
+        if counts.max() < self.n_splits:
+            raise ValueError(f"StratifiedKFold: no class has {self.n_splits} samples, one for each part")
+        rng = np.random.default_rng(self.random_state)
+        # dealt out like cards: class after class, every sample to the next part
+        order = rng.permutation(n) if self.shuffle else np.arange(n)
+        order = order[np.argsort(labels[order], kind="stable")]
+        parts = np.empty(n, int)
+        parts[order] = np.arange(n) % self.n_splits
+        return parts
+
+
+def _labels(where: str, labels: Any, n: int) -> Array:
+    array: Array = np.asarray(labels)
+    if array.shape != (n,):
+        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {array.shape}")
+    return array
+
+
+def _size(where: str, name: str, size: int | float, n: int, rounded: Callable[[float], int]) -> int:
+    if isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0:
+        return int(size)
+    if isinstance(size, (float, np.floating)) and 0 < size < 1:
+        return rounded(size * n)
+    raise ValueError(f"{where}: {name} must be a number of samples or a share between 0 and 1, got {size!r}")
 
 
 def _counts(n: int, sizes: Sequence[int | float]) -> list[int]:
@@ -79,7 +214,7 @@ def _counts(n: int, sizes: Sequence[int | float]) -> list[int]:
     return counts
 
 
-def _spread(labels: Array, rng: np.random.Generator) -> Array:
+def _spread(where: str, labels: Array, rng: np.random.Generator) -> Array:
     """Order the samples so that every stretch of the order holds the classes in their overall proportions.
 
     The n samples of a class take the places 1/2n, 3/2n, 5/2n ... on a line from 0 to 1; read off the line from left to
@@ -87,7 +222,8 @@ def _spread(labels: Array, rng: np.random.Generator) -> Array:
     """
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
         raise ValueError(
-            f"split: stratify needs integer labels (N,), got {labels.dtype} {labels.shape}; pass stratify=False"
+            f"{where}: stratify needs integer labels (N,), got {labels.dtype} {labels.shape}"
+            + "; pass stratify=False" * (where == "split")
         )
     order = rng.permutation(len(labels))
     shuffled = labels[order]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import fastnn
 from fastnn import functional, nn, optim
-from fastnn.data import Batches, mnist_5k, random_shift, split
+from fastnn.data import DataLoader, Shift, mnist_5k, split
 from fastnn.demo.kernel_table import print_table
 from fastnn.train import Run, confusion_matrix, fit, plots, predict
 
@@ -48,7 +48,7 @@ def run(folder: str | os.PathLike[str] = "demo", *, epochs: int = 16, seed: int 
 
     fastnn.warmup(model, (32, 1, 28, 28), loss=functional.cross_entropy, target=y_test[:32], optimizer=optimizer)
     trained = time.perf_counter()
-    batches = Batches(*train, batch_size=32, shuffle=True, transform=random_shift(2))
+    batches = DataLoader(train, batch_size=32, shuffle=True, transform=Shift(2))
     history = fit(
         model,
         batches,

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from fastnn import random
-from fastnn.data import Batches
+from fastnn.data import DataLoader
 from fastnn.tensor import Tensor, no_grad
 from fastnn.train.callbacks import Callback, Checkpoint, FunctionCallback
 from fastnn.train.checkpoint import StrPath, load_checkpoint
@@ -293,7 +293,7 @@ def _batches(argument: str, data: Data, model: Any, batch_size: int, *, shuffle:
         raise ValueError(f"fit: {argument}: x has shape {x.shape} but y has shape {y.shape}; lengths must agree")
     if len(x) == 0:
         raise ValueError(f"fit: {argument} is empty: x has shape {x.shape}, y has shape {y.shape}")
-    return Batches(x, y, batch_size, shuffle=shuffle, reuse=True)
+    return DataLoader((x, y), batch_size, shuffle=shuffle)
 
 
 def _floating(array: Array, model: Any) -> Array:

@@ -20,6 +20,7 @@ from .activation import (
     tanh,
     tanh_backward,
 )
+from .augment import erase, mix, noise, uniform, warp
 from .conv import (
     conv2d,
     conv2d_backward,
@@ -119,6 +120,7 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "empty_pool",
+    "erase",
     "exp",
     "exp_backward",
     "fold",
@@ -148,8 +150,10 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "max_unpool_backward",
+    "mix",
     "mse_loss",
     "mse_loss_backward",
+    "noise",
     "pad",
     "pad_backward",
     "peak",
@@ -180,4 +184,6 @@ __all__ = [
     "threading_layer",
     "threads",
     "unfold",
+    "uniform",
+    "warp",
 ]

@@ -224,6 +224,14 @@ CASES = {
     ],
     "mse_loss": [lambda make, n: k.mse_loss(make(n, 11), make(n, 11), "sum")],
     "mse_loss_backward": [lambda make, n: k.mse_loss_backward(make(), make(n, 11), make(n, 11), "sum")],
+    "warp": [
+        lambda make, n: k.warp(make(n, 2, 6, 9), make(2, 3), make(2, 13, 11), border="reflect"),
+        lambda make, n: k.warp(make(n, 2, 6, 9), make(n, 2, 3), size=(30, 20), mode="nearest"),
+    ],
+    "uniform": [lambda make, n: k.uniform((n, 37), seed=11, dtype=make.dtype)],
+    "noise": [lambda make, n: k.noise(make(n, 37), 0.3, seed=11)],
+    "erase": [lambda make, n: k.erase(make(n, 3, 5, 7), make.labels((n, 4), 8))],
+    "mix": [lambda make, n: k.mix(make(n, 37), make.labels(n, max(n, 1)), make(n))],
     "dropout": [lambda make, n: k.dropout(make(n, 37), 0.3, 11)],
     "dropout_backward": [lambda make, n: k.dropout_backward(make(n, 37), 0.3, 11, 0)],
     "sgd_step": [

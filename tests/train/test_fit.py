@@ -10,7 +10,7 @@ import pytest
 
 import fastnn
 from fastnn import functional, nn, optim
-from fastnn.data import Batches
+from fastnn.data import DataLoader
 from fastnn.train import EarlyStopping, TrainingDiverged, accuracy, evaluate, fit, predict
 
 
@@ -84,7 +84,7 @@ def test_any_iterable_of_batches_will_do(spots):
     steps = []
     history = train(model, batches, epochs=2, validation=batches, callbacks=[lambda run: steps.append(run.step)])
     assert steps == [9, 18] and history["val_loss"][1] < history["loss"][0]
-    train(model, Batches(*spots, 30, shuffle=True, transform=lambda x, generator: x + 1), epochs=1)
+    train(model, DataLoader(spots, 30, shuffle=True, transform=lambda x, generator: x + 1), epochs=1)
 
 
 def test_double_precision_data_does_not_slow_a_single_precision_model_down(spots):
