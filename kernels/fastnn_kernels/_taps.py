@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from ._microkernel import I32, I64, _Tile
 from ._simd import vector_bytes
-from ._windows import _for_each_number_of_vectors, _Window
+from ._windows import _Window
 
 PAIRS = (1, 2, 4) if vector_bytes() == 64 else ()  # of vectors, from which lanes are picked
 
@@ -39,29 +39,45 @@ def weigh_rows(typing_context, number, at, step, places, weights, count, out, ve
         window.loops([count], tap)
         window.write(totals, window.pointer(out))
 
-    return types.void(number, *[types.intp] * 8), _for_each_number_of_vectors(emit)
+    def codegen(context, builder, signature, values):
+        *values, vectors, length = values
+
+        def choose(counts):
+            count, *others = counts
+            if not others:
+                emit(_Window(builder, signature.args[0], 1, length), builder, *values)
+                return
+            with builder.if_else(builder.icmp_signed("==", vectors, I64(count))) as (this, other):
+                with this:
+                    emit(_Window(builder, signature.args[0], count, length, True), builder, *values)
+                with other:
+                    choose(others)
+
+        choose((4, 2, 1, 0))
+        return context.get_dummy_value()
+
+    return types.void(number, *[types.intp] * 8), codegen
 
 
 class _Lanes(_Window):
-    """Emits sums along a row: taps that are picked from some pairs of vectors, or gathered (0)."""
+    """Emits sums along a row: taps that are picked from some pairs of vectors, or gathered (0 pairs)."""
 
-    def sums(self, at, offsets, indices, weights, count, pairs, out):
+    def sums(self, at, indices, weights, count, pairs, out):
         builder = self.builder
         (total,) = self.variables([self.zero])
-        whole = _Tile(builder.module, self.number, 1, 2 * max(1, pairs), False)
+        whole = _Tile(builder.module, self.number, 1, max(1, 2 * pairs), False)
+        vectors = [whole._load(builder, at, v) for v in range(2 * pairs)]
 
         def tap(places):
-            source = builder.gep(at, [builder.load(builder.gep(offsets, places))])
             first = builder.mul(*places, I64(self.lanes))
             index = builder.bitcast(builder.gep(indices, [first]), self.places.as_pointer())
             index = builder.load(index, align=4)
             weight = whole._load(builder, builder.gep(weights, [first]), 0)
             some = builder.fcmp_unordered("!=", weight, self.zero)
             if pairs:
-                vectors = [whole._load(builder, source, v) for v in range(2 * pairs)]
                 value = builder.select(some, self._pick(vectors, index), self.zero)
             else:
-                value = self._gather(source, index, some)
+                value = self._gather(at, index, some)
             builder.store(self._fma(builder, weight, value, builder.load(total)), total)
 
         self.loops([count], tap)
@@ -90,31 +106,30 @@ class _Lanes(_Window):
 
 
 @intrinsic
-def weigh_lanes(typing_context, number, at, offsets, indices, weights, count, pairs, out, length):
-    """Write sums of taps of a row at `at`: lane l adds weights[t, l] times number offsets[t] + indices[t, l].
+def weigh_lanes(typing_context, number, at, indices, weights, count, pairs, out, length):
+    """Write sums of taps: lane l adds weights[t, l] times the number indices[t, l] behind `at`, t < count.
 
-    offsets, indices, weights: addresses of int64, int32 (a vector per tap) and numbers of the dtype of `number`. A tap
-    of weight zero is none. pairs: one of PAIRS, of vectors from an offset on, that hold all its indices and may be
-    read; 0 to gather what has indices. length: sums to write.
+    indices, weights: addresses of int32 and of the dtype of `number`, a vector per tap. A tap of weight zero is none.
+    pairs: one of PAIRS, of vectors behind `at` that hold what has an index and may be read; 0 to gather that.
+    length: sums to write, at most a vector.
     """
 
     def codegen(context, builder, signature, values):
-        _, at, offsets, indices, weights, count, pairs, out, length = values
+        _, at, indices, weights, count, pairs, out, length = values
         lanes = _Lanes(builder, signature.args[0], 1, length)
-        pointers = lanes.pointer(at), lanes.pointer(offsets, I64), lanes.pointer(indices, I32), lanes.pointer(weights)
-        emit = partial(lanes.sums, *pointers, count, out=lanes.pointer(out))
+        emit = partial(lanes.sums, lanes.pointer(at), lanes.pointer(indices, I32), lanes.pointer(weights), count)
 
         def choose(ways):
             if not ways:
-                emit(pairs=0)
+                emit(0, lanes.pointer(out))
                 return
             with builder.if_else(builder.icmp_signed("==", pairs, I64(ways[0]))) as (this, other):
                 with this:
-                    emit(pairs=ways[0])
+                    emit(ways[0], lanes.pointer(out))
                 with other:
                     choose(ways[1:])
 
         choose(PAIRS)
         return context.get_dummy_value()
 
-    return types.void(number, *[types.intp] * 8), codegen
+    return types.void(number, *[types.intp] * 7), codegen

@@ -22,12 +22,15 @@ THREE = types.UniTuple(types.intp, 3)
 class _Window(_Tile):
     """Emits loads of taps and stores of results for a number of vectors of outputs, the last of them not full."""
 
-    def __init__(self, builder, number, vectors, length):
+    def __init__(self, builder, number, vectors, length, whole=False):
         super().__init__(builder.module, number, 1, vectors, True)
         self.builder, self.number, self.length = builder, number, length
         self.places = ir.VectorType(I32, self.lanes)
         self.iota = ir.Constant(self.places, list(range(self.lanes)))
-        self.inside = [self.below(length, v * self.lanes) for v in range(vectors)]
+        if whole:
+            self.inside = [ir.Constant(ir.VectorType(ir.IntType(1), self.lanes), [1] * self.lanes)] * vectors
+        else:
+            self.inside = [self.below(length, v * self.lanes) for v in range(vectors)]
 
     def below(self, n, start=0):
         """Return a mask: those of the lanes start, start + 1, ... that come before the n-th."""

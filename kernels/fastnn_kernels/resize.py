@@ -64,11 +64,22 @@ class Taps:
         some = tap < counts[vector]
         taps = np.where(some, self.first[m][vector] + tap, 0)
         places = self.places[taps] * size + number[vector]
-        offsets = np.where(some, places, places.max(initial=0)).min(1)
-        indices = np.where(some, places - offsets[:, None], 0).astype(np.int32)
-        weights = np.where(some, self.weights[taps], 0).astype(dtype)
-        pairs = next((n for n in PAIRS if indices.max(initial=0) < 2 * n * lanes), 0)
-        return np.concatenate([first, offsets]), indices, weights, pairs
+        starts = np.full(vectors, places.max(initial=0))
+        np.minimum.at(starts, vector, np.where(some, places, places.max(initial=0)).min(1))
+        for offsets in (starts // lanes * lanes, starts):  # rather where vectors can be read as they lie
+            indices = np.where(some, places - offsets[vector, None], 0)
+            pairs = next((n for n in PAIRS if indices.max(initial=0) < 2 * n * lanes), 0)
+            if pairs == 1:
+                break
+        weights = np.where(some, self.weights[taps], 0)
+        return np.append(first, offsets), aligned(indices, np.int32), aligned(weights, dtype), pairs
+
+
+def aligned(values, dtype):
+    """Return a copy of an array that lies on the boundary of a vector."""
+    made = empty(values.shape, dtype)
+    made[...] = values
+    return made
 
 
 ONE = Taps(*np.array([[0], [0], [1]]), 1, 1)  # for the axes that signals and images lack
@@ -163,7 +174,8 @@ def _over_images(function, x, rows, columns, size):
         return _over_rows(function, x.reshape(len(x), -1, size), columns).reshape(len(x), 1, -1)
     y = output(function, None, (len(x), len(rows), len(columns) * size), x.dtype)
     count = tasks(y.size, GRAIN)
-    scratch = empty((count, cpu.ROWS * (x.shape[2] + 2 * max(PAIRS, default=0) * vector)), x.dtype)
+    length = -(-x.shape[2] // vector) + 2 * max(PAIRS, default=0)
+    scratch = empty((count, cpu.ROWS * length * vector), x.dtype)
     if size >= vector:
         tables = *columns.by_rows(x.dtype), size
         cpu.resample__pixels[x.dtype](x, *rows.by_rows(x.dtype), *tables, scratch, y, count, count)

@@ -6,7 +6,6 @@ in its row, and for every lane an index behind that and a weight.
 """
 
 from .._jit import jitted, kernel
-from .._rows import copy_row
 from .._simd import address, itemsize, lanes
 from .._taps import weigh_lanes, weigh_rows
 
@@ -22,10 +21,10 @@ def weigh(number, at, step, table, places, weights, m, out, length):
     c = 0
     while c < length:
         rest = length - c
-        several = 1 if rest <= vector else 2 if rest <= 2 * vector else 4
+        several = 0 if rest < vector else 1 if rest < 2 * vector else 2 if rest < 4 * vector else 4
         moved = c * itemsize(number)
         weigh_rows(number, at + moved, step, taps, weight, count, out + moved, several, rest)
-        c += several * vector
+        c += max(1, several) * vector
 
 
 @jitted
@@ -40,14 +39,6 @@ def repeats(table, places, weights, m):
         if table[places + before + t] != table[places + first + t] or weights[before + t] != weights[first + t]:
             return False
     return True
-
-
-@jitted
-def copy(number, source, target, length):
-    """Copy numbers from one address to another."""
-    for j in range(0, length, lanes(number)):
-        moved = j * itemsize(number)
-        copy_row(number, source + moved, target + moved, min(length - j, lanes(number)))
 
 
 @kernel("T[:,:,::1], i8[::1], T[::1], T[:,:,::1]", writes="y", parallel=True)
@@ -71,10 +62,8 @@ def resample__pixels(x, rows, row_weights, columns, weights, size, scratch, y, l
         for r in range(start, total * (task + 1) // scratch.shape[0]):
             p, i = divmod(r, height)
             image, out = address(x) + p * x.strides[0], address(y) + r * y.strides[1]
-            if r > start and repeats(rows, height + 1, row_weights, i):
-                copy(number, out - y.strides[1], out, y.shape[2])
-                continue
-            weigh(number, image, x.strides[1], rows, height + 1, row_weights, i, row, x.shape[2])
+            if r == start or not repeats(rows, height + 1, row_weights, i):
+                weigh(number, image, x.strides[1], rows, height + 1, row_weights, i, row, x.shape[2])
             for j in range(width):
                 weigh(number, row, step, columns, width + 1, weights, j, out + j * step, size)
 
@@ -99,25 +88,12 @@ def resample__planes(x, rows, row_weights, columns, indices, weights, pairs, scr
             p, i = divmod(top, height)
             some, image = min(ROWS, height - i, stop - top), address(x) + p * x.strides[0]
             for k in range(some):
-                if top + k == start or not repeats(rows, height + 1, row_weights, i + k):
-                    row = buffer + k * down
-                    weigh(number, image, x.strides[1], rows, height + 1, row_weights, i + k, row, x.shape[2])
+                weigh(number, image, x.strides[1], rows, height + 1, row_weights, i + k, buffer + k * down, x.shape[2])
             for k in range(some):
-                out = address(y) + (top + k) * y.strides[1]
-                if top + k > start and repeats(rows, height + 1, row_weights, i + k):
-                    copy(number, out - y.strides[1], out, y.shape[2])
-                    continue
+                row, out = buffer + k * down, address(y) + (top + k) * y.strides[1]
                 for v in range(count):
-                    first, done = columns[v], v * vector
-                    weigh_lanes(
-                        number,
-                        buffer + k * down,
-                        address(columns) + (count + 1 + first) * 8,
-                        address(indices) + first * vector * 4,
-                        address(weights) + first * vector * size,
-                        columns[v + 1] - first,
-                        pairs,
-                        out + done * size,
-                        min(vector, y.shape[2] - done),
-                    )
+                    first, at, done = columns[v], row + columns[count + 1 + v] * size, v * vector
+                    index, weight = address(indices) + first * vector * 4, address(weights) + first * vector * size
+                    rest, taps = min(vector, y.shape[2] - done), columns[v + 1] - first
+                    weigh_lanes(number, at, index, weight, taps, pairs, out + done * size, rest)
             top += some
