@@ -23,6 +23,7 @@ LLVM_FILES = (
     "_quad.py",
     "_depthwise_tile.py",
     "_winograd_tile.py",
+    "_winograd_gradient.py",
     "_windows.py",
     "_taps.py",
 )

@@ -3,6 +3,9 @@
 It is a tile of matmul with one more loop around the sum. In the forward pass a run is a row of the window:
 neighbouring pixels with all their channels, which lie side by side in memory. In the gradient of the weight it is a row
 of the image. So neither needs a matrix of copied windows. A floor of 0 makes it a ReLU, of -inf changes nothing.
+
+`init` is added last. So where C accumulates sums of many tiles, their errors do not pile up along one long chain (of
+25,000 terms 2.6e-5 of the result, in chains of 64 2.3e-6), and it is fetched while the tile is computed.
 """
 
 from llvmlite import ir
@@ -36,10 +39,14 @@ class _WindowTile(_Tile):
         builder = ir.IRBuilder(entry)
         a, b, init, c = (builder.inttoptr(p, self.scalar.as_pointer()) for p in (a, b, init, c))
         self.masks = self._masks(builder, n) if self.masked else None
-        rows = self._rows(builder, init, init_row)
-        start = [self._load(builder, rows[i], j) for i, j in cells]
+        with builder.if_then(builder.icmp_signed("!=", init_row, I64(0))):
+            for row in self._rows(builder, init, init_row):
+                for j in range(self.vectors):
+                    self._prefetch(builder, self._at(builder, row, j))
+        start = [self.zero for _ in cells]
         offsets = [builder.mul(a_row, I64(i)) for i in range(self.rows)]
         some = builder.and_(builder.icmp_signed(">", k_end, I64(0)), builder.icmp_signed(">", runs, I64(0)))
+        begun = builder.block
         builder.cbranch(some, run, done)
 
         builder = ir.IRBuilder(run)
@@ -68,17 +75,19 @@ class _WindowTile(_Tile):
         steps += [(run_a, a, builder.gep(run_a, [a_run])), (run_b, b, builder.gep(run_b, [b_run]))]
         steps += zip(before, start, new, strict=True)
         for phi, first, following in steps:
-            phi.add_incoming(first, entry)
+            phi.add_incoming(first, begun)
             phi.add_incoming(following, next_run)
         builder.cbranch(builder.icmp_signed("<", steps[0][2], runs), run, done)
 
         builder = ir.IRBuilder(done)
         totals = [builder.phi(self.vector) for _ in cells]
         for total, first, last in zip(totals, start, new, strict=True):
-            total.add_incoming(first, entry)
+            total.add_incoming(first, begun)
             total.add_incoming(last, next_run)
-        rows, floor = self._rows(builder, c, c_row), self._splat(builder, floor)
+        starts, rows = self._rows(builder, init, init_row), self._rows(builder, c, c_row)
+        floor = self._splat(builder, floor)
         for (i, j), total in zip(cells, totals, strict=True):
+            total = builder.fadd(total, self._load(builder, starts[i], j))
             # this order of arguments lets NaN pass, as one instruction (maxps) does
             kept = builder.select(builder.fcmp_ordered(">", floor, total), floor, total)
             self._store(builder, kept, rows[i], j)

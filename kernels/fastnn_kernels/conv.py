@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from . import activation as activations
-from . import conv_depthwise, conv_product
+from . import conv_depthwise, conv_product, conv_winograd_gradient
 from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
-from .conv_algorithms import GRAIN, NAMES, PIECES, Layer, PreparedConv2d, bands, convolve, select
+from .conv_algorithms import GRAIN, NAMES, PIECES, WORTH, Layer, PreparedConv2d, bands, convolve, may_round, select
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
 from .matmul import matmul
@@ -324,6 +324,13 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
         conv_depthwise.correlate(dy, gate, gated, x, window, dw)
         if dbias is not None:
             dbias[...] = conv2d_backward_bias(activations.relu_backward(dy, gate) if gated else dy)
+        return
+    if groups == 1 and may_round(dw.dtype) and conv_winograd_gradient.worth(dy.shape, channels, window) <= WORTH:
+        if dbias is not None:
+            dy, gated = activations.relu_backward(dy, gate) if gated else dy, 0
+            dbias[...] = conv2d_backward_bias(dy)
+        rest = lambda *args: _correlate(*args[:-1], 1, args[-1], None)  # noqa: E731
+        conv_winograd_gradient.correlate(dy, gate, gated, x, window, dw, rest)
         return
     if conv_product.suits_weight(dy, filters):
         dy = activations.relu_backward(dy, gate) if gated else dy
