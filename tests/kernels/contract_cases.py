@@ -176,7 +176,11 @@ CASES = {
     "max_unpool_backward": [
         lambda make, n: k.max_unpool_backward(2, make(n, 3, 8, 10), make.labels((n, 3, 4, 5), 80)),
     ],
-    "interpolate": [lambda make, n: k.interpolate(make(n, 3, 5, 7), scale_factor=1.5, mode="bicubic")],
+    "interpolate": [
+        lambda make, n: k.interpolate(make(n, 3, 5, 7), scale_factor=1.5, mode="bicubic"),
+        lambda make, n: k.interpolate(make(n, 5, 4, 17).transpose(0, 3, 1, 2), (7, 9), mode="bilinear"),
+        lambda make, n: k.interpolate(make(n, 2, 3, 4, 5), (5, 4, 3), mode="trilinear"),
+    ],
     "interpolate_backward": [
         lambda make, n: k.interpolate_backward(make(n, 3, 5, 7), (n, 3, 3, 9), (5, 7), mode="bilinear")
     ],
