@@ -1,7 +1,23 @@
 """Optimizers: they move a model's parameters into flat memory, where one kernel call updates them all."""
 
-from .adam import Adam
+from .adam import Adam, Adamax, AdamW, NAdam, RAdam
+from .adaptive import Adadelta, Adagrad, RMSprop
+from .clip import clip_grad_norm_, clip_grad_value_
 from .optimizer import Optimizer
-from .sgd import SGD
+from .sgd import SGD, Lion
 
-__all__ = ["SGD", "Adam", "Optimizer"]
+__all__ = [
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "SGD",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]

@@ -45,9 +45,10 @@ class Flat:
         self.state: dict[str, np.ndarray] = {}
         self.steps = [0] * len(parameters)  # updates that each parameter has seen
         self.common_steps: int | None = 0  # ... if that is the same number for all
-        self._adopt()
+        self.products: dict[int, float] = {}  # by number of steps: of NAdam's momenta
+        self.adopt()
 
-    def _adopt(self) -> None:
+    def adopt(self) -> None:
         """Move all parameters and gradients here, from wherever they live now."""
         for parameter, leaf, (start, stop) in zip(self.parameters, self.leaves, self.ranges, strict=True):
             if leaf_of(parameter) is not leaf:
@@ -66,11 +67,23 @@ class Flat:
             if gradient is not None:
                 leaf.set(gradient)
 
-    def buffer(self, name: str) -> np.ndarray:
-        """Give an optimizer's state of that name, one number per parameter, zero at first."""
+    def buffer(self, name: str, fill: float = 0.0) -> np.ndarray:
+        """Give an optimizer's state of that name, one number per parameter, `fill` at first."""
         if name not in self.state:
             self.state[name] = _aligned_zeros(len(self.values), self.dtype)
+            if fill:
+                self.state[name].fill(fill)
         return self.state[name]
+
+    def buffers(self, names: tuple[str, ...], fill: float = 0.0) -> tuple[np.ndarray, ...]:
+        """Give values, gradients and the states of these names."""
+        return (self.values, self.gradients, *[self.buffer(name, fill) for name in names])
+
+    def touch(self) -> None:
+        """Count as a write to all parameters: who keeps something made of them makes it anew."""
+        now = next(clock)
+        for leaf in self.leaves:
+            leaf.version = now
 
     def due(self) -> Iterator[tuple[slice | None, int]]:
         """Give (range, number of this update) of what has gradients; the range None stands for everything.
@@ -88,7 +101,7 @@ class Flat:
         return iter(((None, self.common_steps),))
 
     def _due_in_parts(self) -> Iterator[tuple[slice, int]]:
-        self._adopt()
+        self.adopt()
         steps = self.parameter_steps()
         now = next(clock)
         parts: list[tuple[int, int, int]] = []

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from fastnn._tape import Leaf
+from fastnn._tape import Leaf, enable_grad
 from fastnn.tensor import Tensor
+from fastnn_kernels.optimizer import RULES, apply
 
 from .flat import Flat, leaf_of
 
+# What settings may be, by name: lower end, upper end, whether the upper end belongs to it.
+RANGES = {
+    **dict.fromkeys(("lr", "weight_decay", "l1", "eps", "momentum", "momentum_decay"), (0.0, np.inf, False)),
+    **dict.fromkeys(("lr_decay", "initial_accumulator_value"), (0.0, np.inf, False)),
+    "betas": (0.0, 1.0, False),
+    **dict.fromkeys(("alpha", "rho"), (0.0, 1.0, True)),
+}
+SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # what schedules keep in groups
+PYTORCHS_OWN = {"foreach", "fused", "capturable", "differentiable"}  # in its groups: how it computes, not what
+
 
 class Optimizer:
-    """Base of optimizers: subclasses define `_update` and name their state in `_state_names`.
+    """Base of optimizers: subclasses name the rule of `fastnn_kernels.optimizer_step` that moves their parameters.
 
     params: Parameters (or leaf Tensors that require gradients), or groups of them with settings of their own, as
     dictionaries: ``[{"params": ..., "lr": 0.1}, ...]``. All are moved into flat memory, where one kernel call per
@@ -23,50 +35,89 @@ class Optimizer:
 
     Parameters without a gradient are left alone, frozen ones too. `param_groups` is a list of dictionaries: change a
     setting there between steps, or `lr` for all groups at once.
+
+    Every optimizer takes `weight_decay` (L2) and `l1`: they add ``weight_decay * p + l1 * sign(p)`` to the gradient,
+    for each group with its own numbers. ``maximize=True`` climbs: it turns the gradient around, not the penalties.
+
+    Gradients add up until `zero_grad`, so several backward passes before one step make one large batch of small ones:
+    divide each loss by their number.
     """
 
-    _state_names: tuple[str, ...] = ()
+    rule = ""
+    state_names: tuple[str, ...] = ()  # of all rules that the class can use
+    counts_steps = True  # whether PyTorch's state has a "step"
 
     def __init__(self, params: Iterable[Any], settings: dict[str, Any]) -> None:
         name = type(self).__name__
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"{name}: params must be an iterable of parameters, not one {type(params).__name__}")
         given = list(params)
-        groups = given if given and isinstance(given[0], Mapping) else [{"params": given}]
+        self.defaults = settings
         self.param_groups: list[dict[str, Any]] = []
         self._flats: list[list[Flat]] = []
-        seen: set[int] = set()
-        for group in groups:
-            parameters = list(group["params"])
-            unknown = set(group) - set(settings) - {"params"}
-            if unknown:
-                raise ValueError(f"{name}: unknown settings {', '.join(sorted(unknown))}")
-            for parameter in parameters:
-                if not isinstance(parameter, Tensor):
-                    raise TypeError(f"{name}: expected parameters, got {type(parameter).__name__}")
-                if id(parameter) in seen:
-                    raise ValueError(f"{name}: a parameter of shape {parameter.shape} is given twice")
-                seen.add(id(parameter))
-            self.param_groups.append({**settings, **group, "params": parameters})
-            self._check(self.param_groups[-1])
-        if not seen:
+        for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
+            self.add_param_group(group)
+        if not any(group["params"] for group in self.param_groups):
             raise ValueError(f"{name}: there are no parameters")
-        for group in self.param_groups:
-            parameters = group["params"]
-            if any(type(leaf_of(p)) is not Leaf for p in parameters):
-                raise ValueError(f"{name}: only Parameters, and leaf tensors that require gradients, can be optimized")
-            dtypes = dict.fromkeys(p.dtype for p in parameters)
-            self._flats.append([Flat([p for p in parameters if p.dtype == dtype]) for dtype in dtypes])
 
-    def _check(self, settings: dict[str, Any]) -> None:
-        """Raise ValueError for settings that make no sense."""
-        for name in ("lr", "weight_decay", "l1"):
-            if not settings[name] >= 0:
-                raise ValueError(f"{type(self).__name__}: {name} must not be negative, got {settings[name]}")
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Optimize more parameters: ``{"params": ..., "lr": 0.1}``; settings that are left out are the optimizer's.
+
+        Raises TypeError or ValueError, with nothing changed, for what is no parameter, for parameters that are here
+        already, and for unknown or senseless settings.
+        """
+        name = type(self).__name__
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(f'{name}: a group of parameters must be a dictionary with "params", got {param_group!r}')
+        params = param_group["params"]
+        parameters = [params] if isinstance(params, Tensor) else list(params)
+        unknown = set(param_group) - set(self.defaults) - SCHEDULED - {"params"}
+        if unknown:
+            raise ValueError(f"{name}: unknown settings {', '.join(sorted(unknown))}")
+        seen = {id(p) for group in self.param_groups for p in group["params"]}
+        for parameter in parameters:
+            if not isinstance(parameter, Tensor):
+                raise TypeError(f"{name}: expected parameters, got {type(parameter).__name__}")
+            if id(parameter) in seen:
+                raise ValueError(f"{name}: a parameter of shape {parameter.shape} is given twice")
+            seen.add(id(parameter))
+        group = {**self.defaults, **param_group, "params": parameters}
+        self._check(group)
+        if any(type(leaf_of(p)) is not Leaf for p in parameters):
+            raise ValueError(f"{name}: only Parameters, and leaf tensors that require gradients, can be optimized")
+        dtypes = dict.fromkeys(p.dtype for p in parameters)
+        self._flats.append([Flat([p for p in parameters if p.dtype == dtype]) for dtype in dtypes])
+        self.param_groups.append(group)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        """Raise ValueError or TypeError for settings that make no sense."""
+        name = type(self).__name__
+        for key, value in settings.items():
+            if key not in RANGES:
+                continue
+            low, high, closed = RANGES[key]
+            values = value if key == "betas" and isinstance(value, tuple | list) else (value,)
+            if not all(isinstance(v, Real) for v in values):
+                raise TypeError(
+                    f"{name}: {key} must be {'two numbers' if key == 'betas' else 'a number'}, got {value!r}"
+                )
+            if key == "betas" and len(values) != 2:
+                raise ValueError(f"{name}: betas must be two numbers in 0 <= beta < 1, got {value}")
+            if not all(low <= v < high or (closed and v == high) for v in values):
+                if high == np.inf:
+                    raise ValueError(f"{name}: {key} must not be negative, got {value}")
+                what = "two numbers in 0 <= beta < 1" if key == "betas" else f"from {low:g} to {high:g}"
+                raise ValueError(f"{name}: {key} must be {what}, got {value}")
+
+    def _rule(self, settings: Mapping[str, Any]) -> str:
+        """Name the rule that these settings ask for."""
+        return self.rule
 
     def _update(self, flat: Flat, part: slice | None, step: int, settings: dict[str, Any]) -> None:
         """Apply update number `step` to the whole of `flat`, or to a part."""
-        raise NotImplementedError
+        rule = RULES[self._rule(settings)]
+        buffers = flat.buffers(rule.states, settings.get("initial_accumulator_value", 0.0))
+        apply(rule, buffers if part is None else [buffer[part] for buffer in buffers], step, settings)
 
     @property
     def lr(self) -> float:
@@ -78,12 +129,20 @@ class Optimizer:
         for group in self.param_groups:
             group["lr"] = value
 
-    def step(self) -> None:
-        """Move all parameters that have gradients."""
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move all parameters that have gradients.
+
+        closure: a function that computes loss and gradients; it is called first, and what it gives is returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         for settings, flats in zip(self.param_groups, self._flats, strict=True):
             for flat in flats:
                 for part, step in flat.due():
                     self._update(flat, part, step, settings)
+        return loss
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -91,62 +150,101 @@ class Optimizer:
             for flat in flats:
                 flat.zero_grad()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Give settings and state as numbers, strings and arrays (copies): all that `load_state_dict` needs.
+    # --- state
 
-        State arrays have the shapes of their parameters and are named by state and position, "exp_avg.0".
+    def state_dict(self) -> dict[str, Any]:
+        """Give settings and state as PyTorch does, with arrays (copies) in place of its tensors.
+
+        {"state": {0: {"step": 3.0, "exp_avg": array, ...}, ...}, "param_groups": [{"lr": ..., "params": [0, ...]}]};
+        parameters are numbered in the order of the groups, and state arrays have their shapes.
         """
-        settings = [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups]
-        steps: list[int] = []
-        state: dict[str, np.ndarray] = {}
-        for flat in self._all_flats():
-            for name, buffer in flat.state.items():
-                for i, (parameter, (start, stop)) in enumerate(zip(flat.parameters, flat.ranges, strict=True)):
-                    state[f"{name}.{len(steps) + i}"] = buffer[start:stop].reshape(parameter.shape).copy()
-            steps += flat.parameter_steps()
-        return {"type": type(self).__name__, "groups": settings, "steps": steps, "state": state}
+        groups, count = [], 0
+        for group in self.param_groups:
+            numbers = list(range(count, count + len(group["params"])))
+            groups.append({**group, "params": numbers})
+            count += len(numbers)
+        state = {i: self._state_of(flat, k) for i, flat, k in self._places() if flat.parameter_steps()[k]}
+        return {"state": {i: state[i] for i in sorted(state) if state[i]}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` gave for the same parameters in the same order.
+        """Continue from what `state_dict` gave for the same parameters in the same order, here or in PyTorch.
 
         Raises ValueError, with nothing changed, if it belongs to another optimizer or to other parameters.
         """
-        own = self.state_dict()
         kind = type(self).__name__
-        if state_dict["type"] != kind:
-            raise ValueError(f"load_state_dict: a state of {state_dict['type']} does not fit {kind}")
-        steps, groups, state = list(state_dict["steps"]), state_dict["groups"], state_dict["state"]
-        if len(steps) != len(own["steps"]) or len(groups) != len(own["groups"]):
+        if not {"state", "param_groups"} <= set(state_dict):
             raise ValueError(
-                f"load_state_dict: {len(steps)} parameters in {len(groups)} groups do not fit {len(own['steps'])} in "
-                f"{len(own['groups'])}"
+                f"load_state_dict: expected the state of an optimizer, with 'state' and 'param_groups', got "
+                f"{sorted(map(str, state_dict))}"
             )
-        shapes = [p.shape for flat in self._all_flats() for p in flat.parameters]
-        for key, array in state.items():
-            name, _, index = key.rpartition(".")
-            if name not in self._state_names or not index.isdigit() or int(index) >= len(shapes):
-                raise ValueError(f"load_state_dict: {kind} has no state {key!r}")
-            if np.shape(array) != shapes[int(index)]:
-                raise ValueError(
-                    f"load_state_dict: {key} has shape {np.shape(array)}, its parameter has {shapes[int(index)]}"
-                )
-        for group, settings in zip(self.param_groups, groups, strict=True):
-            self._check({**group, **settings})
-        for group, settings in zip(self.param_groups, groups, strict=True):
-            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-        first = 0
-        for flat in self._all_flats():
-            count = len(flat.parameters)
-            flat.set_parameter_steps([int(step) for step in steps[first : first + count]])
+        groups, state = state_dict["param_groups"], state_dict["state"]
+        given, own = ([len(group["params"]) for group in x] for x in (groups, self.param_groups))
+        if given != own:
+            raise ValueError(
+                f"load_state_dict: {sum(given)} parameters in {len(given)} groups do not fit {sum(own)} in {len(own)}"
+            )
+        settings = [{k: v for k, v in group.items() if k not in PYTORCHS_OWN | {"params"}} for group in groups]
+        for group in settings:
+            unknown = set(group) - set(self.defaults) - SCHEDULED
+            if unknown:
+                raise ValueError(f"load_state_dict: {kind} has no setting {sorted(unknown)[0]!r}")
+        for group, changes in zip(self.param_groups, settings, strict=True):
+            self._check({**group, **changes})
+        # PyTorch numbers parameters as the groups list them
+        ids = [i for group in groups for i in group["params"]]
+        entries = [state.get(i, {}) for i in ids]
+        places = list(self._places())
+        for i, flat, k in places:
+            self._check_state(kind, i, entries[i], flat.parameters[k].shape)
+        for group, changes in zip(self.param_groups, settings, strict=True):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
+        for flat in self.flats():
             flat.state.clear()
-            for name in self._state_names:
-                for i, (start, stop) in enumerate(flat.ranges):
-                    if f"{name}.{first + i}" in state:
-                        flat.buffer(name)[start:stop] = np.ravel(state[f"{name}.{first + i}"])
-            first += count
+        for i, flat, k in places:
+            self._take_state(flat, k, entries[i])
 
-    def _all_flats(self) -> list[Flat]:
+    def _state_of(self, flat: Flat, k: int) -> dict[str, Any]:
+        """Give the state of a flat's k-th parameter."""
+        start, stop = flat.ranges[k]
+        shape = flat.parameters[k].shape
+        steps: dict[str, Any] = {"step": float(flat.parameter_steps()[k])} if self.counts_steps else {}
+        names = [name for name in self.state_names if name in flat.state]
+        return {**steps, **{name: flat.state[name][start:stop].reshape(shape).copy() for name in names}}
+
+    def _check_state(self, kind: str, i: int, entry: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+        for name, value in entry.items():
+            if value is None or name == "step":
+                continue
+            if name not in self.state_names:
+                raise ValueError(f"load_state_dict: {kind} has no state {name!r}")
+            if np.shape(value) != shape:
+                raise ValueError(
+                    f"load_state_dict: {name} of parameter {i} has shape {np.shape(value)}, its parameter has {shape}"
+                )
+
+    def _take_state(self, flat: Flat, k: int, entry: Mapping[str, Any]) -> None:
+        steps = flat.parameter_steps()
+        present = any(entry.get(name) is not None for name in self.state_names)
+        steps[k] = int(entry.get("step", 1 if present else 0))
+        flat.set_parameter_steps(steps)
+        start, stop = flat.ranges[k]
+        for name in self.state_names:
+            if entry.get(name) is not None:
+                flat.buffer(name, self.defaults.get("initial_accumulator_value", 0.0))[start:stop] = np.ravel(
+                    entry[name]
+                )
+
+    def flats(self) -> list[Flat]:
+        """Give the flat memories of all groups."""
         return [flat for flats in self._flats for flat in flats]
+
+    def _places(self) -> Iterable[tuple[int, Flat, int]]:
+        """Give (number of a parameter, its flat memory, its place there)."""
+        first = 0
+        for group, flats in zip(self.param_groups, self._flats, strict=True):
+            number = {id(p): first + i for i, p in enumerate(group["params"])}
+            yield from ((number[id(p)], flat, k) for flat in flats for k, p in enumerate(flat.parameters))
+            first += len(number)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v}" for k, v in self.param_groups[0].items() if k != "params")

@@ -1,18 +1,15 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, and descent by signs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import fastnn_kernels as kernels
-
-from .flat import Flat
 from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if asked for; the update rule is PyTorch's.
+    """Stochastic gradient descent, with momentum if asked for (Sutskever et al., 2013, in PyTorch's form).
 
         g = gradient + weight_decay * p + l1 * sign(p)
         v = momentum * v + (1 - dampening) * g          (v = g at the first step)
@@ -21,7 +18,8 @@ class SGD(Optimizer):
     Raises ValueError for negative settings, and for nesterov without momentum or with dampening.
     """
 
-    _state_names = ("momentum_buffer",)
+    state_names = ("momentum_buffer",)
+    counts_steps = False
 
     def __init__(
         self,
@@ -32,33 +30,44 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
         *,
+        maximize: bool = False,
         l1: float = 0.0,
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
-        super().__init__(params, {**settings, "nesterov": nesterov, "l1": l1})
+        super().__init__(params, {**settings, "nesterov": nesterov, "maximize": maximize, "l1": l1})
 
-    def _check(self, settings: dict[str, Any]) -> None:
+    def _check(self, settings: Mapping[str, Any]) -> None:
         super()._check(settings)
-        if not settings["momentum"] >= 0:
-            raise ValueError(f"SGD: momentum must not be negative, got {settings['momentum']}")
         if settings["nesterov"] and not (settings["momentum"] > 0 and settings["dampening"] == 0):
             raise ValueError("SGD: nesterov needs momentum > 0 and dampening = 0")
 
-    def _update(self, flat: Flat, part: slice | None, step: int, settings: dict[str, Any]) -> None:
-        momentum = settings["momentum"]
-        values, gradients = flat.values, flat.gradients
-        velocity = flat.buffer("momentum_buffer") if momentum else None
-        if part is not None:
-            values, gradients = values[part], gradients[part]
-            velocity = None if velocity is None else velocity[part]
-        kernels.sgd_step(
-            values,
-            gradients,
-            velocity,
-            settings["lr"],
-            momentum,
-            0.0 if step == 1 else settings["dampening"],
-            settings["nesterov"],
-            settings["weight_decay"],
-            settings["l1"],
-        )
+    def _rule(self, settings: Mapping[str, Any]) -> str:
+        return "sgd_momentum" if settings["momentum"] else "sgd"
+
+
+class Lion(Optimizer):
+    """Lion (Chen et al., "Symbolic discovery of optimization algorithms", 2023, program 1): all steps have size `lr`.
+
+        p = p - lr * weight_decay * p
+        p = p - lr * sign(beta1 * m + (1 - beta1) * g)
+        m = beta2 * m + (1 - beta2) * g
+
+    g is the gradient plus l1 * sign(p). Weight decay is decoupled. The paper takes `lr` 3 to 10 times smaller than for
+    AdamW, and `weight_decay` as much larger. Raises ValueError for negative settings, betas outside 0 <= beta < 1.
+    """
+
+    rule = "lion"
+    state_names = ("exp_avg",)
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+        l1: float = 0.0,
+    ) -> None:
+        settings = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "decoupled_weight_decay": True}
+        super().__init__(params, {**settings, "maximize": maximize, "l1": l1})

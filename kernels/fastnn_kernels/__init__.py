@@ -52,7 +52,7 @@ from .loss import (
     mse_loss_backward,
 )
 from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
-from .optimizer import adam_step, sgd_step
+from .optimizer import clip_grad_norm, clip_grad_value, optimizer_step
 from .pad import pad, pad_backward
 from .pool import (
     adaptive_avg_pool1d,
@@ -87,7 +87,6 @@ __all__ = [
     "PreparedConv",
     "PreparedConv2d",
     "PreparedMatmul",
-    "adam_step",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
@@ -99,6 +98,8 @@ __all__ = [
     "avg_pool3d",
     "avg_pool_backward",
     "channel_shuffle",
+    "clip_grad_norm",
+    "clip_grad_value",
     "conv1d",
     "conv1d_backward",
     "conv2d",
@@ -154,6 +155,7 @@ __all__ = [
     "mse_loss",
     "mse_loss_backward",
     "noise",
+    "optimizer_step",
     "pad",
     "pad_backward",
     "peak",
@@ -172,7 +174,6 @@ __all__ = [
     "set_conv_precision",
     "set_num_threads",
     "set_pool_limit",
-    "sgd_step",
     "sigmoid",
     "sigmoid_backward",
     "softmax",

@@ -236,6 +236,16 @@ _RANGED = {
             body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m, o)
         )
     ),
+    14: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, j, k, m, o, p, n, tasks: parallel_for(
+            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m, o, p)
+        )
+    ),
+    15: lambda body: (
+        lambda a, b, c, d, e, f, g, h, i, j, k, m, o, p, q, n, tasks: parallel_for(
+            body, n, tasks, (a, b, c, d, e, f, g, h, i, j, k, m, o, p, q)
+        )
+    ),
 }
 
 

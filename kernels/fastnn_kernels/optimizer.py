@@ -1,85 +1,250 @@
-"""One step of an optimizer over flat buffers, in place.
+"""One step of an optimizer over flat buffers, in place, and what is done to whole gradients before it.
 
 Buffers are contiguous 1-D arrays of one float dtype and one length; those that are written must not overlap. Whoever
 keeps a whole model in one buffer updates it with one call.
 """
 
-from math import sqrt
+from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from math import inf, prod, sqrt
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
 from numpy import ndarray
 
+from ._jit import Kernel
+from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8
-from .cpu.optimizer import adam_step__vector, sgd_step__momentum, sgd_step__plain
+from ._shapes import F4, F8, integer
+from .cpu import optimizer as cpu
 
 GRAIN = 16384
 
 
-def sgd_step(param, grad, momentum_buffer, lr, momentum=0.0, dampening=0.0, nesterov=False, weight_decay=0.0, l1=0.0):
-    """Move `param` by one step of stochastic gradient descent (Sutskever et al., 2013, in PyTorch's form).
+class Rule(NamedTuple):
+    """An update rule: its states, in PyTorch's names, and how its kernel's numbers follow from its settings."""
 
-        g = grad + weight_decay param + l1 sign(param)
-        momentum_buffer = momentum momentum_buffer + (1 - dampening) g
-        param -= lr momentum_buffer          (nesterov: lr (g + momentum momentum_buffer))
-
-    param (n,), grad (n,), momentum_buffer (n,) or None, which means no momentum. At the first step the buffer holds
-    zeros, and `dampening` should be 0 (then it becomes g, as in PyTorch).
-
-    Raises TypeError or ValueError for buffers that differ in dtype or length or cannot be written in place.
-    """
-    n = _check("sgd_step", (("param", param), ("momentum_buffer", momentum_buffer)), grad)
-    if momentum_buffer is None:
-        sgd_step__plain[param.dtype](param, grad, lr, weight_decay, l1, n, tasks(n, GRAIN))
-        return
-    lr_velocity, lr_grad = (lr * momentum, lr) if nesterov else (lr, 0.0)
-    sgd_step__momentum[param.dtype](
-        param,
-        grad,
-        momentum_buffer,
-        momentum,
-        1 - dampening,
-        lr_velocity,
-        lr_grad,
-        weight_decay,
-        l1,
-        n,
-        tasks(n, GRAIN),
-    )
+    kernel: Kernel
+    states: tuple[str, ...]
+    numbers: Callable[..., tuple[float, ...]]  # of the step's number, lr and the settings
+    settings: tuple[str, ...]
+    pick: Callable  # lr and the settings out of a dictionary
 
 
-def adam_step(
-    param, grad, exp_avg, exp_avg_sq, step, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, l1=0.0
-):
-    """Move `param` by step number `step` (from 1) of Adam (Kingma & Ba, 2015, algorithm 1).
+def _sgd(step, lr):
+    return (lr,)
 
-        g = grad + weight_decay param + l1 sign(param)
-        exp_avg = beta1 exp_avg + (1 - beta1) g
-        exp_avg_sq = beta2 exp_avg_sq + (1 - beta2) g^2
-        param -= lr (exp_avg / (1 - beta1^step)) / (sqrt(exp_avg_sq / (1 - beta2^step)) + eps)
 
-    All buffers (n,). Raises TypeError or ValueError for buffers that differ in dtype or length or cannot be written in
-    place, and ValueError for step < 1.
-    """
-    n = _check("adam_step", (("param", param), ("exp_avg", exp_avg), ("exp_avg_sq", exp_avg_sq)), grad)
-    if step < 1:
-        raise ValueError(f"adam_step: step counts from 1, got {step}")
+def _sgd_momentum(step, lr, momentum, dampening, nesterov):
+    # the first velocity is the gradient itself
+    fresh = 1 - dampening if step > 1 else 1.0
+    return (momentum, fresh, lr * momentum, lr) if nesterov else (momentum, fresh, lr, 0.0)
+
+
+def _adam(step, lr, betas, eps):
+    beta1, beta2 = betas
     # numerator and denominator times sqrt(1 - beta2^step): the efficient order of section 2 of the paper
     scale = sqrt(1 - beta2**step)
-    adam_step__vector[param.dtype](
-        param, grad, exp_avg, exp_avg_sq, beta1, 1 - beta1, beta2, 1 - beta2,
-        lr * scale / (1 - beta1**step), eps * scale, weight_decay, l1, n, tasks(n, GRAIN),
+    return beta1, 1 - beta1, beta2, 1 - beta2, lr * scale / (1 - beta1**step), eps * scale
+
+
+def momentum_of_step(step, beta1, momentum_decay):
+    """Return NAdam's momentum mu of a step; `mu_product` is the product of those of all steps so far."""
+    return beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))
+
+
+def _nadam(step, lr, betas, eps, momentum_decay, mu_product):
+    beta1, beta2 = betas
+    if mu_product is None:
+        mu_product = prod(momentum_of_step(i, beta1, momentum_decay) for i in range(1, step + 1))
+    mu, later = (momentum_of_step(i, beta1, momentum_decay) for i in (step, step + 1))
+    scale = sqrt(1 - beta2**step)
+    step_mean, step_grad = lr * scale * later / (1 - mu_product * later), lr * scale * (1 - mu) / (1 - mu_product)
+    return beta1, 1 - beta1, beta2, 1 - beta2, step_mean, step_grad, eps * scale
+
+
+def _radam(step, lr, betas, eps):
+    beta1, beta2 = betas
+    power = beta2**step
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * step * power / (1 - power)
+    fixed = beta1, 1 - beta1, beta2, 1 - beta2
+    lr /= 1 - beta1**step
+    if length <= 5:
+        return *fixed, lr, 0.0, 1.0
+    rectified = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    return *fixed, 0.0, lr * sqrt(rectified * (1 - power)), eps
+
+
+def _adamax(step, lr, betas, eps):
+    return betas[0], 1 - betas[0], betas[1], lr / (1 - betas[0] ** step), eps
+
+
+def _rmsprop(step, lr, alpha, eps):
+    return alpha, 1 - alpha, lr, eps
+
+
+def _rmsprop_momentum(step, lr, alpha, eps, momentum):
+    return alpha, 1 - alpha, lr, eps, momentum
+
+
+def _adagrad(step, lr, lr_decay, eps):
+    return lr / (1 + (step - 1) * lr_decay), eps
+
+
+def _adadelta(step, lr, rho, eps):
+    return rho, 1 - rho, lr, eps
+
+
+def _lion(step, lr, betas):
+    return betas[0], 1 - betas[0], betas[1], 1 - betas[1], lr
+
+
+def _average(step, lr, decay):
+    return decay, 1 - decay
+
+
+def _rule(name, numbers, *states):
+    settings = tuple(inspect.signature(numbers).parameters)[2:]
+    return Rule(cpu.kernels[name], states, numbers, settings, itemgetter("lr", *settings) if settings else _only_lr)
+
+
+def _only_lr(settings):
+    return (settings["lr"],)
+
+
+RULES = {
+    "sgd": _rule("sgd", _sgd),
+    "sgd_momentum": _rule("sgd_momentum", _sgd_momentum, "momentum_buffer"),
+    "adam": _rule("adam", _adam, "exp_avg", "exp_avg_sq"),
+    "amsgrad": _rule("amsgrad", _adam, "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    "nadam": _rule("nadam", _nadam, "exp_avg", "exp_avg_sq"),
+    "radam": _rule("radam", _radam, "exp_avg", "exp_avg_sq"),
+    "adamax": _rule("adamax", _adamax, "exp_avg", "exp_inf"),
+    "rmsprop": _rule("rmsprop", _rmsprop, "square_avg"),
+    "rmsprop_momentum": _rule("rmsprop_momentum", _rmsprop_momentum, "square_avg", "momentum_buffer"),
+    "rmsprop_centered": _rule("rmsprop_centered", _rmsprop, "square_avg", "grad_avg"),
+    "rmsprop_centered_momentum": _rule(
+        "rmsprop_centered_momentum", _rmsprop_momentum, "square_avg", "grad_avg", "momentum_buffer"
+    ),
+    "adagrad": _rule("adagrad", _adagrad, "sum"),
+    "adadelta": _rule("adadelta", _adadelta, "square_avg", "acc_delta"),
+    "lion": _rule("lion", _lion, "exp_avg"),
+    "average": _rule("average", _average),
+}
+PENALTIES = {"weight_decay": 0.0, "l1": 0.0, "maximize": False, "decoupled_weight_decay": False}
+
+
+def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
+    """Move `param` by step number `step` (from 1) of an optimizer, in place.
+
+    rule: "sgd", "sgd_momentum" (momentum, dampening, nesterov), "adam", "amsgrad", "radam", "adamax" (betas, eps),
+    "nadam" (betas, eps, momentum_decay, mu_product, which may be None), "rmsprop", "rmsprop_centered" (alpha, eps),
+    "rmsprop_momentum", "rmsprop_centered_momentum" (alpha, eps, momentum), "adagrad" (lr_decay, eps), "adadelta" (rho,
+    eps), "lion" (betas); "average" (decay) makes `param` a moving average of `grad`. The settings in brackets have to
+    be given; their meanings, the formulas and their sources stand with the classes of `fastnn.optim`.
+
+    param (n,), grad (n,), states: one (n,) array for each name in `RULES[rule].states`, zeros before the first step.
+
+    Every rule takes weight_decay and l1, which add weight_decay param + l1 sign(param) to the gradient;
+    decoupled_weight_decay=True multiplies param by 1 - lr weight_decay instead; maximize=True climbs.
+
+    Raises TypeError or ValueError for unknown rules, missing or unknown settings, step < 1, and for buffers that
+    differ in dtype or length or cannot be written in place.
+    """
+    chosen = RULES.get(rule)
+    if chosen is None:
+        raise ValueError(f"optimizer_step: rule must be one of {', '.join(RULES)}, got {rule!r}")
+    missing, unknown = set(chosen.settings) - set(settings), set(settings) - set(chosen.settings) - set(PENALTIES)
+    if missing or unknown:
+        wrong = "unknown" if unknown else "missing"
+        raise TypeError(f"optimizer_step: {rule} has {wrong} settings {', '.join(sorted(unknown or missing))}")
+    if len(states) != len(chosen.states):
+        raise ValueError(
+            f"optimizer_step: {rule} needs {len(chosen.states)} states ({', '.join(chosen.states)}), got {len(states)}"
+        )
+    integer("optimizer_step", "step", step, 1)
+    _check("optimizer_step", grad, param=param, **dict(zip(chosen.states, states, strict=True)))
+    apply(chosen, (param, grad, *states), step, {"lr": lr, **settings})
+
+
+def apply(rule, buffers, step, settings):
+    """Do what `optimizer_step` does without looking at the arguments: buffers are (param, grad, *states)."""
+    get = settings.get
+    weight_decay, keep = get("weight_decay", 0.0), 1.0
+    if weight_decay and get("decoupled_weight_decay"):
+        weight_decay, keep = 0.0, 1 - settings["lr"] * weight_decay
+    param = buffers[0]
+    n = len(param)
+    rule.kernel[param.dtype](
+        *buffers, -1.0 if get("maximize") else 1.0, weight_decay, get("l1", 0.0), keep,
+        *rule.numbers(step, *rule.pick(settings)), n, tasks(n, GRAIN),
     )  # fmt: skip
 
 
-def _check(function, written, grad):
-    """Return the length of the buffers, if they are fit to be updated."""
-    param = written[0][1]
+def clip_grad_norm(grads, max_norm, norm_type=2.0):
+    """Scale gradients in place so that their norm, over all of them together, is at most `max_norm`; return the norm.
+
+    grads: contiguous arrays of any shapes, float32 or float64. norm_type: 2, 1, inf or any other positive number. As in
+    PyTorch they are multiplied by max_norm / (norm + 1e-6) if that is below 1; an infinite max_norm changes nothing.
+    Squares are summed in float64, over blocks in order: no overflow, and the same bits for any number of threads.
+
+    Raises ValueError for a negative or NaN max_norm, a norm_type that is not positive, and arrays that are not fit.
+    """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm: max_norm must not be negative, got {max_norm}")
+    if not norm_type > 0:
+        raise ValueError(f"clip_grad_norm: norm_type must be positive, got {norm_type}")
+    flat = [_flat("clip_grad_norm", grad) for grad in grads]
+    norm = _norm(flat, float(norm_type))
+    factor = max_norm / (norm + 1e-6)
+    if max_norm < inf and not factor >= 1:  # NaN, too, shows in the gradients
+        for grad in flat:
+            cpu.scale__in_place[grad.dtype](grad, factor, grad.size, tasks(grad.size, GRAIN))
+    return norm
+
+
+def clip_grad_value(grads, clip_value):
+    """Limit every element of gradients to -clip_value .. clip_value, in place; arrays as for `clip_grad_norm`."""
+    if not clip_value >= 0:
+        raise ValueError(f"clip_grad_value: clip_value must not be negative, got {clip_value}")
+    for grad in [_flat("clip_grad_value", grad) for grad in grads]:
+        cpu.clamp__in_place[grad.dtype](grad, clip_value, grad.size, tasks(grad.size, GRAIN))
+
+
+def _norm(flat, norm_type):
+    if norm_type == inf:
+        return float(max((np.abs(grad).max(initial=0) for grad in flat), default=0.0))
+    if norm_type != 2:
+        return float(sum((np.abs(grad, dtype=F8) ** norm_type).sum() for grad in flat)) ** (1 / norm_type)
+    total = 0.0
+    for grad in flat:
+        blocks = -(-grad.size // cpu.BLOCK)
+        partial = empty((blocks,), F8)
+        cpu.sum_of_squares__blocks[grad.dtype](grad, partial, blocks, tasks(blocks, GRAIN // cpu.BLOCK))
+        total += partial.sum()
+    return sqrt(total)
+
+
+def _flat(function, grad):
+    if type(grad) is not ndarray or grad.dtype not in (F4, F8):
+        kind = getattr(grad, "dtype", type(grad).__name__)
+        raise TypeError(f"{function}: gradients must be float32 or float64 arrays, got {kind}")
+    if not grad.flags.c_contiguous or not grad.flags.writeable:
+        raise ValueError(f"{function}: gradients must be contiguous and writable, got one of shape {grad.shape}")
+    return grad.reshape(-1)
+
+
+def _check(function, grad, **written):
+    """Raise unless the buffers are fit to be updated."""
+    param = written["param"]
     dtype, shape = getattr(param, "dtype", None), getattr(param, "shape", None)
     if dtype is not F4 and dtype is not F8:
         raise TypeError(f"{function}: param must be a float32 or float64 array, got {dtype or type(param).__name__}")
-    for name, x in (*written, ("grad", grad)):
-        if x is None:
-            continue
+    for name, x in (*written.items(), ("grad", grad)):
         if type(x) is not ndarray or x.dtype is not dtype:
             raise TypeError(
                 f"{function}: {name} must be a {dtype} array as param is, got {getattr(x, 'dtype', type(x))}"
@@ -91,4 +256,3 @@ def _check(function, written, grad):
         flags = x.flags
         if not flags.c_contiguous or not (flags.writeable or x is grad):
             raise ValueError(f"{function}: {name} must be contiguous" + ("" if x is grad else " and writable"))
-    return shape[0]

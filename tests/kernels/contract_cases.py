@@ -11,6 +11,26 @@ To add an operation: add its name. Where one call does not reach all of its vari
 """
 
 import fastnn_kernels as k
+from fastnn_kernels.optimizer import RULES
+
+SETTINGS = {
+    **{"momentum": 0.9, "dampening": 0.1, "nesterov": False, "betas": (0.9, 0.99), "eps": 1e-3, "momentum_decay": 0.01},
+    **{"mu_product": None, "alpha": 0.9, "rho": 0.9, "lr_decay": 0.1, "decay": 0.9},
+}
+
+
+def optimizer_step(rule):
+    """Return a call of a rule, with all penalties."""
+    settings = {name: SETTINGS[name] for name in RULES[rule].settings}
+
+    def call(make, n):
+        states = [make.state(n, positive=True) for _ in RULES[rule].states]
+        for mean_square in states[:1]:
+            mean_square += 4  # no less than the square of the mean
+        k.optimizer_step(rule, make.state(n), make(n).copy(), states, 3, lr=0.1, weight_decay=0.1, l1=0.1, **settings)
+
+    return call
+
 
 CASES = {
     "matmul": [
@@ -238,11 +258,7 @@ CASES = {
     "mix": [lambda make, n: k.mix(make(n, 37), make.labels(n, max(n, 1)), make(n))],
     "dropout": [lambda make, n: k.dropout(make(n, 37), 0.3, 11)],
     "dropout_backward": [lambda make, n: k.dropout_backward(make(n, 37), 0.3, 11, 0)],
-    "sgd_step": [
-        lambda make, n: k.sgd_step(make.state(n), make.state(n), None, 0.1, weight_decay=0.01, l1=0.01),
-        lambda make, n: k.sgd_step(make.state(n), make.state(n), make.state(n), 0.1, 0.9, nesterov=True),
-    ],
-    "adam_step": [
-        lambda make, n: k.adam_step(make.state(n), make.state(n), make.state(n), make.state(n, positive=True), 3),
-    ],
+    "optimizer_step": [optimizer_step(rule) for rule in RULES],
+    "clip_grad_norm": [lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5) and None],
+    "clip_grad_value": [lambda make, n: k.clip_grad_value([make.state(n, 37)], 0.5)],
 }

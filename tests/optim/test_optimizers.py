@@ -7,21 +7,11 @@ import pytest
 
 from fastnn import Tensor, nn, no_grad, optim
 from fastnn.nn import Parameter
+from tests.optim.rows import ROWS, every_row
 from tests.reference import optimizer as reference
 
 SHAPES = [(3, 5), (7,), (), (2, 1, 2)]
 
-SETTINGS = {
-    "sgd": (optim.SGD, {"lr": 0.1}),
-    "momentum": (optim.SGD, {"lr": 0.1, "momentum": 0.9}),
-    "dampening": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "dampening": 0.4}),
-    "nesterov": (optim.SGD, {"lr": 0.1, "momentum": 0.8, "nesterov": True}),
-    "sgd decay": (optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.05, "l1": 0.01}),
-    "adam": (optim.Adam, {"lr": 0.05}),
-    "adam decay": (optim.Adam, {"lr": 0.05, "betas": (0.7, 0.9), "eps": 1e-3, "weight_decay": 0.05, "l1": 0.01}),
-}
-
-every_setting = pytest.mark.parametrize(("kind", "settings"), SETTINGS.values(), ids=SETTINGS)
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -34,37 +24,36 @@ def give_gradients(parameters, gradients):
         parameter.grad = gradient
 
 
-def expected(kind, settings, values, all_gradients):
+def expected(row, values, all_gradients):
     """Where the rule of one parameter leads, for each; None gradients are skipped."""
-    rule = reference.sgd if kind is optim.SGD else reference.adam
     results = []
     for i, value in enumerate(values):
         gradients = [step[i] for step in all_gradients if step[i] is not None]
-        results.append(rule(value, gradients, **settings))
+        results.append(reference.follow(row.rule, value, gradients, **row.settings, **row.implied))
     return results
 
 
-@every_setting
+@every_row
 @both_dtypes
-def test_follows_the_rule(kind, settings, dtype, rng):
+def test_follows_the_rule(row, dtype, rng):
     values = draw(rng, dtype)
     parameters = [Parameter(value) for value in values]
-    optimizer = kind(parameters, **settings)
-    steps = [draw(rng, dtype) for _ in range(5)]
+    optimizer = row.make(parameters, **row.settings)
+    steps = [draw(rng, dtype) for _ in range(8)]
     for gradients in steps:
         give_gradients(parameters, gradients)
         optimizer.step()
         optimizer.zero_grad()
-    for parameter, value in zip(parameters, expected(kind, settings, values, steps), strict=True):
+    for parameter, value in zip(parameters, expected(row, values, steps), strict=True):
         assert parameter.dtype == dtype
         np.testing.assert_allclose(parameter.numpy(), value, rtol=reference.rtol(dtype), atol=reference.rtol(dtype))
 
 
-@every_setting
-def test_parameters_without_gradient_are_left_alone(kind, settings, rng):
+@every_row
+def test_parameters_without_gradient_are_left_alone(row, rng):
     values = draw(rng)
     parameters = [Parameter(value) for value in values]
-    optimizer = kind(parameters, **settings)
+    optimizer = row.make(parameters, **row.settings)
     steps = []
     for step in range(6):
         gradients = [None if (step + i) % 3 == 0 or (i == 1 and step < 4) else g for i, g in enumerate(draw(rng))]
@@ -72,13 +61,13 @@ def test_parameters_without_gradient_are_left_alone(kind, settings, rng):
         optimizer.step()
         optimizer.zero_grad()
         steps.append(gradients)
-    for parameter, value in zip(parameters, expected(kind, settings, values, steps), strict=True):
+    for parameter, value in zip(parameters, expected(row, values, steps), strict=True):
         np.testing.assert_allclose(parameter.numpy(), value, rtol=1e-12, atol=1e-13)
 
 
-@every_setting
-def test_state_dict_continues_bit_for_bit(kind, settings, rng):
-    start, steps = draw(rng, np.float32), [draw(rng, np.float32) for _ in range(6)]
+@every_row
+def test_state_dict_continues_bit_for_bit(row, rng):
+    start, steps = draw(rng, np.float32), [draw(rng, np.float32) for _ in range(9)]
 
     def run(parameters, optimizer, gradients):
         for step in gradients:
@@ -86,22 +75,45 @@ def test_state_dict_continues_bit_for_bit(kind, settings, rng):
             optimizer.step()
 
     whole = [Parameter(value) for value in start]
-    run(whole, kind(whole, **settings), steps)
+    run(whole, row.make(whole, **row.settings), steps)
 
     first = [Parameter(value) for value in start]
-    optimizer = kind(first, **settings)
-    run(first, optimizer, steps[:3])
+    optimizer = row.make(first, **row.settings)
+    run(first, optimizer, steps[:6])
     state = optimizer.state_dict()
-    run(first, optimizer, steps[3:])  # must not reach into the state that was taken
+    run(first, optimizer, steps[6:])  # must not reach into the state that was taken
 
     second = [Parameter(value) for value in start]
-    run(second, kind(second, **settings), steps[:3])
-    resumed = kind(second, lr=123.0)
+    run(second, row.make(second, **row.settings), steps[:6])
+    resumed = row.make(second, lr=123.0)
     resumed.load_state_dict(state)
-    assert resumed.lr == settings["lr"]
-    run(second, resumed, steps[3:])
+    assert resumed.lr == row.settings["lr"]
+    run(second, resumed, steps[6:])
     for one, other in zip(whole, second, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_every_optimizer_has_a_row():
+    classes = {x for name in optim.__all__ if isinstance(x := getattr(optim, name), type)}
+    optimizers = {x for x in classes if issubclass(x, optim.Optimizer)} - {optim.Optimizer}
+    assert optimizers == {row.make for row in ROWS.values()}
+
+
+def test_state_dict_has_pytorchs_layout(rng):
+    parameters = [Parameter(value) for value in draw(rng)]
+    adam = optim.Adam([{"params": parameters[:1], "lr": 0.5}, {"params": parameters[1:]}])
+    give_gradients(parameters, [*draw(rng)[:3], None])
+    adam.step()
+    state = adam.state_dict()
+    assert [group["params"] for group in state["param_groups"]] == [[0], [1, 2, 3]]
+    assert state["param_groups"][0]["lr"] == 0.5 and state["param_groups"][0]["betas"] == (0.9, 0.999)
+    assert list(state["state"]) == [0, 1, 2]
+    assert state["state"][1]["step"] == 1.0
+    assert state["state"][1]["exp_avg"].shape == state["state"][1]["exp_avg_sq"].shape == (7,)
+    sgd = optim.SGD(parameters)
+    give_gradients(parameters, draw(rng))
+    sgd.step()
+    assert sgd.state_dict()["state"] == {}
 
 
 def test_state_dict_is_checked(rng):
@@ -110,14 +122,22 @@ def test_state_dict_is_checked(rng):
     give_gradients(parameters, draw(rng))
     sgd.step()
     state = sgd.state_dict()
-    with pytest.raises(ValueError, match="state of SGD does not fit Adam"):
+    with pytest.raises(ValueError, match="Adam has no setting 'dampening'"):
         optim.Adam(parameters).load_state_dict(state)
-    with pytest.raises(ValueError, match="4 parameters in 1 groups do not fit 3"):
+    with pytest.raises(ValueError, match="4 parameters in 1 groups do not fit 3 in 1"):
         optim.SGD(parameters[:3]).load_state_dict(state)
-    with pytest.raises(ValueError, match=r"momentum_buffer.0 has shape \(3, 5\), its parameter has \(7,\)"):
+    with pytest.raises(
+        ValueError, match=r"momentum_buffer of parameter 0 has shape \(3, 5\), its parameter has \(7,\)"
+    ):
         optim.SGD([parameters[1], parameters[0], *parameters[2:]]).load_state_dict(state)
-    state["state"]["speed.0"] = np.zeros((3, 5))
-    with pytest.raises(ValueError, match="SGD has no state 'speed.0'"):
+    with pytest.raises(ValueError, match="expected the state of an optimizer, with 'state' and 'param_groups', got"):
+        sgd.load_state_dict({"weight": np.ones(3)})
+    state["state"][0]["speed"] = np.zeros((3, 5))
+    with pytest.raises(ValueError, match="SGD has no state 'speed'"):
+        sgd.load_state_dict(state)
+    state["param_groups"][0]["lr"] = -1
+    del state["state"][0]["speed"]
+    with pytest.raises(ValueError, match="SGD: lr must not be negative, got -1"):
         sgd.load_state_dict(state)
 
 
@@ -175,6 +195,33 @@ def test_groups_have_their_own_settings():
     optimizer.lr = 0.125
     optimizer.step()
     assert a.numpy()[0] == 0.375 and b.numpy()[0] == 0.625
+
+
+def test_a_group_can_be_added():
+    a, b = Parameter(np.ones(2)), Parameter(np.ones(3))
+    optimizer = optim.SGD([a], lr=0.5)
+    with pytest.raises(ValueError, match="given twice"):
+        optimizer.add_param_group({"params": [a]})
+    optimizer.add_param_group({"params": b, "l1": 0.25, "weight_decay": 0.25})
+    give_gradients([a, b], [np.ones(2), np.ones(3)])
+    optimizer.step()
+    assert a.numpy()[0] == 0.5 and b.numpy()[0] == 0.25
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1]
+
+
+def test_step_takes_a_closure():
+    a = Parameter(np.ones(2))
+    optimizer = optim.SGD([a], lr=0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (a * a).sum()
+        loss.backward()
+        return loss
+
+    with no_grad():
+        assert optimizer.step(closure).item() == 2.0
+    assert a.numpy()[0] == 0.5
 
 
 def test_mixed_dtypes_and_plain_leaves():
@@ -244,6 +291,18 @@ def test_conversion_needs_a_new_optimizer():
         (lambda: optim.Adam([Parameter([1.0])], betas=(0.9, 1.0)), ValueError, "betas must be two numbers"),
         (lambda: optim.Adam([Parameter([1.0])], eps=-1e-8), ValueError, "eps must not be negative"),
         (lambda: optim.SGD([p := Parameter([1.0]), p]), ValueError, "given twice"),
+        (lambda: optim.Adam([Parameter([1.0])], betas=0.9), ValueError, "betas must be two numbers in"),
+        (lambda: optim.Adam([Parameter([1.0])], betas=(0.9,)), ValueError, "betas must be two numbers"),
+        (lambda: optim.Adam([Parameter([1.0])], lr="fast"), TypeError, "Adam: lr must be a number, got 'fast'"),
+        (
+            lambda: optim.RMSprop([Parameter([1.0])], alpha=1.5),
+            ValueError,
+            "RMSprop: alpha must be from 0 to 1, got 1.5",
+        ),
+        (lambda: optim.Adadelta([Parameter([1.0])], rho=-1), ValueError, "Adadelta: rho must be from 0 to 1, got -1"),
+        (lambda: optim.Adagrad([Parameter([1.0])], lr_decay=-1), ValueError, "lr_decay must not be negative"),
+        (lambda: optim.Lion([Parameter([1.0])], l1=-1), ValueError, "Lion: l1 must not be negative"),
+        (lambda: optim.SGD([Parameter([1.0])]).add_param_group([]), TypeError, 'must be a dictionary with "params"'),
     ],
 )
 def test_bad_arguments(make, error, message):

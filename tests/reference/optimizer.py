@@ -1,4 +1,4 @@
-"""Update rules of optimizers, for one parameter in float64: all its gradients in, its final value out."""
+"""Update rules of optimizers in float64, as their papers write them; a rule keeps its state, gives the next point."""
 
 import numpy as np
 
@@ -8,24 +8,159 @@ def rtol(dtype):
     return 64 * np.finfo(dtype).eps
 
 
-def sgd(value, gradients, lr, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, l1=0.0):
-    """SGD as in Sutskever et al. (2013), with the details of PyTorch: the first velocity is the gradient itself."""
+def follow(
+    rule, value, gradients, lr=1e-3, weight_decay=0.0, l1=0.0, maximize=False, decoupled_weight_decay=False, **settings
+):
+    """All gradients of a parameter in, its final value out; the penalties are the same for all rules."""
     value = np.array(value, np.float64)
-    velocity = None
-    for gradient in gradients:
-        g = gradient + weight_decay * value + l1 * np.sign(value)
-        velocity = np.array(g) if velocity is None else momentum * velocity + (1 - dampening) * g
-        value = value - lr * (g + momentum * velocity if nesterov else velocity)
+    step = RULES[rule](**settings)
+    for t, gradient in enumerate(gradients, start=1):
+        g = (-gradient if maximize else gradient) + l1 * np.sign(value)
+        if decoupled_weight_decay:
+            value = value - lr * weight_decay * value
+        else:
+            g = g + weight_decay * value
+        value = step(value, g, t, lr)
     return value
 
 
-def adam(value, gradients, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, l1=0.0):
-    """Kingma & Ba (2015), algorithm 1."""
-    value = np.array(value, np.float64)
-    m = v = np.zeros_like(value)
-    for t, gradient in enumerate(gradients, start=1):
-        g = gradient + weight_decay * value + l1 * np.sign(value)
+def sgd(momentum=0.0, dampening=0.0, nesterov=False):
+    """Sutskever et al. (2013), with the details of PyTorch: the first velocity is the gradient itself."""
+    velocity = None
+
+    def step(p, g, t, lr):
+        nonlocal velocity
+        velocity = g if velocity is None else momentum * velocity + (1 - dampening) * g
+        return p - lr * (g + momentum * velocity if nesterov else velocity)
+
+    return step
+
+
+def _moments(betas):
+    m = v = 0.0
+
+    def take(g):
+        nonlocal m, v
         m = betas[0] * m + (1 - betas[0]) * g
         v = betas[1] * v + (1 - betas[1]) * g**2
-        value = value - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
-    return value
+        return m, v
+
+    return take
+
+
+def adam(betas=(0.9, 0.999), eps=1e-8, amsgrad=False):
+    """Kingma & Ba (2015), algorithm 1; amsgrad: Reddi et al. (2018), algorithm 2, with Adam's corrections."""
+    moments, largest = _moments(betas), 0.0
+
+    def step(p, g, t, lr):
+        nonlocal largest
+        m, v = moments(g)
+        largest = np.maximum(largest, v)
+        v = largest if amsgrad else v
+        return p - lr * (m / (1 - betas[0] ** t)) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+
+    return step
+
+
+def nadam(betas=(0.9, 0.999), eps=1e-8, momentum_decay=4e-3):
+    """Dozat (2016), algorithm 2 with its momentum schedule."""
+    moments, product = _moments(betas), 1.0
+
+    def step(p, g, t, lr):
+        nonlocal product
+        m, v = moments(g)
+        mu, later = (betas[0] * (1 - 0.5 * 0.96 ** (i * momentum_decay)) for i in (t, t + 1))
+        product *= mu
+        mean = later * m / (1 - product * later) + (1 - mu) * g / (1 - product)
+        return p - lr * mean / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+
+    return step
+
+
+def radam(betas=(0.9, 0.999), eps=1e-8):
+    """Liu et al. (2020), algorithm 2; eps stands beside sqrt(v), as in PyTorch."""
+    moments = _moments(betas)
+
+    def step(p, g, t, lr):
+        m, v = moments(g)
+        m = m / (1 - betas[0] ** t)
+        longest = 2 / (1 - betas[1]) - 1
+        rho = longest - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
+        if rho <= 5:
+            return p - lr * m
+        r = np.sqrt((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho))
+        return p - lr * r * m * np.sqrt(1 - betas[1] ** t) / (np.sqrt(v) + eps)
+
+    return step
+
+
+def adamax(betas=(0.9, 0.999), eps=1e-8):
+    """Kingma & Ba (2015), algorithm 2; eps is added to the gradient's size, as in PyTorch."""
+    moments, largest = _moments(betas), 0.0
+
+    def step(p, g, t, lr):
+        nonlocal largest
+        m, _ = moments(g)
+        largest = np.maximum(betas[1] * largest, np.abs(g) + eps)
+        return p - lr / (1 - betas[0] ** t) * m / largest
+
+    return step
+
+
+def rmsprop(alpha=0.99, eps=1e-8, momentum=0.0, centered=False):
+    """Tieleman & Hinton (2012); centered: Graves (2013), equations 38 to 41."""
+    s = a = v = 0.0
+
+    def step(p, g, t, lr):
+        nonlocal s, a, v
+        s = alpha * s + (1 - alpha) * g**2
+        a = alpha * a + (1 - alpha) * g
+        v = momentum * v + g / (np.sqrt(s - a**2 if centered else s) + eps)
+        return p - lr * v
+
+    return step
+
+
+def adagrad(lr_decay=0.0, initial_accumulator_value=0.0, eps=1e-10):
+    """Duchi, Hazan & Singer (2011), the diagonal form."""
+    total = initial_accumulator_value
+
+    def step(p, g, t, lr):
+        nonlocal total
+        total = total + g**2
+        return p - lr / (1 + (t - 1) * lr_decay) * g / (np.sqrt(total) + eps)
+
+    return step
+
+
+def adadelta(rho=0.9, eps=1e-6):
+    """Zeiler (2012), algorithm 1."""
+    s = u = 0.0
+
+    def step(p, g, t, lr):
+        nonlocal s, u
+        s = rho * s + (1 - rho) * g**2
+        d = np.sqrt(u + eps) / np.sqrt(s + eps) * g
+        u = rho * u + (1 - rho) * d**2
+        return p - lr * d
+
+    return step
+
+
+def lion(betas=(0.9, 0.99)):
+    """Chen et al. (2023), program 1."""
+    m = 0.0
+
+    def step(p, g, t, lr):
+        nonlocal m
+        direction = np.sign(betas[0] * m + (1 - betas[0]) * g)
+        m = betas[1] * m + (1 - betas[1]) * g
+        return p - lr * direction
+
+    return step
+
+
+RULES = {
+    function.__name__: function
+    for function in (sgd, adam, nadam, radam, adamax, rmsprop, adagrad, adadelta, lion)
+}  # fmt: skip
