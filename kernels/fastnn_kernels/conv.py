@@ -10,16 +10,17 @@ from . import activation as activations
 from . import conv_depthwise, conv_product, conv_winograd_gradient
 from ._memory import empty
 from ._parallel import tasks
+from ._plans import ghost, planner
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
 from .conv_algorithms import GRAIN, NAMES, PIECES, WORTH, Layer, PreparedConv2d, bands, convolve, may_round, select
+from .conv_algorithms import plan as plan_images
+from .conv_call import GRADIENT_FROM_OUTPUT, around, call
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
 from .matmul import matmul
 
 PARTS = 1 << 23  # bytes of partial sums of a weight's gradient, at most
-GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
-ACTIVATIONS = (None, *GRADIENT_FROM_OUTPUT, "gelu")
 
 
 def conv2d(
@@ -48,32 +49,26 @@ def conv2d(
     Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
     than the padded image, TypeError for integer images.
     """
-    prepared = weight if type(weight) is PreparedConv2d else None
-    if prepared is None:
-        x, w, bias = promote("conv2d", input=input, weight=weight, bias=bias)
-    else:
-        (x, bias), w = promote("conv2d", input=input, bias=bias), weight
-        if x.dtype != w.dtype:
-            raise TypeError(f"conv2d: the prepared weight is {w.dtype} but the input is {x.dtype}")
-    x, batched = with_batch("conv2d", "input", x)
-    form = _form("conv2d", x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
-    if bias is None:
-        bias = np.zeros(w.shape[0], w.dtype)
-    elif bias.shape != w.shape[:1]:
-        raise ValueError(f"conv2d: bias must have shape ({w.shape[0]},) as weight {w.shape} says, got {bias.shape}")
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"conv2d: activation must be one of {ACTIVATIONS}, got {activation!r}")
+    window = stride, padding, dilation, groups
+    return call(_plan, "conv2d", PreparedConv2d, input, weight, bias, window, activation, algorithm, out)
+
+
+@planner
+def _plan(
+    function, shape, strides, dtype, weight_shape, prepared, bias_shape, activation, algorithm, out_strides,
+    threads, precision, stride, padding, dilation, groups,
+):  # fmt: skip
+    x, batched = with_batch(function, "input", ghost(shape, dtype, strides))
+    form = _form(function, x.shape, weight_shape, stride, padding, dilation, groups)
     if algorithm not in NAMES:
-        raise ValueError(f"conv2d: algorithm must be one of {NAMES}, got {algorithm!r}")
+        raise ValueError(f"{function}: algorithm must be one of {NAMES}, got {algorithm!r}")
+
+    def plan(x, y, floor):
+        return plan_images(x, y, form.window, groups, weight_shape[1], prepared, algorithm, 0, floor)
+
     # images of one channel lie both ways: by pixels is how convolution works, and what the layers behind it like
-    inputs = (x, bias) if prepared else (x, w, bias)
-    y = _result("conv2d", out, form.shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, *inputs)
-    floor = 0.0 if activation == "relu" else -np.inf
-    filters = prepared.filters(groups) if prepared else w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
-    convolve(x, x, 0, filters, np.ascontiguousarray(bias), floor, form.window, y, algorithm, prepared)
-    if activation not in (None, "relu"):
-        y[...] = getattr(activations, activation)(y)
-    return out if out is not None else y if batched else y[0]
+    last = channels_last(x) or x.shape[1] == 1
+    return around(function, x, batched, form.shape, last, weight_shape, bias_shape, activation, out_strides, plan)
 
 
 def choose(input_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1, dtype=np.float32, *, prepared=False):
@@ -106,7 +101,7 @@ def prepare_conv2d(weight, input_shape=None, stride=1, padding=0, dilation=1, gr
         shape = _shape_4d("prepare_conv2d", "input_shape", shape, len(shape) != 3)
         form = _form("prepare_conv2d", shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
         layer = Layer(form.window, form.shape, groups, w.shape[0] // groups, w.shape[1], w.dtype)
-        prepared.packed(select(layer, "auto", True)[0], groups)
+        prepared.packed(select(layer, "auto", True)[0], layer)
     return prepared
 
 
@@ -296,8 +291,12 @@ def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.in
             turned = filters[..., _descending(rows), :][..., _descending(columns)]
             window = (1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
             key = "turned", groups, tuple(rows), tuple(columns)
-            packed = prepared and prepared.part(key, lambda t=turned: PreparedConv2d(t.reshape(-1, *t.shape[2:])))
-            convolve(dy, gate, gated, turned, bias, floor, window, part, prepared=packed)
+            if prepared is not None:
+                turned = prepared.part(key, lambda t=turned: PreparedConv2d(t.reshape(-1, *t.shape[2:])))
+            convolve(
+                dy, gate, gated, turned, bias, floor, window, groups, dy.shape[1] // groups, part,
+                prepared=prepared is not None,
+            )  # fmt: skip
 
 
 def _taps(remainder, stride, padding, dilation, size):

@@ -1,19 +1,22 @@
 """The algorithms of convolution: what each can do, how it lays filters out, how it runs, and which one to take.
 
-An entry point describes what it has to compute by a `Layer`, and `convolve` does it. An algorithm packs the filters
-first; `prepare_conv2d` keeps what it made.
+An entry point describes what it has to compute by a `Layer` and how its arrays lie; `plan` returns the function that
+does it, which packs the filters first. `prepare_conv2d` keeps what packing made.
 """
 
 from collections.abc import Callable
 from functools import lru_cache, partial
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
+from . import activation as activations
 from . import conv_depthwise, conv_folded, conv_pointwise, conv_product, conv_winograd
 from ._memory import empty
 from ._microkernel import TILE_VECTORS
-from ._parallel import tasks
+from ._parallel import get_num_threads, tasks
+from ._plans import ghost, planned, planner
 from ._simd import vector_bytes
 from .cpu import conv as cpu
 
@@ -46,15 +49,17 @@ class Layer(NamedTuple):
 class Algorithm(NamedTuple):
     """One way to convolve.
 
-    refusal(layer) says why it cannot, or "". pack(filters) lays filters (G, OC/G, C/G, KH, KW) out for
-    run(x, gate, gated, packed, bias, floor, layer, y), which writes y. keep(filters), if given, lays them out for good.
+    refusal(layer) says why it cannot, or "". pack(layer) and keep(layer) return functions that lay filters
+    (G, OC/G, C/G, KH, KW) out, for one convolution or, if given, for good. plan(layer, x, y, gated, floor, prepared)
+    takes ghosts and returns a function of (x, gate, packed, bias, y) that writes y; gates: also if gated.
     """
 
     name: str
     refusal: Callable
     pack: Callable
-    run: Callable
+    plan: Callable
     keep: Callable | None = None
+    gates: bool = False
 
 
 class PreparedConv2d:
@@ -70,31 +75,63 @@ class PreparedConv2d:
     def __repr__(self):
         return f"PreparedConv2d(shape={self.shape}, dtype={self.dtype})"
 
-    def filters(self, groups):
-        """Return the filters (G, OC/G, C/G, KH, KW)."""
-        return self._source.reshape(groups, self.shape[0] // groups, *self.shape[1:])
-
-    def packed(self, way, groups):
+    def packed(self, way, layer):
         """Return the filters as an algorithm wants them, packed at its first use."""
-        packed = self._packed.get((way, groups))
+        packed = self._packed.get((way, layer.groups))
         if packed is None:
-            filters = self.filters(groups)
-            packed = way.keep(filters) if way.keep else way.pack(filters).copy()  # not from the pool
-            self._packed[way, groups] = packed
+            filters = self._source.reshape(layer.groups, layer.filters, *self.shape[1:])
+            packed = way.keep(layer)(filters) if way.keep else way.pack(layer)(filters).copy()  # not from the pool
+            self._packed[way, layer.groups] = packed
         return packed
 
 
-def convolve(x, gate, gated, filters, bias, floor, window, y, algorithm="auto", prepared=None):
-    """Convolve x with filters (G, OC/G, C/G, KH, KW) into y, no smaller than the floor.
+def plan(x, y, window, groups, channels, prepared, algorithm="auto", gated=0, floor=-np.inf):
+    """Return what convolves x into y, no smaller than the floor: a function of (x, gate, weight, bias, y).
 
-    If `gated`, x counts only where `gate` is positive. prepared: keeps packed filters, see `PreparedConv2d`.
+    x, y: ghosts; channels: of a group. The weight is a `PreparedConv2d` if prepared, or else filters in four
+    dimensions, or in five, (G, OC/G, C/G, KH, KW). If gated, x counts only where `gate`, which lies as x, is positive.
     """
-    layer = Layer(window, y.shape, *filters.shape[:3], x.dtype)
-    way, _ = select(layer, algorithm, prepared is not None)
+    layer = Layer(window, y.shape, groups, y.shape[1] // groups, channels, x.dtype)
+    way, _ = select(layer, algorithm, prepared)
     if y.size == 0:
-        return
-    packed = way.pack(filters) if prepared is None else prepared.packed(way, layer.groups)
-    way.run(x, gate, gated, packed, bias, floor, layer, y)
+        return lambda *_: None
+    if gated and not way.gates:
+        return partial(_opened, window, groups, channels, prepared, algorithm, floor)
+    compute = way.plan(layer, x, y, gated, floor, prepared)
+    if prepared:
+
+        def run(x, gate, weight, bias, y):
+            compute(x, gate, weight.packed(way, layer), bias, y)
+    else:
+        pack, shape = way.pack(layer), (groups, layer.filters, channels, *window[6:])
+
+        def run(x, gate, weight, bias, y):
+            compute(x, gate, pack(weight.reshape(shape)), bias, y)
+
+    return run
+
+
+def _opened(window, groups, channels, prepared, algorithm, floor, x, gate, weight, bias, y):
+    """Convolve what of x its gate lets through."""
+    x = activations.relu_backward(x, gate)
+    convolve(x, x, 0, weight, bias, floor, window, groups, channels, y, algorithm, prepared)
+
+
+def convolve(x, gate, gated, weight, bias, floor, window, groups, channels, y, algorithm="auto", prepared=False):
+    """Convolve x into y; see `plan`."""
+    settings = gated, floor, _precision, get_num_threads()
+    lie = x.shape, x.strides, x.dtype, y.shape, y.strides
+    run = planned(_plan, *lie, window, groups, channels, prepared, algorithm, *settings)
+    run(x, gate, weight, bias, y)
+
+
+@planner
+def _plan(
+    shape, strides, dtype, y_shape, y_strides, window, groups, channels, prepared, algorithm,
+    gated, floor, precision, threads,
+):  # fmt: skip
+    x, y = ghost(shape, dtype, strides), ghost(y_shape, dtype, y_strides)
+    return plan(x, y, window, groups, channels, prepared, algorithm, gated, floor)
 
 
 def set_conv_precision(precision):
@@ -122,12 +159,17 @@ def may_round(dtype):
     return _precision == "default" and dtype == np.float32
 
 
+def get_conv_precision():
+    """Return what `set_conv_precision` set."""
+    return _precision
+
+
 def select(layer, algorithm, prepared):
     """Return the algorithm for a layer and the reason. Raises ValueError if the one named cannot do it."""
     return _select(layer, algorithm, prepared, _precision)
 
 
-@lru_cache(maxsize=1024)
+@planner
 def _select(layer, algorithm, prepared, precision):
     if algorithm != "auto" and (refusal := BY_NAME[algorithm].refusal(layer)):
         raise ValueError(f"conv2d: algorithm {algorithm!r} {refusal}")
@@ -178,35 +220,52 @@ def bands(window, shape, channels, groups, filters, itemsize, pieces_of):
     return band, block, length, count, panels
 
 
-def _pack_panels(filters):
-    groups, count, channels, kh, kw = filters.shape
-    lanes = TILE_VECTORS * vector_bytes() // filters.itemsize
-    panels = empty((groups, -(-count // lanes), kh * kw * channels, lanes), filters.dtype)
-    cpu.conv2d_filters__panels[filters.dtype](filters, panels, groups * panels.shape[1], tasks(panels.size, 32768))
-    return panels
+def _panels(layer):
+    """Return what lays filters out in panels."""
+    _, _, groups, count, channels, dtype = layer
+    lanes = TILE_VECTORS * vector_bytes() // dtype.itemsize
+    shape = groups, -(-count // lanes), layer.window[6] * layer.window[7] * channels, lanes
+    number, kernel = tasks(prod(shape), 32768), cpu.conv2d_filters__panels[dtype]
+
+    def pack(filters):
+        panels = empty(shape, dtype)
+        kernel(filters, panels, groups * shape[1], number)
+        return panels
+
+    return pack
 
 
-def _run_bands(x, gate, gated, packed, bias, floor, layer, y):
-    window, shape, groups, filters, channels, _ = layer
-    band, block, length, _, _ = bands(window, shape, channels, groups, filters, x.itemsize, "images")
-    count = tasks(y.size * max(packed.shape[2], 1), GRAIN)
-    scratch = empty((count, length), x.dtype)
-    plan = np.array((*window, band, block, gated), np.int64)
-    cpu.conv2d__bands[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)
+def _bands(layer, x, y, gated, floor, prepared):
+    """Return what convolves in bands; see `Algorithm`."""
+    window, shape, groups, filters, channels, dtype = layer
+    band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize, "images")
+    count = tasks(y.size * max(window[6] * window[7] * channels, 1), GRAIN)
+    table, kernel = np.array((*window, band, block, gated), np.int64), cpu.conv2d__bands[dtype]
+
+    def run(x, gate, panels, bias, y):
+        kernel(x, gate, panels, bias, floor, table, empty((count, length), dtype), y, count, count)
+
+    return run
 
 
-DIRECT = Algorithm("direct", lambda layer: "", _pack_panels, _run_bands)
-POINTWISE = Algorithm("pointwise", conv_pointwise.refusal, conv_pointwise.pack, conv_pointwise.run, conv_pointwise.keep)
-DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.run)
+DIRECT = Algorithm("direct", lambda layer: "", _panels, _bands, gates=True)
+POINTWISE = Algorithm(
+    "pointwise", conv_pointwise.refusal, conv_pointwise.pack, conv_pointwise.plan, conv_pointwise.keep
+)
+DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.plan)
 WINOGRAD = {
     form: Algorithm(
-        "winograd", conv_winograd.refusal, partial(conv_winograd.pack, form), partial(conv_winograd.run, form)
+        "winograd",
+        conv_winograd.refusal,
+        partial(conv_winograd.pack, form),
+        partial(conv_winograd.plan, form),
+        gates=True,
     )
     for form in conv_winograd.FORMS
 }
-PRODUCT = Algorithm("product", conv_product.refusal, lambda filters: filters, conv_product.run)
+PRODUCT = Algorithm("product", conv_product.refusal, lambda layer: lambda filters: filters, conv_product.plan)
 FOLDED = {
-    form: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, form), partial(conv_folded.run, form))
+    form: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, form), partial(conv_folded.plan, form))
     for form in conv_folded.FORMS
 }
 BY_NAME = {

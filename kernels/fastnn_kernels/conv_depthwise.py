@@ -1,16 +1,17 @@
 """Depthwise convolution, one channel per group: what it needs, its filters' layout, its buffer, its gradient."""
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from . import activation as activations
 from ._memory import empty
 from ._parallel import tasks
+from ._plans import ghost
 from ._simd import vector_bytes
 from .cpu import conv_depthwise as cpu
-from .cpu.images import relayout__blocks
-from .images import pixels, planes
+from .images import pixels, planes, turning
 
 GRAIN = 1 << 18  # multiplications of a task, at least
 PLANE_BUFFER = 3 << 13  # bytes of a band of a plane, which stays in the nearest cache
@@ -24,31 +25,55 @@ def refusal(layer):
     return "" if layer.channels == 1 else f"needs one channel per group, not {layer.channels}"
 
 
-def pack(filters):
-    """Return filters (G, OC/G, 1, KH, KW) as (KH * KW, OC)."""
-    flat = np.ascontiguousarray(filters.reshape(1, -1, filters.shape[3] * filters.shape[4]))
-    packed = empty((1, *flat.shape[:0:-1]), flat.dtype)
-    relayout__blocks[flat.dtype](flat, 0.0, packed, 1, 1)
-    return packed[0]
+def pack(layer):
+    """Return what lays filters (G, OC/G, 1, KH, KW) out as (KH * KW, OC)."""
+    rows, taps = layer.groups * layer.filters, layer.window[6] * layer.window[7]
+    turn = turning(1, rows, taps, layer.dtype)
+
+    def run(filters):
+        packed = empty((taps, rows), layer.dtype)
+        turn(np.ascontiguousarray(filters), packed)
+        return packed
+
+    return run
 
 
-def run(x, gate, gated, packed, bias, floor, layer, y):
-    """Convolve x into y; see `convolve`."""
-    if gated:
-        x = activations.relu_backward(x, gate)
+def plan(layer, x, y, gated, floor, prepared):
+    """Return what convolves x into y; see `conv_algorithms.Algorithm`."""
     by_pixel = _by_pixel(x) and y.strides[1] == y.itemsize and layer.filters == 1
     if not by_pixel and layer.filters == 1 and _narrow(y):
-        b, c, height, width = y.shape
-        result = empty((b, height, width, c), y.dtype).transpose(0, 3, 1, 2)
-        run(pixels(x).transpose(0, 3, 1, 2), x, 0, packed, bias, floor, layer, result)
-        y[...] = planes(result)
-        return
-    if not by_pixel:
-        x = _by_rows(x)
-    plan, offsets, taps, length = _plan(layer.window, y.shape[2:], by_pixel and x.strides[2:], y.itemsize)
-    count = tasks(y.size * taps, GRAIN)
-    scratch = empty((count, length), y.dtype)
-    cpu.conv2d__depthwise[y.dtype](x, packed, bias, floor, plan, offsets, scratch, y, count, count)
+        return _plan_turned(layer, x, y, floor, prepared)
+    table, offsets, taps, length = _plan(layer.window, y.shape[2:], by_pixel and x.strides[2:], y.itemsize)
+    count, kernel = tasks(y.size * taps, GRAIN), cpu.conv2d__depthwise[layer.dtype]
+    as_is = by_pixel or x.strides[3] == x.itemsize
+
+    def run(x, gate, packed, bias, y):
+        scratch = empty((count, length), layer.dtype)
+        kernel(x if as_is else planes(x), packed, bias, floor, table, offsets, scratch, y, count, count)
+
+    return run
+
+
+def _plan_turned(layer, x, y, floor, prepared):
+    """Return what convolves planes by pixels."""
+    (batch, channels, *above), below, dtype = x.shape, y.shape[2:], layer.dtype
+    memories = (batch, *above, channels), (batch, *below, channels)
+    turned = [ghost(shape, dtype).transpose(0, 3, 1, 2) for shape in memories]
+    compute = plan(layer, *turned, 0, floor, prepared)
+    forth = x.flags.c_contiguous and turning(batch, channels, prod(above), dtype)
+    back = y.flags.c_contiguous and turning(batch, prod(below), channels, dtype)
+
+    def run(x, gate, packed, bias, y):
+        source, result = empty(memories[0], dtype) if forth else pixels(x), empty(memories[1], dtype)
+        if forth:
+            forth(x, source)
+        compute(source.transpose(0, 3, 1, 2), gate, packed, bias, result.transpose(0, 3, 1, 2))
+        if back:
+            back(result, y)
+        else:
+            y[...] = result.transpose(0, 3, 1, 2)
+
+    return run
 
 
 def correlate(dy, gate, gated, x, window, dw):

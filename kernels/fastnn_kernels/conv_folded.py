@@ -8,9 +8,9 @@ and eight taps are filled up with zeros.
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from . import activation as activations
 from . import conv_winograd
 from ._memory import empty
+from ._plans import ghost
 
 SIDE, TAPS = 3, 9
 FORMS = tuple(form for form in conv_winograd.FORMS if form.taps == (SIDE, SIDE))
@@ -41,34 +41,43 @@ def cost(layer, form, prepared):
     return conv_winograd.cost(image(layer), form, prepared) + 12 * batch * length * (layer.channels + filters)
 
 
-def pack(form, filters):
-    """Return filters (1, OC, C, 1, K) as 3x3 ones, transformed."""
-    square = np.zeros((*filters.shape[:3], TAPS), filters.dtype)
-    square[..., : filters.shape[4]] = filters[:, :, :, 0]
-    return conv_winograd.pack(form, square.reshape(*filters.shape[:3], SIDE, SIDE))
+def pack(form, layer):
+    """Return what transforms filters (1, OC, C, 1, K) as 3x3 ones."""
+    transform = conv_winograd.pack(form, layer)
+
+    def run(filters):
+        square = np.zeros((*filters.shape[:3], TAPS), filters.dtype)
+        square[..., : filters.shape[4]] = filters[:, :, :, 0]
+        return transform(square.reshape(*filters.shape[:3], SIDE, SIDE))
+
+    return run
 
 
-def run(form, x, gate, gated, packed, bias, floor, layer, y):
-    """Convolve x into y; see `convolve`."""
-    x = activations.relu_backward(x, gate) if gated else x
-    folded, padding = image(layer), layer.window[3]
+def plan(form, layer, x, y, gated, floor, prepared):
+    """Return what convolves x into y; see `conv_algorithms.Algorithm`."""
+    folded, padding, dtype = image(layer), layer.window[3], layer.dtype
     batch, filters, rows, _ = folded.shape
     length, channels = SIDE * rows + TAPS - 1, x.shape[1]
-    last = x.strides[1] == x.itemsize < x.strides[3]
-    signal = _memory(batch, channels, length, last, x.dtype)
+    lasts = [a.strides[1] == a.itemsize < a.strides[3] for a in (x, y)]
     first, end = min(length, max(0, padding)), max(0, min(length, padding + x.shape[3]))
-    signal[..., :first] = 0
-    signal[..., max(first, end) :] = 0
-    if first < end:
-        signal[..., first:end] = x[:, :, 0, first - padding : end - padding]
-    by_image, by_channel, by_number = signal.strides
-    strides = by_image, by_channel, SIDE * by_number, by_number
-    images = as_strided(signal, (batch, channels, rows + SIDE - 1, 2 * SIDE - 1), strides)
-    made = _memory(batch, filters, SIDE * rows, y.strides[1] == y.itemsize < y.strides[3], y.dtype)
-    by_image, by_filter, by_number = made.strides
-    result = as_strided(made, folded.shape, (by_image, by_filter, SIDE * by_number, by_number))
-    conv_winograd.run(form, images, images, 0, packed, bias, floor, folded, result)
-    y[:, :, 0] = made[..., : y.shape[3]]
+    shape, width = (batch, channels, rows + SIDE - 1, 2 * SIDE - 1), y.shape[3]
+    compute = conv_winograd.plan(form, folded, ghost(shape, dtype), ghost(folded.shape, dtype), 0, floor, prepared)
+
+    def run(x, gate, packed, bias, y):
+        signal = _memory(batch, channels, length, lasts[0], dtype)
+        signal[..., :first] = 0
+        signal[..., max(first, end) :] = 0
+        if first < end:
+            signal[..., first:end] = x[:, :, 0, first - padding : end - padding]
+        by_image, by_channel, by_number = signal.strides
+        images = as_strided(signal, shape, (by_image, by_channel, SIDE * by_number, by_number))
+        made = _memory(batch, filters, SIDE * rows, lasts[1], dtype)
+        by_image, by_filter, by_number = made.strides
+        result = as_strided(made, folded.shape, (by_image, by_filter, SIDE * by_number, by_number))
+        compute(images, images, packed, bias, result)
+        y[:, :, 0] = made[..., :width]
+
+    return run
 
 
 def _memory(batch, channels, length, last, dtype):

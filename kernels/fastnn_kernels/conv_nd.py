@@ -8,19 +8,10 @@ import numpy as np
 from numpy import ndarray
 
 from . import activation as activations
-from ._shapes import (
-    as_float_array,
-    check_ndim,
-    check_out,
-    conv_output_size,
-    integer,
-    output,
-    padding_sides,
-    promote,
-    sizes,
-)
-from .conv import ACTIVATIONS, GRADIENT_FROM_OUTPUT
-from .conv_volume import Form, PreparedConv, convolve, convolve_back, correlate, volume
+from ._plans import ghost, planner
+from ._shapes import as_float_array, conv_output_size, integer, output, padding_sides, promote, sizes
+from .conv_call import GRADIENT_FROM_OUTPUT, around, call, channels_last, result, with_batch
+from .conv_volume import Form, PreparedConv, convolve_back, correlate, plan_volumes, volume
 from .images import hashable
 
 
@@ -35,7 +26,7 @@ def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     integer signals.
     """
     window = stride, padding, dilation, groups
-    return _forward("conv1d", 1, input, weight, bias, window, activation, out)
+    return call(_plan, "conv1d", PreparedConv, input, weight, bias, window, activation, "auto", out)
 
 
 def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation=None, out=None):
@@ -50,7 +41,23 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
     integer volumes.
     """
     window = stride, padding, dilation, groups
-    return _forward("conv3d", 3, input, weight, bias, window, activation, out)
+    return call(_plan, "conv3d", PreparedConv, input, weight, bias, window, activation, "auto", out)
+
+
+@planner
+def _plan(
+    function, shape, strides, dtype, weight_shape, prepared, bias_shape, activation, algorithm, out_strides,
+    threads, precision, stride, padding, dilation, groups,
+):  # fmt: skip
+    n = 1 if function == "conv1d" else 3
+    x, batched = with_batch(function, "input", ghost(shape, dtype, strides), n)
+    form, shape, groups = _form(function, n, x.shape, weight_shape, stride, padding, dilation, groups)
+
+    def plan(x, y, floor):
+        return plan_volumes(x, y, form, groups, weight_shape, prepared, floor)
+
+    last = channels_last(x) or x.shape[1] == 1
+    return around(function, x, batched, shape, last, weight_shape, bias_shape, activation, out_strides, plan)
 
 
 def prepare_conv1d(weight, input_shape=None, stride=1, padding=0, dilation=1, groups=1):
@@ -92,18 +99,6 @@ def conv3d_backward(
     return _backward("conv3d_backward", 3, dy, input, weight, output, activation, window, needs)
 
 
-def _forward(function, n, input, weight, bias, window, activation, out):
-    x, w, bias, prepared = with_weight(function, input, weight, bias)
-    x, batched = with_batch(function, "input", x, n)
-    form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
-    bias = checked_bias(function, bias, w.shape[0], w)
-    check_activation(function, activation)
-    y = result(function, out, shape, x.dtype, channels_last(x) or x.shape[1] == 1, batched, x, w, bias)
-    floor = 0.0 if activation == "relu" else -np.inf
-    convolve(volume(x), volume(w), bias, floor, form, groups, volume(y), prepared)
-    return finished(y, activation, out, batched)
-
-
 def prepare(function, convolution, n, weight, input_shape, *window) -> PreparedConv:
     """Return a copy of a weight that keeps what convolutions make of it: after a first one, if there is a shape."""
     w = as_float_array(function, "weight", weight, n + 2)
@@ -111,16 +106,6 @@ def prepare(function, convolution, n, weight, input_shape, *window) -> PreparedC
     if input_shape is not None:
         convolution(np.zeros(tuple(input_shape), w.dtype), prepared, None, *window)
     return prepared
-
-
-def with_weight(function, input, weight, bias):
-    """Return (x, w, bias) in their common dtype, and the `PreparedConv` that the weight came in, or None."""
-    if type(weight) is not PreparedConv:
-        return *promote(function, input=input, weight=weight, bias=bias), None
-    x, bias = promote(function, input=input, bias=bias)
-    if x.dtype != weight.dtype:
-        raise TypeError(f"{function}: the prepared weight is {weight.dtype} but the input is {x.dtype}")
-    return x, weight.weight, bias, weight
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
@@ -142,7 +127,7 @@ def _backward(function, n, dy, input, weight, y, activation, window, needs):
     grads = volume(dy), volume(gate), gated
     dx = dw = db = None
     if needs[0]:
-        dx = result(function, None, x.shape, x.dtype, channels_last(dy), True)
+        dx = result(function, x.shape, x.dtype, channels_last(dy))
         convolve_back(*grads, volume(w), form, groups, volume(dx))
         dx = dx if batched else dx[0]
     if needs[1] or needs[2]:
@@ -186,29 +171,6 @@ def check_weight(function, n, shape, names, groups) -> int:
     return groups
 
 
-def with_batch(function, name, x, n) -> tuple[ndarray, bool]:
-    """Return x as (B, C, ...) with n more dimensions, and whether it had its B."""
-    if x.ndim == n + 2:
-        return x, True
-    check_ndim(function, name, x, (n + 1, n + 2))
-    return x[None], False
-
-
-def checked_bias(function, bias, channels, w) -> ndarray:
-    """Return a contiguous bias, zeros if there is none."""
-    if bias is None:
-        return np.zeros(channels, w.dtype)
-    if bias.shape != (channels,):
-        raise ValueError(f"{function}: bias must have shape ({channels},) as weight {w.shape} says, got {bias.shape}")
-    return np.ascontiguousarray(bias)
-
-
-def check_activation(function, activation):
-    """Raise ValueError for an activation that cannot be fused."""
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"{function}: activation must be one of {ACTIVATIONS}, got {activation!r}")
-
-
 def check_gradient(function, name, dy, shape):
     """Raise ValueError unless a gradient has the shape of its output."""
     if dy.shape != shape:
@@ -224,25 +186,3 @@ def checked_output(function, activation, y, shape, n) -> ndarray:
     y, _ = with_batch(function, "output", y, n)
     check_gradient(function, "output", y, shape)
     return y
-
-
-def channels_last(x: ndarray) -> bool:
-    """Return whether x (B, C, ...) lies in memory with its channels last, and not as its shape says."""
-    return not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous
-
-
-def result(function, out, shape, dtype, last, batched, *inputs) -> ndarray:
-    """Return (B, C, ...) to write to: the caller's `out` or new memory, channels last if `last`."""
-    if out is not None:
-        check_out(function, out, shape if batched else shape[1:], dtype, *inputs)
-        return out if batched else out[None]
-    if not last:
-        return output(function, None, shape, dtype)
-    return np.moveaxis(output(function, None, (shape[0], *shape[2:], shape[1]), dtype), -1, 1)
-
-
-def finished(y, activation, out, batched):
-    """Return what a caller gets of y, through the activations that no kernel applies on the way."""
-    if activation not in (None, "relu"):
-        y[...] = getattr(activations, activation)(y)
-    return out if out is not None else y if batched else y[0]

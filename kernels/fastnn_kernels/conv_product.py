@@ -14,7 +14,6 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from . import activation as activations
 from ._memory import empty
 from ._parallel import tasks
 from ._simd import vector_bytes
@@ -47,15 +46,18 @@ def suits(layer, prepared) -> bool:
     return signals and not prepared and pixels <= SHORT and weights >= MANY_WEIGHTS and not refusal(layer)
 
 
-def run(x, gate, gated, filters, bias, floor, layer, y):
-    """Multiply filters (1, OC, C, KH, KW) as they lie with the columns of x; see `convolve`."""
-    x = activations.relu_backward(x, gate) if gated else x
-    some = columns(planes(x), layer.window, y.shape[2:])
-    made = matmul(filters.reshape(layer.filters, len(some)), some)
-    made += bias[:, None]
-    if floor > -np.inf:
-        np.maximum(made, floor, out=made)
-    y[...] = made.reshape(layer.filters, y.shape[0], *y.shape[2:]).swapaxes(0, 1)
+def plan(layer, x, y, gated, floor, prepared):
+    """Return what multiplies filters (1, OC, C, KH, KW) as they lie with the columns of x; see `Algorithm`."""
+
+    def run(x, gate, filters, bias, y):
+        some = columns(planes(x), layer.window, y.shape[2:])
+        made = matmul(filters.reshape(layer.filters, len(some)), some)
+        made += bias[:, None]
+        if floor > -np.inf:
+            np.maximum(made, floor, out=made)
+        y[...] = made.reshape(layer.filters, y.shape[0], *y.shape[2:]).swapaxes(0, 1)
+
+    return run
 
 
 def suits_weight(dy, filters) -> bool:

@@ -6,28 +6,17 @@ gradient of our input is a convolution, and that of the weight is the convolutio
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 
 import numpy as np
 
 from . import activation as activations
+from ._plans import ghost, planner
 from ._shapes import output, promote, sizes
 from .conv import conv2d_backward_bias
-from .conv_nd import (
-    channels_last,
-    check_activation,
-    check_gradient,
-    check_weight,
-    checked_bias,
-    checked_output,
-    finished,
-    form_of,
-    prepare,
-    result,
-    with_batch,
-    with_weight,
-)
+from .conv_call import around, call, channels_last, result, with_batch
+from .conv_nd import check_gradient, check_weight, checked_output, form_of, prepare
 from .conv_volume import PreparedConv, convolve, convolve_back, correlate, volume
 from .images import hashable
 
@@ -43,7 +32,7 @@ def conv_transpose1d(
     stride or dilation.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _forward("conv_transpose1d", 1, input, weight, bias, window, activation, out)
+    return call(_plan, "conv_transpose1d", PreparedConv, input, weight, bias, window, activation, "auto", out)
 
 
 def conv_transpose2d(
@@ -55,7 +44,7 @@ def conv_transpose2d(
     stride, padding, output_padding and dilation are numbers or pairs. Sizes and errors as in `conv_transpose1d`.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _forward("conv_transpose2d", 2, input, weight, bias, window, activation, out)
+    return call(_plan, "conv_transpose2d", PreparedConv, input, weight, bias, window, activation, "auto", out)
 
 
 def conv_transpose3d(
@@ -68,7 +57,7 @@ def conv_transpose3d(
     `conv_transpose1d`.
     """
     window = stride, padding, output_padding, groups, dilation
-    return _forward("conv_transpose3d", 3, input, weight, bias, window, activation, out)
+    return call(_plan, "conv_transpose3d", PreparedConv, input, weight, bias, window, activation, "auto", out)
 
 
 def prepare_conv_transpose1d(
@@ -161,17 +150,25 @@ def conv_transpose3d_backward(
     return _backward("conv_transpose3d_backward", 3, dy, input, weight, output, activation, window, needs)
 
 
-def _forward(function, n, input, weight, bias, window, activation, out):
-    x, w, bias, prepared = with_weight(function, input, weight, bias)
-    x, batched = with_batch(function, "input", x, n)
-    form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
-    bias = checked_bias(function, bias, shape[1], w)
-    check_activation(function, activation)
-    y = result(function, out, shape, x.dtype, channels_last(x), batched, x, w, bias)
-    floor = 0.0 if activation == "relu" else -np.inf
-    x = volume(x)
-    convolve_back(x, x, 0, volume(w), form, groups, volume(y), bias, floor, prepared)
-    return finished(y, activation, out, batched)
+@planner
+def _plan(
+    function, shape, strides, dtype, weight_shape, prepared, bias_shape, activation, algorithm, out_strides,
+    threads, precision, stride, padding, output_padding, groups, dilation,
+):  # fmt: skip
+    n = int(function[-2])
+    x, batched = with_batch(function, "input", ghost(shape, dtype, strides), n)
+    form, shape, groups = _form(function, n, x.shape, weight_shape, stride, padding, output_padding, groups, dilation)
+
+    def plan(x, y, floor):
+        return partial(_spread, form, groups, floor, prepared)
+
+    last = channels_last(x)
+    return around(function, x, batched, shape, last, weight_shape, bias_shape, activation, out_strides, plan)
+
+
+def _spread(form, groups, floor, prepared, x, gate, weight, bias, y):
+    x, w = volume(x), volume(weight.weight if prepared else weight)
+    convolve_back(x, x, 0, w, form, groups, volume(y), bias, floor, weight if prepared else None)
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
@@ -185,7 +182,7 @@ def _backward(function, n, dy, input, weight, y, activation, window, needs):
         dy = getattr(activations, f"{activation}_backward")(dy, y)
     dx = dw = db = None
     if needs[0]:
-        dx = result(function, None, x.shape, x.dtype, channels_last(dy), True)
+        dx = result(function, x.shape, x.dtype, channels_last(dy))
         zeros = np.zeros(x.shape[1], x.dtype)
         convolve(volume(dy), volume(w), zeros, -np.inf, form, groups, volume(dx))
         dx = dx if batched else dx[0]

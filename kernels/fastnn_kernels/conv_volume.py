@@ -9,6 +9,7 @@ volumes of one depth.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from numpy import ndarray
 from . import activation as activations
 from . import conv as images
 from ._memory import empty
+from .conv_algorithms import PreparedConv2d
+from .conv_algorithms import convolve as convolve_images
+from .conv_algorithms import plan as plan_images
 from .conv_product import FEW_PIXELS
 
 
@@ -76,6 +80,35 @@ def _undilated(form, w, *signals):
     return form, w.reshape(*w.shape[:2], *form.kernel), *rows
 
 
+def plan_volumes(x, y, form, groups, weight_shape, prepared, floor):
+    """Return what convolves signals or volumes x into y, not smaller than the floor: f(x, gate, weight, bias, y).
+
+    x, y: ghosts. The weight is a `PreparedConv` if prepared. Signals are planned as images, volumes go their own way.
+    """
+    if x.ndim == 5:
+        return partial(_convolve_volumes, form, groups, floor, prepared)
+    (stride, before, dilation, taps), columns = (sizes[2] for sizes in form), [x.shape[2], y.shape[2]]
+    window, kernel = (1, stride, 0, before, 1, dilation, 1, taps), (1, taps)
+    if dilation > 1 == stride and not any(n % dilation for n in (before, *columns)):  # as in `_undilated`
+        window, kernel, columns = (1, 1, before // dilation, 0, 1, 1, taps, 1), (taps, 1), [dilation] * 2
+    shapes = [(*a.shape[:2], a.shape[2] // max(n, 1), n) for a, n in zip((x, y), columns, strict=True)]
+    weight_shape = *weight_shape[:2], *kernel
+    ghosts = (a.reshape(shape) for a, shape in zip((x, y), shapes, strict=True))
+    compute = plan_images(*ghosts, window, groups, weight_shape[1], prepared, "auto", 0, floor)
+
+    def run(x, gate, weight, bias, y):
+        if prepared:
+            weight = weight.part(kernel, lambda: PreparedConv2d(weight.weight.reshape(weight_shape)))
+        x = x.reshape(shapes[0])
+        compute(x, x, weight, bias, y.reshape(shapes[1]))
+
+    return run
+
+
+def _convolve_volumes(form, groups, floor, prepared, x, gate, weight, bias, y):
+    convolve(x, weight.weight if prepared else weight, bias, floor, form, groups, y, weight if prepared else None)
+
+
 def convolve(x, w, bias, floor, form, groups, y, prepared=None):
     """x(B,C,D,H,W), w(OC,C/groups,KD,KH,KW), bias(OC) -> y(B,OC,OD,OH,OW), not smaller than the floor."""
     if y.size == 0:
@@ -86,12 +119,13 @@ def convolve(x, w, bias, floor, form, groups, y, prepared=None):
     if prepared is None and min(stacks.shape[:2]) > 1:
         prepared = PreparedConv(w)  # which lays the filters out once for all pieces
     if prepared is None:
-        filters = _flat(w).reshape(groups, w.shape[0] // groups, kd * w.shape[1], *w.shape[3:])
+        weight = _flat(w)
     else:
-        prepared = prepared.part(("images", w.shape), lambda: images.PreparedConv2d(_flat(w)))
-        filters = prepared.filters(groups)
+        weight = prepared.part(("images", w.shape), lambda: PreparedConv2d(_flat(w)))
     for some, result in _together(stacks, y.transpose(0, 2, 1, 3, 4)):
-        images.convolve(some, some, 0, filters, bias, floor, window, result, prepared=prepared)
+        convolve_images(
+            some, some, 0, weight, bias, floor, window, groups, kd * w.shape[1], result, prepared=prepared is not None
+        )
 
 
 def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf, prepared=None):

@@ -12,7 +12,7 @@ from ._simd import vector_bytes
 from ._winograd_tile import FORMS
 from .cpu import conv_winograd as cpu
 
-__all__ = ["FORMS", "cost", "pack", "refusal", "run"]
+__all__ = ["FORMS", "cost", "pack", "plan", "refusal"]
 
 GRAIN = 1 << 20  # multiplications of a task, at least
 CALL = 1 << 19  # multiplications that take as long as a call
@@ -31,14 +31,19 @@ def refusal(layer):
     return ""
 
 
-def pack(form, filters):
-    """Return filters (1, OC, C, KH, KW) transformed: matrices (P, C, NR), an odd number of vectors apart."""
-    lanes = vector_bytes() // filters.itemsize
-    rows = -(-filters.shape[1] // (TILE_VECTORS * lanes)) * filters.shape[2]
-    packed = empty((prod(form.sides), (rows * TILE_VECTORS | 1) * lanes), filters.dtype)
-    number = FORMS.index(form)
-    cpu.conv2d_filters__winograd[filters.dtype](filters, number, packed, rows, tasks(packed.size, 65536))
-    return packed
+def pack(form, layer):
+    """Return what transforms filters (1, OC, C, KH, KW): matrices (P, C, NR), an odd number of vectors apart."""
+    lanes, dtype = vector_bytes() // layer.dtype.itemsize, layer.dtype
+    rows = -(-layer.filters // (TILE_VECTORS * lanes)) * layer.channels
+    shape, number = (prod(form.sides), (rows * TILE_VECTORS | 1) * lanes), FORMS.index(form)
+    count, kernel = tasks(prod(shape), 65536), cpu.conv2d_filters__winograd[dtype]
+
+    def run(filters):
+        packed = empty(shape, dtype)
+        kernel(filters, number, packed, rows, count)
+        return packed
+
+    return run
 
 
 @lru_cache(maxsize=512)
@@ -68,25 +73,41 @@ def _plan(form, shape, channels, filters, threads):
     return segment, strips, block, row, v_step, m_at, m_step, brought, finished, -(-length // 16) * 16
 
 
-def run(form, x, gate, gated, packed, bias, floor, layer, y):
-    """Convolve x into y; see `convolve`. A dilated window sees every dh-th row and dw-th column: images in turn."""
+def plan(form, layer, x, y, gated, floor, prepared):
+    """Return what convolves x into y; see `conv_algorithms.Algorithm`.
+
+    A dilated window sees every dh-th row and dw-th column: images in turn.
+    """
     _, _, top, left, dh, dw, _, _ = layer.window
+    if dh == dw == 1:
+        return _plan_images(form, x, y, gated, floor, (top, left))
+    parts = []
     for i in range(min(dh, y.shape[2])):
         for j in range(min(dw, y.shape[3])):
             (above, row), (before, column) = divmod(i - top, dh), divmod(j - left, dw)
-            some, opened = x[:, :, row::dh, column::dw], gate[:, :, row::dh, column::dw]
-            _convolve(form, some, opened, gated, packed, bias, floor, (-above, -before), y[:, :, i::dh, j::dw])
+            seen = (..., slice(row, None, dh), slice(column, None, dw))
+            made = (..., slice(i, None, dh), slice(j, None, dw))
+            parts.append((seen, made, _plan_images(form, x[seen], y[made], gated, floor, (-above, -before))))
+
+    def run(x, gate, packed, bias, y):
+        for seen, made, convolve in parts:
+            convolve(x[seen], gate[seen], packed, bias, y[made])
+
+    return run
 
 
-def _convolve(form, x, gate, gated, packed, bias, floor, padding, y):
-    channels, filters = x.shape[1], y.shape[1]
+def _plan_images(form, x, y, gated, floor, padding):
+    channels, filters, dtype = x.shape[1], y.shape[1], x.dtype
     count = tasks(_products(form, y.shape, channels, filters), GRAIN)
-    *plan, length = _plan(form, y.shape, channels, filters, count)
-    scratch = empty((count, length), x.dtype)
+    *sizes, length = _plan(form, y.shape, channels, filters, count)
     far = x.nbytes + y.nbytes > FAR
-    number = FORMS.index(form)
-    plan = np.array((number, form.rows, form.columns, *form.sides, *padding, gated, *plan, far), np.int64)
-    cpu.conv2d__winograd[x.dtype](x, gate, packed, bias, floor, plan, scratch, y, count, count)
+    table = (FORMS.index(form), form.rows, form.columns, *form.sides, *padding, gated, *sizes, far)
+    table, kernel = np.array(table, np.int64), cpu.conv2d__winograd[dtype]
+
+    def run(x, gate, packed, bias, y):
+        kernel(x, gate, packed, bias, floor, table, empty((count, length), dtype), y, count, count)
+
+    return run
 
 
 def _products(form, shape, channels, filters):

@@ -35,10 +35,20 @@ def planes(x: ndarray) -> ndarray:
 
 
 def _relayout(x, rows, shape):
-    matrices = x.reshape(shape[0], rows, -1)
-    out = empty((shape[0], matrices.shape[2], rows), x.dtype)
-    cpu.relayout__blocks[x.dtype](matrices, 0.0, out, shape[0], tasks(x.size, 65536))
-    return out.reshape(shape)
+    out = empty(shape, x.dtype)
+    turning(shape[0], rows, x[0].size // rows, x.dtype)(x, out)
+    return out
+
+
+def turning(count: int, rows: int, columns: int, dtype):
+    """Return what writes the transposes of `count` matrices to memory, (x, out), both contiguous and of any shape."""
+    kernel, number = cpu.relayout__blocks[dtype], tasks(count * rows * columns, 65536)
+    before, after = (count, rows, columns), (count, columns, rows)
+
+    def turn(x, out):
+        kernel(x.reshape(before), 0.0, out.reshape(after), count, number)
+
+    return turn
 
 
 def image_memory(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 
 import numpy as np
@@ -110,18 +110,14 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     m, n = out.shape
     k = a.shape[1]
     dtype = out.dtype
-    number = tasks(items * max(m, FEW) * n * k, GRAIN)
     if items == 1 and not packed and bias.size == 0 == code and max(m, FEW) * n * k <= SMALL:
         matmul__small[dtype](a, b, out)
         return
     if items == 1 and not packed and n == 1 and bias.size == 0 == code:
         _blocked(b.T, a.T, bias, out.T)
         return
-    grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
-    number = min(number, items * grid_m * grid_n)
-    work = NO_WORK[dtype]
-    if m > FEW and m * n * k > SMALL:
-        work = empty((number, _work_size(-(-m // grid_m), -(-n // grid_n), k, dtype)), dtype)
+    grid_m, grid_n, number, words = _cut(m, n, k, dtype, items)
+    work = empty((number, words), dtype) if words else NO_WORK[dtype]
     bias = bias if bias.ndim == 2 else bias[np.newaxis] if bias.size else NO_WORK[dtype]
     matmul__blocked[dtype](
         a, b, bias, out, work, packed, code, *steps, items, grid_m, grid_n, items * grid_m * grid_n, number
@@ -214,25 +210,49 @@ def _stack(a, b, out):
             _stack(*item)
 
 
-def multiply_stack(a, b, bias, out, code):
-    """Write activation(a b + bias) to out for a stack of products, each given as (items, rows, columns).
+def plan_products(a, b, out, code, *, turned=False, packed=False, per_row=False):
+    """Return what writes activation(a b + bias) for a stack of products: f(a, b, bias, out), the first of each stack.
 
-    a or b may have no stack (or be a `PreparedMatmul`); bias (1, N), (M, 1) or None. Rows of `out` must be contiguous.
+    a, b, out: ghosts of the stacks (items, rows, columns), or of a matrix (rows, columns) that all items share. turned:
+    b is given as (N, K); packed: as panels of a `PreparedMatmul`. bias (N,) or, if per_row, (M,), contiguous. Rows of
+    `out` must be contiguous.
     """
     items, m, n = out.shape
-    packed, steps = 0, tuple(x.strides[0] if x.ndim == 3 else 0 for x in (a, out))
-    if type(b) is PreparedMatmul:
-        b, packed = b.panels(False), 1
-    step = b.strides[0] if b.ndim == 3 else 0
-    if bias is None:
-        bias = NO_BIAS[out.dtype]
-    elif bias.shape[0] == m and bias.shape[1] == 1 < n:
-        width = TILE_VECTORS * vector_bytes() // out.itemsize
-        bias = np.repeat(bias, width if m > 1 else max(width, n), 1)
-    else:
-        bias = np.ascontiguousarray(bias)
-    a, b = (_aligned(x[0] if x.ndim == 3 else x) for x in (a, b))
-    _blocked(a, b, bias, out[0], packed, code, (steps[0], step, steps[1]), items)
+    k, dtype = a.shape[-1], out.dtype
+    if items == 1 and not per_row:
+        if turned and max(m, FEW) * n * k <= SMALL:
+            return partial(_linear_small, linear__small[dtype], code)
+        if packed and m * n * k <= SMALL:
+            return partial(_linear_small, linear__packed[dtype], code)
+    grid_m, grid_n, number, words = _cut(m, n, k, dtype, items)
+    counts = [x.strides[0] if x.ndim == 3 else 0 for x in (a, b, out)]
+    counts = int(packed), code, *counts, items, grid_m, grid_n, items * grid_m * grid_n, number
+    width, kernel = TILE_VECTORS * vector_bytes() // dtype.itemsize, matmul__blocked[dtype]
+    bias_shape = (m, width if m > 1 else max(width, n)) if per_row else (1, n)
+
+    def run(a, b, bias, out):
+        if per_row:
+            rows = empty(bias_shape, dtype)
+            rows[...] = bias[:, np.newaxis]
+        else:
+            rows = bias.reshape(bias_shape)
+        kernel(a, b.T if turned else b, rows, out, empty((number, words), dtype) if words else NO_WORK[dtype], *counts)
+
+    return run
+
+
+def _linear_small(kernel, code, a, b, bias, out):
+    kernel(a, b, bias, out, code)
+
+
+def _cut(m, n, k, dtype, items):
+    """Return (rows and columns of blocks, tasks, numbers of working memory of each) for a stack of products."""
+    number = tasks(items * max(m, FEW) * n * k, GRAIN)
+    grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
+    number, words = min(number, items * grid_m * grid_n), 0
+    if m > FEW and m * n * k > SMALL:
+        words = _work_size(-(-m // grid_m), -(-n // grid_n), k, dtype)
+    return grid_m, grid_n, number, words
 
 
 def _rows(x):

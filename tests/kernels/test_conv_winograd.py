@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import conv_algorithms, conv_winograd
+from fastnn_kernels import _plans, conv_algorithms, conv_winograd
 from fastnn_kernels._parallel import threads
 from tests.reference import conv as reference
 
@@ -15,9 +15,9 @@ BOUND = 2e-5  # of the largest result, or where results cancel, of the largest s
 def form(request, monkeypatch):
     """Let only one form of tiles be chosen."""
     monkeypatch.setattr(conv_algorithms, "WINOGRAD", {request.param: conv_algorithms.WINOGRAD[request.param]})
-    conv_algorithms._select.cache_clear()
+    _plans.forget()
     yield request.param
-    conv_algorithms._select.cache_clear()
+    _plans.forget()
 
 
 @pytest.fixture
