@@ -1,5 +1,9 @@
-"""Optimizers: they move a model's parameters into flat memory, where one kernel call updates them all."""
+"""Optimizers: they move a model's parameters into flat memory, where one kernel call updates them all.
 
+Schedules stand in `lr_scheduler`, as in PyTorch.
+"""
+
+from . import lr_scheduler
 from .adam import Adam, Adamax, AdamW, NAdam, RAdam
 from .adaptive import Adadelta, Adagrad, RMSprop
 from .clip import clip_grad_norm_, clip_grad_value_
@@ -20,4 +24,5 @@ __all__ = [
     "SGD",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "lr_scheduler",
 ]

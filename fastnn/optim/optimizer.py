@@ -53,6 +53,7 @@ class Optimizer:
             raise TypeError(f"{name}: params must be an iterable of parameters, not one {type(params).__name__}")
         given = list(params)
         self.defaults = settings
+        self.updates = 0  # calls of `step`: schedules look whether there were any
         self.param_groups: list[dict[str, Any]] = []
         self._flats: list[list[Flat]] = []
         for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
@@ -142,6 +143,7 @@ class Optimizer:
             for flat in flats:
                 for part, step in flat.due():
                     self._update(flat, part, step, settings)
+        self.updates += 1
         return loss
 
     def zero_grad(self) -> None:

@@ -1,0 +1,245 @@
+"""Schedules: values by hand, the same as PyTorch's over 100 steps, misuse, state."""
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+from fastnn import optim
+from fastnn.nn import Parameter
+from fastnn.optim import lr_scheduler as schedules
+
+
+def optimizer(kind=optim.SGD, **settings):
+    groups = [{"params": [Parameter(np.ones(2))]}, {"params": [Parameter(np.ones(2))], "lr": 0.03}]
+    return kind(groups, lr=0.5, **settings)
+
+
+def follow(schedule, steps, figures=None):
+    """Take steps of both; give the rates of the second group and the momentum before each."""
+    made = schedule.optimizer
+    rates = []
+    for i in range(steps):
+        group = made.param_groups[1]
+        rates.append((group["lr"], group.get("betas", (group.get("momentum"),))[0]))
+        made.step()
+        schedule.step() if figures is None else schedule.step(figures[i])
+    return rates
+
+
+def sequence(module, o):
+    return module.SequentialLR(
+        o,
+        [
+            module.LinearLR(o, start_factor=0.1, total_iters=10),
+            module.CosineAnnealingLR(o, T_max=30, eta_min=0.001),
+            module.LambdaLR(o, lambda t: 1 / (1 + t)),
+            module.CosineAnnealingWarmRestarts(o, 7),
+        ],
+        milestones=[10, 40, 70],
+    )
+
+
+NOISE = np.random.default_rng(5).normal(size=100)
+FIGURES = 1 / np.sqrt(1 + np.arange(100)) * (1 + 0.2 * NOISE)
+TABLE = {
+    "StepLR": lambda m, o: m.StepLR(o, 7, 0.8),
+    "MultiStepLR": lambda m, o: m.MultiStepLR(o, [30, 5, 5, 80], gamma=0.3),
+    "ConstantLR": lambda m, o: m.ConstantLR(o, 0.5, 9),
+    "LinearLR": lambda m, o: m.LinearLR(o, 0.2, 0.9, total_iters=30),
+    "LinearLR usual": lambda m, o: m.LinearLR(o),
+    "ExponentialLR": lambda m, o: m.ExponentialLR(o, 0.97),
+    "PolynomialLR": lambda m, o: m.PolynomialLR(o, 80, power=2.5),
+    "CosineAnnealingLR": lambda m, o: m.CosineAnnealingLR(o, 40, eta_min=0.002),
+    "CosineAnnealingWarmRestarts": lambda m, o: m.CosineAnnealingWarmRestarts(o, 6, 2, 0.001),
+    "CosineAnnealingWarmRestarts even": lambda m, o: m.CosineAnnealingWarmRestarts(o, 9),
+    "LambdaLR": lambda m, o: m.LambdaLR(o, [lambda t: 1.0, lambda t: 0.9**t]),
+    "OneCycleLR": lambda m, o: m.OneCycleLR(o, [0.5, 0.3], total_steps=100),
+    "OneCycleLR phases": lambda m, o: m.OneCycleLR(
+        o, 0.3, epochs=20, steps_per_epoch=5, pct_start=0.25, three_phase=True, anneal_strategy="linear", div_factor=9
+    ),
+    "OneCycleLR rate only": lambda m, o: m.OneCycleLR(o, 0.3, 100, cycle_momentum=False, final_div_factor=10.0),
+    "SequentialLR": sequence,
+    "ReduceLROnPlateau": lambda m, o: m.ReduceLROnPlateau(o, factor=0.5, patience=3, cooldown=2, min_lr=[0.0, 0.002]),
+    "ReduceLROnPlateau max": lambda m, o: m.ReduceLROnPlateau(
+        o, "max", patience=5, threshold=0.01, threshold_mode="abs", min_lr=1e-4
+    ),
+    "ReduceLROnPlateau max rel": lambda m, o: m.ReduceLROnPlateau(o, "max", 0.7, 4, 0.05),
+}
+every_schedule = pytest.mark.parametrize("make", TABLE.values(), ids=TABLE)
+
+
+def figures_of(schedule):
+    return FIGURES if isinstance(schedule, schedules.ReduceLROnPlateau) else None
+
+
+@every_schedule
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_values_are_pytorchs(make, kind):
+    torch = pytest.importorskip("torch")
+    settings = {"momentum": 0.9} if kind == "SGD" else {}
+    theirs = getattr(torch.optim, kind)(
+        [{"params": [torch.nn.Parameter(torch.ones(2))]}, {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.03}],
+        lr=0.5,
+        **settings,
+    )
+    schedule = make(schedules, optimizer(getattr(optim, kind), **settings))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figures = figures_of(schedule)
+        expected = follow(make(torch.optim.lr_scheduler, theirs), 100, figures)
+    np.testing.assert_allclose(follow(schedule, 100, figures), expected, rtol=1e-9, atol=1e-16)
+
+
+@every_schedule
+def test_state_goes_through_json_and_continues(make):
+    whole = make(schedules, optimizer(momentum=0.9))
+    figures = figures_of(whole)
+    later = None if figures is None else figures[40:]
+    expected = follow(whole, 100, figures)
+    first = make(schedules, optimizer(momentum=0.9))
+    assert follow(first, 40, figures) == expected[:40]
+    state = json.loads(json.dumps([first.optimizer.state_dict(), first.state_dict()]))
+    resumed = make(schedules, optimizer(momentum=0.1))
+    resumed.optimizer.load_state_dict(state[0])
+    resumed.load_state_dict(state[1])
+    assert follow(resumed, 60, later) == expected[40:]
+
+
+def test_values_by_hand():
+    def rates(make, steps=6):
+        return [rate for rate, _ in follow(make(optimizer()), steps)]
+
+    np.testing.assert_allclose(rates(lambda o: schedules.StepLR(o, 2, 0.5)), np.array([4, 4, 2, 2, 1, 1]) * 0.0075)
+    expected = 0.015 * (1 + np.cos(np.pi * np.arange(6) / 4))
+    np.testing.assert_allclose(rates(lambda o: schedules.CosineAnnealingLR(o, 4)), expected, atol=1e-15)
+    np.testing.assert_allclose(rates(lambda o: schedules.PolynomialLR(o, 4)), 0.03 * np.array([4, 3, 2, 1, 0, 0]) / 4)
+
+
+def test_rates_written_by_hand_hold_until_the_next_step():
+    schedule = schedules.ExponentialLR(optimizer(), 0.5)
+    schedule.optimizer.lr = 7.0
+    schedule.optimizer.step()
+    assert schedule.get_last_lr() == [7.0, 7.0]
+    schedule.step()
+    assert schedule.get_last_lr() == [0.25, 0.015] and schedule.base_lrs == [0.5, 0.03]
+
+
+def test_a_group_can_come_later():
+    schedule = schedules.ExponentialLR(optimizer(), 0.5)
+    schedule.optimizer.add_param_group({"params": [Parameter(np.ones(2))], "lr": 8.0})
+    schedule.optimizer.step()
+    schedule.step()
+    assert schedule.get_last_lr() == [0.25, 0.015, 4.0]
+
+
+def test_continuing_without_a_state():
+    first = schedules.StepLR(optimizer(), 3)
+    follow(first, 4)
+    again = schedules.StepLR(first.optimizer, 3, last_epoch=4)
+    assert again.last_epoch == 5 and again.get_last_lr() == pytest.approx([0.05, 0.003])
+    with pytest.raises(ValueError, match="StepLR: last_epoch=4 continues a schedule, .* no initial_lr"):
+        schedules.StepLR(optimizer(), 3, last_epoch=4)
+
+
+def test_a_step_too_early_is_noticed():
+    schedule = schedules.StepLR(optimizer(), 3)
+    with pytest.warns(UserWarning, match=r"StepLR: step\(\) before the first optimizer.step\(\) skips"):
+        schedule.step()
+
+
+def test_plateaus_and_nan():
+    schedule = schedules.ReduceLROnPlateau(optimizer(), patience=1, factor=0.5)
+    for figure in (1.0, math.nan, math.nan):
+        schedule.optimizer.step()
+        schedule.step(figure)
+    assert schedule.get_last_lr() == [0.25, 0.015] and schedule.best == 1.0
+
+
+def test_nothing_changes_when_a_function_gives_nonsense():
+    schedule = schedules.LambdaLR(optimizer(), lambda t: 1.0 if t < 2 else math.nan)
+    schedule.optimizer.step()
+    schedule.step()
+    with pytest.raises(ValueError, match="LambdaLR: the learning rate after 2 steps would be nan"):
+        schedule.step()
+    assert schedule.last_epoch == 1 and schedule.get_last_lr() == [0.5, 0.03]
+
+
+def test_the_cycle_ends():
+    schedule = schedules.OneCycleLR(optimizer(momentum=0.9), 0.3, total_steps=4)
+    follow(schedule, 4)
+    with pytest.raises(ValueError, match="OneCycleLR: step 5 of 4; the cycle is over"):
+        schedule.step()
+
+
+def test_states_are_checked():
+    state = schedules.StepLR(optimizer(), 3).state_dict()
+    with pytest.raises(ValueError, match="a state of StepLR does not fit ExponentialLR"):
+        schedules.ExponentialLR(optimizer(), 0.5).load_state_dict(state)
+    with pytest.raises(ValueError, match="a state of None does not fit ReduceLROnPlateau"):
+        schedules.ReduceLROnPlateau(optimizer()).load_state_dict({})
+    with pytest.raises(ValueError, match="the state has 2 groups of parameters, the optimizer has 1"):
+        schedules.StepLR(optim.SGD([Parameter(np.ones(2))]), 3).load_state_dict(state)
+
+
+BAD = [
+    (lambda o: schedules.StepLR([Parameter(np.ones(2))], 3), TypeError, "StepLR: expected an Optimizer, got list"),
+    (lambda o: schedules.OneCycleLR(None, 0.1, 3), TypeError, "OneCycleLR: expected an Optimizer, got NoneType"),
+    (lambda o: schedules.StepLR(o, 0), ValueError, "StepLR: step_size must be an integer of at least 1, got 0"),
+    (lambda o: schedules.StepLR(o, 2.5), ValueError, "StepLR: step_size must be an integer of at least 1, got 2.5"),
+    (lambda o: schedules.StepLR(o, 3, gamma=-1), ValueError, "StepLR: gamma must be above 0, got -1"),
+    (lambda o: schedules.MultiStepLR(o, [3, 0]), ValueError, "milestones must be integers of at least 1, got 0"),
+    (lambda o: schedules.ExponentialLR(o, math.nan), ValueError, "ExponentialLR: gamma must be above 0, got nan"),
+    (lambda o: schedules.LinearLR(o, 0.0), ValueError, "start_factor must be above 0 and at most 1, got 0.0"),
+    (lambda o: schedules.LinearLR(o, end_factor=1.5), ValueError, "LinearLR: end_factor must be from 0 to 1, got 1.5"),
+    (lambda o: schedules.ConstantLR(o, 2), ValueError, "ConstantLR: factor must be from 0 to 1, got 2"),
+    (lambda o: schedules.PolynomialLR(o, 3, -1), ValueError, "PolynomialLR: power must be at least 0, got -1"),
+    (lambda o: schedules.CosineAnnealingLR(o, 0), ValueError, "T_max must be an integer of at least 1, got 0"),
+    (lambda o: schedules.CosineAnnealingLR(o, 3, -1), ValueError, "eta_min must be at least 0, got -1"),
+    (lambda o: schedules.CosineAnnealingWarmRestarts(o, 3, 0), ValueError, "T_mult must be an integer of at least 1"),
+    (lambda o: schedules.LambdaLR(o, 0.5), TypeError, "lr_lambda must be a function of the number of steps, got 0.5"),
+    (lambda o: schedules.LambdaLR(o, [abs]), ValueError, "LambdaLR: expected 2 functions, one per group, got 1"),
+    (lambda o: schedules.OneCycleLR(o, 0.1), ValueError, "OneCycleLR: give total_steps, or epochs and steps_per_epoch"),
+    (lambda o: schedules.OneCycleLR(o, 0.1, 9, pct_start=2), ValueError, "pct_start must be from 0 to 1, got 2"),
+    (lambda o: schedules.OneCycleLR(o, 0.1, 9, anneal_strategy="sin"), ValueError, "must be 'cos' or 'linear'"),
+    (lambda o: schedules.OneCycleLR(o, [0.1], 9), ValueError, "max_lr: expected one number or 2, one per group, got 1"),
+    (lambda o: schedules.OneCycleLR(o, -1, 9), ValueError, "max_lr must not be negative, got -1"),
+    (lambda o: schedules.SequentialLR(o, [], []), ValueError, "SequentialLR: there are no schedulers"),
+    (
+        lambda o: schedules.SequentialLR(o, [schedules.StepLR(o, 3)], [3]),
+        ValueError,
+        "SequentialLR: 1 schedulers do not fit 1 milestones",
+    ),
+    (
+        lambda o: schedules.SequentialLR(o, [schedules.StepLR(o, 3), schedules.ReduceLROnPlateau(o)], [3]),
+        ValueError,
+        "scheduler 1, a ReduceLROnPlateau, is no function of time",
+    ),
+    (
+        lambda o: schedules.SequentialLR(o, [schedules.StepLR(optimizer(), 3)], []),
+        ValueError,
+        "scheduler 0, a StepLR, has another optimizer",
+    ),
+    (
+        lambda o: schedules.SequentialLR(o, [schedules.StepLR(o, 3)] * 3, [5, 3]),
+        ValueError,
+        "milestones must increase",
+    ),
+    (lambda o: schedules.ReduceLROnPlateau(o, "best"), ValueError, "mode must be 'min' or 'max', got 'best'"),
+    (lambda o: schedules.ReduceLROnPlateau(o, factor=1.0), ValueError, "factor must be above 0 and below 1, got 1.0"),
+    (lambda o: schedules.ReduceLROnPlateau(o, patience=-1), ValueError, "patience must be at least 0, got -1"),
+    (lambda o: schedules.ReduceLROnPlateau(o).step(), TypeError, "step needs the figure to watch"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BAD)
+def test_bad_arguments(make, error, message):
+    with pytest.raises(error, match=message):
+        make(optimizer(momentum=0.9))
+
+
+def test_cycles_need_momentum():
+    with pytest.raises(ValueError, match="OneCycleLR: Adagrad has neither momentum nor betas: cycle_momentum=False"):
+        schedules.OneCycleLR(optimizer(optim.Adagrad), 0.1, 9)
