@@ -8,7 +8,8 @@ lies in memory by pixels ("channels last") is pooled as such. The gradients are 
 import numpy as np
 
 from ._shapes import as_float_array, integer, sizes
-from .pooling import avg_pool, avg_pool_backward, max_pool, max_pool_backward, scatter
+from .pooling import avg_pool, max_pool
+from .pooling_gradient import avg_pool_backward, max_pool_backward, scatter
 from .windows import with_batch
 
 __all__ = ["avg_pool_backward", "max_pool_backward"]

@@ -3,17 +3,23 @@
 dims is 1, 2 or 3; a `window` holds what the forward takes after its input: (kernel_size, stride, padding, dilation,
 ceil_mode) for maxima, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) for means, or
 (output_size,) for adaptive pooling of both kinds.
+
+What follows from the arguments and from how the input lies is found out once and kept: a function that only makes the
+views a kernel takes and calls it. The next input that lies so needs no more.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from . import activation as activations
+from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, integer, promote
+from ._shapes import as_float_array, check_out, integer
 from .cpu import pool as cpu
 from .images import hashable
 from .windows import (
@@ -23,6 +29,7 @@ from .windows import (
     as_images,
     by_pixels,
     divisors,
+    laid,
     result,
     sliding,
     tables,
@@ -32,6 +39,9 @@ from .windows import (
 GRAIN = 16384  # numbers read by a task, at least
 INT32 = np.dtype(np.int32)
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+MOST_CALLS = 1024
+
+_calls: dict[tuple, Callable] = {}
 
 
 class Plan(NamedTuple):
@@ -53,7 +63,8 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=1024, typed=True)
-def _plan(name, dims, size, window, mean, inner, merge, back):
+def plan_of(name, dims, size, window, mean, inner, merge, back):
+    """Return the Plan for images of this size with `inner` numbers at a place; merge: see `Axis.runs`."""
     axes = adaptive(name, size, window[0]) if len(window) == 1 else sliding(name, dims, size, *_sliding(window, mean))
     result_size = tuple(len(axis) for axis in axes[3 - dims :])
     squares = dims == 2 and all(
@@ -93,11 +104,11 @@ def _counts(name, axes, window):
 
 def max_pool(dims, input, window, *, return_indices=False, activation=None, out=None):
     """Return the largest value of each window, through an activation; with return_indices=True, (values, int64)."""
-    name = _name("max_pool", dims, window)
-    relu = _is_relu(name, activation)
-    y, places = _max_pool(name, dims, input, window, relu and not return_indices, 2 * bool(return_indices), out)
     if not return_indices:
-        return y
+        return _pooled("max_pool", dims, input, window, activation, out)
+    name = name_of("max_pool", dims, window)
+    relu = is_relu(name, activation)
+    y, places = pool_with_places(name, dims, input, window, -np.inf, out)
     if relu:
         y[...] = activations.relu(y)
     return y, places.astype(np.int64)
@@ -108,204 +119,152 @@ def max_pool_with_places(dims, input, window, activation=None):
 
     No places (None) for the windows whose maximum is found again faster than a place is read.
     """
-    name = _name("max_pool", dims, window)
-    return _max_pool(name, dims, input, window, _is_relu(name, activation), 1, None)
+    name = name_of("max_pool", dims, window)
+    relu = is_relu(name, activation)
+    x, _ = with_batch(name, "input", as_float_array(name, "input", input), dims)
+    if plan_of(name, dims, x.shape[2:], key_of(window), False, 1, True, False).squares:
+        return _pooled("max_pool", dims, input, window, activation, None), None
+    return pool_with_places(name, dims, input, window, 0.0 if relu else -np.inf, None)
 
 
-def _max_pool(name, dims, input, window, relu, places, out):
-    """Return (values, places or None); places: 0 for never, 1 where that pays for the gradient, 2 for always."""
+def pool_with_places(name, dims, input, window, floor, out):
+    """Return (values, not smaller than the floor, and int32 places, -1 for the floor)."""
     x, batched = with_batch(name, "input", as_float_array(name, "input", input), dims)
     last = by_pixels(x)
-    window = tuple(map(hashable, window))
-    plan = _plan(name, dims, x.shape[2:], window, False, x.shape[1] if last else 1, not places, False)
+    plan = plan_of(name, dims, x.shape[2:], key_of(window), False, x.shape[1] if last else 1, False, False)
     shape = (*x.shape[:2], *plan.size)
-    out = out if batched or not isinstance(out, np.ndarray) else out[None]
-    y = result(name, out, shape, x.dtype, last, x)
-    images, memory = as_images(x, last), as_images(y, last)
-    where, count = None, tasks(x.size, GRAIN)
-    if plan.squares and places < 2:
-        floor = 0.0 if relu else np.nan
-        if last:
-            images, memory = _pixels(images, x), _pixels(memory, x)
-            rows = memory.shape[0] * memory.shape[1]
-            cpu.max_pool2d__squares_of_pixels[x.dtype](images, floor, memory, rows, count)
-        else:
-            cpu.max_pool2d__squares_of_planes[x.dtype](images[:, 0], floor, memory[:, 0], len(images), count)
-    elif places:
-        where = result(name, None, shape, INT32, last)
-        floor, marks = 0.0 if relu else -np.inf, as_images(where, last)
-        cpu.max_pool__windows_and_places[x.dtype](images, *plan.table, floor, memory, marks, _rows(memory), count)
-    elif plan.whole and not last:
-        floor, images = 0.0 if relu else -np.inf, images.reshape(len(images), prod(x.shape[2:]))
-        cpu.max_pool__whole_planes[x.dtype](images, floor, memory.ravel(), len(images), count)
-    else:
-        floor = 0.0 if relu else -np.inf
-        cpu.max_pool__windows[x.dtype](images, *plan.table, floor, memory, _rows(memory), count)
-    y = _given(y, out)
-    return (y, where) if batched else (y[0], where if where is None else where[0])
-
-
-def max_pool_backward(dims, dy, input, window, indices=None, activation=None):
-    """Return the gradient of a max pooling's input from that of its output; the other arguments as in the forward.
-
-    dims: 1, 2 or 3. dy (B, C, ...), input (B, C, ...), or both without B -> input's shape, in its memory layout.
-    window: (kernel_size, stride, padding, dilation, ceil_mode), or (output_size,) of adaptive pooling. indices: what
-    the forward returned; without them it finds the places again. Where windows overlap, gradients add up in the order
-    of the outputs. Raises ValueError unless the shapes fit together, and as the forward does.
-    """
-    name = _name("max_pool", dims, window) + "_backward"
-    relu = _is_relu(name, activation)
-    dy, x = promote(name, dy=dy, input=input)
-    dy, _ = with_batch(name, "dy", dy, dims)
-    x, batched = with_batch(name, "input", x, dims)
-    last = by_pixels(x)
-    window = tuple(map(hashable, window))
-    plan = _plan(name, dims, x.shape[2:], window, False, x.shape[1] if last else 1, False, True)
-    _check_gradient(name, dy, x.shape, plan)
-    dx = result(name, None, x.shape, x.dtype, last)
-    grads, memory, count = as_images(dy, last), as_images(dx, last), tasks(x.size, GRAIN)
-    if plan.squares and indices is None:
-        images, floor = as_images(x, last), 0.0 if relu else np.nan
-        if last:
-            images, grads, memory = (_pixels(a, x) for a in (images, grads, memory))
-            rows = grads.shape[0] * grads.shape[1]
-            cpu.max_pool2d_gradient__squares_of_pixels[x.dtype](grads, images, floor, memory, rows, count)
-        else:
-            images, grads, memory = images[:, 0], grads[:, 0], memory[:, 0]
-            cpu.max_pool2d_gradient__squares_of_planes[x.dtype](grads, images, floor, memory, len(images), count)
-    else:
-        if indices is None:
-            indices = _max_pool(name, dims, x, window, relu, 2, None)[1]
-        marks = as_images(_places(name, dims, dy, indices), last)
-        if last:
-            cpu.max_pool_backward__pixels[x.dtype](grads, marks, *plan.table, 0.0, memory, _rows(memory), count)
-        else:
-            grads, marks, memory = (a.reshape(len(a), prod(a.shape[1:])) for a in (grads, marks, memory))
-            cpu.max_pool_backward__planes[x.dtype](grads, marks, memory, len(memory), count)
-    return dx if batched else dx[0]
-
-
-def _places(name, dims, dy, indices):
-    indices = np.asarray(indices)
-    if indices.dtype.kind not in "iu":
-        raise TypeError(f"{name}: indices must be integers, got {indices.dtype}")
-    indices, _ = with_batch(name, "indices", indices, dims)
-    if indices.shape != dy.shape:
-        raise ValueError(f"{name}: indices have shape {indices.shape}, dy has {dy.shape}")
-    return indices.astype(np.int32, copy=False)
+    out = out if batched or not isinstance(out, ndarray) else out[None]
+    y, where = result(name, out, shape, x.dtype, last, x), result(name, None, shape, INT32, last)
+    images, memory, marks = as_images(x, last), as_images(y, last), as_images(where, last)
+    rows, count = prod(memory.shape[:3]), tasks(x.size, GRAIN)
+    cpu.max_pool__windows_and_places[x.dtype](images, *plan.table, floor, memory, marks, rows, count)
+    if out is not None and out is not y:
+        out[...] = y
+        y = out
+    return (y, where) if batched else (y[0], where[0])
 
 
 def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
     """Return the mean of each window."""
-    name = _name(kind, dims, window)
+    return _pooled(kind, dims, input, window, None, out)
+
+
+def _pooled(kind, dims, input, window, activation, out):
+    """Return the maxima or means of windows: by a call that is known already, or by one that is made now."""
+    key = None
+    if type(input) is ndarray:
+        try:
+            key = kind, dims, input.shape, input.strides, input.dtype, window, activation
+            if (call := _calls.get(key)) is not None:
+                return call(input, out)
+        except TypeError:  # a window with lists in it
+            key = None
+    name = name_of(kind, dims, window)
+    relu = is_relu(name, activation)
     x, batched = with_batch(name, "input", as_float_array(name, "input", input), dims)
     last = by_pixels(x)
-    plan = _plan(name, dims, x.shape[2:], tuple(map(hashable, window)), True, x.shape[1] if last else 1, True, False)
-    out = out if batched or not isinstance(out, np.ndarray) else out[None]
-    y = result(name, out, (*x.shape[:2], *plan.size), x.dtype, last, x)
-    images, memory = as_images(x, last), as_images(y, last)
-    count = tasks(x.size, GRAIN)
-    if plan.whole and not last:
-        images = images.reshape(len(images), prod(x.shape[2:]))
-        cpu.avg_pool__whole_planes[x.dtype](images, plan.divisor, memory.ravel(), len(images), count)
-    elif plan.whole and images.size:
-        images, memory = images.reshape(len(x), -1, x.shape[1]), memory.reshape(len(x), x.shape[1])
-        cpu.avg_pool__whole_pixels[x.dtype](images, plan.divisor, memory, len(x), count)
-    elif plan.squares and plan.halving:
-        if last:
-            images, memory = _pixels(images, x), _pixels(memory, x)
-            rows = memory.shape[0] * memory.shape[1]
-            cpu.avg_pool2d__squares_of_pixels[x.dtype](images, 1 / plan.divisor, memory, rows, count)
-        else:
-            images, memory = images[:, 0], memory[:, 0]
-            cpu.avg_pool2d__squares_of_planes[x.dtype](images, 1 / plan.divisor, memory, len(images), count)
+    make = _max_call if kind == "max_pool" else _avg_call
+    call = make(name, dims, x.shape, batched, x.dtype, key_of(window), last, relu)
+    lying = laid(x, last)
+    if key is not None and lying is x and np.may_share_memory(x, input):
+        if len(_calls) >= MOST_CALLS:
+            _calls.clear()
+        _calls[key] = call
+    lying = lying if batched else lying[0]
+    return call(lying, out)
+
+
+def key_of(window):
+    """Return a window that caches can look up."""
+    return tuple(map(hashable, window))
+
+
+@lru_cache(maxsize=MOST_CALLS, typed=True)
+def _max_call(name, dims, shape, batched, dtype, window, last, relu):
+    plan = plan_of(name, dims, shape[2:], window, False, shape[1] if last else 1, True, False)
+    floor = 0.0 if relu else -np.inf
+    if plan.squares:
+        kernel = cpu.max_pool2d__squares_of_pixels if last else cpu.max_pool2d__squares_of_planes
+        form, arguments = as_squares, (0.0 if relu else np.nan,)
+    elif plan.whole and not last:
+        kernel, form, arguments = cpu.max_pool__whole_planes, as_wholes, (floor,)
     else:
-        over = plan.divisors[x.dtype]
-        cpu.avg_pool__windows[x.dtype](images, *plan.table, over, memory, _rows(memory), count)
-    y = _given(y, out)
-    return y if batched else y[0]
+        kernel, form, arguments = cpu.max_pool__windows, as_volumes, (*plan.table, floor)
+    return _call(name, kernel, form, arguments, shape, plan.size, batched, dtype, last)
 
 
-def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_pool"):
-    """Return the gradient of an average pooling's input from that of its output.
+@lru_cache(maxsize=MOST_CALLS, typed=True)
+def _avg_call(name, dims, shape, batched, dtype, window, last, relu):
+    plan = plan_of(name, dims, shape[2:], window, True, shape[1] if last else 1, True, False)
+    if plan.whole:
+        kernel = cpu.avg_pool__whole_pixels if last else cpu.avg_pool__whole_planes
+        form, arguments = as_wholes, (plan.divisor,)
+    elif plan.squares and plan.halving:
+        kernel = cpu.avg_pool2d__squares_of_pixels if last else cpu.avg_pool2d__squares_of_planes
+        form, arguments = as_squares, (1 / plan.divisor,)
+    else:
+        kernel, form, arguments = cpu.avg_pool__windows, as_volumes, (*plan.table, plan.divisors[dtype])
+    return _call(name, kernel, form, arguments, shape, plan.size, batched, dtype, last)
 
-    dims: 1, 2 or 3. dy (B, C, ...) or (C, ...) -> input_shape. window: (kernel_size, stride, padding, ceil_mode,
-    count_include_pad, divisor_override), or (output_size,) of adaptive pooling. pixels: whether the result lies by
-    pixels in memory; None for as dy lies, which for a single pixel does not say. Raises ValueError unless the shapes
-    fit together, and as the forward does.
+
+def as_volumes(batch, channels, size, last):
+    """Return the shape of planes (P, D, H, W) or pixels (B, D, H, W * C), and over how many of its axes work goes."""
+    *above, width = (1, 1, *size)[-3:]
+    return ((batch, *above, width * channels) if last else (batch * channels, *above, width)), 3
+
+
+def as_squares(batch, channels, size, last):
+    """Return the shape of planes (P, H, W) or pixels (B, H, W, C), and over how many of its axes work goes."""
+    return ((batch, *size, channels), 2) if last else ((batch * channels, *size), 1)
+
+
+def as_wholes(batch, channels, size, last):
+    """Return the shape of planes (P, N) or pixels (B, N, C), for a result (size None) without N; one axis of work."""
+    pixels = () if size is None else (prod(size),)
+    return ((batch, *pixels, channels) if last else (batch * channels, *pixels)), 1
+
+
+def _call(name, kernel, form, arguments, shape, size, batched, dtype, last):
+    """Return call(x, out=None), which pools images of this shape in this layout, with nothing left to find out.
+
+    kernel: takes images, arguments and the result; form: in what shape.
     """
-    name = _name(kind, dims, window) + "_backward"
-    dy, batched = with_batch(name, "dy", as_float_array(name, "dy", dy), dims)
-    shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
-    shape = shape if batched else (1, *shape)
-    if len(shape) != dims + 2:
-        raise ValueError(f"{name}: dy has shape {dy.shape}, which does not fit an input of shape {tuple(input_shape)}")
-    last = by_pixels(dy) if pixels is None else pixels
-    inner = shape[1] if last else 1
-    plan = _plan(name, dims, shape[2:], tuple(map(hashable, window)), True, inner, True, True)
-    _check_gradient(name, dy, shape, plan)
-    grads = as_images(dy, last)
-    if plan.counts is not None:  # windows at the edges count less: divide before the sum, not after
-        grads = grads / plan.counts.astype(dy.dtype)
-    dx = result(name, None, shape, dy.dtype, last)
-    memory, count = as_images(dx, last), tasks(dx.size, GRAIN)
-    if plan.whole and not last:
-        memory = memory.reshape(len(memory), prod(shape[2:]))
-        cpu.avg_pool_backward__whole_planes[dy.dtype](grads.ravel(), plan.divisor, memory, len(memory), count)
-    elif plan.squares and plan.halving:
-        if last:
-            grads, memory = _pixels(grads, dy), _pixels(memory, dy)
-            rows = grads.shape[0] * grads.shape[1]
-            cpu.avg_pool2d_backward__squares_of_pixels[dy.dtype](grads, 1 / plan.divisor, memory, rows, count)
-        else:
-            grads, memory = grads[:, 0], memory[:, 0]
-            cpu.avg_pool2d_backward__squares_of_planes[dy.dtype](grads, 1 / plan.divisor, memory, len(grads), count)
-    else:
-        over = plan.divisors[dy.dtype]
-        cpu.avg_pool__windows[dy.dtype](grads, *plan.table, over, memory, _rows(memory), count)
-    return dx if batched else dx[0]
+    kernel, full = kernel[dtype], (*shape[:2], *size)
+    source, _ = form(*shape[:2], shape[2:], last)
+    target, axes = form(*shape[:2], None if form is as_wholes else size, last)
+    length, work = prod(target[:axes]), prod(shape)
+    axis, end = (1, len(shape)) if batched else (0, len(shape) - 1)
+    there = (*range(axis), *range(axis + 1, end), axis)
+    back = (*range(axis), end - 1, *range(axis, end - 1))
+    full = full if batched else full[1:]
+    memory = tuple(full[a] for a in there) if last else full
+
+    def call(x, out=None):
+        if out is not None:
+            check_out(name, out, full, dtype, x)
+        y = out
+        if out is None or not (out.transpose(there) if last else out).flags.c_contiguous:
+            y = empty(memory, dtype)
+            y = y.transpose(back) if last else y
+        images, pooled = (x.transpose(there), y.transpose(there)) if last else (x, y)
+        kernel(images.reshape(source), *arguments, pooled.reshape(target), length, tasks(work, GRAIN))
+        if out is None or y is out:
+            return y
+        out[...] = y
+        return out
+
+    return call
 
 
-def scatter(name, dims, values, indices, size):
-    """Return images (B, C, *size) of zeros with `values` (B, C, ...) where `indices` say."""
-    x, batched = with_batch(name, "input", as_float_array(name, "input", values), dims)
-    indices = _places(name, dims, x, indices)
-    out = result(name, None, (*x.shape[:2], *size), x.dtype, by_pixels(x))
-    flat = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, indices, out))
-    cpu.max_unpool__scatter[x.dtype](*flat, out.shape[0] * out.shape[1], tasks(out.size, GRAIN))
-    return out if batched else out[0]
-
-
-def _name(kind, dims, window=()):
+def name_of(kind, dims, window=()):
+    """Return what the entry point is called."""
     if dims not in (1, 2, 3):
         raise ValueError(f"{kind}: dims must be 1, 2 or 3, got {dims!r}")
     return f"{'adaptive_' * (len(window) == 1)}{kind}{dims}d"
 
 
-def _is_relu(name, activation):
+def is_relu(name, activation):
+    """Return whether the activation, checked, is a ReLU."""
     if activation not in (None, "relu"):
         raise ValueError(f"{name}: activation must be None or 'relu', got {activation!r}")
     return activation == "relu"
-
-
-def _check_gradient(name, dy, shape, plan):
-    expected = (*shape[:2], *plan.size)
-    if dy.shape != expected:
-        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {shape} gives {expected}")
-
-
-def _given(y, out):
-    """Return `out` with the result in it, if there is one."""
-    if out is None or out is y:
-        return y
-    out[...] = y
-    return out
-
-
-def _rows(memory):
-    return prod(memory.shape[:3])
-
-
-def _pixels(memory, x):
-    """Return (B, 1, H, W * C) as (B, H, W, C)."""
-    return memory.reshape(memory.shape[0], memory.shape[2], -1, x.shape[1]) if memory.size else memory[:, 0, :, :, None]

@@ -149,13 +149,20 @@ def as_images(x: ndarray, last: bool) -> ndarray:
     """Return images (B, C, ...) as contiguous planes (B * C, D, H, W) or pixels (B, D, H, W * C): a copy if need be."""
     batch, channels, *size = x.shape
     *above, width = (1, 1, *size)[-3:]
-    if not last and x.flags.c_contiguous:
-        memory = x
-    elif x.ndim == 4 and x.dtype.kind == "f":
-        memory = pixels(x) if last else planes(x)
-    else:
-        memory = contiguous(_last(x) if last else x)
+    memory = laid(x, last)
+    memory = _last(memory) if last else memory
     return memory.reshape(batch, *above, width * channels) if last else memory.reshape(batch * channels, *above, width)
+
+
+def laid(x: ndarray, last: bool) -> ndarray:
+    """Return images (B, C, ...) that lie by planes or by pixels without gaps: a copy if need be."""
+    if (_last(x) if last else x).flags.c_contiguous:
+        return x
+    if x.ndim == 4 and x.dtype.kind == "f":
+        return pixels(x).transpose(0, 3, 1, 2) if last else planes(x)
+    if not last:
+        return contiguous(x)
+    return contiguous(_last(x)).transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
 
 def result(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:
