@@ -1,17 +1,24 @@
 """Training: the loop, and what one wants around it."""
 
-from fastnn.train.callbacks import Callback, Checkpoint, EarlyStopping
+from fastnn.train.callbacks import Callback, Checkpoint, EarlyStopping, LearningRateMonitor, Schedule, StopOnNaN
 from fastnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from fastnn.train.history import History
+from fastnn.train.loggers import CSVLog, JSONLog, TensorBoardLog
 from fastnn.train.loop import Run, TrainingDiverged, evaluate, fit, predict
 from fastnn.train.metrics import accuracy, confusion_matrix, top_k
 
 __all__ = [
+    "CSVLog",
     "Callback",
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "JSONLog",
+    "LearningRateMonitor",
     "Run",
+    "Schedule",
+    "StopOnNaN",
+    "TensorBoardLog",
     "TrainingDiverged",
     "accuracy",
     "confusion_matrix",

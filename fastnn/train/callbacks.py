@@ -13,15 +13,18 @@ import numpy as np
 from fastnn.train.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
-    from fastnn.train.loop import Run
+    from fastnn.train.run import Run
 
 
 class Callback:
     """Base of all callbacks: override what you need.
 
     Each method gets the `Run`: its model, optimizer, history, epoch (finished so far) and step. Setting `run.stop` to a
-    reason ends the training after this epoch. A plain function given to `fit` is called as `on_epoch_end`.
+    reason ends the training after this epoch. A plain function given to `fit` is called as `on_epoch_end`. Callbacks of
+    the same `order` are called in the order given; what writes files has a higher one, to see what the others did.
     """
+
+    order = 0
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first epoch (after a resumed checkpoint was loaded)."""
@@ -78,7 +81,7 @@ class Best:
                 f"there is no {self.monitor!r} to monitor, only {known}"
                 + ("; give fit a validation set" if self.monitor.startswith("val_") else "")
             )
-        value = run.history[self.monitor][-1]
+        value: float = run.history[self.monitor][-1]
         better = self.sign * (value - self.value) > self.min_delta  # never for nan
         if better:
             self.value = value
@@ -159,6 +162,105 @@ class EarlyStopping(Callback):
         self.weights = dict(state["weights"])
 
 
+class StopOnNaN(Callback):
+    """End the training when loss or weights are no longer finite, instead of raising TrainingDiverged.
+
+    The model keeps the weights it had after the last epoch in which they were finite; `history.stopped` has the reason.
+    """
+
+    def __init__(self) -> None:
+        self.weights: dict[str, Any] = {}
+
+    def on_train_begin(self, run: Run) -> None:
+        """Keep the weights it starts from."""
+        self.weights = {}
+        self.on_epoch_end(run)
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Keep the weights, if they are fit to be kept."""
+        run.check_finite()
+        self.weights = run.model.state_dict()
+
+    def on_train_end(self, run: Run) -> None:
+        """Put the weights back if they were spoilt."""
+        if self.weights and not all(np.isfinite(array).all() for array in run.model.state_dict().values()):
+            run.model.load_state_dict(self.weights)
+
+
+class LearningRateMonitor(Callback):
+    """Write the learning rate of the end of every epoch to the history: column "lr", and "lr1" ... for more groups."""
+
+    order = -1  # before a schedule moves on
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Write it."""
+        for number, group in enumerate(run.optimizer.param_groups):
+            run.history.record(f"lr{number or ''}", float(group["lr"]))
+
+
+class Schedule(Callback):
+    """Change the learning rate in the course of training: what `fit(schedule=...)` makes of a schedule.
+
+    Parameters
+    ----------
+    schedule : schedule with a `step()`, or function
+        The schedule steps after every epoch or optimizer step. A function gets the share of training that is done, 0 to
+        1, and gives the factor by which the optimizer's own learning rates are multiplied, after every step where the
+        number of batches is known: ``Schedule(lambda done: 1 - done)``.
+    every : "epoch" or "step", optional
+        When a schedule steps; its attribute `every` if it has one, else "epoch".
+    monitor : str, optional
+        A column of the history whose last figure `step` is called with, as a schedule needs that waits for a plateau;
+        its attribute `monitor` if it has one.
+    """
+
+    def __init__(self, schedule: Any, *, every: str | None = None, monitor: str | None = None) -> None:
+        if not callable(getattr(schedule, "step", schedule)):
+            raise TypeError(f"Schedule: expected a schedule with step(), or a function, got {schedule!r}")
+        self.schedule = schedule
+        self.every = every or getattr(schedule, "every", "epoch")
+        self.monitor = monitor or getattr(schedule, "monitor", None)
+        if self.every not in ("epoch", "step"):
+            raise ValueError(f"Schedule: every must be 'epoch' or 'step', got {self.every!r}")
+        self.rates: list[float] = []
+
+    def on_train_begin(self, run: Run) -> None:
+        """Set the first learning rate."""
+        if not hasattr(self.schedule, "step"):
+            if run.epoch == 0:
+                self.rates = [group["lr"] for group in run.optimizer.param_groups]
+            self._set(run)
+
+    def on_step_end(self, run: Run) -> None:
+        """Step, if it is time."""
+        if not hasattr(self.schedule, "step"):
+            self._set(run)
+        elif self.every == "step":
+            self.schedule.step()
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Step, if it is time."""
+        if not hasattr(self.schedule, "step"):
+            self._set(run)
+        elif self.every == "epoch":
+            self.schedule.step(*(() if self.monitor is None else (run.history[self.monitor][-1],)))
+
+    def _set(self, run: Run) -> None:
+        for group, rate in zip(run.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * float(self.schedule(run.done))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep where the schedule is."""
+        own = self.schedule.state_dict() if hasattr(self.schedule, "state_dict") else {}
+        return {"rates": self.rates, "schedule": own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from there."""
+        self.rates = state["rates"]
+        if hasattr(self.schedule, "load_state_dict"):
+            self.schedule.load_state_dict(state["schedule"])
+
+
 class Checkpoint(Callback):
     """Write the whole state of the run to a file: weights, optimizer, random streams, history, other callbacks.
 
@@ -176,6 +278,8 @@ class Checkpoint(Callback):
     mode : {"auto", "min", "max"}
         As for `EarlyStopping`.
     """
+
+    order = 2
 
     def __init__(
         self, path: str | os.PathLike[str], *, every: int = 1, monitor: str | None = None, mode: str = "auto"

@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 
 class History:
     """The figures of a training run, one number per epoch and column.
 
-    Columns are `loss`, the metrics, the same with `val_` in front if there was a validation set, and `seconds`.
+    Columns are `loss`, the metrics, the same with `val_` in front if there was a validation set, and `seconds`. A
+    metric that is not a number (a confusion matrix) has a column of arrays.
 
     Attributes
     ----------
-    columns : dict of str to list of float
+    columns : dict of str to list
         The figures; `history["loss"]` is short for `history.columns["loss"]`.
     stopped : str
         Why the run ended: "finished", or for instance "early stopping: ...", "interrupted ...".
@@ -27,17 +30,29 @@ class History:
     ([0.5], 1, 0.75)
     """
 
-    def __init__(self, columns: Mapping[str, list[float]] | None = None, stopped: str = "") -> None:
-        self.columns: dict[str, list[float]] = {name: list(values) for name, values in (columns or {}).items()}
+    def __init__(self, columns: Mapping[str, list[Any]] | None = None, stopped: str = "") -> None:
+        self.columns: dict[str, list[Any]] = {name: list(values) for name, values in (columns or {}).items()}
         self.stopped = stopped
 
-    def append(self, row: Mapping[str, float]) -> None:
+    def append(self, row: Mapping[str, Any]) -> None:
         """Add the figures of one epoch. A column that was not there before is filled up with nan."""
         before = len(self)
         for name in {**self.columns, **row}:
-            self.columns.setdefault(name, [float("nan")] * before).append(float(row.get(name, float("nan"))))
+            value = row.get(name, float("nan"))
+            self.columns.setdefault(name, [float("nan")] * before).append(
+                float(value) if np.ndim(value) == 0 else value
+            )
 
-    def __getitem__(self, name: str) -> list[float]:
+    def record(self, name: str, value: Any) -> None:
+        """Add a figure to the last epoch, or replace it."""
+        self.columns.setdefault(name, [float("nan")] * len(self))[-1] = value
+
+    @property
+    def numbers(self) -> dict[str, list[float]]:
+        """The columns of numbers, without those of arrays."""
+        return {name: values for name, values in self.columns.items() if all(np.ndim(value) == 0 for value in values)}
+
+    def __getitem__(self, name: str) -> list[Any]:
         """Give one column."""
         try:
             return self.columns[name]
@@ -57,14 +72,14 @@ class History:
         return max((len(values) for values in self.columns.values()), default=0)
 
     @property
-    def last(self) -> dict[str, float]:
+    def last(self) -> dict[str, Any]:
         """The figures of the last epoch."""
         return {name: values[-1] for name, values in self.columns.items()}
 
     def __str__(self) -> str:
         """Give the figures as a table."""
-        rows = ["epoch  " + "  ".join(f"{name:>12}" for name in self.columns)]
-        for epoch, values in enumerate(zip(*self.columns.values(), strict=True), start=1):
+        rows = ["epoch  " + "  ".join(f"{name:>12}" for name in self.numbers)]
+        for epoch, values in enumerate(zip(*self.numbers.values(), strict=True), start=1):
             rows.append(f"{epoch:5d}  " + "  ".join(f"{value:12.5g}" for value in values))
         return "\n".join(rows)
 

@@ -1,14 +1,12 @@
-"""Figures of merit of a classifier, on plain arrays."""
+"""Figures of merit of a classifier, on plain arrays; over a stream of batches they are in `streams`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Metric = Callable[[Array, Array], float]
 
 
 def accuracy(output: Array, target: Array) -> float:
@@ -93,39 +91,23 @@ def confusion_matrix(predicted: Array, target: Array, classes: int | None = None
     return np.bincount(target * n + predicted, minlength=n * n).reshape(n, n)
 
 
-def resolve(metrics: Iterable[str | Metric] | Mapping[str, Metric]) -> dict[str, Metric]:
-    """Turn what `fit` takes as metrics into functions by name.
+def predictions(where: str, output: Array, target: Array) -> tuple[Array, Array, int]:
+    """Give (predicted classes, right classes, number of classes) of outputs and targets as `accuracy` takes them.
 
-    Names are "accuracy" and "top" with a number ("top5"). A function takes output and target arrays and gives the mean
-    of its figure over the batch.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown.
+    Raises ValueError if the shapes do not fit together or a label is out of range.
     """
-    if isinstance(metrics, (str, bytes)):
-        raise TypeError(f"fit: metrics must be a list such as [{metrics!r}], got the string {metrics!r}")
-    if isinstance(metrics, Mapping):
-        return dict(metrics)
-    functions: dict[str, Metric] = {}
-    for metric in metrics:
-        if callable(metric):
-            functions[getattr(metric, "__name__", type(metric).__name__)] = metric
-        elif metric == "accuracy":
-            functions[metric] = accuracy
-        elif isinstance(metric, str) and metric.startswith("top") and metric[3:].isdigit():
-            functions[metric] = _top(int(metric[3:]))
-        else:
-            raise ValueError(
-                f"fit: unknown metric {metric!r}; known are 'accuracy', 'top5' (any number), "
-                "or pass a function (output, target) -> float"
-            )
-    return functions
-
-
-def _top(k: int) -> Metric:
-    return lambda output, target: top_k(output, target, k)
+    if output.ndim == 1 or output.shape[1] == 1:
+        if output.size != target.size:
+            raise ValueError(f"{where}: output {output.shape} and target {target.shape} differ in size")
+        predicted, truth, classes = output.reshape(-1) >= 0.5, target.reshape(-1) >= 0.5, 2
+        return predicted.astype(np.int64), truth.astype(np.int64), classes
+    if target.shape == output.shape:
+        target = target.argmax(axis=1)
+    predicted = output.argmax(axis=1)
+    if predicted.shape != target.shape:
+        raise ValueError(f"{where}: output {output.shape} needs a target of {predicted.shape}, got {target.shape}")
+    _check_labels(where, target, output.shape[1])
+    return predicted.reshape(-1), target.reshape(-1), output.shape[1]
 
 
 def _check_labels(where: str, labels: Array, classes: int) -> None:

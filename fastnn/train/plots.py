@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.train.progress import is_share
+
 if TYPE_CHECKING:
     from fastnn.train.history import History
 
@@ -25,11 +27,11 @@ _TRAIN, _VALIDATION, _INK, _GRID = "#2a6fbb", "#e07b39", "#333333", "#dddddd"
 
 def learning_curves(history: History, path: StrPath | None = None) -> Any:
     """Draw loss and metrics over the epochs, validation beside training."""
-    names = [name for name in history if name != "seconds" and not name.startswith("val_")]
+    names = [name for name in history.numbers if name not in ("seconds", "lr") and not name.startswith("val_")]
     figure = _figure((5.2 * max(len(names), 1), 3.8), path)
     epochs = np.arange(1, len(history) + 1)
     for axes, name in zip(np.atleast_1d(figure.subplots(1, max(len(names), 1))), names, strict=False):
-        share = name == "accuracy" or name.startswith("top")
+        share = is_share(name)
         for column, color, label in ((name, _TRAIN, "training"), (f"val_{name}", _VALIDATION, "validation")):
             if column in history:
                 values = np.array(history[column]) * (100 if share else 1)

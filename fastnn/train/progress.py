@@ -17,15 +17,17 @@ def render(figures: Mapping[str, float]) -> str:
     'loss 0.1235, val_accuracy 97.50%'
     """
     return ", ".join(
-        f"{name} {value:.2%}" if _is_share(name) else f"{name} {value:.4g}"
+        f"{name} {value:.2%}" if is_share(name) else f"{name} {value:.4g}"
         for name, value in figures.items()
-        if name != "seconds"
+        if name != "seconds" and getattr(value, "ndim", 0) == 0
     )
 
 
-def _is_share(name: str) -> bool:
+def is_share(name: str) -> bool:
+    """Say whether a figure is a share of 1, to be shown in per cent."""
     name = name.removeprefix("val_")
-    return name == "accuracy" or (name.startswith("top") and name[3:].isdigit())
+    shares = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc")
+    return name.startswith(shares) or (name.startswith("top") and name[3:].isdigit())
 
 
 class Progress:

@@ -1,0 +1,156 @@
+"""What `fit` is given as data, turned into batches of inputs, targets and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from fastnn.data import DataLoader, balanced_weights, train_test_split
+
+Array = np.ndarray[Any, Any]
+Data = tuple[Array, ...] | Iterable[tuple[Any, ...]]
+Loss = Callable[..., Any]
+ClassWeight = Mapping[int, float] | Array | str
+
+
+def is_arrays(data: Any) -> bool:
+    """Say whether data is (x, y) as arrays, and not an iterable of batches."""
+    return isinstance(data, tuple) or (isinstance(data, list) and all(hasattr(item, "shape") for item in data))
+
+
+def batches(argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[tuple[Any, ...]]:
+    """Turn (x, y) or (x, y, weights) into batches; leave iterables alone."""
+    if not hasattr(data, "__iter__"):
+        raise TypeError(f"fit: {argument} must be (x, y) or an iterable of batches, got {type(data).__name__}")
+    if not is_arrays(data):
+        for name in ("transform", "prefetch"):
+            if options.get(name):
+                raise ValueError(f"fit: {name} is for arrays; give it to the DataLoader that makes the batches")
+        return cast("Iterable[tuple[Any, ...]]", data)
+    arrays = pair(argument, data, model)
+    return DataLoader(tuple(arrays), batch_size, dtype=dtype_of(model), **options)
+
+
+def pair(argument: str, data: Any, model: Any) -> list[Array]:
+    """Check arrays (x, y) and convert them once: float64 data would train a float32 model at half the speed."""
+    if len(data) not in (2, 3):
+        raise ValueError(f"fit: {argument} must be a pair (x, y), got {len(data)} items")
+    arrays = [floating(array, model) for array in data]
+    x, y = arrays[:2]
+    if x.ndim == 0 or any(array.ndim == 0 or len(array) != len(x) for array in arrays):
+        raise ValueError(f"fit: {argument}: x has shape {x.shape} but y has shape {y.shape}; lengths must agree")
+    if len(x) == 0:
+        raise ValueError(f"fit: {argument} is empty: x has shape {x.shape}, y has shape {y.shape}")
+    return arrays
+
+
+def dtype_of(model: Any) -> Any:
+    """Give the dtype of a model's parameters, None if it has none."""
+    return getattr(next(iter(model.parameters()), None), "dtype", None)
+
+
+def floating(array: Any, model: Any) -> Array:
+    """Give floating-point arrays the dtype of the model; a memory-mapped file is left where it is."""
+    mapped = isinstance(array, np.memmap)
+    plain: Array = np.asarray(array)
+    if plain.dtype.kind == "O":
+        raise TypeError(f"fit: the data is an array of objects, shape {plain.shape}; numbers are needed")
+    dtype = dtype_of(model)
+    return plain if mapped or plain.dtype.kind != "f" or dtype is None else plain.astype(dtype, copy=False)
+
+
+def hold_out(data: Any, share: float) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Cut arrays (x, y, ...) into those to train on and a share to validate on, by class if y holds labels."""
+    if not is_arrays(data) or len(data) < 2:
+        raise TypeError("fit: validation_split needs the data as arrays (x, y); give batches a validation set")
+    if not (isinstance(share, (float, np.floating)) and 0 < share < 1):
+        raise ValueError(f"fit: validation_split must be a share between 0 and 1, got {share!r}")
+    y = np.asarray(data[1])
+    labels = y if y.ndim == 1 and y.dtype.kind in "iub" else None
+    parts = train_test_split(*data, test_size=float(share), stratify=labels)
+    return tuple(parts[::2]), tuple(parts[1::2])
+
+
+def with_weights(data: Any, class_weight: ClassWeight | None, sample_weight: Any) -> Any:
+    """Add a weight per sample to the arrays (x, y), or to every batch of an iterable."""
+    if class_weight is None and sample_weight is None:
+        return data
+    if is_arrays(data):
+        if len(data) != 2:
+            raise ValueError(f"fit: weights need the data as (x, y), got {len(data)} items")
+        weights = np.ones(len(data[1])) if sample_weight is None else sample_weights(sample_weight, len(data[1]))
+        if class_weight is not None:
+            weights = weights * weights_of(np.asarray(data[1]), class_weight)
+        return (*data, weights)
+    if sample_weight is not None:
+        raise ValueError("fit: sample_weight needs the data as arrays (x, y); batches can be (x, y, weights)")
+    if isinstance(class_weight, str):
+        raise ValueError("fit: class_weight='balanced' needs the data as arrays (x, y); give a weight per class")
+    return Weighted(data, class_weight)
+
+
+def sample_weights(weights: Any, count: int) -> Array:
+    """Check weights (N,) of samples."""
+    given: Array = np.asarray(weights, np.float64)
+    if given.shape != (count,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise ValueError(
+            f"fit: sample_weight must be {count} finite numbers from 0, not all 0; got shape {given.shape}"
+        )
+    return given
+
+
+def weights_of(labels: Array, class_weight: Any) -> Array:
+    """Look the weights of labels up: by label in a dict (1 where it is missing), by position in an array."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        raise ValueError(f"fit: class_weight needs integer labels (N,), got {labels.dtype} {labels.shape}")
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"fit: class_weight must be numbers or 'balanced', got {class_weight!r}")
+        return balanced_weights(labels)
+    if isinstance(class_weight, Mapping):
+        found = np.ones(len(labels))
+        for label, weight in class_weight.items():
+            found[labels == label] = weight
+    else:
+        table = np.asarray(class_weight, np.float64)
+        if table.ndim != 1 or (len(labels) and not 0 <= labels.min() <= labels.max() < len(table)):
+            raise ValueError(
+                f"fit: class_weight of shape {table.shape} has no weight for some labels of "
+                f"{labels.min(initial=0)}..{labels.max(initial=0)}"
+            )
+        found = table[labels.astype(np.intp)]
+    if not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError("fit: class_weight must be finite numbers from 0")
+    return found
+
+
+class Weighted:
+    """Batches (x, y) or (x, y, weights), with the weights of classes put on top."""
+
+    def __init__(self, data: Iterable[tuple[Any, ...]], class_weight: Any) -> None:
+        self.data, self.class_weight = data, class_weight
+        self.samples = getattr(data, "samples", None)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        """Go through the batches."""
+        for x, y, *rest in self.data:
+            weights = weights_of(np.asarray(y), self.class_weight)
+            yield x, y, weights * np.asarray(rest[0]) if rest else weights
+
+
+def weighted_loss(loss: Loss, output: Any, target: Any, weights: Any) -> tuple[Any, float]:
+    """Give the weighted mean of the losses of a batch, and what the weights add up to."""
+    try:
+        each = loss(output, target, reduction="none")
+    except TypeError as error:
+        raise TypeError(
+            f"fit: class and sample weights need a loss that takes reduction='none', such as "
+            f"functional.cross_entropy; {getattr(loss, '__name__', loss)}: {error}"
+        ) from error
+    if each.shape[:1] != (len(weights),):
+        raise ValueError(f"fit: {len(weights)} weights, but the loss has shape {each.shape} with reduction='none'")
+    total = float(np.sum(weights))
+    mean = np.asarray(weights) / max(total, 1e-30) * (len(weights) / each.numel())
+    return (each * mean.reshape(-1, *[1] * (each.ndim - 1)).astype(each.dtype)).sum(), total

@@ -1,0 +1,95 @@
+"""A training run, as callbacks see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import random
+from fastnn.train.history import History
+
+if TYPE_CHECKING:
+    from fastnn.train.callbacks import Callback
+
+Array = np.ndarray[Any, Any]
+
+
+class TrainingDiverged(ValueError):
+    """The loss or the weights stopped being finite. `history` has the epochs that were completed."""
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+@dataclass
+class Run:
+    """A training run, as callbacks see it."""
+
+    model: Any
+    optimizer: Any
+    epochs: int
+    callbacks: list[Callback]
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps of the optimizer, over all epochs
+    history: History = field(default_factory=History)
+    stop: str = ""  # set it to a reason to end the training after this epoch
+    batches: int | None = None  # per epoch, if that is known
+
+    @property
+    def done(self) -> float:
+        """The share of training that is done, 0 to 1; by steps if the number of batches is known, else by epochs."""
+        steps = self.epochs * (self.batches or 0)
+        return min(self.step / steps if steps else self.epoch / max(self.epochs, 1), 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that is needed to continue bit for bit."""
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "callbacks": [callback.state_dict() for callback in self.callbacks],
+            "random": random.get_state(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history.columns,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` gave. Callbacks take their states in the order they were given."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for callback, saved in zip(self.callbacks, state["callbacks"], strict=False):
+            callback.load_state_dict(saved)
+        random.set_state(state["random"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.history.columns = state["history"]
+
+    def check_finite(self) -> None:
+        """Raise TrainingDiverged if a parameter is nan or infinite."""
+        for name, array in self.model.state_dict().items():
+            if not np.isfinite(array).all():
+                raise self.diverged(f"{name} is no longer finite after epoch {self.epoch}; {self.advice()}")
+
+    def diverged(self, what: str) -> TrainingDiverged:
+        """Give the error to raise."""
+        return TrainingDiverged(f"fit: {what}", self.history)
+
+    def bad_loss(self, value: float, x: Any, y: Any) -> TrainingDiverged:
+        """Give the error for a loss that is not finite, with what can be known about it."""
+        where = f"the loss became {value} in epoch {self.epoch + 1}, step {self.step + 1}"
+        for name, array in (("input", np.asarray(x)), ("target", np.asarray(y))):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                bad = np.count_nonzero(~np.isfinite(array))
+                return self.diverged(
+                    f"{where}: the {name} batch (shape {array.shape}) holds {bad} values that are nan or infinite"
+                )
+        return self.diverged(f"{where}; {self.advice()}")
+
+    def advice(self) -> str:
+        """Say what one could do."""
+        written = [str(path) for callback in self.callbacks if (path := getattr(callback, "written", None))]
+        kept = f"; the last good state is in {', '.join(written)}" if written else ""
+        rate = getattr(self.optimizer, "lr", None)
+        return f"try a smaller learning rate{'' if rate is None else f' (now {rate:g})'}{kept}"
