@@ -79,7 +79,8 @@ from .pool import (
     max_unpool_backward,
     sum_pool2d,
 )
-from .resize import channel_shuffle, interpolate, interpolate_backward, pixel_shuffle, pixel_unshuffle
+from .resize import interpolate, interpolate_backward
+from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .unfold import fold, unfold
 

@@ -1,4 +1,4 @@
-"""Resampling of signals, images and volumes, and pixels and channels that change places.
+"""Resampling of signals, images and volumes.
 
 Interpolation is a product with a sparse matrix along each axis: a table of taps and weights. All modes are such tables,
 and the gradient is the product with the transposed matrix.
@@ -16,7 +16,7 @@ from ._simd import vector_bytes
 from ._taps import PAIRS
 from .cpu import resize as cpu
 from .images import hashable
-from .windows import Axis, by_pixels, result
+from .windows import Axis, by_pixels
 
 GRAIN = 16384  # numbers written by a task, at least
 LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}
@@ -256,54 +256,3 @@ def _by_rows(rows, columns, weights, count, length):
     rows, columns, weights = rows[kept], columns[kept], weights[kept]
 
     return Taps(rows, columns, weights, count, length), Taps(columns, rows, weights, length, count)
-
-
-def pixel_shuffle(input, upscale_factor):
-    """Return squares of r x r pixels made from r**2 channels, r = upscale_factor: a copy of the same numbers.
-
-    input (..., C r**2, H, W) -> (..., C, H r, W r): y[c, h r + i, w r + j] = x[(c r + i) r + j, h, w] (Shi et al.,
-    arXiv:1609.05158, section 2.2). Raises ValueError unless r**2 divides the channels.
-    """
-    x, r = _factor("pixel_shuffle", input, "upscale_factor", upscale_factor)
-    *above, channels, height, width = x.shape
-    if channels % r**2:
-        raise ValueError(f"pixel_shuffle: {channels} channels (shape {x.shape}) are no multiple of {r}**2")
-    parts = x.reshape(*above, channels // r**2, r, r, height, width)
-    turned = parts.transpose(*range(len(above) + 1), *(len(above) + axis for axis in (3, 1, 4, 2)))
-    return np.ascontiguousarray(turned).reshape(*above, channels // r**2, height * r, width * r)
-
-
-def pixel_unshuffle(input, downscale_factor):
-    """Return what `pixel_shuffle` was given: (..., C, H r, W r) -> (..., C r**2, H, W), r = downscale_factor.
-
-    Raises ValueError unless r divides height and width.
-    """
-    x, r = _factor("pixel_unshuffle", input, "downscale_factor", downscale_factor)
-    *above, channels, height, width = x.shape
-    if height % r or width % r:
-        raise ValueError(f"pixel_unshuffle: height and width (shape {x.shape}) are no multiples of {r}")
-    parts = x.reshape(*above, channels, height // r, r, width // r, r)
-    turned = parts.transpose(*range(len(above) + 1), *(len(above) + axis for axis in (2, 4, 1, 3)))
-    return np.ascontiguousarray(turned).reshape(*above, channels * r**2, height // r, width // r)
-
-
-def channel_shuffle(input, groups):
-    """Return the channels of (B, C, ...) in turns by group: the first of each group, then the second of each, ...
-
-    Zhang et al., ShuffleNet, arXiv:1707.01083, section 3.1. Raises ValueError unless groups divide the channels.
-    """
-    x = as_float_array("channel_shuffle", "input", input)
-    groups = integer("channel_shuffle", "groups", groups, 1)
-    if x.ndim < 3 or x.shape[1] % groups:
-        raise ValueError(f"channel_shuffle: input of shape {x.shape} does not divide into groups={groups}")
-    order = np.arange(x.shape[1]).reshape(groups, -1).T.ravel()
-    y = result("channel_shuffle", None, x.shape, x.dtype, by_pixels(x))
-    y[...] = x[:, order]
-    return y
-
-
-def _factor(function, x, name, factor):
-    x = as_float_array(function, "input", x)
-    if x.ndim < 3:
-        raise ValueError(f"{function}: input must have at least 3 dimensions, got shape {x.shape}")
-    return x, integer(function, name, factor, 1)

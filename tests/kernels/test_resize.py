@@ -64,15 +64,27 @@ def test_infinity_stays_where_it_is():
     np.testing.assert_array_equal(kernels.interpolate(x, 7, mode="linear", align_corners=True)[0, 0, 4:], [2, 2.5, 3])
 
 
-def test_pixels_and_channels_change_places():
-    x = np.random.default_rng(1).standard_normal((2, 12, 3, 5)).astype(np.float32)
-    y = kernels.pixel_shuffle(x, 2)
-    np.testing.assert_array_equal(y, np.stack([reference.pixel_shuffle(image, 2) for image in x]))
-    np.testing.assert_array_equal(kernels.pixel_unshuffle(y, 2), x)
-    np.testing.assert_array_equal(kernels.pixel_shuffle(x[0], 2), y[0])
-    shuffled = kernels.channel_shuffle(x, 3)
-    np.testing.assert_array_equal(shuffled, x[:, [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]])
-    np.testing.assert_array_equal(kernels.channel_shuffle(shuffled, 4), x)
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, by_pixels, lambda x: np.repeat(x, 2, -1)[..., ::2]])
+@pytest.mark.parametrize(("r", "dtype"), [(1, np.float64), (2, np.float32), (3, np.float64)])
+def test_pixels_change_places(r, dtype, lay):
+    x = lay(np.random.default_rng(1).standard_normal((2, 3 * r * r, 5, 19)).astype(dtype))
+    y = kernels.pixel_shuffle(x, r)
+    np.testing.assert_array_equal(y, np.stack([reference.pixel_shuffle(image, r) for image in x]))
+    np.testing.assert_array_equal(kernels.pixel_unshuffle(lay(y), r), x)
+    np.testing.assert_array_equal(kernels.pixel_shuffle(x[0], r), y[0])
+    if lay is by_pixels and r > 1:
+        for made in (y, kernels.pixel_unshuffle(lay(y), r)):
+            assert made.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert kernels.pixel_unshuffle(y[:0], r).shape == (0, *x.shape[1:])
+
+
+@pytest.mark.parametrize("lay", [np.ascontiguousarray, by_pixels])
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 6, 12])
+def test_channels_take_turns(groups, lay):
+    x = lay(np.random.default_rng(1).standard_normal((2, 12, 3, 5)).astype(np.float32))
+    y = kernels.channel_shuffle(x, groups)
+    np.testing.assert_array_equal(y, x[:, np.arange(12).reshape(groups, -1).T.ravel()])
+    np.testing.assert_array_equal(kernels.channel_shuffle(lay(y), 12 // groups), x)
 
 
 X = np.zeros((1, 3, 4, 5), np.float32)
