@@ -165,7 +165,7 @@ class Optimizer:
             numbers = list(range(count, count + len(group["params"])))
             groups.append({**group, "params": numbers})
             count += len(numbers)
-        state = {i: self._state_of(flat, k) for i, flat, k in self._places() if flat.parameter_steps()[k]}
+        state = {i: self._state_of(flat, k) for i, flat, k in self.places() if flat.parameter_steps()[k]}
         return {"state": {i: state[i] for i in sorted(state) if state[i]}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -195,7 +195,7 @@ class Optimizer:
         # PyTorch numbers parameters as the groups list them
         ids = [i for group in groups for i in group["params"]]
         entries = [state.get(i, {}) for i in ids]
-        places = list(self._places())
+        places = list(self.places())
         for i, flat, k in places:
             self._check_state(kind, i, entries[i], flat.parameters[k].shape)
         for group, changes in zip(self.param_groups, settings, strict=True):
@@ -240,7 +240,7 @@ class Optimizer:
         """Give the flat memories of all groups."""
         return [flat for flats in self._flats for flat in flats]
 
-    def _places(self) -> Iterable[tuple[int, Flat, int]]:
+    def places(self) -> Iterable[tuple[int, Flat, int]]:
         """Give (number of a parameter, its flat memory, its place there)."""
         first = 0
         for group, flats in zip(self.param_groups, self._flats, strict=True):

@@ -38,6 +38,15 @@ def test_gradient_descent(tmp_path):
     assert (tmp_path / "paths.png").stat().st_size > 10_000
 
 
+def test_optimizers(tmp_path):
+    pytest.importorskip("matplotlib")
+    left = load("optimizers").main(tmp_path / "optimizers.png")
+    assert left["Beale"]["L-BFGS"] < 1e-5 and left["Rosenbrock"]["L-BFGS"] < 1e-3
+    assert left["Beale"]["Adam"] < 1e-3 < left["Beale"]["SGD"]
+    assert left["Rosenbrock"]["momentum"] < 0.1 < left["Rosenbrock"]["SGD"]
+    assert (tmp_path / "optimizers.png").stat().st_size > 100_000
+
+
 def test_mnist_mlp():
     reached = load("mnist_mlp").main(progress=False)
     assert reached["classic"] > 0.86
