@@ -183,20 +183,15 @@ class _Transform(_Tile):
         return function
 
     def filter_function(self):
-        function, new = self.begin("filter", [I64] * 4)
+        function, new = self.begin("filter", [I64] * 5)
         if not new:
             return function
-        source, row, target, step = function.args
-        double = ir.VectorType(ir.DoubleType(), self.lanes)
-        kh, kw = self.form.taps
-        taps = [self._load(self.builder, at, 0) for at in self.steps(self.pointer(source), row, kh * kw)]
-        taps = [tap if tap.type == double else self.builder.fpext(tap, double) for tap in taps]
-        self.suffix = f"v{self.lanes}f64"
-        self.vector, single = double, self.vector
-        values = sum(self.twice(self.filter, [taps[i : i + kw] for i in range(0, kh * kw, kw)]), [])
-        self.vector = single
+        source, row, column, target, step = function.args
+        rows = self.steps(self.pointer(source), row, self.form.taps[0])
+        grid = [[self._load(self.builder, at, 0) for at in self.steps(r, column, self.form.taps[1])] for r in rows]
+        values = sum(self.twice(self.filter, grid), [])
         for value, at in zip(values, self.steps(self.pointer(target), step, prod(self.form.sides)), strict=True):
-            self._store(self.builder, value if single == double else self.builder.fptrunc(value, single), at, 0)
+            self._store(self.builder, value, at, 0)
         self.builder.ret_void()
         return function
 
@@ -264,15 +259,15 @@ def transform_input(typing_context, number, form, source, row, column, target, s
 
 
 @intrinsic
-def transform_filter(typing_context, number, form, source, row, target, step):
-    """Write G g G^T of a vector of filters: a vector per tap, `row` apart, gives them `step` apart. Rounded once."""
+def transform_filter(typing_context, number, form, source, row, column, target, step):
+    """Write G g G^T of a vector of filters: as many vectors as a tile sees pixels, `step` apart."""
 
     def codegen(context, builder, signature, values):
         emit = lambda form: _Transform(builder.module, number, form).filter_function()  # noqa: E731
         _by_form(builder, values[1], emit, values[2:])
         return context.get_dummy_value()
 
-    return types.void(number, *[types.intp] * 5), codegen
+    return types.void(number, *[types.intp] * 6), codegen
 
 
 @intrinsic

@@ -17,8 +17,8 @@ from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_e
 from .._simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
 from .._window_tile import window_tile
 
-AHEAD = 512  # bytes, at which filters are asked for before they are read
-TAPS = 8192  # bytes of the stack for a panel's taps of one channel: 8x8 of them
+AHEAD = 2  # how many turns before they are read filters are asked for
+TAPS = 8192  # bytes of the stack for a panel's taps: 8x8 of them
 FEW = 4  # channels that are copied one by one: turning them around in registers would cost more
 
 
@@ -182,32 +182,52 @@ def band_form(window, channels, columns):
 
 
 @jitted
-def bring_taps(number, w, g, first, c, target, width):
-    """Write what `width` filters, from `first` on, have for channel c: KH * KW rows, zero behind the last filter.
+def channels_at_once(number, w):
+    """Return of how many channels `bring_taps` takes the taps at once; 0 if they lie too far apart for that."""
+    size, (_, _, by_channel, by_row, by_column) = itemsize(number), w.strides
+    span = (abs(by_row) * (w.shape[3] - 1) + abs(by_column) * (w.shape[4] - 1)) // size + 1
+    most = TAPS // (panel_width(number) * size)
+    if span > most or by_row % size or by_column % size or by_channel % size or w.strides[1] % size:
+        return 0
+    return max(1, min(w.shape[2], (most - span) // max(1, abs(by_channel) // size) + 1))
 
-    The rows are filled up to whole vectors of them: what stands there has no meaning.
+
+@jitted
+def bring_taps(number, w, g, first, c, channels, target):
+    """Write what a panel of filters, from `first` on, has for some channels from c on: rows of NR numbers.
+
+    Returns where the row of the first tap is, and how many rows further on those of the next channel, row and column of
+    the kernel are. All that lies between the first and the last tap in memory is turned around.
     """
-    size, (_, filters, _, kh, kw) = itemsize(number), w.shape
-    count, step = min(width, filters - first), w.strides[4]
-    if count < width:
-        fill_zeros(number, target, kh * kw * width)
-    at = address(w) + g * w.strides[0] + first * w.strides[1] + c * w.strides[2]
+    size, width, (_, filters, _, kh, kw) = itemsize(number), panel_width(number), w.shape
+    _, by_filter, by_channel, by_row, by_column = w.strides
+    count, at = min(width, filters - first), address(w) + g * w.strides[0] + first * by_filter + c * by_channel
+    lowest = min(0, by_channel * (channels - 1)) + min(0, by_row * (kh - 1)) + min(0, by_column * (kw - 1))
+    span = abs(by_channel) * (channels - 1) + abs(by_row) * (kh - 1) + abs(by_column) * (kw - 1)
+    rows = span // size + 1
     for o in range(count):  # more rows than the hardware has prefetchers
-        prefetch(at + o * w.strides[1] + AHEAD)
-    if kh * kw >= FEW and step == size and w.strides[3] == kw * size:
-        columns = -(-kh * kw // lanes(number)) * lanes(number)  # whole vectors, where they end in the same filter
-        if w.strides[2] != kh * kw * size or (w.shape[2] - c) * kh * kw < columns:
-            columns = kh * kw
-        turn(number, count, columns, at, w.strides[1] // size, target, width)
-    elif kh * kw >= FEW and step == -size and w.strides[3] == -kw * size:  # turned around, as the gradient has them
-        last = (kh * kw - 1) * size
-        turn(number, count, kh * kw, at - last, w.strides[1] // size, target + last * width, -width)
-    else:
-        made = vector_at(number, target, kh * kw * width)
-        for i in range(kh):
-            for j in range(kw):
-                for o in range(count):
-                    made[(i * kw + j) * width + o] = w[g, first + o, c, i, j]
+        for line in range(0, span + size, 64):
+            prefetch(at + lowest + o * by_filter + AHEAD * channels * by_channel + line)
+    if count < width:
+        fill_zeros(number, target, rows * width)
+    whole = -(-rows // lanes(number)) * lanes(number)  # vectors, where they end in the same filter
+    if by_column == size and by_row == kw * size and by_channel == kh * by_row and whole <= (w.shape[2] - c) * kh * kw:
+        rows = whole
+    turn(number, count, rows, at + lowest, by_filter // size, target, width)
+    return target - lowest * width, by_channel // size, by_row // size, by_column // size
+
+
+@jitted
+def bring_scattered_taps(number, w, g, first, c, target):
+    """Write the same for one channel, tap by tap, and return the same."""
+    _, filters, _, kh, kw = w.shape
+    width = panel_width(number)
+    made = vector_at(number, target, kh * kw * width)
+    for i in range(kh):
+        for j in range(kw):
+            for o in range(width):
+                made[(i * kw + j) * width + o] = w[g, first + o, c, i, j] if first + o < filters else number
+    return target, 0, kw, 1
 
 
 @kernel("T[:,:,:,:,:], T[:,:,:,::1]", writes="panels", parallel=True)
@@ -223,11 +243,15 @@ def conv2d_filters__panels(w, panels, lo, hi):
         if kh * kw == 1 and w.strides[2] == size and count == width:
             turn(number, width, channels, address(w[g, p * width :]), w.strides[1] // size, target, width)
             continue
-        for c in range(channels):
-            if kh * kw * width * size <= TAPS:
-                bring_taps(number, w, g, p * width, c, buffer, width)
+        some = channels_at_once(number, w)
+        for c in range(0, channels, max(1, some)):
+            if some:
+                n = min(some, channels - c)
+                at, by_channel, by_row, by_column = bring_taps(number, w, g, p * width, c, n, buffer)
                 for k in range(kh * kw):
-                    copy_numbers(number, buffer + k * width * size, target + (k * channels + c) * width * size, width)
+                    for i in range(n):
+                        row = at + (i * by_channel + k // kw * by_row + k % kw * by_column) * width * size
+                        copy_numbers(number, row, target + (k * channels + c + i) * width * size, width)
                 continue
             for k in range(kh * kw):
                 row = panels[g, p, k * channels + c]

@@ -17,7 +17,18 @@ import numpy as np
 from .._jit import jitted, kernel
 from .._simd import address, itemsize, lanes, prefetch, stack_bytes
 from .._winograd_tile import transform_filter, transform_input, transform_output
-from .conv import TAPS, bring_pixels, bring_taps, fill_zeros, panel_width, put_pixels, share, tile
+from .conv import (
+    TAPS,
+    bring_pixels,
+    bring_scattered_taps,
+    bring_taps,
+    channels_at_once,
+    fill_zeros,
+    panel_width,
+    put_pixels,
+    share,
+    tile,
+)
 from .matmul import ZEROS
 
 CHANNELS = 32  # that are brought at a time
@@ -53,13 +64,19 @@ def conv2d_filters__winograd(w, form, out, lo, hi):
     """
     number = out.dtype.type(0)
     size, width, channels = itemsize(number), panel_width(number), w.shape[2]
-    taps = stack_bytes(TAPS)
-    for row in range(lo, hi):
+    taps, some, row = stack_bytes(TAPS), channels_at_once(number, w), lo
+    while row < hi:
         p, c = divmod(row, channels)
-        bring_taps(number, w, 0, p * width, c, taps, width)
-        target = address(out) + row * width * size
-        for j in range(0, width, lanes(number)):
-            transform_filter(number, form, taps + j * size, width, target + j * size, out.shape[1])
+        n = max(1, min(some, channels - c, hi - row))
+        if some:
+            at, by_channel, by_row, by_column = bring_taps(number, w, 0, p * width, c, n, taps)
+        else:
+            at, by_channel, by_row, by_column = bring_scattered_taps(number, w, 0, p * width, c, taps)
+        for i in range(n):
+            source, target = at + i * by_channel * width * size, address(out) + (row + i) * width * size
+            for j in range(0, width * size, lanes(number) * size):
+                transform_filter(number, form, source + j, by_row * width, by_column * width, target + j, out.shape[1])
+        row += n
 
 
 @kernel("T[:,:,:,:], T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True)
