@@ -5,7 +5,7 @@ does it, which packs the filters first. `prepare_conv2d` keeps what packing made
 """
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from math import prod
 from typing import NamedTuple
 
@@ -40,10 +40,6 @@ class Layer(NamedTuple):
     filters: int
     channels: int
     dtype: np.dtype
-
-    def fits(self, form):
-        """Return whether a form of Winograd's tiles is for kernels like these."""
-        return form.taps == self.window[6:]
 
 
 class Algorithm(NamedTuple):
@@ -186,7 +182,8 @@ def _select(layer, algorithm, prepared, precision):
     elif refusal := conv_winograd.refusal(layer):
         return DIRECT, f"winograd {refusal}"
     else:
-        cost, ways, place = conv_winograd.cost, {f: way for f, way in WINOGRAD.items() if layer.fits(f)}, ""
+        cost, place = conv_winograd.cost, ""
+        ways = {form: winograd(form, layer.window[:2]) for form in WINOGRAD if conv_winograd.fits(layer, form)}
     form = min(ways, key=lambda form: cost(layer, form, prepared))
     if algorithm != "auto":
         return ways[form], "asked for"
@@ -248,21 +245,19 @@ def _bands(layer, x, y, gated, floor, prepared):
     return run
 
 
+@cache
+def winograd(form, strides):
+    """Return the algorithm with tiles of one form: one for each stride, as prepared filters tell them apart."""
+    pack, plan = partial(conv_winograd.pack, form), partial(conv_winograd.plan, form)
+    return Algorithm("winograd", conv_winograd.refusal, pack, plan, gates=True)
+
+
 DIRECT = Algorithm("direct", lambda layer: "", _panels, _bands, gates=True)
 POINTWISE = Algorithm(
     "pointwise", conv_pointwise.refusal, conv_pointwise.pack, conv_pointwise.plan, conv_pointwise.keep
 )
 DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.plan)
-WINOGRAD = {
-    form: Algorithm(
-        "winograd",
-        conv_winograd.refusal,
-        partial(conv_winograd.pack, form),
-        partial(conv_winograd.plan, form),
-        gates=True,
-    )
-    for form in conv_winograd.FORMS
-}
+WINOGRAD = conv_winograd.FORMS
 PRODUCT = Algorithm("product", conv_product.refusal, lambda layer: lambda filters: filters, conv_product.plan)
 FOLDED = {
     form: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, form), partial(conv_folded.plan, form))
@@ -275,7 +270,7 @@ BY_NAME = {
     "pointwise": POINTWISE,
     "direct": DIRECT,
     "im2col": DIRECT,
-    "winograd": WINOGRAD[max(WINOGRAD)],
+    "winograd": winograd(max(WINOGRAD), (1, 1)),
 }
 NAMES = ("auto", *BY_NAME)
 _precision = "default"

@@ -26,35 +26,54 @@ def refusal(layer):
     """Say why a layer cannot be computed so."""
     if layer.dtype != np.float32:
         return "is for float32 only: its rounding would spoil float64"
-    if layer.window[:2] != (1, 1) or layer.groups > 1 or not any(map(layer.fits, FORMS)):
-        return "needs kernels of 3x3, 2x2, 5x5, 3 or 2 with stride 1 and groups=1"
+    if layer.groups > 1 or not any(fits(layer, form) for form in FORMS):
+        return (
+            "needs kernels of 3x3, 2x2, 5x5, 3 or 2, or so many strides, without both stride and dilation, and groups=1"
+        )
     return ""
 
 
+def fits(layer, form):
+    """Return whether a form of tiles is for a layer: with a stride, for what a window meets of every sh-th row."""
+    strides, dilations, kernel = layer.window[:2], layer.window[4:6], layer.window[6:]
+    taps = tuple(-(-k // s) for k, s in zip(kernel, strides, strict=True))
+    return taps == form.taps and all(1 in pair for pair in zip(strides, dilations, strict=True))
+
+
 def pack(form, layer):
-    """Return what transforms filters (1, OC, C, KH, KW): matrices (P, C, NR), an odd number of vectors apart."""
-    lanes, dtype = vector_bytes() // layer.dtype.itemsize, layer.dtype
-    rows = -(-layer.filters // (TILE_VECTORS * lanes)) * layer.channels
-    shape, number = (prod(form.sides), (rows * TILE_VECTORS | 1) * lanes), FORMS.index(form)
-    count, kernel = tasks(prod(shape), 65536), cpu.conv2d_filters__winograd[dtype]
+    """Return what makes of filters (1, OC, C, KH, KW) matrices (P, SH * SW * C, NR), an odd number of vectors apart."""
+    channels, dtype, (sh, sw) = layer.channels, layer.dtype, layer.window[:2]
+    phases, lanes = sh * sw, vector_bytes() // dtype.itemsize
+    rows, number = -(-layer.filters // (TILE_VECTORS * lanes)) * channels, FORMS.index(form)
+    shape = prod(form.sides), (phases * rows * TILE_VECTORS | 1) * lanes
+    count, kernel = tasks(prod(shape) // phases, 65536), cpu.conv2d_filters__winograd[dtype]
+    size = form.taps[0] * sh, form.taps[1] * sw
 
     def run(filters):
+        if filters.shape[3:] != size:  # zeros, so that each phase meets as many
+            (*_, kh, kw), given = filters.shape, filters
+            filters = np.zeros((*given.shape[:3], *size), dtype)
+            filters[..., :kh, :kw] = given
         packed = empty(shape, dtype)
-        kernel(filters, number, packed, rows, count)
+        for phase in range(phases):
+            some = filters[..., phase // sw :: sh, phase % sw :: sw]
+            kernel(some, number, phase * channels, phases * channels, packed, rows, count)
         return packed
 
     return run
 
 
 @lru_cache(maxsize=512)
-def _plan(form, shape, channels, filters, threads):
+def _plan(form, shape, phases, channels, filters, threads):
     """Return (segment, strips, block, row of V, its matrix, M, its matrix, brought, finished, length of all)."""
     lanes, width, matrices = vector_bytes() // 4, TILE_VECTORS * vector_bytes() // 4, prod(form.sides)
     batch, _, height, across = shape
     tall, wide = -(-height // form.rows), -(-across // form.columns)
     total, panels = batch * tall * wide, -(-filters // width)
-    tile_bytes = 4 * matrices * (channels + width)
-    room = MOST if 4 * matrices * channels * filters > LARGE else BLOCK
+    some = -(-channels // lanes) * lanes  # which transforms write for each phase, one after the other
+    depth = (phases - 1) * channels + some
+    tile_bytes = 4 * matrices * (depth + width)
+    room = MOST if 4 * matrices * depth * filters > LARGE else BLOCK
     tiles = min(total, max(TILE_ROWS, min(4 * TILE_ROWS, room // tile_bytes)))
     if total <= min(2 * TILE_ROWS, 8 * BLOCK // tile_bytes):
         tiles = total  # then the filters are read once
@@ -62,13 +81,13 @@ def _plan(form, shape, channels, filters, threads):
     strips = max(1, tiles // segment)
     pieces = min(panels, -(-threads // max(1, total // tiles)))
     block = -(-panels // pieces)
-    row = (-(-channels // lanes) | 1) * lanes
+    row = (-(-depth // lanes) | 1) * lanes
     count = segment * strips
     v_step, m_step = (count * row // lanes | 1) * lanes, (count * width // lanes | 1) * lanes
     m_at = matrices * v_step
     brought = m_at + matrices * m_step
     pixels = segment * form.columns + form.taps[1] - 1
-    finished = brought + form.sides[0] * pixels * min(-(-channels // lanes) * lanes, cpu.CHANNELS) + lanes
+    finished = brought + form.sides[0] * pixels * min(some, cpu.CHANNELS) + lanes
     length = finished + form.rows * form.columns * segment * width + lanes
     return segment, strips, block, row, v_step, m_at, m_step, brought, finished, -(-length // 16) * 16
 
@@ -78,16 +97,16 @@ def plan(form, layer, x, y, gated, floor, prepared):
 
     A dilated window sees every dh-th row and dw-th column: images in turn.
     """
-    _, _, top, left, dh, dw, _, _ = layer.window
+    sh, sw, top, left, dh, dw, _, _ = layer.window
     if dh == dw == 1:
-        return _plan_images(form, x, y, gated, floor, (top, left))
+        return _plan_images(form, x, y, gated, floor, (sh, sw, top, left))
     parts = []
     for i in range(min(dh, y.shape[2])):
         for j in range(min(dw, y.shape[3])):
             (above, row), (before, column) = divmod(i - top, dh), divmod(j - left, dw)
             seen = (..., slice(row, None, dh), slice(column, None, dw))
             made = (..., slice(i, None, dh), slice(j, None, dw))
-            parts.append((seen, made, _plan_images(form, x[seen], y[made], gated, floor, (-above, -before))))
+            parts.append((seen, made, _plan_images(form, x[seen], y[made], gated, floor, (sh, sw, -above, -before))))
 
     def run(x, gate, packed, bias, y):
         for seen, made, convolve in parts:
@@ -96,12 +115,12 @@ def plan(form, layer, x, y, gated, floor, prepared):
     return run
 
 
-def _plan_images(form, x, y, gated, floor, padding):
-    channels, filters, dtype = x.shape[1], y.shape[1], x.dtype
-    count = tasks(_products(form, y.shape, channels, filters), GRAIN)
-    *sizes, length = _plan(form, y.shape, channels, filters, count)
+def _plan_images(form, x, y, gated, floor, window):
+    phases, channels, filters, dtype = window[0] * window[1], x.shape[1], y.shape[1], x.dtype
+    count = tasks(_products(form, y.shape, phases * channels, filters), GRAIN)
+    *sizes, length = _plan(form, y.shape, phases, channels, filters, count)
     far = x.nbytes + y.nbytes > FAR
-    table = (FORMS.index(form), form.rows, form.columns, *form.sides, *padding, gated, *sizes, far)
+    table = (FORMS.index(form), form.rows, form.columns, *form.sides, *window, gated, *sizes, far)
     table, kernel = np.array(table, np.int64), cpu.conv2d__winograd[dtype]
 
     def run(x, gate, packed, bias, y):
@@ -118,15 +137,17 @@ def _products(form, shape, channels, filters):
 def cost(layer, form, prepared):
     """Estimate a layer in units of a multiplication: directly (no form), or by Winograd's transforms.
 
-    Each transform costs 6 per number; laying a filter out, 22. With fewer than 8 tiles, products wait for filters.
+    Each transform costs 6 per number; laying a filter out 16, transforming it 8 per number, and 10 more if it goes to
+    memory. With fewer than 8 tiles, products wait for filters.
     """
     batch, _, height, width = layer.shape
-    dh, dw, kh, kw = layer.window[4:]
+    sh, sw, _, _, dh, dw, kh, kw = layer.window
     channels, filters, half = layer.channels, layer.filters, TILE_VECTORS * vector_bytes() // layer.dtype.itemsize // 2
-    packing = 0 if prepared else 22 * channels * filters
     products = channels * -(-filters // half) * half
     if form is None:
-        return kh * kw * (batch * height * width * products + packing)
+        return kh * kw * (batch * height * width * products + (0 if prepared else 16 * channels * filters))
+    channels, products = sh * sw * channels, sh * sw * products
+    packing = 0 if prepared else (8 + 10 * (4 * prod(form.sides) * channels * filters >= LARGE)) * channels * filters
     parts = min(dh, height) * min(dw, width)
     tiles = batch * -(-height // (form.rows * dh)) * -(-width // (form.columns * dw))
     transforms = 6 * sum(side > 1 for side in form.sides) * (channels + filters)

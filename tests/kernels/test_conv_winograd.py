@@ -14,7 +14,7 @@ BOUND = 2e-5  # of the largest result, or where results cancel, of the largest s
 @pytest.fixture(params=conv_winograd.FORMS, ids=str)
 def form(request, monkeypatch):
     """Let only one form of tiles be chosen."""
-    monkeypatch.setattr(conv_algorithms, "WINOGRAD", {request.param: conv_algorithms.WINOGRAD[request.param]})
+    monkeypatch.setattr(conv_algorithms, "WINOGRAD", (request.param,))
     _plans.forget()
     yield request.param
     _plans.forget()
@@ -72,6 +72,17 @@ def test_dilated_windows_see_images_in_turn(form, dilation):
         expected = reference.conv2d(x, w, bias, 1, padding, dilation)
         for images in (x, pixels(x)):
             y = kernels.conv2d(images, w, bias, 1, padding, dilation, algorithm="winograd")
+            assert np.abs(y - expected).max() < BOUND * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("window", [((2, 2), (4, 4)), ((2, 2), (3, 3)), ((1, 3), (3, 9)), ((3, 2), (2, 5))], ids=str)
+def test_strided_windows_see_images_as_more_channels(window):
+    stride, kernel = window
+    for shape, padding in (((2, 20, 11, 24), 1), ((1, 33, 9, 9), (3, 0)), ((1, 16, 40, 50), 0)):
+        x, w, bias = draw(shape, (35, shape[1], *kernel), 35)
+        expected = reference.conv2d(x, w, bias, stride, padding)
+        for images in (x, pixels(x)):
+            y = kernels.conv2d(images, w, bias, stride, padding, algorithm="winograd")
             assert np.abs(y - expected).max() < BOUND * np.abs(expected).max()
 
 
@@ -136,7 +147,8 @@ def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), padding=1)[0] == "winograd"
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), padding=1, dtype=np.float64)[0] == "direct"
     assert choose((1, 3, 224, 224), (64, 3, 7, 7), 2, 3)[0] == "direct"
-    assert choose((1, 64, 56, 56), (64, 64, 3, 3), 2, 1)[0] == "direct"
+    assert choose((1, 64, 56, 56), (64, 64, 7, 7), 2, 1)[0] == "direct"
+    assert choose((1, 64, 56, 56), (64, 64, 4, 4), 2, 1)[0] == "winograd"
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), 1, 2, 2)[0] == "winograd"
     assert choose((1, 64, 56, 56), (64, 64, 4, 4))[0] == "direct"
     assert choose((1, 64, 1, 900), (64, 64, 1, 3))[0] == "winograd"
@@ -162,8 +174,9 @@ def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
     ("kind", "message"),
     [
         ({"dtype": np.float64}, "'winograd' is for float32 only"),
-        ({"kernel": 4}, "'winograd' needs kernels of 3x3, 2x2, 5x5, 3 or 2 with stride 1"),
-        ({"stride": 2}, "'winograd' needs"),
+        ({"kernel": 4}, "'winograd' needs kernels of 3x3, 2x2, 5x5, 3 or 2, or so many strides"),
+        ({"stride": 3}, "'winograd' needs"),
+        ({"stride": 2, "dilation": 2}, "'winograd' needs"),
         ({"groups": 2}, "'winograd' needs"),
     ],
     ids=str,
@@ -192,7 +205,7 @@ def test_working_memory_is_bounded(monkeypatch):
     for form in conv_winograd.FORMS:
         for channels in (1, 16, 64, 100, 256, 512, 2048):
             for shape in ((1, channels, 56, 56), (8, channels, 28, 3000), (3, channels, 4, 4)):
-                assert conv_winograd._plan(form, shape, channels, channels, 1)[-1] * 4 <= 8 << 20
+                assert conv_winograd._plan(form, shape, 1, channels, channels, 1)[-1] * 4 <= 8 << 20
 
 
 class TestPrepared:

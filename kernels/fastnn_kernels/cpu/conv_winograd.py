@@ -1,9 +1,12 @@
-"""Winograd's convolution with stride 1: fewer products, for some rounding.
+"""Winograd's convolution: fewer products, for some rounding.
 
 The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
 see is brought, some channels at a time, into a small buffer (zeros outside the image, pixels side by side, whatever the
 layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
 panel of filters as many matrix products follow, and the output transform of each tile while those are near.
+
+With a stride, what a window meets of every sh-th row and sw-th column is a window without one on an image of those: the
+sh * sw such images are more channels, each with its part of the filters' taps.
 
 Where images do not fit into the caches, the places of results and the pixels of the next block are asked for while the
 products are computed, a share of them per product.
@@ -56,11 +59,11 @@ def fetch(number, at, strides, unit, channels, rows, pixels):
             prefetch(at + i * step + line)
 
 
-@kernel("T[:,:,:,:,:], int, T[:,::1]", writes="out", parallel=True)
-def conv2d_filters__winograd(w, form, out, lo, hi):
-    """w(1,OC,C,KH,KW) -> out(N,P*C*NR+), filled up with zeros. The range is over P * C rows of NR filters.
+@kernel("T[:,:,:,:,:], int, int, int, T[:,::1]", writes="out", parallel=True)
+def conv2d_filters__winograd(w, form, before, total, out, lo, hi):
+    """w(1,OC,C,KH,KW) -> out(N,P*K*NR+), filled up with zeros. The range is over P * C rows of NR filters.
 
-    N: numbers of a transformed tile.
+    N: numbers of a transformed tile; the C channels are those from `before` on, of K = `total`.
     """
     number = out.dtype.type(0)
     size, width, channels = itemsize(number), panel_width(number), w.shape[2]
@@ -73,7 +76,8 @@ def conv2d_filters__winograd(w, form, out, lo, hi):
         else:
             at, by_channel, by_row, by_column = bring_scattered_taps(number, w, 0, p * width, c, taps)
         for i in range(n):
-            source, target = at + i * by_channel * width * size, address(out) + (row + i) * width * size
+            source = at + i * by_channel * width * size
+            target = address(out) + (p * total + before + c + i) * width * size
             for j in range(0, width * size, lanes(number) * size):
                 transform_filter(number, form, source + j, by_row * width, by_column * width, target + j, out.shape[1])
         row += n
@@ -81,18 +85,29 @@ def conv2d_filters__winograd(w, form, out, lo, hi):
 
 @kernel("T[:,:,:,:], T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True)
 def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
-    """x(B,C,H,W), filters(N,P*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
+    """x(B,C,H,W), filters(N,P*SH*SW*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
 
-    plan: the form, rows and columns of a tile, and what it sees of the image; padding at top and left, whether x counts
-    only where `gate` is positive, tiles of a strip (a row of tiles, or a part of one), strips of a block, panels of a
-    piece of work; where in a row of scratch V (row, matrix), M (start, matrix), the brought and the
+    plan: the form, rows and columns of a tile, and what it sees of the image; stride, padding at top and left, whether
+    x counts only where `gate` is positive, tiles of a strip (a row of tiles, or a part of one), strips of a block,
+    panels of a piece of work; where in a row of scratch V (row, matrix), M (start, matrix), the brought and the
     finished pixels (start) lie; whether images come from memory, 1 or 0. The range is over rows of scratch: tasks.
     """
-    form, mh, mw, nh, nw, top, left, gated = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5], plan[6], plan[7]
-    segment, strips, block, v_row, v_step = plan[8], plan[9], plan[10], plan[11], plan[12]
-    m_at, m_step, brought_at, finished_at, far = plan[13], plan[14], plan[15], plan[16], plan[17]
+    form, mh, mw, nh, nw, sh, sw, top, left = (
+        plan[0],
+        plan[1],
+        plan[2],
+        plan[3],
+        plan[4],
+        plan[5],
+        plan[6],
+        plan[7],
+        plan[8],
+    )
+    gated, segment, strips, block, v_row, v_step = plan[9], plan[10], plan[11], plan[12], plan[13], plan[14]
+    m_at, m_step, brought_at, finished_at, far = plan[15], plan[16], plan[17], plan[18], plan[19]
     size, width, step = itemsize(floor), panel_width(floor), lanes(floor)
     channels, panels, matrices = x.shape[1], -(-y.shape[1] // width), nh * nw
+    depth, high, far_across = sh * sw * channels, mh * sh, segment * mw * sw
     tall, wide = -(-y.shape[2] // mh), -(-y.shape[3] // mw)
     parts = -(-wide // segment)
     total = y.shape[0] * tall * parts
@@ -115,25 +130,26 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                 b, r, part = s // parts // tall, s // parts % tall, s % parts
                 across = min(segment, wide - part * segment)
                 pixels = across * mw + nw - mw
-                for c in range(0, channels, CHANNELS):
-                    some = min(CHANNELS, channels - c)
-                    for i in range(nh):
-                        row, at = r * mh - top + i, brought + i * pixels * pitch * size
-                        if row < 0 or row >= x.shape[2]:
-                            fill_zeros(floor, at, pixels * pitch)
-                        else:
-                            column = part * segment * mw - left
-                            bring_pixels(floor, x, gate, gated, b, c, some, row, column, 1, pixels, at, pitch)
-                    for t in range(across):
-                        source, target = brought + t * mw * pitch * size, v + ((tiles + t) * v_row + c) * size
-                        for j in range(0, some, step):
-                            transform_input(
-                                floor, form, source + j * size, pixels * pitch, pitch, target + j * size, v_step
-                            )
+                for phase in range(sh * sw):
+                    above, before = phase // sw - top, phase % sw - left
+                    for c in range(0, channels, CHANNELS):
+                        some = min(CHANNELS, channels - c)
+                        for i in range(nh):
+                            row, at = (r * mh + i) * sh + above, brought + i * pixels * pitch * size
+                            if row < 0 or row >= x.shape[2]:
+                                fill_zeros(floor, at, pixels * pitch)
+                            else:
+                                column = part * far_across + before
+                                bring_pixels(floor, x, gate, gated, b, c, some, row, column, sw, pixels, at, pitch)
+                        for t in range(across):
+                            source = brought + t * mw * pitch * size
+                            target = v + ((tiles + t) * v_row + phase * channels + c) * size
+                            for j in range(0, some * size, step * size):
+                                transform_input(floor, form, source + j, pixels * pitch, pitch, target + j, v_step)
                 tiles += across
             last = min((piece + 1) * block, panels)
             coming, ahead = unit % total, far * min(strips, end - unit)
-            parts_x = channels if x.strides[3] == size else mh
+            parts_x = channels if x.strides[3] == size else high
             for p in range(piece * block, last):
                 n = min(width, y.shape[1] - p * width)
                 columns = step if n <= step else width
@@ -145,15 +161,15 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                         fetch(floor, place, y.strides, u % parts_y, n, mh, segment * mw)
                     share_x, shares = (p - piece * block) * matrices + matrix, (last - piece * block) * matrices
                     for u in range(ahead * parts_x * share_x // shares, ahead * parts_x * (share_x + 1) // shares):
-                        place = strip_offset(x.strides, coming + u // parts_x, parts, tall, mh, segment * mw)
-                        place += address(x) + (nh - mh - top) * x.strides[2]
-                        fetch(floor, place, x.strides, u % parts_x, channels, mh, segment * mw)
-                    k = address(filters) + (matrix * filters.shape[1] + p * channels * width) * size
+                        place = strip_offset(x.strides, coming + u // parts_x, parts, tall, high, far_across)
+                        place += address(x) + ((nh - mh) * sh - top) * x.strides[2]
+                        fetch(floor, place, x.strides, u % parts_x, channels, high, far_across)
+                    k = address(filters) + (matrix * filters.shape[1] + p * depth * width) * size
                     for i in range(0, tiles, share(tiles)):
                         rows = min(share(tiles), tiles - i)
                         a = v + (matrix * v_step + i * v_row) * size
                         to = products + (matrix * m_step + i * width) * size
-                        tile(no_floor, rows, 1, channels, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, columns)
+                        tile(no_floor, rows, 1, depth, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, columns)
                 source, start = products, address(bias) + p * width * size
                 for s in range(first, first + count):
                     r, part = s // parts % tall, s % parts
