@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as command
-from bench import bench_conv, bench_matmul, bench_pool, harness, layers, machine, report
+from bench import bench_conv, bench_matmul, bench_pool, bench_resize, harness, layers, machine, report
 
 
 def row(**times):
@@ -85,6 +85,8 @@ def test_layers_of_real_networks():
         (bench_conv, "dweight LeNet 5x5 1-6 @32, batch 64"),
         (bench_pool, "avg backward LeNet 2x2 /2 6 @28, batch 64"),
         (bench_pool, "max forward VGG-16 2x2 /2 512 @14, batch 1"),
+        (bench_resize, "interpolation backward ESPCN bicubic 255 3 @85, batch 1"),
+        (bench_resize, "places forward SegNet max unpool 2 512 @14, batch 1"),
     ],
 )
 def test_layers_are_checked_before_they_are_timed(module, name):
