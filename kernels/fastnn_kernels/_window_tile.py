@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from ._microkernel import I64, TILE_ROWS, TILE_VECTORS, VOID, _Tile
 
+AHEAD = 48  # rows of B, which may come from the third-level cache or from memory
 ARGUMENTS = 14  # runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n; then floor
 
 
@@ -58,6 +59,9 @@ class _WindowTile(_Tile):
         k, at_a, at_b = builder.phi(I64), builder.phi(a.type), builder.phi(b.type)
         sums = [builder.phi(self.vector) for _ in cells]
         y = [self._load(builder, at_b, j) for j in range(self.vectors)]
+        if not self.masked:
+            for j in range(self.vectors):
+                self._prefetch(builder, self._at(builder, builder.gep(at_b, [builder.mul(b_row, I64(AHEAD))]), j))
         new = []
         for i in range(self.rows):
             x = self._splat(builder, builder.load(builder.gep(at_a, [offsets[i]])))
