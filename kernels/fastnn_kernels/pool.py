@@ -5,12 +5,16 @@ lies in memory by pixels ("channels last") is pooled as such. The gradients are 
 `avg_pool_backward`, for any number of axes.
 """
 
+from math import prod
+
 import numpy as np
 
+from ._parallel import tasks
 from ._shapes import as_float_array, integer, sizes
-from .pooling import avg_pool, max_pool
-from .pooling_gradient import avg_pool_backward, max_pool_backward, scatter
-from .windows import with_batch
+from .cpu import pool as cpu
+from .pooling import GRAIN, avg_pool, max_pool
+from .pooling_gradient import avg_pool_backward, max_pool_backward
+from .windows import by_pixels, result, with_batch
 
 __all__ = ["avg_pool_backward", "max_pool_backward"]
 
@@ -216,7 +220,15 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
     if len(size) != dims or any(abs(n - u) >= s for n, u, s in zip(size, usual, stride, strict=True)):
         raise ValueError(f"{name}: output_size must be {tuple(usual)} or less than a stride from it, got {output_size}")
     places = np.asarray(indices)
-    if places.size and not 0 <= places.min() <= places.max() < np.prod(size):
-        raise ValueError(f"{name}: indices must be from 0 to {np.prod(size) - 1} for output size {size}")
-    y = scatter(name, dims, x, places if batched else places[None], size)
+    if places.dtype.kind not in "iu":
+        raise TypeError(f"{name}: indices must be integers, got {places.dtype}")
+    places = places if batched else places[None]
+    if places.shape != x.shape:
+        raise ValueError(f"{name}: indices have shape {places.shape}, input has {x.shape}")
+    y = result(name, None, (*x.shape[:2], *size), x.dtype, by_pixels(x))
+    flat = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, places.astype(np.int64, copy=False), y))
+    wrong = np.zeros(len(x), np.int64)
+    cpu.max_unpool__scatter[x.dtype](*flat, wrong, x.shape[1], tasks(y.size, GRAIN))
+    if wrong.any():
+        raise ValueError(f"{name}: indices must be from 0 to {prod(size) - 1} for output size {size}")
     return y if batched else y[0]

@@ -3,12 +3,8 @@
 dims is 1, 2 or 3; a `window` holds what the forward takes after its input: (kernel_size, stride, padding, dilation,
 ceil_mode) for maxima, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) for means, or
 (output_size,) for adaptive pooling of both kinds.
-
-What follows from the arguments and from how the input lies is found out once and kept: a function that only makes the
-views a kernel takes and calls it. The next input that lies so needs no more.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple
@@ -19,7 +15,8 @@ from numpy import ndarray
 from . import activation as activations
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, check_out, integer
+from ._plans import ghost, planned, planner
+from ._shapes import F4, F8, as_float_array, check_out, integer
 from .cpu import pool as cpu
 from .images import hashable
 from .windows import (
@@ -38,10 +35,6 @@ from .windows import (
 
 GRAIN = 16384  # numbers read by a task, at least
 INT32 = np.dtype(np.int32)
-FLOATS = np.dtype(np.float32), np.dtype(np.float64)
-MOST_CALLS = 1024
-
-_calls: dict[tuple, Callable] = {}
 
 
 class Plan(NamedTuple):
@@ -81,7 +74,7 @@ def plan_of(name, dims, size, window, mean, inner, merge, back):
         axes = tuple(axis.transposed() for axis in axes)
         counts = [np.full(len(axis), divisor if axis is axes[0] and same else 1) for axis in axes]
     table = tables(axes, inner, merge, 4 if mean else 1, width)
-    over = {dtype: divisors(counts, table.runs, dtype) for dtype in FLOATS} if mean else {}
+    over = {dtype: divisors(counts, table.runs, dtype) for dtype in (F4, F8)} if mean else {}
     return Plan(axes, result_size, table, squares, whole, divisor, each, over)
 
 
@@ -150,28 +143,49 @@ def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
 
 
 def _pooled(kind, dims, input, window, activation, out):
-    """Return the maxima or means of windows: by a call that is known already, or by one that is made now."""
-    key = None
-    if type(input) is ndarray:
-        try:
-            key = kind, dims, input.shape, input.strides, input.dtype, window, activation
-            if (call := _calls.get(key)) is not None:
-                return call(input, out)
-        except TypeError:  # a window with lists in it
-            key = None
+    """Return the maxima or means of windows."""
+    if type(input) is not ndarray or (input.dtype is not F4 and input.dtype is not F8):
+        input = as_float_array(name_of(kind, dims, window), "input", input)
+    return planned(_plan, kind, dims, input.shape, input.strides, input.dtype, activation, *window)(input, out)
+
+
+@planner
+def _plan(kind, dims, shape, strides, dtype, activation, *window):
+    """Return run(x, out): what pools images of this shape that lie so."""
     name = name_of(kind, dims, window)
     relu = is_relu(name, activation)
-    x, batched = with_batch(name, "input", as_float_array(name, "input", input), dims)
+    x, batched = with_batch(name, "input", ghost(shape, dtype, strides), dims)
     last = by_pixels(x)
-    make = _max_call if kind == "max_pool" else _avg_call
-    call = make(name, dims, x.shape, batched, x.dtype, key_of(window), last, relu)
-    lying = laid(x, last)
-    if key is not None and lying is x and np.may_share_memory(x, input):
-        if len(_calls) >= MOST_CALLS:
-            _calls.clear()
-        _calls[key] = call
-    lying = lying if batched else lying[0]
-    return call(lying, out)
+    make = _max_kernel if kind == "max_pool" else _avg_kernel
+    size, kernel, form, arguments = make(name, dims, x.shape, dtype, window, last, relu)
+    kernel, full = kernel[dtype], (*x.shape[:2], *size)
+    source, _ = form(*x.shape[:2], x.shape[2:], last)
+    target, axes = form(*x.shape[:2], None if form is as_wholes else size, last)
+    length, work = prod(target[:axes]), prod(shape)
+    axis, end = (1, x.ndim) if batched else (0, x.ndim - 1)
+    there = (*range(axis), *range(axis + 1, end), axis)
+    back = (*range(axis), end - 1, *range(axis, end - 1))
+    full = full if batched else full[1:]
+    memory = tuple(full[a] for a in there) if last else full
+    gaps = not (x.transpose(0, *range(2, x.ndim), 1) if last else x).flags.c_contiguous
+
+    def run(x, out):
+        if out is not None:
+            check_out(name, out, full, dtype, x)
+        if gaps:
+            x = laid(x, last) if batched else laid(x[None], last)[0]
+        y = out
+        if out is None or not (out.transpose(there) if last else out).flags.c_contiguous:
+            y = empty(memory, dtype)
+            y = y.transpose(back) if last else y
+        images, pooled = (x.transpose(there), y.transpose(there)) if last else (x, y)
+        kernel(images.reshape(source), *arguments, pooled.reshape(target), length, tasks(work, GRAIN))
+        if out is None or y is out:
+            return y
+        out[...] = y
+        return out
+
+    return run
 
 
 def key_of(window):
@@ -179,32 +193,28 @@ def key_of(window):
     return tuple(map(hashable, window))
 
 
-@lru_cache(maxsize=MOST_CALLS, typed=True)
-def _max_call(name, dims, shape, batched, dtype, window, last, relu):
-    plan = plan_of(name, dims, shape[2:], window, False, shape[1] if last else 1, True, False)
+def _max_kernel(name, dims, shape, dtype, window, last, relu):
+    """Return the size of the pooled images, a kernel, the form in which it takes images, its other arguments."""
+    plan = plan_of(name, dims, shape[2:], key_of(window), False, shape[1] if last else 1, True, False)
     floor = 0.0 if relu else -np.inf
     if plan.squares:
         kernel = cpu.max_pool2d__squares_of_pixels if last else cpu.max_pool2d__squares_of_planes
-        form, arguments = as_squares, (0.0 if relu else np.nan,)
-    elif plan.whole and not last:
-        kernel, form, arguments = cpu.max_pool__whole_planes, as_wholes, (floor,)
-    else:
-        kernel, form, arguments = cpu.max_pool__windows, as_volumes, (*plan.table, floor)
-    return _call(name, kernel, form, arguments, shape, plan.size, batched, dtype, last)
+        return plan.size, kernel, as_squares, (0.0 if relu else np.nan,)
+    if plan.whole and not last:
+        return plan.size, cpu.max_pool__whole_planes, as_wholes, (floor,)
+    return plan.size, cpu.max_pool__windows, as_volumes, (*plan.table, floor)
 
 
-@lru_cache(maxsize=MOST_CALLS, typed=True)
-def _avg_call(name, dims, shape, batched, dtype, window, last, relu):
-    plan = plan_of(name, dims, shape[2:], window, True, shape[1] if last else 1, True, False)
+def _avg_kernel(name, dims, shape, dtype, window, last, _):
+    """Return for means what `_max_kernel` does for maxima."""
+    plan = plan_of(name, dims, shape[2:], key_of(window), True, shape[1] if last else 1, True, False)
     if plan.whole:
         kernel = cpu.avg_pool__whole_pixels if last else cpu.avg_pool__whole_planes
-        form, arguments = as_wholes, (plan.divisor,)
-    elif plan.squares and plan.halving:
+        return plan.size, kernel, as_wholes, (plan.divisor,)
+    if plan.squares and plan.halving:
         kernel = cpu.avg_pool2d__squares_of_pixels if last else cpu.avg_pool2d__squares_of_planes
-        form, arguments = as_squares, (1 / plan.divisor,)
-    else:
-        kernel, form, arguments = cpu.avg_pool__windows, as_volumes, (*plan.table, plan.divisors[dtype])
-    return _call(name, kernel, form, arguments, shape, plan.size, batched, dtype, last)
+        return plan.size, kernel, as_squares, (1 / plan.divisor,)
+    return plan.size, cpu.avg_pool__windows, as_volumes, (*plan.table, plan.divisors[dtype])
 
 
 def as_volumes(batch, channels, size, last):
@@ -222,38 +232,6 @@ def as_wholes(batch, channels, size, last):
     """Return the shape of planes (P, N) or pixels (B, N, C), for a result (size None) without N; one axis of work."""
     pixels = () if size is None else (prod(size),)
     return ((batch, *pixels, channels) if last else (batch * channels, *pixels)), 1
-
-
-def _call(name, kernel, form, arguments, shape, size, batched, dtype, last):
-    """Return call(x, out=None), which pools images of this shape in this layout, with nothing left to find out.
-
-    kernel: takes images, arguments and the result; form: in what shape.
-    """
-    kernel, full = kernel[dtype], (*shape[:2], *size)
-    source, _ = form(*shape[:2], shape[2:], last)
-    target, axes = form(*shape[:2], None if form is as_wholes else size, last)
-    length, work = prod(target[:axes]), prod(shape)
-    axis, end = (1, len(shape)) if batched else (0, len(shape) - 1)
-    there = (*range(axis), *range(axis + 1, end), axis)
-    back = (*range(axis), end - 1, *range(axis, end - 1))
-    full = full if batched else full[1:]
-    memory = tuple(full[a] for a in there) if last else full
-
-    def call(x, out=None):
-        if out is not None:
-            check_out(name, out, full, dtype, x)
-        y = out
-        if out is None or not (out.transpose(there) if last else out).flags.c_contiguous:
-            y = empty(memory, dtype)
-            y = y.transpose(back) if last else y
-        images, pooled = (x.transpose(there), y.transpose(there)) if last else (x, y)
-        kernel(images.reshape(source), *arguments, pooled.reshape(target), length, tasks(work, GRAIN))
-        if out is None or y is out:
-            return y
-        out[...] = y
-        return out
-
-    return call
 
 
 def name_of(kind, dims, window=()):

@@ -101,16 +101,6 @@ def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_p
     return dx if batched else dx[0]
 
 
-def scatter(name, dims, values, indices, size):
-    """Return images (B, C, *size) of zeros with `values` (B, C, ...) where `indices` say."""
-    x, batched = with_batch(name, "input", as_float_array(name, "input", values), dims)
-    indices = _places(name, dims, x, indices)
-    out = result(name, None, (*x.shape[:2], *size), x.dtype, by_pixels(x))
-    flat = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, indices, out))
-    cpu.max_unpool__scatter[x.dtype](*flat, out.shape[0] * out.shape[1], tasks(out.size, GRAIN))
-    return out if batched else out[0]
-
-
 def _check_gradient(name, dy, shape, plan):
     expected = (*shape[:2], *plan.size)
     if dy.shape != expected:

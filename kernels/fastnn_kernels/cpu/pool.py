@@ -324,15 +324,32 @@ def avg_pool_backward__whole_planes(dy, divisor, dx, lo, hi):
             row[i] = share
 
 
-@kernel("T[:,:,:], i4[:,:,:], T[:,:,:]", writes="out", parallel=True)
-def max_unpool__scatter(x, indices, out, lo, hi):
-    """x, indices(B,C,N) -> out(B,C,M), zero where nothing goes. The range is over B * C."""
-    for p in range(lo, hi):
-        b, c = divmod(p, out.shape[1])
-        values, places, plane = x[b, c], indices[b, c], out[b, c]
-        for i in range(plane.size):
-            plane[i] = 0
-        for i in range(values.size):
-            place = places[i]
-            if 0 <= place < plane.size:  # indices come from outside: never write out of bounds
-                plane[place] = values[i]
+@kernel("T[:,:,:], i8[:,:,:], T[:,:,:], i8[::1]", writes="out wrong", parallel=True)
+def max_unpool__scatter(x, indices, out, wrong, lo, hi):
+    """x, indices(B,C,N) -> out(B,C,M), zero where nothing goes; wrong(B): whether an index was outside.
+
+    The range is over channels, of every image: they may be neighbours in memory.
+    """
+    for b in range(out.shape[0]):
+        if out.strides[2] <= out.strides[1]:
+            for c in range(lo, hi):
+                values, places, plane = x[b, c], indices[b, c], out[b, c]
+                for i in range(plane.size):
+                    plane[i] = 0
+                for i in range(values.size):
+                    if 0 <= places[i] < plane.size:  # indices come from outside: never write out of bounds
+                        plane[places[i]] = values[i]
+                    else:
+                        wrong[b] = 1
+            continue
+        for i in range(out.shape[2]):
+            pixel = out[b, lo:hi, i]
+            for c in range(pixel.size):
+                pixel[c] = 0
+        for i in range(x.shape[2]):
+            values, places, image = x[b, lo:hi, i], indices[b, lo:hi, i], out[b, lo:hi]
+            for c in range(values.size):
+                if 0 <= places[c] < out.shape[2]:
+                    image[c, places[c]] = values[c]
+                else:
+                    wrong[b] = 1

@@ -57,12 +57,16 @@ def resample__pixels(x, rows, row_weights, columns, weights, size, scratch, y, l
     number, height = row_weights[0], y.shape[1]
     step, width = size * itemsize(number), y.shape[2] // size
     for task in range(lo, hi):
-        row, total = address(scratch) + task * scratch.strides[0], y.shape[0] * height
-        start = total * task // scratch.shape[0]
+        buffer, total = address(scratch) + task * scratch.strides[0], y.shape[0] * height
+        start, row = total * task // scratch.shape[0], buffer
         for r in range(start, total * (task + 1) // scratch.shape[0]):
             p, i = divmod(r, height)
             image, out = address(x) + p * x.strides[0], address(y) + r * y.strides[1]
-            if r == start or not repeats(rows, height + 1, row_weights, i):
+            first = rows[i]
+            if rows[i + 1] - first == 1 and row_weights[first] == 1:
+                row = image + rows[height + 1 + first] * x.strides[1]
+            elif r == start or not repeats(rows, height + 1, row_weights, i):
+                row = buffer
                 weigh(number, image, x.strides[1], rows, height + 1, row_weights, i, row, x.shape[2])
             for j in range(width):
                 weigh(number, row, step, columns, width + 1, weights, j, out + j * step, size)
