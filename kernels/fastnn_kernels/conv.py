@@ -7,20 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 from . import activation as activations
-from . import conv_depthwise, conv_product, conv_winograd_gradient
-from ._memory import empty
+from . import conv_depthwise, conv_gradient, conv_product, conv_winograd_gradient
 from ._parallel import tasks
 from ._plans import ghost, planner
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
-from .conv_algorithms import GRAIN, NAMES, PIECES, WORTH, Layer, PreparedConv2d, bands, convolve, may_round, select
+from .conv_algorithms import NAMES, WORTH, Layer, PreparedConv2d, convolve, may_round, select
 from .conv_algorithms import plan as plan_images
 from .conv_call import GRADIENT_FROM_OUTPUT, around, call
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
 from .matmul import matmul
-
-PARTS = 1 << 23  # bytes of partial sums of a weight's gradient, at most
 
 
 def conv2d(
@@ -337,16 +334,4 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
         if dbias is not None:
             dbias[...] = conv2d_backward_bias(dy)
         return
-    band, block, length, count, panels = bands(window, dy.shape, channels, groups, filters, x.itemsize, "gradient")
-    units = dy.shape[0] * count
-    count = max(1, min(units, PIECES, PARTS // (dw.size * dw.itemsize)))
-    block = min(panels, max(1, panels * count * groups // PIECES))
-    parts = empty((count, groups, window[6], window[7] * channels, filters), x.dtype)
-    sums = np.empty((count if dbias is not None else 0, dw.shape[0]), x.dtype)
-    number = tasks(dy.size * dw[0].size, GRAIN)
-    scratch = empty((number, length), x.dtype)
-    plan = np.array((*window, band, block, gated), np.int64)
-    cpu.conv2d_backward_weight__bands[x.dtype](dy, gate, x, plan, scratch, parts, sums, number, number)
-    cpu.conv2d_backward_weight__sum[x.dtype](parts, dw, dw.size // filters, tasks(parts.size, 32768))
-    if dbias is not None:
-        np.add.reduce(sums, 0, out=dbias)
+    conv_gradient.correlate(dy, gate, gated, x, window, groups, dw, dbias)

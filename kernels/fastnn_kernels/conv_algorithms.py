@@ -196,7 +196,7 @@ def _select(layer, algorithm, prepared, precision):
 
 
 @lru_cache(maxsize=512)
-def bands(window, shape, channels, groups, filters, itemsize, pieces_of):
+def bands(window, shape, channels, groups, filters, itemsize):
     """Return how a convolution with output `shape` is cut into work.
 
     (rows of a band, panels of filters of a piece, length of a band's buffer, number of bands, number of panels)
@@ -213,7 +213,7 @@ def bands(window, shape, channels, groups, filters, itemsize, pieces_of):
     block = max(1, -(-panels * images * count // PIECES)) if images * count < PIECES else panels
     block = min(block, panels)
     length = ((band - 1) * sh + (kh - 1) * dh + 1) * row
-    length = -(-length // 16) * 16 + band * width * lanes * (block if pieces_of == "gradient" else 1) + 16
+    length = -(-length // 16) * 16 + band * width * lanes + 16
     return band, block, length, count, panels
 
 
@@ -235,7 +235,7 @@ def _panels(layer):
 def _bands(layer, x, y, gated, floor, prepared):
     """Return what convolves in bands; see `Algorithm`."""
     window, shape, groups, filters, channels, dtype = layer
-    band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize, "images")
+    band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize)
     count = tasks(y.size * max(window[6] * window[7] * channels, 1), GRAIN)
     table, kernel = np.array((*window, band, block, gated), np.int64), cpu.conv2d__bands[dtype]
 

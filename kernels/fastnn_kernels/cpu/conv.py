@@ -17,6 +17,7 @@ from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_e
 from .._simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
 from .._window_tile import window_tile
 
+LINE = 64  # bytes of a cache line
 AHEAD = 2  # how many turns before they are read filters are asked for
 TAPS = 8192  # bytes of the stack for a panel's taps: 8x8 of them
 FEW = 4  # channels that are copied one by one: turning them around in registers would cost more
@@ -147,21 +148,36 @@ def bring_pixels(number, x, gate, gated, b, first, channels, row, column, step, 
 
 
 @jitted
-def bring_band(number, x, gate, gated, window, b, first, channels, top, rows, columns, target):
-    """Copy what the windows of `rows` rows of the output, from `top` on, see of image b to a band's buffer."""
+def bring_band(number, x, gate, gated, window, b, first, channels, top, left, rows, columns, target):
+    """Copy what windows see of image b to a band's buffer: those of rows x columns of the output, from top, left on."""
     sh, sw, ph, pw, dh, dw, kh, kw = window[:8]
-    size = itemsize(number)
+    size, top, left = itemsize(number), top * sh - ph, left * sw - pw
     if dw == 1:
         count = (columns - 1) * sw + kw
         for r in range((rows - 1) * sh + (kh - 1) * dh + 1):
             at = target + r * count * channels * size
-            bring_pixels(number, x, gate, gated, b, first, channels, top * sh - ph + r, -pw, 1, count, at, channels)
+            bring_pixels(number, x, gate, gated, b, first, channels, top + r, left, 1, count, at, channels)
         return
     for r in range((rows - 1) * sh + (kh - 1) * dh + 1):
         for column in range(kw):
             at = target + (r * columns * kw + column) * channels * size
-            left, pitch = column * dw - pw, kw * channels
-            bring_pixels(number, x, gate, gated, b, first, channels, top * sh - ph + r, left, sw, columns, at, pitch)
+            start, pitch = left + column * dw, kw * channels
+            bring_pixels(number, x, gate, gated, b, first, channels, top + r, start, sw, columns, at, pitch)
+
+
+@jitted
+def corner(strides, unit, bands, across, rows, columns):
+    """Return where a piece of images begins, which are cut into bands of `rows` and each into `across` of `columns`."""
+    band = unit // across
+    return band // bands * strides[0] + band % bands * rows * strides[2] + unit % across * columns * strides[3]
+
+
+@jitted
+def ask(share, shares, at, length):
+    """Prefetch one of equal shares of a stretch of memory."""
+    lines = length // LINE
+    for line in range(lines * share // shares, lines * (share + 1) // shares):
+        prefetch(at + line * LINE)
 
 
 @jitted
@@ -288,7 +304,7 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
             top = s * band
             rows = min(band, y.shape[2] - top)
             if place != here:
-                bring_band(number, x, gate, gated, window, b, g * channels, channels, top, rows, columns, buffer)
+                bring_band(number, x, gate, gated, window, b, g * channels, channels, top, 0, rows, columns, buffer)
                 here = place
             for p in range(piece * block, min((piece + 1) * block, panels.shape[1])):
                 first, n = g * filters + p * width, min(width, filters - p * width)
@@ -318,77 +334,73 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
 def conv2d_backward_weight__bands(dy, gate, x, window, scratch, parts, dbias, lo, hi):
     """dy(B,G*OC,OH,OW), x(B,G*C,H,W) -> parts(N,G,KH,KW*C,OC), dbias(N,G*OC) or none: sums over 1/N of the bands each.
 
-    window, gate, range: as in conv2d__bands, but dy counts only where the gate is positive.
+    window, gate, range: as in conv2d__bands, but dy counts only where the gate is positive, and window has also the
+    columns of a band. What the next band needs of x and dy is asked for while one is computed.
     """
-    sh, ph, dh, kh = window[0], window[2], window[4], window[6]
-    band, block, gated = window[8], window[9], window[10]
+    sh, sw, ph, dh, kh = window[0], window[1], window[2], window[4], window[6]
+    band, block, gated, segment = window[8], window[9], window[10], window[11]
     number = dy.dtype.type(0)
     size, width = itemsize(number), panel_width(number)
     groups, filters = parts.shape[1], parts.shape[4]
-    channels, columns = x.shape[1] // groups, dy.shape[3]
-    run, step, pitch = band_form(window, channels, columns)
-    bands = -(-dy.shape[2] // band)
+    channels, wide = x.shape[1] // groups, dy.shape[3]
+    bands, across = -(-dy.shape[2] // band), -(-wide // segment)
     pieces = -(-filters // (block * width))
-    units = dy.shape[0] * bands
+    units = dy.shape[0] * bands * across
     direct = dy.strides[1] == size and not gated
+    ahead = direct and groups * pieces == 1 and dy.strides[3] == filters * size
     floor = number - dy.dtype.type(np.inf)
     total = parts.shape[0] * groups * pieces
+    taps = kh * parts.shape[3]
     for task in range(lo, hi):
         buffer = address(scratch) + task * scratch.strides[0]
-        brought = buffer + (scratch.shape[1] - band * columns * block * width - 1) * size
+        brought = buffer + (scratch.shape[1] - band * segment * block * width - 1) * size
         one = buffer + (scratch.shape[1] - 1) * size
         vector_at(number, one, 1)[0] = 1
         for item in range(total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]):
             part, g, piece = item // pieces // groups, item // pieces % groups, item % pieces
             first = piece * block * width
             count = min(block * width, filters - first)
-            part_row = address(parts) + ((part * groups + g) * kh * run * filters + first) * size
+            part_row = address(parts) + ((part * groups + g) * taps * filters + first) * size
             sums = address(dbias) + (part * groups * filters + g * filters + first) * size
-            for i in range(kh * run):
+            for i in range(taps):
                 fill_zeros(number, part_row + i * filters * size, count)
             if dbias.size:
                 fill_zeros(number, sums, count)
             for unit in range(units * part // parts.shape[0], units * (part + 1) // parts.shape[0]):
-                b, s = divmod(unit, bands)
-                top = s * band
-                rows = min(band, dy.shape[2] - top)
-                bring_band(number, x, x, 0, window, b, g * channels, channels, top, rows, columns, buffer)
+                b, top, left = unit // across // bands, unit // across % bands * band, unit % across * segment
+                rows, columns = min(band, dy.shape[2] - top), min(segment, wide - left)
+                run, step, pitch = band_form(window, channels, columns)
+                bring_band(number, x, x, 0, window, b, g * channels, channels, top, left, rows, columns, buffer)
                 grads, b_row, b_run = brought, count, columns * count
                 if direct:
-                    grads = address(dy) + b * dy.strides[0] + (g * filters + first) * size + top * dy.strides[2]
+                    grads = address(dy) + corner(dy.strides, unit, bands, across, band, segment)
+                    grads += (g * filters + first) * size
                     b_row, b_run = dy.strides[3] // size, dy.strides[2] // size
                 else:
                     for i in range(rows):
                         at = brought + i * columns * count * size
                         bring_pixels(
-                            number, dy, gate, gated, b, g * filters + first, count, top + i, 0, 1, columns, at, count
+                            number, dy, gate, gated, b, g * filters + first, count, top + i, left, 1, columns, at, count
                         )
+                coming = address(dy) + corner(dy.strides, unit + 1, bands, across, band, segment)
+                coming_x = address(x) + corner(x.strides, unit + 1, bands, across, band * sh, segment * sw)
+                shares, asked = -(-count // width) * kh * -(-run // share(run)), 0
                 for p in range(0, count, width):
                     n = min(width, count - p)
                     for i in range(kh):
                         row, runs = inside(top * sh - ph + i * dh, sh, x.shape[2], rows)
                         for j in range(0, run, share(run)):
+                            if ahead:
+                                ask(asked, shares, coming, rows * columns * dy.strides[3])
+                                ask(asked, shares, coming_x, rows * columns * sh * sw * x.strides[3])
+                                asked += 1
                             m = min(share(run), run - j)
                             a = buffer + ((row * sh + i * dh) * pitch + j) * size
                             k, c = grads + (row * b_run + p) * size, part_row + ((i * run + j) * filters + p) * size
                             tile(
-                                floor,
-                                m,
-                                runs,
-                                columns,
-                                a,
-                                1,
-                                step,
-                                sh * pitch,
-                                k,
-                                b_row,
-                                b_run,
-                                c,
-                                filters,
-                                c,
-                                filters,
-                                n,
-                            )
+                                floor, m, runs, columns, a, 1, step, sh * pitch, k, b_row, b_run,
+                                c, filters, c, filters, n,
+                            )  # fmt: skip
                     if dbias.size:
                         k, c = grads + p * size, sums + p * size
                         tile(floor, 1, rows, columns, one, 0, 0, 0, k, b_row, b_run, c, 0, c, 0, n)

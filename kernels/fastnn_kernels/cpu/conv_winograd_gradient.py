@@ -7,11 +7,10 @@ transformed back at the end.
 
 import numpy as np
 
-from .._jit import jitted, kernel
+from .._jit import kernel
 from .._simd import address, itemsize, lanes, prefetch, stack_bytes
 from .._winograd_gradient import transform_gradient, transform_taps, transform_windows
-from .conv import bring_pixels, fill_zeros, panel_width, share, tile, turn
-from .conv_winograd import LINE
+from .conv import ask, bring_pixels, fill_zeros, panel_width, share, tile, turn
 from .matmul import ZEROS
 
 CHANNELS = 32  # that are brought at a time
@@ -64,14 +63,6 @@ def conv2d_tiles__winograd(x, gate, plan, out, lo, hi):
                         transform_windows(number, form, source + j, pixels * pitch, pitch, target + j, matrix)
 
 
-@jitted
-def ask(share, shares, length, at):
-    """Prefetch one of equal shares of a stretch of memory."""
-    lines = length // LINE
-    for line in range(lines * share // shares, lines * (share + 1) // shares):
-        prefetch(at + line * LINE)
-
-
 @kernel("T[:,::1], T[:,::1], i8[::1], T[:,::1]", writes="sums", parallel=True)
 def conv2d_products__winograd(v, u, plan, sums, lo, hi):
     """v(N,T*row+), u(N,T*row+) -> sums(N,C*row+): V^T U, `+=` unless they are the first.
@@ -96,8 +87,8 @@ def conv2d_products__winograd(v, u, plan, sums, lo, hi):
                 init, init_row = at, row
             m = min(height, channels - i)
             if matrix + 1 < v.shape[0]:
-                ask(p * pieces + i // height, panels * pieces, v.strides[0], address(v) + (matrix + 1) * v.strides[0])
-                ask(p * pieces + i // height, panels * pieces, u.strides[0], address(u) + (matrix + 1) * u.strides[0])
+                ask(p * pieces + i // height, panels * pieces, address(v) + (matrix + 1) * v.strides[0], v.strides[0])
+                ask(p * pieces + i // height, panels * pieces, address(u) + (matrix + 1) * u.strides[0], u.strides[0])
             tile(floor, m, 1, tiles, a + i * size, 1, v_row, 0, b, u_row, 0, init, init_row, at, row, n)
 
 
