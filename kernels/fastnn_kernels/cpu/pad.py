@@ -5,12 +5,22 @@ A table holds the source of every row or column of the result, -1 for "the const
 """
 
 from .._jit import jitted, kernel
+from .._rows import copy_row
+from .._simd import address, itemsize, lanes
 
 
 @jitted
 def part(row, at, length):
     """Return `length` numbers of a row."""
     return row[at : at + length]
+
+
+@jitted
+def copy(number, source, target, length):
+    """Copy numbers from one address to another."""
+    for j in range(0, length, lanes(number)):
+        moved = j * itemsize(number)
+        copy_row(number, source + moved, target + moved, min(length - j, lanes(number)))
 
 
 @kernel("T[:,:,::1], i8[::1], i8[::1], i8[::1], T, T[:,:,::1]", writes="y", parallel=True)
@@ -27,10 +37,12 @@ def pad__runs(x, rows, columns, run, value, y, lo, hi):
             continue
         row = x[p, rows[i]]
         source, target = part(row, start * size, length), part(out, first * size, length)
-        for j in range(target.size):
-            target[j] = source[j]
+        copy(value, address(source), address(target), length)
         for j in range(columns.size - (last - first)):
             column = j if j < first else j + last - first
+            if size == 1:  # a loop costs more than the number it would copy
+                out[column] = value if columns[column] < 0 else row[columns[column]]
+                continue
             target = part(out, column * size, size)
             if columns[column] < 0:
                 for c in range(target.size):
@@ -58,6 +70,9 @@ def pad_backward__runs(dy, rows, columns, run, dx, lo, hi):
                 target[j] += source[j]
             for j in range(columns.size - (last - first)):
                 column = j if j < first else j + last - first
+                if size == 1:
+                    row[columns[column]] += grad[column]
+                    continue
                 source, target = part(grad, column * size, size), part(row, columns[column] * size, size)
                 for c in range(target.size):
                     target[c] += source[c]
