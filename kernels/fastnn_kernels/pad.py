@@ -8,7 +8,8 @@ from numpy import ndarray
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import INT_LIMIT, as_float_array, check_out, contiguous, integer, output
+from ._plans import ghost, planned, planner
+from ._shapes import INT_LIMIT, as_float_array, check_out, integer, output
 from .cpu import pad as cpu
 
 GRAIN = 32768  # numbers written by a task, at least
@@ -26,19 +27,57 @@ def pad(input, pad, mode="constant", value=0.0, *, out=None):
     Raises ValueError if the pads do not fit the shape or the mode is unknown, TypeError for integer input.
     """
     x = as_float_array("pad", "input", input)
-    pads, shape = _geometry("pad", x.shape, _numbers("pad", pad), mode)
-    if out is not None:
-        check_out("pad", out, shape, x.dtype, x)
+    return planned(_forward, x.shape, x.strides, x.dtype, mode, *_listed("pad", pad))(x, value, out)
+
+
+@planner
+def _forward(shape, strides, dtype, mode, *pad):
+    """Return run(x, value, out) for arrays that lie so."""
+    pads, made = _geometry("pad", shape, _numbers("pad", pad), mode)
+    x = ghost(shape, dtype, strides)
     order = _memory_order(x)
-    memory = contiguous(x.transpose(order))
-    turned = [pads[axis] for axis in order]
-    for axis in _axes(turned):
-        memory = _pass(memory, axis, turned, mode, value)
-    y = memory.transpose(np.argsort(order))
-    if out is not None:
+    back, gaps = tuple(np.argsort(order)), not x.transpose(order).flags.c_contiguous
+    passes = _passes(x.transpose(order).shape, [pads[axis] for axis in order], mode, dtype)
+
+    def run(x, value, out):
+        if out is not None:
+            check_out("pad", out, made, dtype, x)
+        memory = x.transpose(order)
+        memory = memory.copy() if gaps or not passes else memory
+        for step in passes:
+            memory = step(memory, value)
+        y = memory.transpose(back)
+        if out is None:
+            return y
         out[...] = y
         return out
-    return y.copy() if np.may_share_memory(y, x) else y
+
+    return run
+
+
+def _passes(shape, pads, mode, dtype):
+    """Return the steps (x, value) -> y that pad a contiguous array, two neighbouring axes at a time."""
+    found = []
+    for axis in _axes(pads):
+        padded = _padded(shape, axis, pads, 1)
+        found.append(_pass(shape, padded, axis, pads, mode, dtype))
+        shape = padded
+    return found
+
+
+def _pass(shape, padded, axis, pads, mode, dtype):
+    if not output("pad", None, padded, dtype).size:  # which says what does not fit into memory before tables fill it
+        return lambda x, value: output("pad", None, padded, dtype)
+    tables, kernel = _tables(shape, axis, pads, mode), cpu.pad__runs[dtype]
+    source, target = _view(shape, axis), _view(padded, axis)
+
+    def step(x, value):
+        y = output("pad", None, padded, dtype)
+        rows = target[0] * target[1]
+        kernel(x.reshape(source), *tables, value, y.reshape(target), rows, tasks(y.size, GRAIN))
+        return y
+
+    return step
 
 
 def pad_backward(dy, input_shape, pad, mode="constant"):
@@ -49,22 +88,38 @@ def pad_backward(dy, input_shape, pad, mode="constant"):
     """
     name = "pad_backward"
     dy = as_float_array(name, "dy", dy)
+    return planned(_backward, dy.shape, dy.strides, dy.dtype, tuple(input_shape), mode, *_listed(name, pad))(dy)
+
+
+@planner
+def _backward(shape, strides, dtype, input_shape, mode, *pad):
+    """Return run(dy) for gradients that lie so."""
+    name = "pad_backward"
     input_shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
-    pads, shape = _geometry(name, input_shape, _numbers(name, pad), mode)
-    if dy.shape != shape:
-        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {input_shape} gives {shape}")
+    pads, expected = _geometry(name, input_shape, _numbers(name, pad), mode)
+    if shape != expected:
+        raise ValueError(f"{name}: dy has shape {shape}, an input {input_shape} gives {expected}")
+    dy = ghost(shape, dtype, strides)
     order = _memory_order(dy)
-    memory = contiguous(dy.transpose(order))
+    back, gaps = tuple(np.argsort(order)), not dy.transpose(order).flags.c_contiguous
     turned = [pads[axis] for axis in order]
     if mode == "constant":  # what was put around goes, what was cut off had no influence
-        turned = [(-before, -after) for before, after in turned]
-        for axis in _axes(turned):
-            memory = _pass(memory, axis, turned, mode, 0.0)
+        passes = _passes(dy.transpose(order).shape, [(-before, -after) for before, after in turned], mode, dtype)
     else:
+        passes, here = [], dy.transpose(order).shape
         for axis in reversed(_axes(turned)):
-            memory = _pass_back(memory, axis, turned, mode)
-    dx = memory.transpose(np.argsort(order))
-    return dx.copy() if np.may_share_memory(dx, dy) else dx
+            cut = _padded(here, axis, turned, -1)
+            passes.append(_pass_back(here, cut, axis, turned, mode, dtype))
+            here = cut
+
+    def run(dy):
+        memory = dy.transpose(order)
+        memory = memory.copy() if gaps or not passes else memory
+        for step in passes:
+            memory = step(memory, 0.0)
+        return memory.transpose(back)
+
+    return run
 
 
 def _memory_order(x: ndarray) -> tuple[int, ...]:
@@ -88,11 +143,10 @@ def _axes(pads) -> list[int]:
     return found
 
 
-def _views(x, shape, axis):
-    """Return an array (and one of the other shape) as (P, H, W * S): `axis` is W, the one before it H."""
-    inner = prod(shape[axis + 1 :])
+def _view(shape, axis):
+    """Return a shape as (P, H, W * S): `axis` is W, the one before it H."""
     high = shape[axis - 1] if axis else 1
-    return x.reshape(prod(shape[: max(axis - 1, 0)]), high, shape[axis] * inner)
+    return prod(shape[: max(axis - 1, 0)]), high, prod(shape[axis:])
 
 
 def _tables(shape, axis, pads, mode):
@@ -108,26 +162,19 @@ def _padded(shape, axis, pads, sign):
     )
 
 
-def _pass(x, axis, pads, mode, value):
-    shape = _padded(x.shape, axis, pads, 1)
-    y = output("pad", None, shape, x.dtype)
-    if y.size:
-        rows, columns, run = _tables(x.shape, axis, pads, mode)
-        out = _views(y, shape, axis)
-        count = out.shape[0] * out.shape[1]
-        cpu.pad__runs[x.dtype](_views(x, x.shape, axis), rows, columns, run, value, out, count, tasks(y.size, GRAIN))
-    return y
+def _pass_back(shape, cut, axis, pads, mode, dtype):
+    """Return the step that adds up what a pass copied."""
+    if not prod(cut):
+        return lambda dy, _: empty(cut, dtype)
+    tables, kernel = _tables(cut, axis, pads, mode), cpu.pad_backward__runs[dtype]
+    source, target = _view(shape, axis), _view(cut, axis)
 
+    def step(dy, _):
+        dx = empty(cut, dtype)
+        kernel(dy.reshape(source), *tables, dx.reshape(target), target[0], tasks(dy.size, GRAIN))
+        return dx
 
-def _pass_back(dy, axis, pads, mode):
-    shape = _padded(dy.shape, axis, pads, -1)
-    dx = empty(shape, dy.dtype)
-    if dx.size:
-        out = _views(dx, shape, axis)
-        tables = _tables(shape, axis, pads, mode)
-        grads = _views(dy, dy.shape, axis)
-        cpu.pad_backward__runs[dy.dtype](grads, *tables, out, len(out), tasks(dy.size, GRAIN))
-    return dx
+    return step
 
 
 @lru_cache(maxsize=512)
@@ -151,13 +198,16 @@ def _table(length, before, after, mode):
     return place.astype(np.int64), run
 
 
-def _numbers(function, pad):
+def _listed(function, pad):
     if isinstance(pad, ndarray | list | tuple):
-        return tuple(integer(function, "pad", n, -INT_LIMIT) for n in pad)
+        return pad
     raise TypeError(f"{function}: pad must be a sequence of integers, got {pad!r}")
 
 
-@lru_cache(maxsize=512)
+def _numbers(function, pad):
+    return tuple(integer(function, "pad", n, -INT_LIMIT) for n in pad)
+
+
 def _geometry(function, shape, numbers, mode):
     """Return (before, after) for every axis, and the shape of the result."""
     if mode not in MODES:

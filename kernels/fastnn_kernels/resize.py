@@ -11,11 +11,11 @@ import numpy as np
 
 from ._memory import empty
 from ._parallel import tasks
+from ._plans import ghost, planned, planner
 from ._shapes import as_float_array, contiguous, integer, output
 from ._simd import vector_bytes
 from ._taps import PAIRS
 from .cpu import resize as cpu
-from .images import hashable
 from .windows import Axis, by_pixels
 
 GRAIN = 16384  # numbers written by a task, at least
@@ -100,9 +100,8 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
     not one of size and scale_factor; TypeError for integer input.
     """
     x = _images("interpolate", "input", input)
-    by = map(hashable, (size, scale_factor))
-    plan = _plan("interpolate", x.shape, *by, mode, align_corners, recompute_scale_factor)
-    return _apply("interpolate", x, [taps for taps, _ in plan])
+    more = x.dtype, size, scale_factor, mode, align_corners, recompute_scale_factor
+    return planned(_forward, x.shape, x.strides, *more)(x)
 
 
 def interpolate_backward(
@@ -114,12 +113,28 @@ def interpolate_backward(
     """
     name = "interpolate_backward"
     dy = _images(name, "dy", dy)
-    shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
-    plan = _plan(name, shape, *map(hashable, (size, scale_factor)), mode, align_corners, recompute_scale_factor)
-    expected = (*shape[:2], *(len(taps) for taps, _ in plan))
-    if dy.shape != expected:
-        raise ValueError(f"{name}: dy has shape {dy.shape}, an input {shape} gives {expected}")
-    return _apply(name, dy, [back for _, back in plan])
+    more = dy.dtype, tuple(input_shape), size, scale_factor, mode, align_corners, recompute_scale_factor
+    return planned(_backward, dy.shape, dy.strides, *more)(dy)
+
+
+@planner
+def _forward(shape, strides, dtype, *arguments):
+    """Return the function that resamples what lies so."""
+    return _resampling(
+        "interpolate", shape, strides, dtype, [taps for taps, _ in _matrices("interpolate", shape, *arguments)]
+    )
+
+
+@planner
+def _backward(shape, strides, dtype, input_shape, *arguments):
+    """Return the function that takes the gradient back."""
+    name = "interpolate_backward"
+    input_shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
+    pairs = _matrices(name, input_shape, *arguments)
+    expected = (*input_shape[:2], *(len(taps) for taps, _ in pairs))
+    if shape != expected:
+        raise ValueError(f"{name}: dy has shape {shape}, an input {input_shape} gives {expected}")
+    return _resampling(name, shape, strides, dtype, [back for _, back in pairs])
 
 
 def _images(function, name, x):
@@ -129,64 +144,82 @@ def _images(function, name, x):
     return x
 
 
-def _apply(function, x, matrices):
-    """Multiply by a sparse matrix along each axis: rows and columns in one go, the depth before or after that."""
+def _resampling(function, shape, strides, dtype, matrices):
+    """Return the function that multiplies by a sparse matrix along each axis.
+
+    Rows and columns go together, the depth of volumes before them or, if it grows, after them.
+    """
+    x, axis = ghost(shape, dtype, strides), len(shape) - 1
     last = by_pixels(x)
-    memory = contiguous(x.transpose(0, *range(2, x.ndim), 1)) if last else contiguous(x)
-    size = x.shape[1] if last else 1
-    outer = x.shape[:1] if last else x.shape[:2]
-    shape = *outer, *map(len, matrices), *[size] * last
-    if not prod(shape):
-        return _images_of(output(function, None, shape, x.dtype), last)
+    there, back = (0, *range(2, len(shape)), 1), (0, axis, *range(1, axis))
+    size, outer = (shape[1], shape[:1]) if last else (1, shape[:2])
+    made = *outer, *map(len, matrices), *[size] * last
     depth, rows, columns = (*[ONE] * (3 - len(matrices)), *matrices)
-    memory = memory.reshape(-1, *(1, 1, *x.shape[2:])[-3:-1], x.shape[-1] * size)
-    if len(depth) <= depth.length:
-        memory = _over_rows(function, memory, depth)
-    count, deep, *_ = memory.shape
-    memory = _over_images(function, memory.reshape(count * deep, *memory.shape[2:]), rows, columns, size)
-    memory = memory.reshape(count, deep, *memory.shape[1:])
-    if len(depth) > depth.length:
-        memory = _over_rows(function, memory, depth)
-    return _images_of(memory.reshape(shape), last)
+    steps = []
+    deep, high, wide = (1, 1, *shape[2:])[-3:]
+    count, width = prod(outer), len(columns) * size
+    if prod(made):
+        steps.append(_images_step(count * deep, high, wide * size, rows, columns, size, dtype))
+        if len(depth) <= depth.length:
+            steps[0] = _images_step(count * len(depth), high, wide * size, rows, columns, size, dtype)
+            steps.insert(0, _rows_step(count, high * wide * size, depth, dtype))
+        else:
+            steps.append(_rows_step(count, len(rows) * width, depth, dtype))
+    steps = [step for step in steps if step is not None]
+
+    def run(x):
+        memory = contiguous(x.transpose(there) if last else x)
+        if not steps:
+            memory = memory.copy() if prod(made) else output(function, None, made, dtype)
+        for step in steps:
+            memory = step(memory)
+        memory = memory.reshape(made)
+        return memory.transpose(back) if last else memory
+
+    return run
 
 
-def _images_of(memory, last):
-    return memory.transpose(0, memory.ndim - 1, *range(1, memory.ndim - 1)) if last else memory
-
-
-def _over_rows(function, x, matrix):
-    """x(P,N,...) -> (P,M,...)."""
+def _rows_step(count, size, matrix, dtype):
+    """Return x(P,N,S) -> (P,M,S), None if that is the same."""
     if matrix.identity:
-        return x
-    y = output(function, None, (len(x), len(matrix), *x.shape[2:]), x.dtype)
-    source, target = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, y))
-    count = len(x) * len(matrix)
-    cpu.resample__rows[x.dtype](source, *matrix.by_rows(x.dtype), target, count, tasks(y.size, GRAIN))
-    return y
+        return None
+    source, target = (count, matrix.length, size), (count, len(matrix), size)
+    tables, kernel = matrix.by_rows(dtype), cpu.resample__rows[dtype]
+
+    def step(x):
+        y = output("interpolate", None, target, dtype)
+        kernel(x.reshape(source), *tables, y, count * len(matrix), tasks(y.size, GRAIN))
+        return y
+
+    return step
 
 
-def _over_images(function, x, rows, columns, size):
-    """x(P,H,W*S) -> (P,OH,OW*S)."""
-    vector = vector_bytes() // x.itemsize
+def _images_step(count, height, width, rows, columns, size, dtype):
+    """Return x(P,H,W*S) -> (P,OH,OW*S), None if that is the same."""
+    vector = vector_bytes() // dtype.itemsize
     if columns.identity:
-        return _over_rows(function, x, rows)
+        return _rows_step(count, width, rows, dtype)
     if rows.length == len(rows) == 1 and size >= vector:
-        return _over_rows(function, x.reshape(len(x), -1, size), columns).reshape(len(x), 1, -1)
-    y = output(function, None, (len(x), len(rows), len(columns) * size), x.dtype)
-    count = tasks(y.size, GRAIN)
-    length = -(-x.shape[2] // vector) + 2 * max(PAIRS, default=0)
-    scratch = empty((count, cpu.ROWS * length * vector), x.dtype)
+        return _rows_step(count, size, columns, dtype)
+    source, target = (count, height, width), (count, len(rows), len(columns) * size)
+    room = cpu.ROWS * (-(-width // vector) + 2 * max(PAIRS, default=0)) * vector
     if size >= vector:
-        tables = *columns.by_rows(x.dtype), size
-        cpu.resample__pixels[x.dtype](x, *rows.by_rows(x.dtype), *tables, scratch, y, count, count)
+        kernel, tables = cpu.resample__pixels[dtype], (*columns.by_rows(dtype), size)
     else:
-        tables = columns.by_lanes(x.dtype, size)
-        cpu.resample__planes[x.dtype](x, *rows.by_rows(x.dtype), *tables, scratch, y, count, count)
-    return y
+        kernel, tables = cpu.resample__planes[dtype], columns.by_lanes(dtype, size)
+    tables = *rows.by_rows(dtype), *tables
+
+    def step(x):
+        y = output("interpolate", None, target, dtype)
+        number = tasks(y.size, GRAIN)
+        kernel(x.reshape(source), *tables, empty((number, room), dtype), y, number, number)
+        return y
+
+    return step
 
 
 @lru_cache(maxsize=256, typed=True)
-def _plan(function, shape, size, scale_factor, mode, align_corners, recompute):
+def _matrices(function, shape, size, scale_factor, mode, align_corners, recompute):
     """Return (matrix, its transpose) for each axis."""
     dims = len(shape) - 2
     if mode not in MODES:
