@@ -1,6 +1,7 @@
 # make demo    train on real digits, with a live progress bar; pictures land in demo/
 # make test    linters, types and the whole test suite
 # make bench   measure every kernel beside NumPy and the other libraries that are installed
+# make exhaustive    measure the error of every elementwise function over all 2^32 float32 arguments
 # make lint    ruff and mypy only
 # make clean   remove everything that was built
 #
@@ -13,7 +14,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
 
-.PHONY: demo test bench lint bounds clean
+.PHONY: demo test bench lint bounds exhaustive clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -29,6 +30,9 @@ lint: $(STAMP)
 # the kernel tests once more, with Numba's bounds checks compiled in
 bounds: $(STAMP)
 	NUMBA_BOUNDSCHECK=1 $(RUN) -m pytest tests/kernels tests/functional -m "not slow" --ignore-glob='*test_ground*' $(ARGS)
+
+exhaustive: $(STAMP)
+	$(RUN) -m tests.exhaustive $(ARGS)
 
 bench: $(BENCH_STAMP)
 	$(RUN) -m bench $(ARGS)

@@ -31,10 +31,14 @@ def differentiable(function: Callable[P, WithBackward]) -> Callable[P, Any]: ...
 
 
 @overload
-def differentiable(*, writes_gradients: bool) -> Callable[[Callable[P, WithBackward]], Callable[P, Any]]: ...
+def differentiable(
+    *, writes_gradients: bool = False, in_place: bool = False
+) -> Callable[[Callable[P, WithBackward]], Callable[P, Any]]: ...
 
 
-def differentiable(function: Callable[..., WithBackward] | None = None, *, writes_gradients: bool = False) -> Any:
+def differentiable(
+    function: Callable[..., WithBackward] | None = None, *, writes_gradients: bool = False, in_place: bool = False
+) -> Any:
     """Make an operation of arrays record itself when it is given Tensors.
 
     The function's leading arguments annotated ``Array`` (or one ``*arrays: Array``) are its array arguments. It gets
@@ -55,15 +59,22 @@ def differentiable(function: Callable[..., WithBackward] | None = None, *, write
     With ``writes_gradients=True``, `backward` gets a third argument `out`: per array argument None, or the array into
     which it must write that gradient, and which it must then return. It saves a copy for large parameters.
 
+    With ``in_place=True``, the function has one array argument and a keyword argument `out`, and people may say
+    ``inplace=True``: then the result is written over the argument, which is given back. As with ``x += y``, a tensor
+    that an operation made while recording is left alone and a new one given instead: what it holds may be needed for
+    gradients. Raises RuntimeError for a leaf that requires a gradient.
+
     Given only arrays, the operation gives an array and nothing is recorded. Overhead over the function, measured:
     0.2 us on arrays, 0.5 us recorded, 0.6 us in the backward pass.
     """
     if function is None:
-        return partial(_differentiable, writes_gradients=writes_gradients)
-    return _differentiable(function, writes_gradients)
+        return partial(_differentiable, writes_gradients=writes_gradients, in_place=in_place)
+    return _differentiable(function, writes_gradients, in_place)
 
 
-def _differentiable(function: Callable[..., WithBackward], writes_gradients: bool) -> Callable[..., Any]:
+def _differentiable(
+    function: Callable[..., WithBackward], writes_gradients: bool, in_place: bool
+) -> Callable[..., Any]:
     signature = inspect.signature(function)
     names = []
     variadic = False
@@ -97,6 +108,11 @@ def _differentiable(function: Callable[..., WithBackward], writes_gradients: boo
 
     @wraps(function)
     def unary(a: Any = _MISSING, /, *rest: Any, **options: Any) -> Any:
+        if options and in_place and options.pop("inplace", False):
+            target = _target(function.__name__, a)
+            if target is not None:
+                function(target, *rest, out=target, **options)
+                return a
         if not isinstance(a, Tensor):
             return operation(**options) if a is _MISSING else function(a, *rest, **options)[0]
         y, backward = function(a._data, *rest, **options) if rest or options else function(a._data)
@@ -142,3 +158,15 @@ def _differentiable(function: Callable[..., WithBackward], writes_gradients: boo
         return recorded(y, backward, [source_a, source_b, source_c], writes_gradients)
 
     return {1: unary, 2: binary, 3: ternary}.get(total, operation) if total else operation
+
+
+def _target(name: str, a: Any) -> Any:
+    """Return the memory of `a` for an operation in place, or None where what it holds may be needed for gradients."""
+    if not isinstance(a, Tensor):
+        return a
+    if grad_mode.enabled and isinstance(a._node, Leaf):
+        raise RuntimeError(
+            f"{name}: a leaf tensor that requires a gradient cannot be changed in place while operations are recorded: "
+            "use `with no_grad():` or inplace=False"
+        )
+    return None if grad_mode.enabled and a._node is not None else a._writable()

@@ -1,42 +1,44 @@
-"""Elementwise activations."""
+"""Elementwise activations: a differentiable operation for every function of `fastnn_kernels.cpu.activation`.
+
+Each takes ``inplace=True``, as PyTorch's do: see `differentiable`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import Any
+
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, WithBackward, differentiable
+from fastnn_kernels.cpu.activation import FUNCTIONS
 
 
-@differentiable
-def relu(input: Array) -> WithBackward:
-    """Give max(x, 0) of each element."""
-    y = kernels.relu(input)
-    return y, lambda dy, needs: (kernels.relu_backward(dy, y),)
-
-
-@differentiable
-def leaky_relu(input: Array, negative_slope: float = 0.01) -> WithBackward:
-    """Give x where it is positive, negative_slope * x elsewhere."""
-    y = kernels.leaky_relu(input, negative_slope)
-    kept = y if negative_slope >= 0 else input  # whichever tells on which side of 0 the input was
-    return y, lambda dy, needs: (kernels.leaky_relu_backward(dy, kept, negative_slope),)
-
-
-@differentiable
-def sigmoid(input: Array) -> WithBackward:
-    """Give 1 / (1 + e^-x) of each element."""
-    y = kernels.sigmoid(input)
-    return y, lambda dy, needs: (kernels.sigmoid_backward(dy, y),)
-
-
-@differentiable
-def tanh(input: Array) -> WithBackward:
-    """Give the hyperbolic tangent of each element."""
-    y = kernels.tanh(input)
-    return y, lambda dy, needs: (kernels.tanh_backward(dy, y),)
-
-
-@differentiable
-def gelu(input: Array, approximate: str = "none") -> WithBackward:
+@differentiable(in_place=True)
+def gelu(input: Array, approximate: str = "none", *, out: Any = None) -> WithBackward:
     """Give x times the probability that a normal variable is below x; approximate="tanh" for the one of GPT-2."""
-    y = kernels.gelu(input, approximate)
+    y = kernels.gelu(input, approximate, out=out)
     return y, lambda dy, needs: (kernels.gelu_backward(dy, input, approximate),)
+
+
+def _operation(name: str) -> Callable[..., Any]:
+    """Make the operation of an entry."""
+    forward, backward = getattr(kernels, name), getattr(kernels, f"{name}_backward")
+    of_output = FUNCTIONS[name].gradient_of == "output"
+
+    def operation(input: Array, *parameters: float, out: Any = None, **named: float) -> WithBackward:
+        y = forward(input, *parameters, out=out, **named)
+        kept = y if of_output else input
+        return y, lambda dy, needs: (backward(dy, kept, *parameters, **named),)
+
+    operation.__name__ = operation.__qualname__ = name
+    operation.__doc__ = forward.__doc__.replace("Return", "Give", 1)
+    made = differentiable(in_place=True)(operation)
+    known = [p for p in signature(forward).parameters.values() if p.name != "out"]
+    made.__signature__ = Signature([*known, Parameter("inplace", Parameter.KEYWORD_ONLY, default=False)])  # type: ignore[attr-defined]
+    return made
+
+
+_operations = {name: _operation(name) for name in FUNCTIONS if name not in ("gelu", "gelu_tanh", "exp", "log")}
+globals().update(_operations)
+__all__ = ["gelu", *_operations]  # noqa: PLE0604

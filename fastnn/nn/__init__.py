@@ -1,7 +1,7 @@
 """Layers."""
 
-from . import init
-from .activation import GELU, LeakyReLU, ReLU, Sigmoid, Tanh
+from . import activation, init
+from .activation import *  # noqa: F403  (its names follow from its table)
 from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, DepthwiseConv2d, SeparableConv2d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -52,6 +52,7 @@ from .softmax import LogSoftmax, Softmax
 from .unfold import Fold, Unfold
 
 __all__ = [
+    *activation.__all__,
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -80,11 +81,9 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Fold",
-    "GELU",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
-    "LeakyReLU",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -99,7 +98,6 @@ __all__ = [
     "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
-    "ReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
@@ -108,9 +106,7 @@ __all__ = [
     "ReplicationPad3d",
     "SeparableConv2d",
     "Sequential",
-    "Sigmoid",
     "Softmax",
-    "Tanh",
     "Unfold",
     "Upsample",
     "UpsamplingBilinear2d",

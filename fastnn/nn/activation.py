@@ -1,66 +1,59 @@
-"""Activation layers.
+"""Activation layers: one for every function of `fastnn_kernels.cpu.activation` that has a layer's name there.
 
 `fused_name` is the name under which `linear` and `conv2d` apply an activation themselves; None if they cannot.
 """
 
 from __future__ import annotations
 
+from inspect import Parameter, Signature
 from typing import Any
 
 from fastnn import functional as F
+from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.cpu.epilogue import FUSED
 
 from .module import Module
 
 
-class ReLU(Module):
-    """max(x, 0)."""
+class Activation(Module):
+    """An elementwise function as a layer. Its parameters are attributes, and may be set at any time.
 
-    fused_name = "relu"
+    inplace: write the result over the input where no gradient needs it, as `functional` does.
+    """
 
-    def forward(self, input: Any) -> Any:
-        """Compute the layer."""
-        return F.relu(input)
+    function = "identity"  # its name in `functional`
+    parameters_of_function: dict[str, float | None] = {}  # noqa: RUF012  (never changed)
 
+    __signature__: Signature
+    inplace: bool
 
-class LeakyReLU(Module):
-    """x where it is positive, negative_slope * x elsewhere."""
-
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, *values: float, **named: float) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        try:
+            bound = self.__signature__.bind(*values, **named)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}; it takes {self.__signature__}") from None
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            setattr(self, name, value)
 
     @property
     def fused_name(self) -> str | None:  # type: ignore[override]
-        """Return the kernels' name, if the slope is the one that they know."""
-        return "leaky_relu" if self.negative_slope == 0.01 else None
+        """Return the kernels' name, if its parameters are those that they know."""
+        usual = all(getattr(self, name) == value for name, value in self.parameters_of_function.items())
+        return self.function if usual and self.function in FUSED else None
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.leaky_relu(input, self.negative_slope)
+        parameters = [getattr(self, name) for name in self.parameters_of_function]
+        if self.inplace:
+            return getattr(F, self.function)(input, *parameters, inplace=True)
+        return getattr(F, self.function)(input, *parameters)
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
-        return f"negative_slope={self.negative_slope}"
-
-
-class Sigmoid(Module):
-    """1 / (1 + e^-x)."""
-
-    fused_name = "sigmoid"
-
-    def forward(self, input: Any) -> Any:
-        """Compute the layer."""
-        return F.sigmoid(input)
-
-
-class Tanh(Module):
-    """The hyperbolic tangent."""
-
-    fused_name = "tanh"
-
-    def forward(self, input: Any) -> Any:
-        """Compute the layer."""
-        return F.tanh(input)
+        shown = [f"{name}={getattr(self, name)}" for name in self.parameters_of_function]
+        return ", ".join(shown + ["inplace=True"] * self.inplace)
 
 
 class GELU(Module):
@@ -83,3 +76,42 @@ class GELU(Module):
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
         return f"approximate={self.approximate!r}"
+
+
+class Identity(Module):
+    """The input itself. Takes any arguments, so that it can stand in for any layer."""
+
+    fused_name = None
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return input
+
+
+def _layer(name: str, function: str) -> type[Activation]:
+    """Make the layer of an entry."""
+    spec = FUNCTIONS[function]
+    arguments = [
+        Parameter(key, Parameter.POSITIONAL_OR_KEYWORD, default=Parameter.empty if usual is None else usual)
+        for key, usual in spec.parameters.items()
+    ]
+    inplace = Parameter("inplace", Parameter.POSITIONAL_OR_KEYWORD, default=False)
+    return type(
+        name,
+        (Activation,),
+        {
+            "__doc__": f"{spec.doc[0].upper()}{spec.doc[1:]}.",
+            "__module__": __name__,
+            "__signature__": Signature([*arguments, inplace]),
+            "function": function,
+            "parameters_of_function": spec.parameters,
+        },
+    )
+
+
+_layers = {spec.layer: _layer(spec.layer, name) for name, spec in FUNCTIONS.items() if spec.layer not in (None, "GELU")}
+globals().update(_layers)
+__all__ = ["GELU", "Identity", *_layers]  # noqa: PLE0604

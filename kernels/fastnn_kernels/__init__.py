@@ -1,25 +1,10 @@
 """Kernels for neural networks on plain NumPy arrays, compiled by Numba for the CPU they run on."""
 
-from . import peak
+from . import activation, peak
 from ._jit import specs
 from ._memory import empty_pool, pool_stats, set_pool_limit
 from ._parallel import get_num_threads, set_num_threads, threading_layer, threads
-from .activation import (
-    exp,
-    exp_backward,
-    gelu,
-    gelu_backward,
-    leaky_relu,
-    leaky_relu_backward,
-    log,
-    log_backward,
-    relu,
-    relu_backward,
-    sigmoid,
-    sigmoid_backward,
-    tanh,
-    tanh_backward,
-)
+from .activation import *  # noqa: F403  (its names follow from its table)
 from .augment import erase, mix, noise, uniform, warp
 from .conv import (
     conv2d,
@@ -85,6 +70,7 @@ from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backwar
 from .unfold import fold, unfold
 
 __all__ = [
+    *activation.__all__,
     "PreparedConv",
     "PreparedConv2d",
     "PreparedMatmul",
@@ -123,20 +109,12 @@ __all__ = [
     "dropout_backward",
     "empty_pool",
     "erase",
-    "exp",
-    "exp_backward",
     "fold",
-    "gelu",
-    "gelu_backward",
     "get_num_threads",
     "interpolate",
     "interpolate_backward",
-    "leaky_relu",
-    "leaky_relu_backward",
     "linear",
     "linear_backward",
-    "log",
-    "log_backward",
     "log_softmax",
     "log_softmax_backward",
     "lp_pool1d",
@@ -170,19 +148,13 @@ __all__ = [
     "prepare_conv_transpose2d",
     "prepare_conv_transpose3d",
     "prepare_matmul",
-    "relu",
-    "relu_backward",
     "set_conv_precision",
     "set_num_threads",
     "set_pool_limit",
-    "sigmoid",
-    "sigmoid_backward",
     "softmax",
     "softmax_backward",
     "specs",
     "sum_pool2d",
-    "tanh",
-    "tanh_backward",
     "threading_layer",
     "threads",
     "unfold",

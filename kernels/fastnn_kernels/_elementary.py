@@ -15,7 +15,7 @@ random ones against extended precision. The figures stand with the entry points 
 import math
 
 from ._jit import exact
-from ._simd import bits_of_float, constant, copysign, float_from_bits, fma, polynomial
+from ._simd import HAS_LDEXP, bits_of_float, constant, copysign, float_from_bits, fma, ldexp, polynomial
 
 MANTISSA_BITS = constant(23, 52)
 LOG2_E = constant(1.4426950408889634, 1.4426950408889634)
@@ -25,9 +25,10 @@ LN2_LOW = constant(-1.904654299957768e-09, 2.319046813846299558e-17)
 # Adding 1.5 * 2^mantissa_bits to a small float rounds it to an integer, which stands in the lowest bits of the sum.
 # Here the sum also gets the exponent's bias: its low bits, moved up to the exponent's place, are the float 2^n.
 ROUND_AND_BIAS = constant(1.5 * 2.0**23 + 127, 1.5 * 2.0**52 + 1023)
-ROUND_AND_TWO_BIAS = constant(1.5 * 2.0**23 + 2 * 127, 1.5 * 2.0**52 + 2 * 1023)
-# Beyond these exp is 0 or infinity.
-EXP_LOW = constant(-104.0, -745.2)
+ROUND_AND_BIAS_BITS = constant(0x4B40007F, 0x43380000000003FF)  # that number as an integer
+BIAS = constant(127, 1023)
+# Beyond these exp is infinity, or 0 even if it is multiplied by a million.
+EXP_LOW = constant(-120.0, -762.0)
 EXP_HIGH = constant(89.0, 709.8)
 
 # e^r - 1 = r + r^2 EXP(r) for |r| <= ln(2)/2, error relative to e^r - 1 of 2^-26.1 and 2^-61.6
@@ -42,33 +43,72 @@ EXP = polynomial(
 
 
 @exact
-def _split(x, low, round_and_bias):
-    """Return (n + round_and_bias, e^r - 1) with x + low = n ln(2) + r, n an integer, |r| <= ln(2)/2 (and a bit)."""
-    biased = fma(x, LOG2_E(x), round_and_bias)
-    n = biased - round_and_bias
+def _split(x, low):
+    """Return (n + ROUND_AND_BIAS, e^r - 1) with x + low = n ln(2) + r, n an integer, |r| <= ln(2)/2 (and a bit)."""
+    biased = fma(x, LOG2_E(x), ROUND_AND_BIAS(x))
+    n = biased - ROUND_AND_BIAS(x)
     r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), x)) + low
     return biased, fma(r * r, EXP(r), r)
 
 
+if HAS_LDEXP:
+
+    @exact
+    def scaled(y, biased):
+        """Return y 2^n for n + ROUND_AND_BIAS."""
+        return ldexp(y, type(bits_of_float(y))(bits_of_float(biased) - ROUND_AND_BIAS_BITS(y)))
+
+else:
+
+    @exact
+    def scaled(y, biased):
+        """Return y 2^n for n + ROUND_AND_BIAS: in two steps, for 2^128, and for subnormal results."""
+        i = bits_of_float(biased)
+        integer = type(i)
+        shift = MANTISSA_BITS(y)
+        i = integer(i + BIAS(y))
+        half = integer(i >> 1)
+        return y * float_from_bits(integer(half << shift)) * float_from_bits(integer(integer(i - half) << shift))
+
+
 @exact
-def _exp_of_sum(x, low):
-    """e^(x + low), low being the part of the argument that did not fit into x."""
+def power_of_e(x, low):
+    """Return e^(x + low) as scaled(1 + p, n): p and n; low is what did not fit into x."""
     v = EXP_LOW(x) if x < EXP_LOW(x) else x
     v = EXP_HIGH(x) if v > EXP_HIGH(x) else v
-    biased, rest = _split(v, low, ROUND_AND_TWO_BIAS(x))
-    # times 2^n in two steps, so that 2^128 is no obstacle and subnormal results come out right
-    i = bits_of_float(biased)
-    integer = type(i)
-    half = integer(i >> 1)
-    shift = MANTISSA_BITS(x)
-    y = (type(x)(1) + rest) * float_from_bits(integer(half << shift))
-    return y * float_from_bits(integer(integer(i - half) << shift))
+    n, p = _split(v, low)
+    return p, n
+
+
+@exact
+def times_exp(factor, rest_of_factor, x, low):
+    """(factor + its rest) e^(x + low), rounded little more than once, for factors of up to a million."""
+    p, n = power_of_e(x, low)
+    return scaled(factor + fma(factor, p, rest_of_factor), n)
 
 
 @exact
 def exp(x):
     """e^x."""
-    return _exp_of_sum(x, type(x)(-0.0))
+    T = type(x)
+    return times_exp(T(1), T(-0.0), x, T(-0.0))
+
+
+@exact
+def small_expm1(x):
+    """Return e^x - 1 for |x| <= 80."""
+    biased, rest = _split(x, type(x)(-0.0))
+    power = float_from_bits(type(bits_of_float(x))(bits_of_float(biased) << MANTISSA_BITS(x)))
+    return fma(power, rest, power - type(x)(1))
+
+
+EXPM1_LOW = constant(-20.0, -40.0)  # e^x - 1 is -1 from here down
+
+
+@exact
+def expm1_below_0(x):
+    """e^x - 1 for x <= 0."""
+    return small_expm1(EXPM1_LOW(x) if x < EXPM1_LOW(x) else x)
 
 
 # log(m) = 2s + s z LOG(z) with s = (m - 1) / (m + 1), z = s^2, m in sqrt(1/2) .. sqrt(2), error 2^-30.2 and 2^-59.5
@@ -107,14 +147,35 @@ def log(x):
     return y if x >= T(0) else T(math.nan)
 
 
+# log(1 + f) = 2s + s z LOG1P(z) with s = f / (2 + f), z = s^2 for f in 0 .. 1, error 2^-33.0 and 2^-59.4
+LOG1P = polynomial(
+    (0.66666675, 0.39998952, 0.2861509, 0.21445458, 0.24238811),
+    (
+        0.6666666666666631, 0.40000000000155805, 0.28571428548040023, 0.2222222395781062, 0.18181744357172222,
+        0.15386550482019676, 0.1330110011897665, 0.12105068723352697, 0.0834460483370571, 0.1701014699622768,
+    ),
+)  # fmt: skip
+
+
 @exact
-def _quotient(top, a, b):
-    """Return top / (a + b), b a small integer, as if the sum had not been rounded: corrected once."""
+def log1p_exp(x):
+    """log(1 + e^x) for x <= 0."""
+    T = type(x)
+    f = exp(x)
+    s = f / (T(2) + f)
+    z = s * s
+    half = T(0.5) * f * f
+    return f - (half - s * fma(z, LOG1P(z), half))
+
+
+@exact
+def quotient(top, rest_of_top, a, b):
+    """Return (top + its rest) / (a + b), b a small integer, as if the sum had not been rounded: corrected once."""
     bottom = a + b
     lost = a - (bottom - b)
     reciprocal = type(a)(1) / bottom
     y = top * reciprocal
-    return fma(fma(-y, lost, fma(-y, bottom, top)), reciprocal, y)
+    return fma(fma(-y, lost, fma(-y, bottom, top)) + rest_of_top, reciprocal, y)
 
 
 TANH_ONE = constant(10.0, 20.0)  # tanh is 1 from here on
@@ -126,105 +187,27 @@ def tanh(x):
     T = type(x)
     a = abs(x)
     a = TANH_ONE(x) if a > TANH_ONE(x) else a
-    biased, rest = _split(a + a, T(-0.0), ROUND_AND_BIAS(x))
-    power = float_from_bits(type(bits_of_float(x))(bits_of_float(biased) << MANTISSA_BITS(x)))
-    e = fma(power, rest, power - T(1))
-    return copysign(_quotient(e, e, T(2)), x)  # e / (e + 2) alone would be a third faster, and off by up to 2.5 ulp
+    e = small_expm1(a + a)
+    return copysign(
+        quotient(e, T(-0.0), e, T(2)), x
+    )  # e / (e + 2) alone would be a third faster, and off by up to 2.5 ulp
 
 
 @exact
 def sigmoid(x):
     """1 / (1 + e^-x), from e^-|x| so that neither end overflows or loses its digits."""
-    return _sigmoid_of_sum(x, type(x)(-0.0))
-
-
-@exact
-def _sigmoid_of_sum(x, low):
-    """Logistic function of x + low, low being the part of the argument that did not fit into x."""
     T = type(x)
-    e = _exp_of_sum(-abs(x), -low if x >= T(0) else low)
-    return _quotient(T(1) if x >= T(0) else e, e, T(1))
-
-
-# The normal distribution's upper tail is Q(a) = e^(-a^2/2) TAIL_TOP(a) / TAIL_BOTTOM(a) for 0 <= a <= TAIL_END, from
-# where on it is 0; relative error 2^-27.0 and 2^-55.0 (rational fit, linearised in the denominator and reweighted).
-TAIL_TOP = polynomial(
-    (0.5, 0.43929985, 0.18396409, 0.040874127, 0.0041504493),
-    (
-        0.5, 0.8272819497554836, 0.6785916304707612, 0.35654974422306773, 0.13165126973201538, 0.03553165454239458,
-        0.007089195798401278, 0.0010337325824337617, 0.00010583347009226399, 6.917780271268154e-06,
-        2.219186300633281e-07,
-    ),
-)  # fmt: skip
-TAIL_BOTTOM = polynomial(
-    (1.0, 1.6764846, 1.205565, 0.47138992, 0.10246231, 0.010403523),
-    (
-        1.0, 2.452448460313833, 2.8139540235906817, 1.9980472487890455, 0.9777935001144076, 0.3472457586802212,
-        0.09162115293212367, 0.018034151256912604, 0.0026085236233712177, 0.00026584143604511403,
-        1.7340303625675956e-05, 5.562675127839834e-07,
-    ),
-)  # fmt: skip
-TAIL_END = constant(15.0, 39.0)
-INVERSE_SQRT_TAU = constant(0.3989422804014327, 0.3989422804014327)
+    e = exp(-abs(x))
+    return quotient(T(1) if x >= T(0) else e, T(-0.0), e, T(1))
 
 
 @exact
-def _normal(x):
-    """Return of the standard normal distribution at a = |x|: a up to TAIL_END, the bell e^(-a^2/2), Q(a) / bell."""
+def logistic_part(top, x, low):
+    """Top / (1 + e^-(x + low)), low being the part of the argument that did not fit into x."""
     T = type(x)
-    a = abs(x)
-    a = TAIL_END(x) if a > TAIL_END(x) else a
-    square = a * a
-    bell = _exp_of_sum(T(-0.5) * square, T(-0.5) * fma(a, a, -square))
-    return a, bell, TAIL_TOP(a) / TAIL_BOTTOM(a)
-
-
-@exact
-def gelu(x):
-    """Return x P(X < x) for a standard normal X: x - x Q(x) or x Q(-x)."""
-    a, bell, ratio = _normal(x)
-    zero = type(x)(0)
-    return (x if x > zero else x * zero) - bell * (a * ratio)  # x * 0 makes -inf NaN, as in PyTorch
-
-
-@exact
-def gelu_slope(x):
-    """Return the derivative of gelu."""
-    T = type(x)
-    _, bell, ratio = _normal(x)
-    tail = bell * ratio
-    return fma(x * INVERSE_SQRT_TAU(x), bell, T(1) - tail if x > T(0) else tail)
-
-
-# gelu's approximation x / (1 + e^-u), u = 2 sqrt(2 / pi) (x + 0.044715 x^3), which is 0 or x beyond GELU_TANH_END
-GELU_TANH_LINEAR = constant(1.5957691216057308, 1.5957691216057308)
-GELU_TANH_CUBIC = constant(0.07135481627260025, 0.07135481627260025)
-GELU_TANH_END = constant(12.0, 24.0)
-
-
-@exact
-def _gelu_tanh_argument(x):
-    """Return u as (x factor, the rest), and factor."""
-    v = -GELU_TANH_END(x) if x < -GELU_TANH_END(x) else x
-    v = GELU_TANH_END(x) if v > GELU_TANH_END(x) else v
-    square = v * v
-    factor = fma(GELU_TANH_CUBIC(x), square, GELU_TANH_LINEAR(x))
-    u = v * factor
-    return u, fma(v, factor, -u), square
-
-
-@exact
-def gelu_tanh(x):
-    """Return the approximation of gelu that is made with tanh."""
-    u, low, _ = _gelu_tanh_argument(x)
-    return x * _sigmoid_of_sum(u, low)
-
-
-@exact
-def gelu_tanh_slope(x):
-    """Return the derivative of gelu_tanh: s + x s (1 - s) u'."""
-    T = type(x)
-    u, low, square = _gelu_tanh_argument(x)
-    s = _sigmoid_of_sum(u, low)
-    slope = fma(T(3) * GELU_TANH_CUBIC(x), square, GELU_TANH_LINEAR(x))
-    return fma(x * slope, s * (T(1) - s), s)
+    positive = x >= T(0)
+    p, n = power_of_e(-abs(x), -low if positive else low)
+    more = T(0) if positive else p  # below 0 it is top e^x / (1 + e^x)
+    full = fma(top, more, top)
+    y = quotient(full, fma(top, more, top - full), scaled(T(1) + p, n), T(1))
+    return y if positive else scaled(y, n)

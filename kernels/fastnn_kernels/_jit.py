@@ -30,7 +30,7 @@ import sys
 import tempfile
 import warnings
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import llvmlite
@@ -174,10 +174,15 @@ class Kernel(dict):
         super().__init__()
         self.function, self.signature, self.parallel = function, signature, parallel
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
-        if parallel:
+
+    @cached_property
+    def dispatcher(self):
+        """Return what compiles the kernel, made at first use: 0.2 ms for each of hundreds would slow the import."""
+        function = self.function
+        if self.parallel:
             count = len(self.argument_types(np.dtype(np.float32))) - 2
             function = _RANGED[count](jitted(function))
-        self.dispatcher = _compiled(function, self.function)
+        return _compiled(function, self.function)
 
     def __hash__(self):
         return id(self)

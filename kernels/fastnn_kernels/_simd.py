@@ -95,6 +95,24 @@ def copysign(typing_context, x, sign):
     return x(x, x), _scalar("copysign", 2)
 
 
+HAS_LDEXP = "avx512f" in features()  # as a vector instruction; elsewhere LLVM would call the C library
+
+
+@intrinsic
+def ldexp(typing_context, x, n):
+    """Return x 2^n for an integer n of any size, subnormal results included."""
+
+    def codegen(context, builder, signature, args):
+        number, i32 = _float_type(signature.return_type), ir.IntType(32)
+        n = builder.trunc(args[1], i32) if args[1].type.width > 32 else args[1]
+        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        kind = ir.FunctionType(number, [number, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ldexp.{suffix}.i32")
+        return builder.call(function, [args[0], n])
+
+    return x(x, n), codegen
+
+
 @intrinsic
 def bits_of_float(typing_context, x):
     """Return the bits of a float32 as int32, of a float64 as int64."""
@@ -164,6 +182,44 @@ def vector_at(typing_context, number, address, length):
         return made._getvalue()
 
     return array(number, types.intp, types.intp), codegen
+
+
+def _scope(module):
+    """Return the metadata by which loads and stores are told apart: a list of one scope in one domain."""
+    domain = module.add_metadata(["fastnn"])
+    return module.add_metadata([module.add_metadata(["load", domain])])
+
+
+def _element(context, builder, array, value, i):
+    return builder.gep(context.make_array(array)(context, builder, value).data, [i])
+
+
+@intrinsic
+def load(typing_context, x, i):
+    """Return x[i] of a contiguous array, i >= 0, as if no `store` ever wrote there.
+
+    So loops over them are vector code without a look at how arrays overlap, in place too: elements are read and
+    written in order.
+    """
+
+    def codegen(context, builder, signature, args):
+        value = builder.load(_element(context, builder, x, *args))
+        value.set_metadata("alias.scope", _scope(builder.module))
+        return value
+
+    return x.dtype(x, types.intp), codegen
+
+
+@intrinsic
+def store(typing_context, x, i, value):
+    """Set x[i] of a contiguous array, i >= 0; see `load`."""
+
+    def codegen(context, builder, signature, args):
+        done = builder.store(args[2], _element(context, builder, x, *args[:2]))
+        done.set_metadata("noalias", _scope(builder.module))
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, x.dtype), codegen
 
 
 @intrinsic

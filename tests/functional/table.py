@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import functional as F
+from fastnn_kernels.cpu.activation import FUNCTIONS
 
 # Central differences of step h err by h**2 times the third derivative, and by eps / h from rounding; both are about
 # eps**(2/3) = 4e-11 at the best step. The operations of the table have third derivatives of up to some 1000.
@@ -124,13 +125,6 @@ TABLE = {
     "linear tanh": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "tanh"}),
     "linear gelu": Row(F.linear, ((3, 4), (5, 4), (5,)), {"activation": "gelu"}),
     # --- activation
-    "relu": Row(F.relu, ((3, 4),)),
-    "leaky_relu": Row(F.leaky_relu, ((3, 4),)),
-    "leaky_relu steep": Row(F.leaky_relu, ((3, 4),), {"negative_slope": -2.0}),
-    "sigmoid": Row(F.sigmoid, ((3, 4),)),
-    "tanh": Row(F.tanh, ((3, 4),)),
-    "gelu": Row(F.gelu, ((3, 4),)),
-    "gelu tanh": Row(F.gelu, ((3, 4),), {"approximate": "tanh"}),
     # --- softmax
     "softmax": Row(F.softmax, ((3, 4),)),
     "softmax dim": Row(F.softmax, ((2, 3, 4),), {"dim": 1}),
@@ -217,10 +211,15 @@ TABLE = {
     "pixel_shuffle": Row(F.pixel_shuffle, ((2, 8, 3, 2),), {"upscale_factor": 2}),
     "pixel_unshuffle": Row(F.pixel_unshuffle, ((2, 6, 9),), {"downscale_factor": 3}),
     "channel_shuffle": Row(F.channel_shuffle, ((2, 6, 3),), {"groups": 3}),
-    # --- activation
-    # --- softmax
-    # --- loss
-    # --- dropout
+}
+TABLE |= {  # --- activation
+    name: Row(getattr(F, name), ((3, 4),), dict.fromkeys([k for k, v in spec.parameters.items() if v is None], 0.3))
+    for name, spec in FUNCTIONS.items()
+    if name != "gelu_tanh" and name not in TABLE
+}
+TABLE |= {
+    "leaky_relu steep": Row(F.leaky_relu, ((3, 4),), {"negative_slope": -2.0}),
+    "gelu tanh": Row(F.gelu, ((3, 4),), {"approximate": "tanh"}),
 }
 
 WITHOUT_GRADIENT = {"argmax"}

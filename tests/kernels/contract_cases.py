@@ -11,6 +11,7 @@ To add an operation: add its name. Where one call does not reach all of its vari
 """
 
 import fastnn_kernels as k
+from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.optimizer import RULES
 
 SETTINGS = {
@@ -208,23 +209,11 @@ CASES = {
     "pixel_shuffle": [lambda make, n: k.pixel_shuffle(make(n, 8, 3, 5), 2)],
     "pixel_unshuffle": [lambda make, n: k.pixel_unshuffle(make(n, 3, 6, 4), 2)],
     "channel_shuffle": [lambda make, n: k.channel_shuffle(make(n, 6, 5), 2)],
-    "relu": [lambda make, n: k.relu(make(n, 37))],
-    "relu_backward": [lambda make, n: k.relu_backward(make(n, 37), make(n, 37))],
-    "sigmoid": [lambda make, n: k.sigmoid(make(n, 37))],
-    "sigmoid_backward": [lambda make, n: k.sigmoid_backward(make(n, 37), make(n, 37))],
-    "tanh": [lambda make, n: k.tanh(make(n, 37))],
-    "tanh_backward": [lambda make, n: k.tanh_backward(make(n, 37), make(n, 37))],
-    "leaky_relu": [lambda make, n: k.leaky_relu(make(n, 37), 0.1)],
-    "leaky_relu_backward": [lambda make, n: k.leaky_relu_backward(make(n, 37), make(n, 37), 0.1)],
     "gelu": [lambda make, n: k.gelu(make(n, 37)), lambda make, n: k.gelu(make(n, 37), "tanh")],
     "gelu_backward": [
         lambda make, n: k.gelu_backward(make(n, 37), make(n, 37)),
         lambda make, n: k.gelu_backward(make(n, 37), make(n, 37), "tanh"),
     ],
-    "exp": [lambda make, n: k.exp(make(n, 37))],
-    "exp_backward": [lambda make, n: k.exp_backward(make(n, 37), make(n, 37))],
-    "log": [lambda make, n: k.log(make.positive(n, 37))],
-    "log_backward": [lambda make, n: k.log_backward(make(n, 37), make.positive(n, 37))],
     "softmax": [lambda make, n: k.softmax(make(n, 37)), lambda make, n: k.softmax(make(n, 5, 7), 1)],
     "softmax_backward": [
         lambda make, n: k.softmax_backward(make(n, 37), make(n, 37), -1),
@@ -263,3 +252,14 @@ CASES = {
     "clip_grad_norm": [lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5) and None],
     "clip_grad_value": [lambda make, n: k.clip_grad_value([make.state(n, 37)], 0.5)],
 }
+
+
+def _elementwise(name, parameters):
+    forward, backward = getattr(k, name), getattr(k, f"{name}_backward")
+    CASES[name] = [lambda make, n: forward(make.positive(n, 37), *parameters)]
+    CASES[f"{name}_backward"] = [lambda make, n: backward(make(n, 37), make.positive(n, 37), *parameters)]
+
+
+for _spec in FUNCTIONS.values():
+    if not _spec.name.startswith("gelu"):
+        _elementwise(_spec.name, [0.7 if usual is None else usual for usual in _spec.parameters.values()])

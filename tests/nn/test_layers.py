@@ -9,6 +9,7 @@ import pytest
 
 from fastnn import Tensor, manual_seed, nn, no_grad
 from fastnn.nn import Module
+from fastnn_kernels.cpu.activation import FUNCTIONS
 
 
 class Row(NamedTuple):
@@ -119,16 +120,25 @@ TABLE = {
     "PixelShuffle": Row(nn.PixelShuffle, {"upscale_factor": 2}, (8, 3, 5), (2, 6, 10)),
     "PixelUnshuffle": Row(nn.PixelUnshuffle, {"downscale_factor": 2}, (2, 6, 10), (8, 3, 5)),
     "ChannelShuffle": Row(nn.ChannelShuffle, {"groups": 3}, (6, 5), (6, 5)),
-    "ReLU": Row(nn.ReLU, {}, (3, 4), (3, 4)),
     "LeakyReLU": Row(nn.LeakyReLU, {"negative_slope": 0.2}, (3, 4), (3, 4)),
-    "Sigmoid": Row(nn.Sigmoid, {}, (3, 4), (3, 4)),
-    "Tanh": Row(nn.Tanh, {}, (3, 4), (3, 4)),
+    "Identity": Row(nn.Identity, {"anything": 3}, (3, 4), (3, 4)),
     "GELU": Row(nn.GELU, {}, (3, 4), (3, 4)),
     "GELU by tanh": Row(nn.GELU, {"approximate": "tanh"}, (3, 4), (3, 4)),
     "Softmax": Row(nn.Softmax, {}, (3, 4), (3, 4)),
     "LogSoftmax": Row(nn.LogSoftmax, {"dim": 1}, (3, 4), (3, 4)),
     "Dropout": Row(nn.Dropout, {"p": 0.3}, (3, 4), (3, 4)),
     "Flatten": Row(nn.Flatten, {}, (2, 3, 4), (24,)),
+}
+
+TABLE |= {
+    spec.layer: Row(
+        getattr(nn, spec.layer),
+        dict.fromkeys([k for k, v in spec.parameters.items() if v is None], 0.3),
+        (3, 4),
+        (3, 4),
+    )
+    for spec in FUNCTIONS.values()
+    if spec.layer and spec.layer not in TABLE
 }
 
 rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)

@@ -1,185 +1,379 @@
-"""Elementwise functions: one table, from which their kernels follow.
+"""Elementwise functions, each an entry: its formula and the formula of its gradient. See `_elementwise`.
 
-To add a function, add its entry to FUNCTIONS. Its forward and gradient are `@exact` functions of one number, so plain
-loops over them compile to vector code.
+NaN must come out as NaN. Comparisons with it are false, so a formula clamps by "the bound if x is beyond it, else x".
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from .. import _elementary as elementary
-from .._jit import exact, jitted, kernel
+from .. import _special as special
+from .._elementwise import CHEAP, Elementwise, elementwise
+from .._simd import constant, fma
+
+# ------------------------------------------------------------------------------- piecewise linear
 
 
-@exact
+@elementwise(ulp=(0, 0), grain=CHEAP)
+def identity(x):
+    """x, also called the linear activation"""
+    return x
+
+
+@identity.gradient
+def _(dy, y):
+    return dy
+
+
+@elementwise(layer="ReLU", ulp=(0, 0), grain=CHEAP)
 def relu(x):
-    """Return max(x, 0), and NaN for NaN."""
+    """max(x, 0)"""
     return type(x)(0) if x < type(x)(0) else x
 
 
-@exact
-def relu_gradient(dy, y):
-    """Return dy where y is above 0."""
+@relu.gradient
+def _(dy, y):
     return type(y)(0) if y <= type(y)(0) else dy
 
 
-@exact
-def leaky_relu(x, negative_slope):
-    """Return x above 0, negative_slope x below."""
+@elementwise(layer="ReLU6", ulp=(0, 0), grain=CHEAP)
+def relu6(x):
+    """min(max(x, 0), 6)"""
+    T = type(x)
+    y = T(0) if x < T(0) else x
+    return T(6) if y > T(6) else y
+
+
+@relu6.gradient
+def _(dy, y):
+    T = type(y)
+    return T(0) if y <= T(0) or y >= T(6) else dy
+
+
+@elementwise(layer="LeakyReLU", ulp=(0.5, 0.5), grain=CHEAP)
+def leaky_relu(x, negative_slope=0.01):
+    """x above 0, negative_slope x below
+
+    Its gradient may be given the output in the input's place if negative_slope is at least 0.
+    """
     return x if x > type(x)(0) else x * negative_slope
 
 
-@exact
-def leaky_relu_gradient(dy, y, negative_slope):
-    """Return dy above 0, negative_slope dy below: for slopes of at least 0, y has the sign of x."""
-    return dy if y > type(y)(0) else dy * negative_slope
+@leaky_relu.gradient
+def _(dy, x, negative_slope):
+    return dy if x > type(x)(0) else dy * negative_slope
 
 
-@exact
-def sigmoid_gradient(dy, y):
-    """Return dy y (1 - y)."""
+@elementwise(layer="Hardtanh", ulp=(0, 0), grain=CHEAP)
+def hardtanh(x, min_val=-1.0, max_val=1.0):
+    """x, limited to min_val .. max_val"""
+    y = min_val if x < min_val else x
+    return max_val if y > max_val else y
+
+
+@hardtanh.gradient
+def _(dy, x, min_val, max_val):
+    return type(x)(0) if x <= min_val or x >= max_val else dy
+
+
+@elementwise(layer="Hardsigmoid", ulp=(1, 1), grain=CHEAP)
+def hardsigmoid(x):
+    """min(max(x + 3, 0), 6) / 6"""
+    T = type(x)
+    y = x + T(3)
+    y = T(0) if y < T(0) else y
+    y = T(6) if y > T(6) else y
+    return y / T(6)
+
+
+@hardsigmoid.gradient
+def _(dy, x):
+    T = type(x)
+    return T(0) if x <= T(-3) or x >= T(3) else dy / T(6)
+
+
+@elementwise(layer="Hardswish", ulp=(1.9, 1.9), grain=CHEAP)
+def hardswish(x):
+    """x min(max(x + 3, 0), 6) / 6"""
+    T = type(x)
+    y = x + T(3)
+    y = T(0) if y < T(0) else y
+    return x if y > T(6) else x * (y / T(6))
+
+
+@hardswish.gradient
+def _(dy, x):
+    T = type(x)
+    slope = x / T(3) + T(0.5)
+    slope = T(0) if x < T(-3) else slope
+    return dy if x > T(3) else dy * slope
+
+
+@elementwise(layer="Hardshrink", ulp=(0, 0), grain=CHEAP)
+def hardshrink(x, lambd=0.5):
+    """x, and 0 from -lambd to lambd"""
+    return type(x)(0) if abs(x) <= lambd else x
+
+
+@hardshrink.gradient
+def _(dy, x, lambd):
+    return type(x)(0) if abs(x) <= lambd else dy
+
+
+@elementwise(layer="Softshrink", ulp=(0.5, 0.5), grain=CHEAP)
+def softshrink(x, lambd=0.5):
+    """x moved towards 0 by lambd, and 0 from -lambd to lambd"""
+    T = type(x)
+    y = x + lambd if x < T(0) else x - lambd
+    return T(0) if abs(x) <= lambd else y
+
+
+@softshrink.gradient
+def _(dy, x, lambd):
+    return type(x)(0) if abs(x) <= lambd else dy
+
+
+@elementwise(layer="Threshold", ulp=(0, 0), grain=CHEAP)
+def threshold(x, threshold, value):
+    """x above the threshold, else value"""
+    return value if x <= threshold else x
+
+
+@threshold.gradient
+def _(dy, x, threshold, value):
+    return type(x)(0) if x <= threshold else dy
+
+
+@elementwise(layer="BinaryStep", ulp=(0, 0), grain=CHEAP)
+def binary_step(x, theta=0.0):
+    """1 from theta on, 0 below
+
+    Its gradient is 0 everywhere: no network learns through it.
+    """
+    T = type(x)
+    y = T(0) if x < theta else x
+    return T(1) if x >= theta else y
+
+
+@binary_step.gradient
+def _(dy, x, theta):
+    return type(x)(0)
+
+
+@elementwise(layer="BipolarStep", ulp=(0, 0), grain=CHEAP)
+def bipolar_step(x, theta=0.0):
+    """1 from theta on, -1 below
+
+    Its gradient is 0 everywhere: no network learns through it.
+    """
+    T = type(x)
+    y = T(-1) if x < theta else x
+    return T(1) if x >= theta else y
+
+
+@bipolar_step.gradient
+def _(dy, x, theta):
+    return type(x)(0)
+
+
+# ------------------------------------------------------------------------------- sigmoids
+
+
+@elementwise(layer="Sigmoid", ulp=(1.5, 1.5))
+def sigmoid(x):
+    """1 / (1 + e^-x)"""
+    return elementary.sigmoid(x)
+
+
+@sigmoid.gradient
+def _(dy, y):
     return dy * (y * (type(y)(1) - y))
 
 
-@exact
-def tanh_gradient(dy, y):
-    """Return dy (1 - y^2), as a product because 1 - y^2 would lose digits near 1."""
-    one = type(y)(1)
-    return dy * ((one - y) * (one + y))
+@elementwise(layer="LogSigmoid", ulp=(2, 1.5))
+def logsigmoid(x):
+    """log(1 / (1 + e^-x))"""
+    T = type(x)
+    return (T(0) if x > T(0) else x) - elementary.log1p_exp(-abs(x))
 
 
-@exact
-def gelu_gradient(dy, x):
-    """Return dy times the slope at x."""
-    return dy * elementary.gelu_slope(x)
+@logsigmoid.gradient
+def _(dy, x):
+    return dy * elementary.sigmoid(-x)
 
 
-@exact
-def gelu_tanh_gradient(dy, x):
-    """Return dy times the slope at x."""
-    return dy * elementary.gelu_tanh_slope(x)
+@elementwise(layer="Tanh", ulp=(1.75, 1.9))
+def tanh(x):
+    """the hyperbolic tangent"""
+    return elementary.tanh(x)
 
 
-@exact
-def exp_gradient(dy, y):
-    """Return dy e^x."""
+@tanh.gradient
+def _(dy, y):
+    # as a product, because 1 - y^2 would lose digits near 1
+    return dy * ((type(y)(1) - y) * (type(y)(1) + y))
+
+
+@elementwise(layer="Tanhshrink", ulp=(1.85, 1.2))
+def tanhshrink(x):
+    """x - tanh(x)"""
+    return special.tanhshrink(x)
+
+
+@tanhshrink.gradient
+def _(dy, x):
+    t = elementary.tanh(x)
+    return dy * (t * t)
+
+
+@elementwise(layer="Softsign", ulp=(1.5, 1.5), grain=CHEAP)
+def softsign(x):
+    """x / (1 + |x|)"""
+    return x / (type(x)(1) + abs(x))  # NaN at infinity, as in PyTorch
+
+
+@softsign.gradient
+def _(dy, x):
+    T = type(x)
+    a = T(1) + abs(x)
+    return dy / (a * a)
+
+
+# ------------------------------------------------------------------------------- smooth rectifiers
+
+
+@elementwise(layer="ELU", ulp=(0.95, 1))
+def elu(x, alpha=1.0):
+    """x above 0, alpha (e^x - 1) below (Clevert et al., 2015)"""
+    return x if x >= type(x)(0) else alpha * elementary.expm1_below_0(x)
+
+
+@elu.gradient
+def _(dy, x, alpha):
+    return dy if x > type(x)(0) else dy * (alpha * elementary.exp(x))
+
+
+# scale, and scale times alpha as a sum of two
+SELU_SCALE = constant(1.0507010221481323, 1.0507009873554805)
+SELU_BELOW = constant(1.7580993175506592, 1.7580993408473768)
+SELU_BELOW_REST = constant(2.3296717444054593e-08, 1.41535193800845e-17)
+
+
+@elementwise(layer="SELU", ulp=(1.75, 1.5))
+def selu(x):
+    """1.0507 x above 0, 1.7581 (e^x - 1) below (Klambauer et al., 2017)"""
+    e = elementary.expm1_below_0(x)
+    return SELU_SCALE(x) * x if x > type(x)(0) else fma(SELU_BELOW(x), e, SELU_BELOW_REST(x) * e)
+
+
+@selu.gradient
+def _(dy, x):
+    return dy * SELU_SCALE(x) if x > type(x)(0) else dy * (SELU_BELOW(x) * elementary.exp(x))
+
+
+@elementwise(layer="CELU", ulp=(0.95, 1.25))
+def celu(x, alpha=1.0):
+    """x above 0, alpha (e^(x / alpha) - 1) below (Barron, 2017)"""
+    return x if x >= type(x)(0) else alpha * elementary.expm1_below_0(x / alpha)
+
+
+@celu.gradient
+def _(dy, x, alpha):
+    return dy if x > type(x)(0) else dy * elementary.exp(x / alpha)
+
+
+@elementwise(layer="Softplus", ulp=(1.9, 1.6))
+def softplus(x, beta=1.0, threshold=20.0):
+    """log(1 + e^(beta x)) / beta, and x where beta x is above the threshold"""
+    T = type(x)
+    u = x * beta
+    y = ((T(0) if u < T(0) else u) + elementary.log1p_exp(-abs(u))) / beta
+    return x if u > threshold else y
+
+
+@softplus.gradient
+def _(dy, x, beta, threshold):
+    u = x * beta
+    return dy if u > threshold else dy * elementary.sigmoid(u)
+
+
+@elementwise(layer="SiLU", ulp=(1.1, 0.9))
+def silu(x):
+    """x / (1 + e^-x), also called swish (Elfwing et al., 2018)"""
+    return special.silu(x)
+
+
+@silu.gradient
+def _(dy, x):
+    T = type(x)
+    s = elementary.sigmoid(x)
+    return dy * fma(x * s, T(1) - s, s)
+
+
+@elementwise(layer="Mish", ulp=(1.5, 1.4))
+def mish(x):
+    """x tanh(log(1 + e^x)) (Misra, 2019)"""
+    return special.mish(x)
+
+
+@mish.gradient
+def _(dy, x):
+    return dy * special.mish_slope(x)
+
+
+@elementwise(layer="GELU", ulp=(2, 1.4))
+def gelu(x):
+    """x times the probability that a normal variable is below x (Hendrycks & Gimpel, 2016)"""
+    return special.gelu(x)
+
+
+@gelu.gradient
+def _(dy, x):
+    return dy * special.gelu_slope(x)
+
+
+@elementwise(ulp=(1.3, 1))
+def gelu_tanh(x):
+    """x / (1 + e^-u) with u = 2 sqrt(2 / pi) (x + 0.044715 x^3), the form of GPT-2"""
+    return special.gelu_tanh(x)
+
+
+@gelu_tanh.gradient
+def _(dy, x):
+    return dy * special.gelu_tanh_slope(x)
+
+
+# ------------------------------------------------------------------------------- functions of mathematics
+
+
+@elementwise(ulp=(1.05, 1))
+def exp(x):
+    """e^x"""
+    return elementary.exp(x)
+
+
+@exp.gradient
+def _(dy, y):
     return dy * y
 
 
-@exact
-def log_gradient(dy, x):
-    """Return dy / x."""
+@elementwise(ulp=(0.84, 0.83))
+def log(x):
+    """the natural logarithm: -inf at 0, NaN below"""
+    return elementary.log(x)
+
+
+@log.gradient
+def _(dy, x):
     return dy / x
 
 
-class Elementwise(NamedTuple):
-    """All that is known of an elementwise function.
-
-    y = forward(x, *parameters) and dx = gradient(dy, v, *parameters), where v is y or x: `gradient_of` says which.
-    """
-
-    name: str
-    forward: Callable
-    gradient: Callable
-    gradient_of: str
-    parameters: tuple[float, ...] = ()  # their usual values
-    grain: int = 32768  # elements worth waking a second thread for
+@elementwise(ulp=(1.5, 1.2))
+def erf(x):
+    """the error function"""
+    return special.erf(x)
 
 
-FUNCTIONS = {
-    function.name: function
-    for function in (
-        Elementwise("relu", relu, relu_gradient, "output", grain=1 << 17),
-        Elementwise("leaky_relu", leaky_relu, leaky_relu_gradient, "output", (0.01,), grain=1 << 17),
-        Elementwise("sigmoid", elementary.sigmoid, sigmoid_gradient, "output"),
-        Elementwise("tanh", elementary.tanh, tanh_gradient, "output"),
-        Elementwise("gelu", elementary.gelu, gelu_gradient, "input"),
-        Elementwise("gelu_tanh", elementary.gelu_tanh, gelu_tanh_gradient, "input"),
-        Elementwise("exp", elementary.exp, exp_gradient, "output"),
-        Elementwise("log", elementary.log, log_gradient, "input"),
-    )
-}
+@erf.gradient
+def _(dy, x):
+    return dy * special.erf_slope(x)
 
 
-def _forward_kernel(spec: Elementwise):
-    forward = spec.forward
-
-    # Kernels take their slice first and count from 0: an index that starts at an unknown `lo` might count from the end
-    # of an array, and for that LLVM compiles gathers, ten times slower.
-    def loop(x, out, *rest):
-        parameters, part = rest[:-2], slice(rest[-2], rest[-1])
-        x, out = x[part], out[part]
-        for i in range(x.size):
-            out[i] = forward(x[i], *parameters)
-
-    return _kernel(loop, spec, f"{spec.name}__vector", "T[::1], T[::1]", "x(n) -> out(n)")
-
-
-def _backward_kernel(spec: Elementwise):
-    gradient = spec.gradient
-
-    def loop(dy, v, out, *rest):
-        parameters, part = rest[:-2], slice(rest[-2], rest[-1])
-        dy, v, out = dy[part], v[part], out[part]
-        for i in range(v.size):
-            out[i] = gradient(dy[i], v[i], *parameters)
-
-    signature = "T[::1], T[::1], T[::1]"
-    return _kernel(loop, spec, f"{spec.name}_backward__vector", signature, f"dy(n), {spec.gradient_of}(n) -> out(n)")
-
-
-def _kernel(loop, spec, name, signature, shapes):
-    """Make a kernel of a loop, whose parameters come after its arrays."""
-    loop.__name__ = loop.__qualname__ = name
-    loop.__doc__ = shapes
-    return kernel(signature + ", T" * len(spec.parameters), writes="out", parallel=True)(loop)
-
-
-forward_kernels = {name: _forward_kernel(spec) for name, spec in FUNCTIONS.items()}
-backward_kernels = {name: _backward_kernel(spec) for name, spec in FUNCTIONS.items()}
-
-# What a matmul can apply to its result while it is in the cache, by number; 0 is nothing.
-FUSED = (None, "relu", "leaky_relu", "sigmoid", "tanh", "gelu")
-
-
-def _fused_switch():
-    """Make activate(code, row): one test per function, and then that function's own loop, in vector code."""
-
-    @jitted
-    def nothing(code, row):
-        pass
-
-    switch = nothing
-    for code, name in enumerate(FUSED):
-        if name is not None:
-            switch = _with_case(code, FUNCTIONS[name], switch)
-    return switch
-
-
-def _with_case(case, spec, others):
-    forward = _with_usual_parameter(spec)
-
-    def activate(code, row):
-        if code != case:
-            others(code, row)
-        else:
-            for i in range(row.size):
-                row[i] = forward(row[i])
-
-    activate.__qualname__ = f"activate.{spec.name}"
-    return jitted(activate)
-
-
-def _with_usual_parameter(spec):
-    if not spec.parameters:
-        return spec.forward
-    forward, (parameter,) = spec.forward, spec.parameters
-
-    def with_usual_parameter(x):
-        return forward(x, type(x)(parameter))
-
-    with_usual_parameter.__qualname__ = f"activate.{spec.name}.forward"
-    return exact(with_usual_parameter)
-
-
-activate = _fused_switch()
+FUNCTIONS = {value.name: value for value in list(globals().values()) if isinstance(value, Elementwise)}

@@ -1,10 +1,56 @@
 """What runs over a finished block of a product while it is in cache: the activation."""
 
-from .._jit import shared
+from .._elementwise import Elementwise
+from .._jit import exact, jitted, shared
 from .._simd import itemsize, vector_at
-from .activation import FUSED, activate
+from .activation import FUNCTIONS
 
+# What a matmul can apply to its result, by number; 0 is nothing.
+FUSED = (None, "relu", "leaky_relu", "sigmoid", "tanh", "gelu")
 CODES = {name: code for code, name in enumerate(FUSED)}
+
+
+def _switch():
+    """Make activate(code, row): one test per function, and then that function's own loop, in vector code."""
+
+    @jitted
+    def nothing(code, row):
+        pass
+
+    switch = nothing
+    for code, name in enumerate(FUSED):
+        if name is not None:
+            switch = _with_case(code, FUNCTIONS[name], switch)
+    return switch
+
+
+def _with_case(case, function: Elementwise, others):
+    forward = _with_usual_parameter(function)
+
+    def activate(code, row):
+        if code != case:
+            others(code, row)
+        else:
+            for i in range(row.size):
+                row[i] = forward(row[i])
+
+    activate.__qualname__ = f"activate.{function.name}"
+    return jitted(activate)
+
+
+def _with_usual_parameter(function: Elementwise):
+    if not function.parameters:
+        return function.forward
+    forward, (parameter,) = function.forward, function.usual_parameters
+
+    def with_usual_parameter(x):
+        return forward(x, type(x)(parameter))
+
+    with_usual_parameter.__qualname__ = f"activate.{function.name}.forward"
+    return exact(with_usual_parameter)
+
+
+activate = _switch()
 
 
 @shared

@@ -7,9 +7,9 @@ from .epilogue import CODES
 from .matmul import STACK, ZEROS, multiply
 
 RELU, LEAKY_RELU, SIGMOID, TANH = (CODES[name] for name in ("relu", "leaky_relu", "sigmoid", "tanh"))
-SLOPE = FUNCTIONS["leaky_relu"].parameters[0]
-relu_gradient, leaky_relu_gradient = FUNCTIONS["relu"].gradient, FUNCTIONS["leaky_relu"].gradient
-sigmoid_gradient, tanh_gradient = FUNCTIONS["sigmoid"].gradient, FUNCTIONS["tanh"].gradient
+(SLOPE,) = FUNCTIONS["leaky_relu"].usual_parameters
+relu_gradient, leaky_relu_gradient = FUNCTIONS["relu"].backward, FUNCTIONS["leaky_relu"].backward
+sigmoid_gradient, tanh_gradient = FUNCTIONS["sigmoid"].backward, FUNCTIONS["tanh"].backward
 
 
 @kernel("T[:,::1], T[:,::1], T[:,::1], T[:,::1], int, int, T[:,::1], T[:,::1], T[::1], T[:,::1]", writes="dz dw db dx")
