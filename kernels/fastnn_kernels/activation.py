@@ -82,26 +82,26 @@ def _backward(spec: Elementwise):
     name, grain, kernel, count = f"{spec.name}_backward", spec.grain, spec.backward_kernel, len(spec.parameters)
     second = {"output": "y", "input": "input"}[spec.gradient_of]
 
-    def entry(dy, value=None, *parameters, out=None, **named):
+    def entry(dy, at=None, *parameters, out=None, **named):
         if named or len(parameters) != count:
-            value = named.pop(second, value)
+            at = named.pop(second, at)
             parameters = _arguments(name, spec, parameters, named)
-        if type(dy) is type(value) is ndarray and dy.dtype is value.dtype and dy.shape == value.shape:
+        if type(dy) is type(at) is ndarray and dy.dtype is at.dtype and dy.shape == at.shape:
             run = kernel.get(dy.dtype)
-            flat = dy.flags.c_contiguous and value.flags.c_contiguous
-            if run is not None and flat and (out is None or (_fits(out, dy) and _fits(out, value))):
+            flat = dy.flags.c_contiguous and at.flags.c_contiguous
+            if run is not None and flat and (out is None or (_fits(out, dy) and _fits(out, at))):
                 n = dy.size
                 dx = out if out is not None else empty_like(dy) if n < SMALL else empty(dy.shape, dy.dtype)
                 number = 1 if n < 2 * grain else tasks(n, grain)
                 if dy.ndim == 1:
-                    run(dy, value, dx, *parameters, n, number)
+                    run(dy, at, dx, *parameters, n, number)
                 else:
-                    run(dy.ravel(), value.ravel(), dx.ravel(), *parameters, n, number)
+                    run(dy.ravel(), at.ravel(), dx.ravel(), *parameters, n, number)
                 return dx
-        dy, value = promote(name, **{"dy": dy, second: value})
-        if dy.shape != value.shape:
-            raise ValueError(f"{name}: dy has shape {dy.shape} but {second} has {value.shape}")
-        return _general(name, spec, kernel, parameters, out, dy, value)
+        dy, at = promote(name, **{"dy": dy, second: at})
+        if dy.shape != at.shape:
+            raise ValueError(f"{name}: dy has shape {dy.shape} but {second} has {at.shape}")
+        return _general(name, spec, kernel, parameters, out, dy, at)
 
     text = f"Return dy times the slope of {spec.name} at its {spec.gradient_of}{' y' * (second == 'y')}."
     return _dressed(entry, name, spec, ["dy", second], text)
