@@ -120,9 +120,16 @@ def interpolate_backward(
 @planner
 def _forward(shape, strides, dtype, *arguments):
     """Return the function that resamples what lies so."""
-    return _resampling(
-        "interpolate", shape, strides, dtype, [taps for taps, _ in _matrices("interpolate", shape, *arguments)]
-    )
+    matrices = [taps for taps, _ in _matrices("interpolate", shape, *arguments)]
+    if prod(shape[2:]) > 1:
+        return _resampling("interpolate", shape, strides, dtype, matrices)
+
+    def run(x):  # one pixel goes everywhere
+        y = output("interpolate", None, (*shape[:2], *map(len, matrices)), dtype)
+        y[...] = x
+        return y
+
+    return run
 
 
 @planner

@@ -15,6 +15,7 @@ CASES = [
     ((2, 3, 5, 7), (8, 3), "bilinear", False),
     ((2, 17, 5, 7), (9, 13), "bilinear", True),
     ((2, 3, 5, 1), (1, 3), "bilinear", True),
+    ((2, 17, 1, 1), (3, 5), "bicubic", False),
     ((2, 3, 5, 7), (12, 4), "bicubic", False),
     ((2, 3, 5, 2), (9, 4), "bicubic", True),
     ((2, 3, 5, 7), (3, 9), "area", False),
@@ -45,7 +46,7 @@ def test_interpolation_and_its_gradient_match_the_reference(case, dtype):
         np.testing.assert_allclose(y, expected, rtol=0, atol=atol)
         got = kernels.interpolate_backward(grad, shape, size, mode=mode, align_corners=align)
         np.testing.assert_allclose(got, dx, rtol=0, atol=5 * atol)
-    if x.size:
+    if x[:1, :1].size > 1:  # a single pixel lies both ways
         assert kernels.interpolate(by_pixels(x), size, mode=mode).transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
 
 
