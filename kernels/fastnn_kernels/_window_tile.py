@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ._microkernel import I64, TILE_ROWS, TILE_VECTORS, VOID, _Tile
 
-AHEAD = 48  # rows of B, which may come from the third-level cache or from memory
+AHEAD = 48 * TILE_ROWS  # rows of B, divided by those of A: B may come from the third-level cache or from memory
 ARGUMENTS = 14  # runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n; then floor
 
 
@@ -60,8 +60,9 @@ class _WindowTile(_Tile):
         sums = [builder.phi(self.vector) for _ in cells]
         y = [self._load(builder, at_b, j) for j in range(self.vectors)]
         if not self.masked:
+            ahead = builder.gep(at_b, [builder.mul(b_row, I64(AHEAD // self.rows))])
             for j in range(self.vectors):
-                self._prefetch(builder, self._at(builder, builder.gep(at_b, [builder.mul(b_row, I64(AHEAD))]), j))
+                self._prefetch(builder, self._at(builder, ahead, j))
         new = []
         for i in range(self.rows):
             x = self._splat(builder, builder.load(builder.gep(at_a, [offsets[i]])))

@@ -20,6 +20,7 @@ FAR = 1 << 23  # bytes of images that are likely to come from memory
 BLOCK = 1 << 19  # bytes of transformed tiles and products in the second-level cache
 MOST = 6 << 20  # ... or in the third, for filters that come from memory once for each block
 LARGE = 1 << 24  # bytes of such filters
+PIECE = 1 << 23  # ... of which so many are transformed and used at a time, where they are not prepared
 
 
 def refusal(layer):
@@ -63,6 +64,24 @@ def pack(form, layer):
     return run
 
 
+def pack_soon(form, layer):
+    """Return what packs filters for one convolution, or leaves them to it: it packs them piece by piece."""
+    return (lambda filters: filters) if _piece(form, layer) else pack(form, layer)
+
+
+def _piece(form, layer):
+    """Return of how many filters the cache holds what the transforms make, if not of all and if that pays, else 0.
+
+    Images are transformed again for each piece.
+    """
+    width, matrices = TILE_VECTORS * vector_bytes() // layer.dtype.itemsize, prod(form.sides)
+    one = 4 * matrices * prod(layer.window[:2]) * layer.channels
+    if one * layer.filters < LARGE:
+        return 0
+    count = max(1, PIECE // (one * width)) * width
+    return count if 12 * _tiles(form, layer.shape) * (layer.filters // count) < 5 * layer.filters else 0
+
+
 @lru_cache(maxsize=512)
 def _plan(form, shape, phases, channels, filters, threads):
     """Return (segment, strips, block, row of V, its matrix, M, its matrix, brought, finished, length of all)."""
@@ -97,6 +116,8 @@ def plan(form, layer, x, y, gated, floor, prepared):
 
     A dilated window sees every dh-th row and dw-th column: images in turn.
     """
+    if not prepared and (count := _piece(form, layer)):
+        return _plan_pieces(form, layer, x, y, gated, floor, count)
     sh, sw, top, left, dh, dw, _, _ = layer.window
     if dh == dw == 1:
         return _plan_images(form, x, y, gated, floor, (sh, sw, top, left))
@@ -115,9 +136,24 @@ def plan(form, layer, x, y, gated, floor, prepared):
     return run
 
 
+def _plan_pieces(form, layer, x, y, gated, floor, count):
+    parts = []
+    for first in range(0, layer.filters, count):
+        piece = slice(first, first + count)
+        made = y[:, piece]
+        some = layer._replace(filters=made.shape[1])
+        parts.append((piece, pack(form, some), plan(form, some, x, made, gated, floor, True)))
+
+    def run(x, gate, filters, bias, y):
+        for piece, transform, convolve in parts:
+            convolve(x, gate, transform(filters[:, piece]), bias[piece], y[:, piece])
+
+    return run
+
+
 def _plan_images(form, x, y, gated, floor, window):
     phases, channels, filters, dtype = window[0] * window[1], x.shape[1], y.shape[1], x.dtype
-    count = tasks(_products(form, y.shape, phases * channels, filters), GRAIN)
+    count = tasks(_tiles(form, y.shape) * prod(form.sides) * phases * channels * filters, GRAIN)
     *sizes, length = _plan(form, y.shape, phases, channels, filters, count)
     far = x.nbytes + y.nbytes > FAR
     table = (FORMS.index(form), form.rows, form.columns, *form.sides, *window, gated, *sizes, far)
@@ -129,16 +165,16 @@ def _plan_images(form, x, y, gated, floor, window):
     return run
 
 
-def _products(form, shape, channels, filters):
+def _tiles(form, shape):
     batch, _, height, width = shape
-    return batch * -(-height // form.rows) * -(-width // form.columns) * prod(form.sides) * channels * filters
+    return batch * -(-height // form.rows) * -(-width // form.columns)
 
 
 def cost(layer, form, prepared):
     """Estimate a layer in units of a multiplication: directly (no form), or by Winograd's transforms.
 
-    Each transform costs 6 per number; laying a filter out 16, transforming it 8 per number, and 10 more if it goes to
-    memory. With fewer than 8 tiles, products wait for filters.
+    Each transform costs 6 per number; laying a filter out 16, transforming it 8 per number. With fewer than 8 tiles,
+    products wait for filters.
     """
     batch, _, height, width = layer.shape
     sh, sw, _, _, dh, dw, kh, kw = layer.window
@@ -147,7 +183,7 @@ def cost(layer, form, prepared):
     if form is None:
         return kh * kw * (batch * height * width * products + (0 if prepared else 16 * channels * filters))
     channels, products = sh * sw * channels, sh * sw * products
-    packing = 0 if prepared else (8 + 10 * (4 * prod(form.sides) * channels * filters >= LARGE)) * channels * filters
+    packing = 0 if prepared else 8 * channels * filters
     parts = min(dh, height) * min(dw, width)
     tiles = batch * -(-height // (form.rows * dh)) * -(-width // (form.columns * dw))
     transforms = 6 * sum(side > 1 for side in form.sides) * (channels + filters)

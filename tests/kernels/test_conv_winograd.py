@@ -143,7 +143,7 @@ def test_the_error_is_bounded_on_random_images(form, channels):
 
 
 def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
-    choose, last = kernels.conv.choose, (1, 512, 7, 7)
+    choose, few = kernels.conv.choose, (1, 512, 4, 4)
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), padding=1)[0] == "winograd"
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), padding=1, dtype=np.float64)[0] == "direct"
     assert choose((1, 3, 224, 224), (64, 3, 7, 7), 2, 3)[0] == "direct"
@@ -152,8 +152,8 @@ def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
     assert choose((1, 64, 56, 56), (64, 64, 3, 3), 1, 2, 2)[0] == "winograd"
     assert choose((1, 64, 56, 56), (64, 64, 4, 4))[0] == "direct"
     assert choose((1, 64, 1, 900), (64, 64, 1, 3))[0] == "winograd"
-    assert choose(last, (512, 512, 3, 3), padding=1)[0] == "direct"  # whose filters cost more to transform
-    assert choose(last, (512, 512, 3, 3), padding=1, prepared=True)[0] == "winograd"
+    assert choose(few, (512, 512, 3, 3), padding=1)[0] == "direct"  # whose filters cost more to transform
+    assert choose((1, 512, 7, 7), (512, 512, 3, 3), padding=1)[0] == "winograd"
     x, w = draw((2, 64, 28, 28), (64, 64, 3, 3))
     y = kernels.conv2d(x, w)
     np.testing.assert_array_equal(y, kernels.conv2d(x, w, algorithm="winograd"))
@@ -206,6 +206,17 @@ def test_working_memory_is_bounded(monkeypatch):
         for channels in (1, 16, 64, 100, 256, 512, 2048):
             for shape in ((1, channels, 56, 56), (8, channels, 28, 3000), (3, channels, 4, 4)):
                 assert conv_winograd._plan(form, shape, 1, channels, channels, 1)[-1] * 4 <= 8 << 20
+
+
+def test_large_filters_are_transformed_piece_by_piece():
+    x, w, bias = draw((2, 300, 8, 9), (450, 300, 3, 3), 450)
+    assert kernels.conv.choose(x.shape, w.shape)[0] == "winograd"
+    y = kernels.conv2d(x, w, bias, 1, 1, activation="relu")
+    np.testing.assert_array_equal(y, kernels.conv2d(x, kernels.prepare_conv2d(w), bias, 1, 1, activation="relu"))
+    last = kernels.conv2d(pixels(x), w, bias, 1, 1, activation="relu", algorithm="winograd")
+    np.testing.assert_array_equal(last, y)
+    dx = kernels.conv2d_backward_input(y, w, x.shape, 1, 1)
+    np.testing.assert_allclose(dx, reference.conv2d_backward(y, x, w, 1, 1)[0], rtol=0, atol=BOUND * np.abs(dx).max())
 
 
 class TestPrepared:

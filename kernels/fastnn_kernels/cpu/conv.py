@@ -226,8 +226,8 @@ def bring_taps(number, w, g, first, c, channels, target):
             prefetch(at + lowest + o * by_filter + AHEAD * channels * by_channel + line)
     if count < width:
         fill_zeros(number, target, rows * width)
-    whole = -(-rows // lanes(number)) * lanes(number)  # vectors, where they end in the same filter
-    if by_column == size and by_row == kw * size and by_channel == kh * by_row and whole <= (w.shape[2] - c) * kh * kw:
+    whole = -(-rows // lanes(number)) * lanes(number)  # vectors, where they end before the last channel does
+    if whole * size <= by_channel * (w.shape[2] - c - channels) + span + size:
         rows = whole
     turn(number, count, rows, at + lowest, by_filter // size, target, width)
     return target - lowest * width, by_channel // size, by_row // size, by_column // size
