@@ -133,7 +133,7 @@ def _plan(
 def set_conv_precision(precision):
     """Say whether convolutions may be rounded by Winograd's transforms: "default", or "high", where they may not.
 
-    With "default", layers of float32 with kernels of 3x3, 5x5 and 2x2 (a transposed 4x4 with stride 2 is four of those),
+    With "default", layers of float32 with kernels of 3x3, 5x5 and 2x2 (a transposed 4x4 with stride 2 is four of them),
     with a stride also of so many times as large, and signals with kernels of 2, 3 and 7 to 9 go by Winograd's algorithm
     where that is faster. Measured against
     float64, errors were at most 4.0e-6 of the largest result for random images of 16 to 512 channels, directly
