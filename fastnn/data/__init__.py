@@ -18,6 +18,7 @@ from fastnn.data.augmentation import (
 from fastnn.data.digits import mnist, mnist_5k
 from fastnn.data.idx import read_idx
 from fastnn.data.loader import DataLoader, balanced_weights
+from fastnn.data.points import make_blobs, make_circles, make_moons, make_spirals
 from fastnn.data.splits import KFold, StratifiedKFold, split, train_test_split
 
 __all__ = [
@@ -38,6 +39,10 @@ __all__ = [
     "StratifiedKFold",
     "Transform",
     "balanced_weights",
+    "make_blobs",
+    "make_circles",
+    "make_moons",
+    "make_spirals",
     "mnist",
     "mnist_5k",
     "read_idx",

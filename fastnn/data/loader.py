@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+import fastnn_kernels as kernels
 from fastnn import random
-from fastnn_kernels._memory import empty
 
 Array = np.ndarray[Any, Any]
 Transform = Callable[..., Any]
 
-CHUNK = 1 << 18  # bytes gathered at once where batches are small: one call for many, and all still in a near cache
+CHUNK = 1 << 20  # bytes gathered at once where batches are small: one call for many, and they are still in a cache
 
 
 class DataLoader:
@@ -164,14 +164,13 @@ class DataLoader:
             yield [form(arrays)]
 
     def _rows(self, array: Array, order: Array | None, start: int, stop: int) -> Array:
-        if order is None and not self.prefetch:
-            rows = array[start:stop]
+        rows: Array
+        if order is not None:
+            rows = kernels.take(array, order[start:stop], "clip")
+        elif self.prefetch:
+            rows = array[start:stop].copy()
         else:
-            rows = empty((stop - start, *array.shape[1:]), array.dtype)
-            if order is None:
-                rows[...] = array[start:stop]
-            else:  # mode="clip" because "raise" makes take() fill a temporary first; the indices are in range anyway
-                array.take(order[start:stop], axis=0, out=rows, mode="clip")
+            rows = array[start:stop]
         return rows.astype(self.dtype, copy=False) if self.dtype is not None and rows.dtype.kind == "f" else rows
 
 
@@ -203,9 +202,10 @@ def _ahead(items: Iterator[Any], depth: int) -> Iterator[Any]:
             del item  # else its memory could not be used again while the next is waited for
     finally:
         stop.set()
-        while thread.is_alive():  # it may be waiting for room to put something
-            with contextlib.suppress(queue.Empty):
-                ready.get(timeout=0.01)
+        while thread.is_alive():
+            with contextlib.suppress(queue.Empty):  # it may be waiting for room to put something
+                ready.get_nowait()
+            thread.join(0.001)
 
 
 def balanced_weights(labels: Any) -> Array:

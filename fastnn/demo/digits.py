@@ -71,9 +71,9 @@ def run(folder: str | os.PathLike[str] = "demo", *, epochs: int = 16, seed: int 
     folder = Path(folder)
     pictures: dict[str, Callable[[Path], object]] = {
         "learning_curves.png": lambda path: history.plot(path),
-        "confusion_matrix.png": lambda path: plots.confusion(matrix, path),
-        "filters.png": lambda path: plots.filters(model[0].weight, path),
-        "misread.png": lambda path: plots.misread(x_test, y_test, output, path),
+        "confusion_matrix.png": lambda path: plots.plot_confusion(matrix, path),
+        "filters.png": lambda path: plots.plot_filters(model[0].weight, path),
+        "misread.png": lambda path: plots.plot_misread(x_test, y_test, output, path),
     }
     try:
         for name, draw in pictures.items():

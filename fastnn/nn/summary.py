@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,28 +53,18 @@ class Summary:
         return "\n".join([text[0], rule, *text[1:-1], rule, text[-1], *tail])
 
 
-def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summary:
-    """Run `model` once on zeros, in eval mode, noting what each layer gives; see `Module.summary`."""
-    rows: list[Row] = []
-    counted: set[Parameter] = set()
+@contextmanager
+def watching(model: Module, note: Callable[[str, Module, Any, Any], None]) -> Iterator[None]:
+    """Call ``note(name, module, first input, output)`` whenever a layer of `model` runs; eval mode, nothing fused."""
 
     def noting(name: str, module: Module, forward: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*inputs: Any, **options: Any) -> Any:
             output = forward(*inputs, **options)
-            own = {value for value in vars(module).values() if isinstance(value, Parameter)}
-            if own or not list(module.children()):
-                parameters = sum(parameter.numel() for parameter in own - counted)
-                counted.update(own)
-                shapes = [x.shape if isinstance(x, Tensor) else () for x in (*inputs[:1], output)]
-                rows.append(
-                    Row(name, type(module).__name__, shapes[-1], parameters, module.flops(shapes[0], shapes[-1]))
-                )
+            note(name, module, inputs[0] if inputs else None, output)
             return output
 
         return noted
 
-    if dtype is None:
-        dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
     names: dict[Module, str] = {}
     for name, module in model.named_modules():
         names.setdefault(module, name)
@@ -83,13 +74,31 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summar
         for module, name in names.items():
             vars(module)["forward"] = noting(name, module, module.forward)
             if isinstance(module, Sequential):
-                module._plan = [(child, None) for child in module.children()]  # nothing fused: every layer gets a row
-        with no_grad():
-            model(Tensor(np.zeros(input_shape, dtype)))
+                module._plan = [(child, None) for child in module.children()]  # nothing fused: every layer is seen
+        yield
     finally:
         for module, mode in modes.items():
             vars(module).pop("forward", None)
             module.training = mode  # makes Sequential plan anew
+
+
+def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summary:
+    """Run `model` once on zeros, in eval mode, noting what each layer gives; see `Module.summary`."""
+    rows: list[Row] = []
+    counted: set[Parameter] = set()
+
+    def note(name: str, module: Module, x: Any, output: Any) -> None:
+        own = {value for value in vars(module).values() if isinstance(value, Parameter)}
+        if own or not list(module.children()):
+            parameters = sum(parameter.numel() for parameter in own - counted)
+            counted.update(own)
+            shapes = [value.shape if isinstance(value, Tensor) else () for value in (x, output)]
+            rows.append(Row(name, type(module).__name__, shapes[1], parameters, module.flops(*shapes)))
+
+    if dtype is None:
+        dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
+    with watching(model, note), no_grad():
+        model(Tensor(np.zeros(input_shape, dtype)))
     everything = list(model.parameters())
     return Summary(
         type(model).__name__,

@@ -6,6 +6,14 @@ from fastnn.train.history import History
 from fastnn.train.loggers import CSVLog, JSONLog, TensorBoardLog
 from fastnn.train.loop import Run, TrainingDiverged, evaluate, fit, predict
 from fastnn.train.metrics import accuracy, confusion_matrix, top_k
+from fastnn.train.plots import (
+    plot_confusion,
+    plot_decision_boundary,
+    plot_embedding,
+    plot_feature_maps,
+    plot_filters,
+    plot_misread,
+)
 
 __all__ = [
     "CSVLog",
@@ -26,6 +34,12 @@ __all__ = [
     "fit",
     "load_checkpoint",
     "load_weights",
+    "plot_confusion",
+    "plot_decision_boundary",
+    "plot_embedding",
+    "plot_feature_maps",
+    "plot_filters",
+    "plot_misread",
     "predict",
     "save_checkpoint",
     "save_weights",

@@ -84,7 +84,7 @@ class History:
         return "\n".join(rows)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Draw the learning curves (see `fastnn.train.plots.learning_curves`); needs matplotlib."""
-        from fastnn.train.plots import learning_curves
+        """Draw the learning curves (see `fastnn.train.plots.plot_history`); needs matplotlib."""
+        from fastnn.train.plots import plot_history
 
-        return learning_curves(self, path)
+        return plot_history(self, path)

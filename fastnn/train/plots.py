@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.nn.summary import watching
+from fastnn.tensor import Tensor, no_grad
+from fastnn.train.evaluation import predict
+from fastnn.train.feeding import floating
 from fastnn.train.progress import is_share
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ StrPath = str | os.PathLike[str]
 _TRAIN, _VALIDATION, _INK, _GRID = "#2a6fbb", "#e07b39", "#333333", "#dddddd"
 
 
-def learning_curves(history: History, path: StrPath | None = None) -> Any:
+def plot_history(history: History, path: StrPath | None = None) -> Any:
     """Draw loss and metrics over the epochs, validation beside training."""
     names = [name for name in history.numbers if name not in ("seconds", "lr") and not name.startswith("val_")]
     figure = _figure((5.2 * max(len(names), 1), 3.8), path)
@@ -48,7 +52,7 @@ def learning_curves(history: History, path: StrPath | None = None) -> Any:
     return _finish(figure, path)
 
 
-def confusion(matrix: Array, path: StrPath | None = None, *, names: Sequence[str] | None = None) -> Any:
+def plot_confusion(matrix: Array, path: StrPath | None = None, *, names: Sequence[str] | None = None) -> Any:
     """Draw a confusion matrix (rows: truth, columns: prediction), coloured by the share of each row.
 
     Mistakes are coloured on a scale of their own: beside a diagonal near 100 % they would all look white.
@@ -77,14 +81,14 @@ def confusion(matrix: Array, path: StrPath | None = None, *, names: Sequence[str
     return _finish(figure, path)
 
 
-def filters(weight: Any, path: StrPath | None = None, *, columns: int | None = None) -> Any:
+def plot_filters(weight: Any, path: StrPath | None = None, *, columns: int | None = None) -> Any:
     """Draw the filters of a convolution, weight (OC, C, KH, KW); of each the first channel, or RGB if C is 3.
 
     One scale for all, with zero in the middle: blue is negative, red positive.
     """
     weight = np.asarray(weight)
     if weight.ndim != 4:
-        raise ValueError(f"filters: expected a convolution's weight (OC, C, KH, KW), got shape {weight.shape}")
+        raise ValueError(f"plot_filters: expected a convolution's weight (OC, C, KH, KW), got shape {weight.shape}")
     n = len(weight)
     if columns is None:  # about twice as wide as high, and full to the last row if that is to be had
         least = math.ceil(math.sqrt(2 * n))
@@ -106,7 +110,192 @@ def filters(weight: Any, path: StrPath | None = None, *, columns: int | None = N
     return _finish(figure, path)
 
 
-def misread(
+def plot_feature_maps(
+    model: Any, image: Array, path: StrPath | None = None, *, layers: Sequence[str] | None = None, limit: int = 16
+) -> Any:
+    """Draw what the layers of a network make of one image: a row per layer, a picture per channel.
+
+    Parameters
+    ----------
+    model : Module
+        Run once, in eval mode.
+    image : (C, H, W)
+        What it looks at.
+    path : path, optional
+        File to write.
+    layers : sequence of str, optional
+        Names as in `model.named_modules()`; all whose result is (1, C, H, W) if not given.
+    limit : int
+        Channels per layer, the first ones.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or no layer gives maps.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3:
+        raise ValueError(f"plot_feature_maps: expected one image (C, H, W), got shape {image.shape}")
+    maps = _results(model, image[None], layers)
+    if not maps:
+        raise ValueError("plot_feature_maps: no layer of this model gives maps (1, C, H, W)")
+    columns = min(max(array.shape[1] for array in maps.values()), limit)
+    figure = _figure((0.85 * (columns + 1) + 1.3, 0.9 * (len(maps) + 1)), path)
+    grid = figure.subplots(len(maps) + 1, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.axis("off")
+    rows = {"input": image[None], **maps}
+    for line, (name, array) in zip(grid, rows.items(), strict=True):
+        cut = array[0, :limit]
+        limit_of_row = float(np.abs(cut).max()) or 1.0
+        for axes, channel in zip(line, cut, strict=False):
+            signed = channel.min() < 0
+            axes.imshow(channel, cmap="RdBu_r" if signed else "gray_r", vmin=-limit_of_row * signed, vmax=limit_of_row)
+        line[0].axis("on")
+        line[0].spines[:].set_visible(False)
+        more = f"\n{array.shape[1]} channels" if array.shape[1] > 1 else ""
+        size = f"{array.shape[2]} x {array.shape[3]}"
+        line[0].set_ylabel(f"{name}{more}\n{size}", rotation=0, ha="right", va="center", fontsize=8, color=_INK)
+    return _finish(figure, path)
+
+
+def _results(model: Any, x: Array, layers: Sequence[str] | None) -> dict[str, Array]:
+    """Run a model in eval mode and keep what its layers give as images, by name."""
+    modules = dict(model.named_modules())
+    unknown = set(layers or ()) - set(modules)
+    if unknown:
+        raise ValueError(f"plot_feature_maps: no layer {', '.join(sorted(unknown))}; there are {', '.join(modules)}")
+    found: dict[str, Array] = {}
+
+    def note(name: str, module: Any, _: Any, output: Any) -> None:
+        wanted = name in layers if layers is not None else not list(module.children())
+        if wanted and output.ndim == 4:
+            found[f"{name} {type(module).__name__}".strip()] = np.asarray(output)
+
+    with watching(model, note), no_grad():
+        model(Tensor(floating(x, model)))
+    return found
+
+
+def plot_embedding(
+    features: Array, labels: Array | None = None, path: StrPath | None = None, *, names: Sequence[str] | None = None
+) -> Any:
+    """Draw samples as points, coloured by class: features (N, D), for D > 2 their first two principal components.
+
+    What a layer gives is a good choice: classes that a network has learned to tell apart lie in clouds of their own.
+    labels (N,) integers; names: what the classes are called.
+    """
+    features = np.asarray(features, np.float64)
+    if features.ndim != 2 or features.shape[1] < 2 or not len(features):
+        raise ValueError(f"plot_embedding: expected features (N, D) with D of at least 2, got shape {features.shape}")
+    if labels is not None and np.shape(labels) != (len(features),):
+        raise ValueError(f"plot_embedding: {len(features)} samples need as many labels, got {np.shape(labels)}")
+    shares = None
+    if features.shape[1] > 2:
+        features = features - features.mean(axis=0)
+        _, scale, directions = np.linalg.svd(features, full_matrices=False)
+        shares = scale[:2] ** 2 / max(float((scale**2).sum()), 1e-300)
+        features = features @ directions[:2].T
+    figure = _figure((5.6, 5.0), path)
+    axes = figure.subplots()
+    classes = [None] if labels is None else list(np.unique(labels))
+    colors = _colors(len(classes))
+    for number, label in enumerate(classes):
+        chosen = slice(None) if label is None else np.asarray(labels) == label
+        name = None if label is None else str(label) if names is None else names[label]
+        axes.scatter(*features[chosen].T, s=12, color=colors[number], alpha=0.75, linewidths=0, label=name)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color=_GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    if shares is not None:
+        axes.set(xlabel=f"first component ({shares[0]:.0%} of the variance)", ylabel=f"second ({shares[1]:.0%})")
+    if labels is not None:
+        axes.legend(frameon=False, bbox_to_anchor=(1.0, 1.0), loc="upper left", markerscale=1.6)
+    return _finish(figure, path)
+
+
+def plot_decision_boundary(
+    models: Any,
+    x: Array,
+    y: Array,
+    path: StrPath | None = None,
+    *,
+    titles: Sequence[str] | None = None,
+    steps: int = 200,
+) -> Any:
+    """Draw which class a model gives to each place of the plane, under the points it learned from.
+
+    Parameters
+    ----------
+    models : Module, or sequence of Modules
+        Each takes (N, 2) and gives logits (N, C), or one number (N, 1) that says yes from 0.5. Several are drawn side
+        by side: what another layer adds shows best so.
+    x, y : (N, 2), (N,) integers
+        Points and their classes.
+    path : path, optional
+        File to write.
+    titles : sequence of str, optional
+        One per model; the share of points on the right side is added.
+    steps : int
+        Places per axis.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim != 2 or x.shape[1] != 2 or y.shape != x.shape[:1]:
+        raise ValueError(f"plot_decision_boundary: expected x (N, 2) and y (N,), got {x.shape} and {y.shape}")
+    given = list(models) if isinstance(models, (list, tuple)) else [models]
+    names = [""] * len(given) if titles is None else list(titles)
+    low, high = x.min(axis=0), x.max(axis=0)
+    margin = 0.12 * (high - low) + 1e-9
+    across, up = (np.linspace(a, b, steps) for a, b in zip(low - margin, high + margin, strict=True))
+    places = np.stack(np.meshgrid(across, up), -1).reshape(-1, 2).astype(x.dtype)
+    figure = _figure((3.9 * len(given) + 0.2, 4.0), path)
+    for axes, model, name in zip(np.atleast_1d(figure.subplots(1, len(given))), given, names, strict=True):
+        share = _probabilities(predict(model, places))
+        classes = max(share.shape[1], int(y.max()) + 1)
+        colors = np.array(_colors(classes))[:, :3]
+        # the surer, the stronger the colour; where classes are even it is white
+        least = 1 / share.shape[1]
+        strength = 0.6 * np.clip((share.max(axis=1, keepdims=True) - least) / (1 - least), 0, 1)
+        shade = 1 - strength * (1 - colors[share.argmax(axis=1)])
+        edges = (across[0], across[-1], up[0], up[-1])
+        axes.imshow(
+            shade.reshape(steps, steps, 3), origin="lower", extent=edges, aspect="auto", interpolation="bilinear"
+        )
+        for label in range(share.shape[1]):
+            lead = share[:, label] - np.delete(share, label, axis=1).max(axis=1)
+            if lead.min() < 0 < lead.max():
+                axes.contour(across, up, lead.reshape(steps, steps), levels=[0], colors=_INK, linewidths=0.8)
+        for label in range(classes):
+            axes.scatter(*x[y == label].T, s=16, color=0.8 * colors[label], edgecolors="white", linewidths=0.5)
+        right = np.mean(_probabilities(predict(model, x)).argmax(axis=1) == y)
+        axes.set_title(f"{name}{': ' if name else ''}{right:.1%} right", fontsize=10)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color(_GRID)
+    return _finish(figure, path)
+
+
+def _probabilities(output: Array) -> Array:
+    """Give a share per class from logits (N, C), or from the probability of a yes (N,) or (N, 1)."""
+    if output.ndim == 1 or output.shape[1] == 1:
+        yes = output.reshape(-1, 1).astype(np.float64)
+        return np.concatenate([1 - yes, yes], axis=1)
+    share: Array = np.exp(output.astype(np.float64) - output.max(axis=1, keepdims=True))
+    share /= share.sum(axis=1, keepdims=True)
+    return share
+
+
+def _colors(count: int) -> list[Any]:
+    """Give colours for classes: blue and orange for two."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba
+
+    if count <= 2:
+        return [to_rgba(_TRAIN), to_rgba(_VALIDATION)][:count]
+    return [colormaps["tab10" if count <= 10 else "turbo"](i if count <= 10 else i / (count - 1)) for i in range(count)]
+
+
+def plot_misread(
     images: Array,
     target: Array,
     output: Array,

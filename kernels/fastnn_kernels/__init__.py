@@ -67,6 +67,7 @@ from .pool import (
 from .resize import interpolate, interpolate_backward
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
+from .take import take
 from .unfold import fold, unfold
 
 __all__ = [
@@ -155,6 +156,7 @@ __all__ = [
     "softmax_backward",
     "specs",
     "sum_pool2d",
+    "take",
     "threading_layer",
     "threads",
     "unfold",

@@ -246,6 +246,7 @@ CASES = {
     "noise": [lambda make, n: k.noise(make(n, 37), 0.3, seed=11)],
     "erase": [lambda make, n: k.erase(make(n, 3, 5, 7), make.labels((n, 4), 8))],
     "mix": [lambda make, n: k.mix(make(n, 37), make.labels(n, max(n, 1)), make(n))],
+    "take": [lambda make, n: k.take(make(max(n, 1), 37), make.labels(2 * n, max(n, 1)))],
     "dropout": [lambda make, n: k.dropout(make(n, 37), 0.3, 11)],
     "dropout_backward": [lambda make, n: k.dropout_backward(make(n, 37), 0.3, 11, 0)],
     "optimizer_step": [optimizer_step(rule) for rule in RULES],

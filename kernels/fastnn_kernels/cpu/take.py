@@ -1,0 +1,21 @@
+"""Rows that are gathered from anywhere in an array."""
+
+from .._jit import kernel
+from .._simd import address, prefetch
+
+AHEAD = 8  # rows that are asked for before they are read: the prefetcher of the CPU cannot know where the next one is
+LINE = 64
+
+
+@kernel("u1[:,::1], i8[::1], u1[:,::1]", parallel=True)
+def take__rows(x, rows, out, lo, hi):
+    """x(N,S), rows(M) -> out(M,S), of bytes: row rows[m] of x, the first or last if there is none. Range: M."""
+    size, start, last = x.shape[1], address(x), x.shape[0] - 1
+    for m in range(lo, hi):
+        if m + AHEAD < hi:
+            ahead = start + rows[m + AHEAD] * size
+            for line in range(0, size, LINE):
+                prefetch(ahead + line)
+        source, target = x[min(max(rows[m], 0), last)], out[m]
+        for i in range(target.size):
+            target[i] = source[i]
