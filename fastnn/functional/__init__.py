@@ -26,6 +26,7 @@ from .arithmetic import (
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .dropout import dropout
+from .gate import glu, prelu, rrelu
 from .loss import cross_entropy, mse_loss
 from .matmul import linear, matmul
 from .pad import pad
@@ -67,7 +68,7 @@ from .shaping import (
     transpose,
     unsqueeze,
 )
-from .softmax import log_softmax, softmax
+from .softmax import gumbel_softmax, log_softmax, softmax, softmin
 
 __all__ = [
     *activation.__all__,
@@ -103,6 +104,8 @@ __all__ = [
     "flatten",
     "fold",
     "getitem",
+    "glu",
+    "gumbel_softmax",
     "interpolate",
     "linear",
     "log",
@@ -130,8 +133,11 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "pow",
+    "prelu",
     "reshape",
+    "rrelu",
     "softmax",
+    "softmin",
     "split",
     "sqrt",
     "squeeze",

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, WithBackward, differentiable
+from fastnn.random import next_philox
+from fastnn.tensor import Array, WithBackward, differentiable, unwrap
+
+from .arithmetic import add, div, neg
 
 
 @differentiable
@@ -18,3 +25,34 @@ def log_softmax(input: Array, dim: int = -1) -> WithBackward:
     """Give the logarithm of softmax over `dim`, computed without its underflow."""
     y = kernels.log_softmax(input, dim)
     return y, lambda dy, needs: (kernels.log_softmax_backward(dy, y, dim),)
+
+
+def softmin(input: Any, dim: int = -1) -> Any:
+    """Give softmax of -input: the smallest gets the largest share."""
+    return softmax(neg(input), dim)
+
+
+def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:
+    """Give a random choice among `dim` as shares that add up to 1 and have gradients (Jang et al., 2017).
+
+    The chances are softmax(logits); the smaller tau, the nearer the shares are to one 1 and zeros. hard=True: exactly
+    those, with the gradients of the shares (straight through). Each call draws another choice, all from
+    `fastnn.manual_seed`. Raises ValueError unless tau is positive.
+    """
+    if not tau > 0:
+        raise ValueError(f"gumbel_softmax: tau must be positive, got {tau}")
+    values = np.asarray(unwrap(logits))
+    dtype = np.dtype(np.float64 if values.dtype == np.float64 else np.float32)
+    seed, offset = next_philox()
+    even = kernels.uniform(values.shape, 1e-30, 1.0, seed=seed, offset=offset, dtype=dtype)
+    noise = -kernels.log(-kernels.log(even))
+    shares = softmax(div(add(logits, noise), tau), dim)
+    return _one_hot(shares, dim) if hard else shares
+
+
+@differentiable
+def _one_hot(shares: Array, dim: int) -> WithBackward:
+    """Give 1 at the largest along `dim` and 0 elsewhere, with the gradient of the shares themselves."""
+    y = np.zeros_like(shares)
+    np.put_along_axis(y, np.expand_dims(np.argmax(shares, dim), dim), 1, dim)
+    return y, lambda dy, needs: (dy,)

@@ -6,6 +6,7 @@ from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, DepthwiseConv2d, SeparableConv2d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import Dropout
+from .gate import GLU, PReLU, RReLU
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
 from .module import Buffer, Module, Parameter
@@ -48,7 +49,7 @@ from .pool import (
 )
 from .resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from .shape import Flatten
-from .softmax import LogSoftmax, Softmax
+from .softmax import LogSoftmax, Softmax, Softmin
 from .unfold import Fold, Unfold
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Fold",
+    "GLU",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -95,9 +97,11 @@ __all__ = [
     "MaxUnpool3d",
     "Module",
     "ModuleList",
+    "PReLU",
     "Parameter",
     "PixelShuffle",
     "PixelUnshuffle",
+    "RReLU",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",
@@ -107,6 +111,7 @@ __all__ = [
     "SeparableConv2d",
     "Sequential",
     "Softmax",
+    "Softmin",
     "Unfold",
     "Upsample",
     "UpsamplingBilinear2d",

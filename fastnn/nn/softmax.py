@@ -25,6 +25,14 @@ class Softmax(Module):
         return f"dim={self.dim}"
 
 
+class Softmin(Softmax):
+    """Softmax of the negated input."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return F.softmin(input, self.dim)
+
+
 class LogSoftmax(Softmax):
     """The logarithm of softmax over `dim`."""
 

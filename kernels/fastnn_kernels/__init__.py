@@ -29,6 +29,7 @@ from .conv_transpose import (
 )
 from .conv_volume import PreparedConv
 from .dropout import dropout, dropout_backward
+from .gate import glu, glu_backward, prelu, prelu_backward
 from .loss import (
     cross_entropy,
     cross_entropy_backward,
@@ -112,6 +113,8 @@ __all__ = [
     "erase",
     "fold",
     "get_num_threads",
+    "glu",
+    "glu_backward",
     "interpolate",
     "interpolate_backward",
     "linear",
@@ -142,6 +145,8 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "pool_stats",
+    "prelu",
+    "prelu_backward",
     "prepare_conv1d",
     "prepare_conv2d",
     "prepare_conv3d",

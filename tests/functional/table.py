@@ -220,6 +220,13 @@ TABLE |= {  # --- activation
 TABLE |= {
     "leaky_relu steep": Row(F.leaky_relu, ((3, 4),), {"negative_slope": -2.0}),
     "gelu tanh": Row(F.gelu, ((3, 4),), {"approximate": "tanh"}),
+    "prelu": Row(F.prelu, ((2, 3, 5), (3,))),
+    "prelu rows": Row(F.prelu, ((70, 3), (3,))),
+    "prelu one": Row(F.prelu, ((3, 4), (1,))),
+    "rrelu": Row(F.rrelu, ((3, 4),)),
+    "glu": Row(F.glu, ((3, 4),)),
+    "glu dim": Row(F.glu, ((2, 6, 3),), {"dim": 1}),
+    "softmin": Row(F.softmin, ((3, 4),)),
 }
 
 WITHOUT_GRADIENT = {"argmax"}

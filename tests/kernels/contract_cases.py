@@ -254,6 +254,20 @@ CASES = {
     "clip_grad_value": [lambda make, n: k.clip_grad_value([make.state(n, 37)], 0.5)],
 }
 
+CASES |= {
+    "prelu": [
+        lambda make, n: k.prelu(make(n, 7, 5), make(7)),
+        lambda make, n: k.prelu(make(n, 70), make(70)),
+        lambda make, n: k.prelu(make(n, 7), make(1)),
+    ],
+    "prelu_backward": [
+        lambda make, n: k.prelu_backward(make(n, 7, 5), make(n, 7, 5), make(7)),
+        lambda make, n: k.prelu_backward(make(30 * n, 70), make(30 * n, 70), make(70)),
+    ],
+    "glu": [lambda make, n: k.glu(make(n, 6, 5), 1)],
+    "glu_backward": [lambda make, n: k.glu_backward(make(n, 3, 5), make(n, 6, 5), 1)],
+}
+
 
 def _elementwise(name, parameters):
     forward, backward = getattr(k, name), getattr(k, f"{name}_backward")

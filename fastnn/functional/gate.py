@@ -1,0 +1,48 @@
+"""Activations that look at more than one number, or draw random ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import fastnn_kernels as kernels
+from fastnn.random import next_philox
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+
+from .activation import leaky_relu
+
+
+@differentiable
+def prelu(input: Array, weight: Array) -> WithBackward:
+    """Give x above 0, weight x below; input (N, C, ...), weight (C), or (1) for all (He et al., 2015)."""
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        dx, dweight = kernels.prelu_backward(dy, input, weight)
+        return dx, dweight
+
+    return kernels.prelu(input, weight), backward
+
+
+def rrelu(input: Array, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Array:
+    """Give x above 0, x times a random slope below: even between lower and upper (Xu et al., 2015).
+
+    Without `training`, the slope is the mean of the two. Each call draws other slopes, all from `fastnn.manual_seed`.
+    Raises ValueError unless 0 <= lower <= upper.
+    """
+    if not 0 <= lower <= upper:
+        raise ValueError(f"rrelu: needs 0 <= lower <= upper, got {lower} and {upper}")
+    return _rrelu(input, lower, upper) if training else leaky_relu(input, (lower + upper) / 2)
+
+
+@differentiable
+def _rrelu(input: Array, lower: float, upper: float) -> WithBackward:
+    seed, offset = next_philox()
+    slopes = kernels.uniform(input.shape, lower, upper, seed=seed, offset=offset, dtype=input.dtype)
+    slopes[input > 0] = 1
+    y: np.ndarray = input * slopes
+    return y, lambda dy, needs: (dy * slopes,)
+
+
+@differentiable
+def glu(input: Array, dim: int = -1) -> WithBackward:
+    """Give a / (1 + e^-b) of the two halves a and b of the input along `dim` (Dauphin et al., 2017)."""
+    return kernels.glu(input, dim), lambda dy, needs: (kernels.glu_backward(dy, input, dim),)
