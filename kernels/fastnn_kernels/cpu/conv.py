@@ -20,6 +20,7 @@ from .._window_tile import window_tile
 LINE = 64  # bytes of a cache line
 AHEAD = 2  # how many turns before they are read filters are asked for
 TAPS = 8192  # bytes of the stack for a panel's taps: 8x8 of them
+SHARES = 16  # tiles among which fetching is divided, at least: all at once it would hold them up
 FEW = 4  # channels that are copied one by one: turning them around in registers would cost more
 
 
@@ -390,7 +391,7 @@ def conv2d_backward_weight__bands(dy, gate, x, window, scratch, parts, dbias, lo
                     for i in range(kh):
                         row, runs = inside(top * sh - ph + i * dh, sh, x.shape[2], rows)
                         for j in range(0, run, share(run)):
-                            if ahead:
+                            if ahead and shares >= SHARES:
                                 ask(asked, shares, coming, rows * columns * dy.strides[3])
                                 ask(asked, shares, coming_x, rows * columns * sh * sw * x.strides[3])
                                 asked += 1

@@ -17,7 +17,7 @@ from .._jit import jitted, kernel, shared
 from .._microkernel import TILE_ROWS, edge_tile, full_tile, narrow_tile
 from .._row_tile import DEPTHS, NEAR_DEPTHS, row_tile
 from .._row_tile import ROWS as FEW
-from .._simd import address, itemsize, lanes, stack_bytes, vector_at
+from .._simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
 from .epilogue import finish
 from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 
@@ -28,6 +28,7 @@ K_IN_PLACE = 64  # B in place is read in short blocks of k, lest every row of a 
 ROW_BYTES, PAGE = 12288, 4096  # of a stretch of B's rows: longer suits memory, but the sums must fit into STACK
 FROM_MEMORY, AHEAD = 1 << 24, 2048  # bytes of B that no cache holds; how far ahead it pays to fetch it then
 DOT_BYTES = 1 << 15  # of rows whose inner products are computed at once: they stay in the second-level cache
+FEW_PANELS, LINE = 3, 64  # of B, for which A, in place then, is fetched ahead; bytes of a cache line
 TINY = 1 << 12  # multiplications so few that deciding how to block them would take as long
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
 DOTS, DOTS_M, DOTS_N = 64, 48, 64
@@ -42,6 +43,9 @@ def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, ini
     0 if every panel starts at the same numbers.
     """
     width, size, height = panel_columns(number), itemsize(number), TILE_ROWS
+    panels, lines = -(-n // width), k * size // LINE
+    # few columns, for which A hardly comes from memory in time by itself: so many rows at once are no stream
+    ahead = panels <= FEW_PANELS and lines >= panels and m == M_ROWS and a_col == 1 and a_tile == TILE_ROWS * a_row
     if TILE_ROWS < m < 2 * TILE_ROWS and a_tile == TILE_ROWS * a_row:  # two tiles alike, not a whole one and a bit
         height = (m + 1) // 2
         a_tile = height * a_row
@@ -49,6 +53,10 @@ def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, ini
         columns, a_at = min(width, n - j), a
         for i in range(0, m, height):
             rows = min(height, m - i)
+            if ahead:  # a share of the tile that the next block has in this one's place
+                for line in range(j // width * lines // panels * LINE, (j // width + 1) * lines // panels * LINE, LINE):
+                    for r in range(rows):
+                        prefetch(a_at + (m + r) * a_row * size + line)
             init_at, c_at = init + (i * init_row + j * init_col) * size, c + (i * c_row + j) * size
             if rows == TILE_ROWS and columns == width:
                 full_tile(number, k, a_at, a_row, a_col, b, b_row, init_at, init_row, c_at, c_row)
