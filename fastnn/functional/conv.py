@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import fastnn_kernels as kernels
@@ -27,15 +28,22 @@ def conv2d(
     `padding` is a number, a pair, "valid" or "same"; `activation` as for `linear`. `prepared` is what
     ``fastnn.kernels.prepare_conv2d`` gave for `weight`; it is used in place of it. Raises as `kernels.conv2d` does.
     """
-    return with_backward("conv2d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
+    window = stride, padding, dilation, groups
+    return with_backward(kernels.conv2d, kernels.conv2d_backward, input, weight, bias, window, activation, prepared)
 
 
 def with_backward(
-    name: str, input: Any, weight: Any, bias: Any, window: Any, activation: str | None, prepared: Any
+    forward: Callable[..., Any],
+    undo: Callable[..., Any],
+    input: Any,
+    weight: Any,
+    bias: Any,
+    window: tuple[Any, ...],
+    activation: str | None,
+    prepared: Any,
 ) -> WithBackward:
-    """Give what the kernel of a convolution computes, and its undoing."""
-    forward, undo = getattr(kernels, name), getattr(kernels, f"{name}_backward")
-    if prepared is None or prepared.dtype != input.dtype:
+    """Give what the kernel of a convolution computes, and its undoing by another."""
+    if prepared is None or prepared.dtype is not input.dtype:
         prepared = weight
     before = None
     if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it

@@ -32,7 +32,8 @@ def conv1d(
     input (B, C, W) or (C, W), weight (OC, C/groups, KW), bias (OC,) -> (B, OC, OW) or (OC, OW). Everything else as in
     `conv2d`. Raises as `kernels.conv1d` does.
     """
-    return with_backward("conv1d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
+    window = stride, padding, dilation, groups
+    return with_backward(kernels.conv1d, kernels.conv1d_backward, input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -53,7 +54,8 @@ def conv3d(
     input (B, C, D, H, W) or (C, D, H, W), weight (OC, C/groups, KD, KH, KW), bias (OC,) -> (B, OC, OD, OH, OW) or
     without B. Everything else as in `conv2d`. Raises as `kernels.conv3d` does.
     """
-    return with_backward("conv3d", input, weight, bias, (stride, padding, dilation, groups), activation, prepared)
+    window = stride, padding, dilation, groups
+    return with_backward(kernels.conv3d, kernels.conv3d_backward, input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -76,7 +78,8 @@ def conv_transpose1d(
     Raises as `kernels.conv_transpose1d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return with_backward("conv_transpose1d", input, weight, bias, window, activation, prepared)
+    undo = kernels.conv_transpose1d_backward
+    return with_backward(kernels.conv_transpose1d, undo, input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -99,7 +102,8 @@ def conv_transpose2d(
     stride times as large. Raises as `kernels.conv_transpose2d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return with_backward("conv_transpose2d", input, weight, bias, window, activation, prepared)
+    undo = kernels.conv_transpose2d_backward
+    return with_backward(kernels.conv_transpose2d, undo, input, weight, bias, window, activation, prepared)
 
 
 @differentiable
@@ -122,7 +126,8 @@ def conv_transpose3d(
     without B, stride times as large. Raises as `kernels.conv_transpose3d` does.
     """
     window = stride, padding, output_padding, groups, dilation
-    return with_backward("conv_transpose3d", input, weight, bias, window, activation, prepared)
+    undo = kernels.conv_transpose3d_backward
+    return with_backward(kernels.conv_transpose3d, undo, input, weight, bias, window, activation, prepared)
 
 
 @differentiable

@@ -1,7 +1,6 @@
 """Convolution of images and its gradients."""
 
 from functools import lru_cache
-from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,9 @@ from ._parallel import tasks
 from ._plans import ghost, planner
 from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
 from ._shapes import output as output_array
-from .conv_algorithms import NAMES, WORTH, Layer, PreparedConv2d, convolve, may_round, select
+from .conv_algorithms import NAMES, WORTH, Layer, PreparedConv2d, may_round, select
 from .conv_algorithms import plan as plan_images
+from .conv_back import convolve_back
 from .conv_call import GRADIENT_FROM_OUTPUT, around, call
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
@@ -42,7 +42,7 @@ def conv2d(
     activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu".
     algorithm: "auto" (what `choose` says), "direct", "winograd" (for its rounding, see `set_conv_precision`), for one
     channel per group "depthwise", for kernels of 1x1 "pointwise", for signals and 7 to 9 taps "folded" (Winograd, too),
-    for short ones "product"; "im2col" is another name for "direct", whose tiles read the windows from the image.
+    for few pixels "product"; "im2col" is another name for "direct", whose tiles read the windows from the image.
     Raises ValueError if the algorithm cannot do the layer, if shapes do not fit together or if the kernel is larger
     than the padded image, TypeError for integer images.
     """
@@ -88,7 +88,9 @@ def prepare_conv2d(weight, input_shape=None, stride=1, padding=0, dilation=1, gr
 
     weight (OC, C/groups, KH, KW) float32 or float64, any strides -> what `conv2d` takes as `weight`. It is a copy:
     later changes of weight do not reach it. The layout is made at the first use, or here if `input_shape` (B, C, H, W)
-    says for what images, with conv2d's other arguments. Any images and arguments may be used later.
+    says for what images, with conv2d's other arguments. Any images and arguments may be used later. Filters that need
+    no laying out any more may go by a faster algorithm, so that results need not have the bits that weight gives:
+    `choose` says which, and `algorithm` makes them the same.
     Raises as conv2d does.
     """
     w = as_float_array("prepare_conv2d", "weight", weight, 4)
@@ -98,7 +100,7 @@ def prepare_conv2d(weight, input_shape=None, stride=1, padding=0, dilation=1, gr
         shape = _shape_4d("prepare_conv2d", "input_shape", shape, len(shape) != 3)
         form = _form("prepare_conv2d", shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
         layer = Layer(form.window, form.shape, groups, w.shape[0] // groups, w.shape[1], w.dtype)
-        prepared.packed(select(layer, "auto", True)[0], layer)
+        prepared.packed((select(layer, "auto", True)[0], groups), layer)
     return prepared
 
 
@@ -149,7 +151,7 @@ def conv2d_backward(
     dx = dw = db = None
     if needs[0]:
         dx = _result("conv2d_backward", None, x.shape, x.dtype, channels_last(dy), True)
-        _convolve_back(dy, gate, gated, w, form, groups, dx)
+        convolve_back(dy, gate, gated, w, form.window, groups, w.shape[1], dx)
         dx = dx if batched else dx[0]
     if needs[1] or needs[2]:
         dw = output_array("conv2d_backward", None, w.shape, w.dtype)
@@ -170,7 +172,7 @@ def conv2d_backward_input(dy, weight, input_shape, stride=1, padding=0, dilation
     form = _form(name, shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
     _check_gradient(name, dy, form.shape)
     dx = _result(name, out, shape, dy.dtype, channels_last(dy), batched, dy, w)
-    _convolve_back(dy, dy, 0, w, form, groups, dx)
+    convolve_back(dy, dy, 0, w, form.window, groups, w.shape[1], dx)
     return out if out is not None else dx if batched else dx[0]
 
 
@@ -261,51 +263,6 @@ def _form(function, input_shape, weight_shape, stride, padding, dilation, groups
     sides = padding_sides(function, padding, kernel, stride, dilation)
     size = conv_output_size(function, input_shape[2:], kernel, stride, sides, dilation)
     return _Form((*stride, sides[0], sides[2], *dilation, *kernel), (input_shape[0], out_channels, *size))
-
-
-def _convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf, prepared=None):
-    """Write the gradient of the input: a convolution of dy per remainder of a pixel's position by the stride.
-
-    A transposed convolution is the same with a bias and a floor. prepared: keeps packed filters, see `PreparedConv`.
-    """
-    (sh, sw, ph, pw, dh, dw, kh, kw), filters = (
-        form.window,
-        w.reshape(groups, w.shape[0] // groups, *w.shape[1:]).transpose(0, 2, 1, 3, 4),
-    )
-    bias = np.zeros(dx.shape[1], dx.dtype) if bias is None else bias
-    if conv_product.suits_images(dy, w, form.window, prepared is not None):
-        dy = activations.relu_backward(dy, gate) if gated else dy
-        conv_product.convolve_back(dy, w, form.window, groups, bias, floor, dx)
-        return
-    for i in range(min(sh, dx.shape[2])):
-        rows, top, step_h = _taps(i, sh, ph, dh, kh)
-        for j in range(min(sw, dx.shape[3])):
-            columns, left, step_w = _taps(j, sw, pw, dw, kw)
-            part = dx[:, :, i::sh, j::sw]
-            if not rows or not columns:
-                part[...] = np.maximum(bias, floor)[:, None, None]
-                continue
-            turned = filters[..., _descending(rows), :][..., _descending(columns)]
-            window = (1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
-            key = "turned", groups, tuple(rows), tuple(columns)
-            if prepared is not None:
-                turned = prepared.part(key, lambda t=turned: PreparedConv2d(t.reshape(-1, *t.shape[2:])))
-            convolve(
-                dy, gate, gated, turned, bias, floor, window, groups, dy.shape[1] // groups, part,
-                prepared=prepared is not None,
-            )  # fmt: skip
-
-
-def _taps(remainder, stride, padding, dilation, size):
-    """Return which rows of the kernel reach pixels of a remainder, last first; the first row of dy; their distance."""
-    rows = [k for k in reversed(range(size)) if (remainder + padding - k * dilation) % stride == 0]
-    if not rows:
-        return rows, 0, 1
-    return rows, (remainder + padding - rows[0] * dilation) // stride, dilation // gcd(dilation, stride)
-
-
-def _descending(places):
-    return slice(places[0], None, places[1] - places[0] if len(places) > 1 else -places[0] - 1)
 
 
 def _correlate(dy, gate, gated, x, window, groups, dw, dbias):

@@ -5,6 +5,7 @@ does it, which packs the filters first. `prepare_conv2d` keeps what packing made
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from math import prod
 from typing import NamedTuple
@@ -42,7 +43,8 @@ class Layer(NamedTuple):
     dtype: np.dtype
 
 
-class Algorithm(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Algorithm:
     """One way to convolve.
 
     refusal(layer) says why it cannot, or "". pack(layer) and keep(layer) return functions that lay filters
@@ -71,13 +73,13 @@ class PreparedConv2d:
     def __repr__(self):
         return f"PreparedConv2d(shape={self.shape}, dtype={self.dtype})"
 
-    def packed(self, way, layer):
-        """Return the filters as an algorithm wants them, packed at its first use."""
-        packed = self._packed.get((way, layer.groups))
+    def packed(self, key, layer):
+        """Return the filters as an algorithm wants them, packed at its first use; key: (algorithm, groups)."""
+        packed = self._packed.get(key)
         if packed is None:
-            filters = self._source.reshape(layer.groups, layer.filters, *self.shape[1:])
+            way, filters = key[0], self._source.reshape(layer.groups, layer.filters, *self.shape[1:])
             packed = way.keep(layer)(filters) if way.keep else way.pack(layer)(filters).copy()  # not from the pool
-            self._packed[way, layer.groups] = packed
+            self._packed[key] = packed
         return packed
 
 
@@ -95,9 +97,10 @@ def plan(x, y, window, groups, channels, prepared, algorithm="auto", gated=0, fl
         return partial(_opened, window, groups, channels, prepared, algorithm, floor)
     compute = way.plan(layer, x, y, gated, floor, prepared)
     if prepared:
+        key = way, groups
 
         def run(x, gate, weight, bias, y):
-            compute(x, gate, weight.packed(way, layer), bias, y)
+            compute(x, gate, weight.packed(key, layer), bias, y)
     else:
         pack, shape = way.pack(layer), (groups, layer.filters, channels, *window[6:])
 
@@ -178,7 +181,7 @@ def _select(layer, algorithm, prepared, precision):
         return POINTWISE, "1x1: a product of matrices"
     rounds = precision == "default" and not conv_winograd.refusal(layer)
     if algorithm == "auto" and not rounds and conv_product.suits(layer, prepared):
-        return PRODUCT, "short signals: laying the filters out would take as long as the sums"
+        return PRODUCT, "few pixels: laying the filters out would take as long as the sums"
     if not conv_folded.refusal(layer):
         cost, ways, place = conv_folded.cost, FOLDED, " over a signal in three columns"
     elif refusal := conv_winograd.refusal(layer):
@@ -240,9 +243,10 @@ def _bands(layer, x, y, gated, floor, prepared):
     band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize)
     count = tasks(y.size * max(window[6] * window[7] * channels, 1), GRAIN)
     table, kernel = np.array((*window, band, block, gated), np.int64), cpu.conv2d__bands[dtype]
+    shape = count, length
 
     def run(x, gate, panels, bias, y):
-        kernel(x, gate, panels, bias, floor, table, empty((count, length), dtype), y, count, count)
+        kernel(x, gate, panels, bias, floor, table, empty(shape, dtype), y, count, count)
 
     return run
 

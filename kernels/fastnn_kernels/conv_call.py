@@ -10,11 +10,11 @@ import numpy as np
 from numpy import ndarray
 
 from . import activation as activations
-from . import conv_algorithms
 from ._memory import empty
 from ._parallel import get_num_threads
 from ._plans import ghost, planned
 from ._shapes import ADDRESSABLE, F4, F8, check_ndim, check_out, output, promote
+from .conv_algorithms import get_conv_precision
 
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
 ACTIVATIONS = (None, *GRADIENT_FROM_OUTPUT, "gelu")
@@ -39,12 +39,17 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
                 raise TypeError(f"{function}: the prepared weight is {dtype} but the input is {input.dtype}")
         else:
             input, weight, bias = promote(function, input=input, weight=weight, bias=bias)
-    run = planned(
-        planner, function, input.shape, input.strides, input.dtype, weight.shape, prepared,
-        None if bias is None else bias.shape, activation, algorithm, getattr(out, "strides", None),
-        get_num_threads(), conv_algorithms.get_conv_precision(), *window,
+        dtype = input.dtype
+    key = (
+        function, input.shape, input.strides, dtype, weight.shape, prepared, None if bias is None else bias.shape,
+        activation, algorithm, None if out is None else getattr(out, "strides", ()),
+        get_num_threads(), get_conv_precision(), *window,
     )  # fmt: skip
-    return run(input, weight, bias, out)
+    try:
+        run = planner(*key)
+    except TypeError:  # a list or an array among the options, or a mistake: `planned` knows
+        run = None
+    return (run or planned(planner, *key))(input, weight, bias, out)
 
 
 def around(

@@ -6,7 +6,7 @@ gradient of our input is a convolution, and that of the weight is the convolutio
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -17,7 +17,7 @@ from ._shapes import output, promote, sizes
 from .conv import conv2d_backward_bias
 from .conv_call import around, call, channels_last, result, with_batch
 from .conv_nd import check_gradient, check_weight, checked_output, form_of, prepare
-from .conv_volume import PreparedConv, convolve, convolve_back, correlate, volume
+from .conv_volume import PreparedConv, convolve, correlate, plan_back, volume
 from .images import hashable
 
 
@@ -160,15 +160,10 @@ def _plan(
     form, shape, groups = _form(function, n, x.shape, weight_shape, stride, padding, output_padding, groups, dilation)
 
     def plan(x, y, floor):
-        return partial(_spread, form, groups, floor, prepared)
+        return plan_back(x, y, form, groups, weight_shape[1], prepared, floor)
 
     last = channels_last(x)
     return around(function, x, batched, shape, last, weight_shape, bias_shape, activation, out_strides, plan)
-
-
-def _spread(form, groups, floor, prepared, x, gate, weight, bias, y):
-    x, w = volume(x), volume(weight.weight if prepared else weight)
-    convolve_back(x, x, 0, w, form, groups, volume(y), bias, floor, weight if prepared else None)
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):

@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from . import activation as activations
 from . import conv as images
+from . import conv_back
 from ._memory import empty
 from .conv_algorithms import PreparedConv2d
 from .conv_algorithms import convolve as convolve_images
@@ -80,21 +81,33 @@ def _undilated(form, w, *signals):
     return form, w.reshape(*w.shape[:2], *form.kernel), *rows
 
 
-def plan_volumes(x, y, form, groups, weight_shape, prepared, floor):
+def _as_images(form, *signals):
+    """Return the window and the kernel of signals or images as images of their own, and the shapes of these.
+
+    Dilated signals become images as in `_undilated`.
+    """
+    window = form.image().window
+    if signals[0].ndim == 4:
+        return window, window[6:], [x.shape for x in signals]
+    (_, stride, _, before, _, dilation, _, taps), lengths = window, [x.shape[2] for x in signals]
+    if stride > 1 or any(n % dilation for n in (before, *lengths)):
+        return window, window[6:], [(*x.shape[:2], 1, x.shape[2]) for x in signals]
+    rows = [(*x.shape[:2], x.shape[2] // dilation, dilation) for x in signals]
+    if dilation == 1:
+        return window, window[6:], [(*x.shape[:2], 1, x.shape[2]) for x in signals]
+    return (1, 1, before // dilation, 0, 1, 1, taps, 1), (taps, 1), rows
+
+
+def plan(x, y, form, groups, weight_shape, prepared, floor):
     """Return what convolves signals or volumes x into y, not smaller than the floor: f(x, gate, weight, bias, y).
 
     x, y: ghosts. The weight is a `PreparedConv` if prepared. Signals are planned as images, volumes go their own way.
     """
     if x.ndim == 5:
-        return partial(_convolve_volumes, form, groups, floor, prepared)
-    (stride, before, dilation, taps), columns = (sizes[2] for sizes in form), [x.shape[2], y.shape[2]]
-    window, kernel = (1, stride, 0, before, 1, dilation, 1, taps), (1, taps)
-    if dilation > 1 == stride and not any(n % dilation for n in (before, *columns)):  # as in `_undilated`
-        window, kernel, columns = (1, 1, before // dilation, 0, 1, 1, taps, 1), (taps, 1), [dilation] * 2
-    shapes = [(*a.shape[:2], a.shape[2] // max(n, 1), n) for a, n in zip((x, y), columns, strict=True)]
+        return partial(_volumes, convolve, form, groups, floor, prepared)
+    window, kernel, shapes = _as_images(form, x, y)
     weight_shape = *weight_shape[:2], *kernel
-    ghosts = (a.reshape(shape) for a, shape in zip((x, y), shapes, strict=True))
-    compute = plan_images(*ghosts, window, groups, weight_shape[1], prepared, "auto", 0, floor)
+    compute = plan_images(*map(np.reshape, (x, y), shapes), window, groups, weight_shape[1], prepared, "auto", 0, floor)
 
     def run(x, gate, weight, bias, y):
         if prepared:
@@ -105,8 +118,28 @@ def plan_volumes(x, y, form, groups, weight_shape, prepared, floor):
     return run
 
 
-def _convolve_volumes(form, groups, floor, prepared, x, gate, weight, bias, y):
-    convolve(x, weight.weight if prepared else weight, bias, floor, form, groups, y, weight if prepared else None)
+def plan_back(x, y, form, groups, channels, prepared, floor):
+    """Return what convolves x back, a transposed convolution into y: as `plan`. channels: of y, in a group."""
+    if x.ndim == 5:
+        return partial(_volumes, _transposed, form, groups, floor, prepared)
+    window, _, shapes = _as_images(form, x, y)
+    compute = conv_back.plan(*map(np.reshape, (x, y), shapes), window, groups, channels, prepared, 0, floor)
+    if x.ndim == 4:
+        return compute
+
+    def run(x, gate, weight, bias, y):
+        x = x.reshape(shapes[0])
+        compute(x, x, weight, bias, y.reshape(shapes[1]))
+
+    return run
+
+
+def _volumes(way, form, groups, floor, prepared, x, gate, weight, bias, y):
+    way(x, weight.weight if prepared else weight, bias, floor, form, groups, y, weight if prepared else None)
+
+
+def _transposed(x, w, bias, floor, form, groups, y, prepared):
+    convolve_back(x, x, 0, w, form, groups, y, bias, floor, prepared)
 
 
 def convolve(x, w, bias, floor, form, groups, y, prepared=None):
@@ -138,29 +171,31 @@ def convolve_back(dy, gate, gated, w, form, groups, dx, bias=None, floor=-np.inf
     form, w, dy, gate, dx = _undilated(form, w, dy, gate, dx)
     stride, before, dilation, kd = (sizes[0] for sizes in form)
     if dx.shape[2] == dy.shape[2] == kd == stride == 1 and before == 0:
-        images._convolve_back(
-            dy[:, :, 0], gate[:, :, 0], gated, w[:, :, 0], form.image(), groups, dx[:, :, 0], bias, floor, prepared
-        )
+        weight, kept = w[:, :, 0] if prepared is None else prepared, prepared is not None
+        dy, gate, dx, window = dy[:, :, 0], gate[:, :, 0], dx[:, :, 0], form.image().window
+        conv_back.convolve_back(dy, gate, gated, weight, window, groups, w.shape[1], dx, bias, floor, kept)
         return
     if gated:
         dy = activations.relu_backward(dy, gate)
     for i in range(min(stride, dx.shape[2])):
-        depths, front, step = images._taps(i, stride, before, dilation, kd)
+        depths, front, step = conv_back.taps(i, stride, before, dilation, kd)
         part = dx[:, :, i::stride].transpose(0, 2, 1, 3, 4)
         if not depths:
             part[...] = 0 if bias is None else np.maximum(bias, floor)[:, None, None]
             continue
         if prepared is None:
-            turned = _depths(w, groups, depths)
-            several = min(part.shape[:2]) > 1  # pieces, for all of which the filters are laid out once
-            packed = PreparedConv(turned) if several else None
+            weight = _depths(w, groups, depths)
+            if min(part.shape[:2]) > 1:  # pieces, for all of which the filters are laid out once
+                weight = PreparedConv(weight)
         else:
             key = "depths", groups, tuple(depths)
-            packed = prepared.part(key, lambda depths=depths: PreparedConv(_depths(w, groups, depths)))
-            turned = packed.weight
+            weight = prepared.part(key, lambda depths=depths: PreparedConv(_depths(w, groups, depths)))
         stacks = _stacks(dy, groups, front, 1, step, len(depths), part.shape[1])
         for some, result in _together(stacks, part):
-            images._convolve_back(some, some, 0, turned, form.image(), groups, result, bias, floor, packed)
+            kept = type(weight) is PreparedConv
+            conv_back.convolve_back(
+                some, some, 0, weight, form.image().window, groups, w.shape[1], result, bias, floor, kept
+            )
 
 
 def correlate(dy, gate, gated, x, form, groups, dw, dbias):

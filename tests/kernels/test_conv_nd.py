@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels import _plans, conv_product
 from fastnn_kernels._parallel import threads
 from fastnn_kernels.conv import choose
 from tests.reference import conv_nd as reference
@@ -198,12 +199,14 @@ def test_signals_folded_into_images(length, taps):
         kernels.conv2d(images.astype(float), w[:, :, None], algorithm="folded")
 
 
-@pytest.mark.parametrize("shape", [(2, 128, 40), (1, 128, 30)])
-def test_short_signals_are_multiplied_with_filters_as_they_lie(shape):
+@pytest.mark.parametrize("shape", [(2, 128, 20), (1, 128, 5)])
+def test_few_pixels_are_multiplied_with_filters_as_they_lie(shape, monkeypatch):
+    monkeypatch.setattr(conv_product, "MANY_WEIGHTS", 1 << 17)
+    _plans.forget()
     rng = np.random.default_rng(11)
     x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in (shape, (512, 128, 5), 512))
     name, reason = choose((*shape[:2], 1, shape[2]), (512, 128, 1, 5), 1, (0, 2))
-    assert (name, reason[:13]) == ("product", "short signals")
+    assert (name, reason[:10]) == ("product", "few pixels")
     y = kernels.conv1d(lay(x, "last"), w, bias, padding=2, activation="relu")
     expected = np.maximum(reference.convolve(x, w, bias, 1, 2), 0)
     np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance(np.float32, w[0].size, expected))
@@ -213,6 +216,18 @@ def test_short_signals_are_multiplied_with_filters_as_they_lie(shape):
     np.testing.assert_allclose(dx, expected, rtol=0, atol=tolerance(np.float32, 5 * 512, expected))
     with pytest.raises(ValueError, match="algorithm 'product' is for groups=1"):
         kernels.conv2d(x[:, :, None], w[:, :64, None], groups=2, algorithm="product")
+    _plans.forget()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_transposed_convolution_of_single_pixels(batch):
+    rng = np.random.default_rng(12)
+    x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in ((batch, 70, 1, 1), (70, 6, 4, 4), 6))
+    expected = np.maximum(np.einsum("bchw,cokl->bokl", x.astype(float), w) + bias[:, None, None], 0)
+    for weight in (w, kernels.prepare_conv_transpose2d(w)):
+        for out in (None, np.full((batch, 6, 4, 8), np.nan, np.float32)[..., ::2]):
+            y = kernels.conv_transpose2d(x, weight, bias, 2, activation="relu", out=out)
+            np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance(np.float32, 70, expected))
 
 
 def test_long_filters_over_many_channels_are_folded():

@@ -31,7 +31,7 @@ DOT_BYTES = 1 << 15  # of rows whose inner products are computed at once: they s
 FEW_PANELS, LINE = 3, 64  # of B, for which A, in place then, is fetched ahead; bytes of a cache line
 TINY = 1 << 12  # multiplications so few that deciding how to block them would take as long
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
-DOTS, DOTS_M, DOTS_N = 64, 48, 64
+DOTS, DOTS_M, DOTS_N = 64, 56, 64
 ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
 
 
