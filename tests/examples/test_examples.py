@@ -47,6 +47,18 @@ def test_optimizers(tmp_path):
     assert (tmp_path / "optimizers.png").stat().st_size > 100_000
 
 
+def test_activations(tmp_path):
+    pytest.importorskip("matplotlib")
+    left, losses = load("activations").main(tmp_path)
+    assert left["sigmoid"].max() < 1e-6 and left["tanh"][[0, 2]].max() < 1e-80 and left["relu"].tolist() == [0, 0, 1]
+    assert losses["ReLU"] > 2 and losses["LeakyReLU(0.1)"] < 0.01 and losses["PReLU"] < 0.05
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "activations.png",
+        "dying_relu.png",
+        "vanishing_gradient.png",
+    ]
+
+
 def test_mnist_mlp():
     reached = load("mnist_mlp").main(progress=False)
     assert reached["classic"] > 0.86
