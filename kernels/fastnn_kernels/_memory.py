@@ -29,6 +29,7 @@ from numpy import ndarray
 
 ALIGNMENT = 64  # a cache line, and the widest vector
 SMALL = 8192  # elements; below, malloc returns warm memory anyway and np.empty is 3x cheaper than the search
+FAR = 1 << 24  # bytes: of a larger result little would be left in a cache when it is read
 CROWD = 128  # live buffers of one size; a longer list takes more than 3 us to walk, as much as the faults it saves
 
 _buckets: dict[int, list[tuple[np.ndarray, int]]] = {}  # bytes -> [(buffer, offset of its first aligned byte)]
@@ -64,6 +65,13 @@ def empty(shape, dtype):
             return ndarray(shape, dtype, buffer, offset)
     buffer, offset = _add(size)
     return ndarray(shape, dtype, buffer, offset)
+
+
+def streams(y) -> bool:
+    """Return whether a result by pixels is large enough to be stored past the caches, if it starts aligned."""
+    if y.nbytes < FAR or y.strides[1] != y.itemsize:
+        return False
+    return not any(stride % ALIGNMENT for stride in (y.strides[0], *y.strides[2:]))
 
 
 def empty_pool() -> None:

@@ -150,6 +150,11 @@ class _Tile:
         name = f"llvm.masked.store.{self.suffix}.p0"
         self._call(builder, name, VOID, value, pointer, I32(self.align), self.masks[j])
 
+    def _stream(self, builder, value, pointer, j):
+        """Store a vector, which lies aligned, past the caches: nobody will find it there when it is read."""
+        stored = builder.store(value, self._at(builder, pointer, j), align=vector_bytes())
+        stored.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
+
 
 def switch(builder, name, radices, cases, values) -> None:
     """Call the tile that the first values choose (as digits of a number with the given radices) with the others.

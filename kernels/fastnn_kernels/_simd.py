@@ -22,6 +22,7 @@ LLVM_FILES = (
     "_rows.py",
     "_quad.py",
     "_depthwise_tile.py",
+    "_pixel_tile.py",
     "_winograd_tile.py",
     "_winograd_gradient.py",
     "_windows.py",
@@ -247,6 +248,17 @@ def prefetch(typing_context, address):
         return context.get_dummy_value()
 
     return types.void(address), codegen
+
+
+@intrinsic
+def fence(typing_context):
+    """Wait until everything stored so far can be seen by others: vectors stored past the caches come out of order."""
+
+    def codegen(context, builder, signature, args):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @intrinsic

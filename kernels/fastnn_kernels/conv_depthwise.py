@@ -6,8 +6,9 @@ from math import prod
 import numpy as np
 
 from . import activation as activations
-from ._memory import empty
+from ._memory import empty, streams
 from ._parallel import tasks
+from ._pixel_tile import COLUMNS, ENTRY, ROWS, WINDOWS
 from ._plans import ghost
 from ._simd import vector_bytes
 from .cpu import conv_depthwise as cpu
@@ -17,6 +18,7 @@ GRAIN = 1 << 18  # multiplications of a task, at least
 PLANE_BUFFER = 3 << 13  # bytes of a band of a plane, which stays in the nearest cache
 PIXEL_BUFFER = 3 << 15  # of a vector of channels, whose rows are longer: in the second-level cache
 NARROW = 16  # columns of planes that would leave most lanes of their vectors empty
+BAND = 1 << 19  # bytes of a band of images by pixels and its result, which stay in the second-level cache
 PIECES = 16  # into how many pieces the gradient of the weight is cut at least, where it can be
 
 
@@ -43,6 +45,9 @@ def plan(layer, x, y, gated, floor, prepared):
     by_pixel = _by_pixel(x) and y.strides[1] == y.itemsize and layer.filters == 1
     if not by_pixel and layer.filters == 1 and _narrow(y):
         return _plan_turned(layer, x, y, floor, prepared)
+    window = _pixel_window(layer.window)
+    if by_pixel and window is not None and y.shape[1] * y.itemsize >= vector_bytes():
+        return _plan_pixels(window, layer, x, y, floor)
     table, offsets, taps, length = _plan(layer.window, y.shape[2:], by_pixel and x.strides[2:], y.itemsize)
     count, kernel = tasks(y.size * taps, GRAIN), cpu.conv2d__depthwise[layer.dtype]
     as_is = by_pixel or x.strides[3] == x.itemsize
@@ -107,6 +112,58 @@ def _narrow(y):
 
 def _by_rows(x):
     return x if x.strides[3] == x.itemsize else planes(x)
+
+
+def _pixel_window(window):
+    """Return the number of a window among those with tiles of pixels, or None."""
+    sh, sw, _, _, dh, dw, kh, kw = window
+    square = kh == kw and sh == sw and dh == dw == 1
+    return WINDOWS.index((kh, sh)) if square and (kh, sh) in WINDOWS else None
+
+
+def _plan_pixels(which, layer, x, y, floor):
+    """Return what convolves pixels in place."""
+    _, stride, ph, pw, _, _, kernel, _ = layer.window
+    step = layer.dtype.itemsize
+    x_row, x_column, y_row, y_column = (n // step for n in (*x.strides[2:], *y.strides[2:]))
+    (channels, *seen), (height, width) = x.shape[1:], y.shape[2:]
+
+    def tiles(count, length, step, padding):
+        """Return (first output, outputs, bits of what lies in the image) of each tile of rows or columns."""
+        reach, made = (step - 1) * stride + kernel, []
+        for first in range(0, count, step):
+            start = first * stride - padding
+            bits = sum(1 << i for i in range(reach) if 0 <= start + i < length)
+            made.append((first, min(step, count - first), bits, bits == (1 << reach) - 1 and first + step <= count))
+        return made
+
+    columns = tiles(width, seen[1], COLUMNS, pw)
+    inner = [t for t, *_, whole in columns if whole]
+    row_bytes = channels * step * (seen[1] * stride + width)
+    band = max(1, BAND // (row_bytes * ROWS))
+    rows, bands, edges = tiles(height, seen[0], ROWS, ph), [], []
+    for top in range(0, len(rows), band):
+        some = rows[top : top + band]
+        within, first = [i for i, *_, whole in some if whole], len(edges)
+        for i, n_rows, row_bits, row_inner in some:
+            for t, n_columns, column_bits, column_inner in columns:
+                if not (row_inner and column_inner):
+                    x_at = (i * stride - ph) * x_row + (t * stride - pw) * x_column
+                    edges.append((x_at, i * y_row + t * y_column, row_bits, column_bits, n_rows, n_columns))
+        start = within[0] if within else 0
+        bands.append((first, len(edges) - first, (start * stride - ph) * x_row, start * y_row, len(within)))
+    start = inner[0] if inner else 0
+    x_band = min(band * ROWS * stride, seen[0]) * x_row
+    first = (start * stride - pw) * x_column, start * y_column, len(inner)
+    table = np.array((which, kernel * kernel, *first, x_band, streams(y)), np.int64)
+    bands, edges = np.array(bands, np.int64), np.array(edges, np.int64).reshape(-1, ENTRY)
+    units = y.shape[0] * len(bands) * -(-y.shape[1] * step // vector_bytes())
+    count, compute = tasks(y.size * kernel * kernel, GRAIN), cpu.conv2d__pixels[layer.dtype]
+
+    def run(x, gate, packed, bias, y):
+        compute(x, packed, bias, floor, table, bands, edges, y, units, count)
+
+    return run
 
 
 @lru_cache(maxsize=512)

@@ -22,8 +22,10 @@ from .._depthwise_tile import (
     rows_split,
 )
 from .._jit import jitted, kernel
-from .._simd import address, itemsize, lanes, vector_at
+from .._pixel_tile import edge_tiles, inner_tiles
+from .._simd import address, fence, itemsize, lanes, prefetch, stack_bytes, vector_at
 
+BLOCK = 26 * 64  # bytes of the weights of a vector of channels, 5x5 taps, and of its bias
 IN_PLACE = 16  # pixels of a row, at least, that are read where they lie: the edges beside them cost, too
 
 
@@ -162,6 +164,55 @@ def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
                     values = vector_at(number, finished + i * count * step * size, columns)
                     for t in range(columns):
                         y[b, s, top + i, t] = values[t]
+
+
+@kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[:,::1], i8[:,::1], T[:,:,:,:]", writes="y", parallel=True)
+def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
+    """x(B,C,H,W), w(KH*KW,C), bias(C) -> y(B,C,OH,OW), not below the floor: channels contiguous, a vector or more.
+
+    plan: which window, its taps, for tiles in the image the offset of the first column in x and y and how many of them
+    a row has, numbers of a band of x, whether results are stored past the caches if y is aligned. bands: the first edge, their number,
+    then for tiles in the image the offset of the first row in x and y and how many rows of them there are. The range is
+    over images, bands and vectors of channels.
+    """
+    window, taps, x_first, y_first, count, x_band, far = plan
+    far = far and address(y) % 64 == 0
+    number, size, step = floor, itemsize(floor), lanes(floor)
+    slices = -(-y.shape[1] // step)
+    x_row, x_column = x.strides[2] // size, x.strides[3] // size
+    y_row, y_column = y.strides[2] // size, y.strides[3] // size
+    weights = stack_bytes(BLOCK)
+    start = weights + taps * step * size
+    block = vector_at(number, weights, (taps + 1) * step)
+    for unit in range(lo, hi):
+        place, s = divmod(unit, slices)
+        b, band = divmod(place, bands.shape[0])
+        c = min(s * step, y.shape[1] - step)  # the last vector computes some channels again
+        for k in range(taps + 1):
+            source = address(w) + (k * w.shape[1] + c) * size if k < taps else address(bias) + c * size
+            values = vector_at(number, source, step)
+            for i in range(step):
+                block[k * step + i] = values[i]
+        later, next_band = divmod(place + 1, bands.shape[0])
+        if later < y.shape[0]:  # ask for the next band in the order of memory: few of its lines follow one another here
+            at = address(x) + later * x.strides[0] + next_band * x_band * size
+            for line in range(x_band * size * s // slices // 64, x_band * size * (s + 1) // slices // 64):
+                prefetch(at + 64 * line)
+        source, target = address(x) + b * x.strides[0] + c * size, address(y) + b * y.strides[0] + c * size
+        first, some, x_inner, y_inner, tiles = bands[band]
+        if some > 0:
+            table = address(edges) + first * edges.strides[0]
+            edge_tiles(
+                number, window, some, table, source, x_row, x_column, weights, start, target, y_row, y_column,
+                0, floor,
+            )  # fmt: skip
+        if tiles > 0 < count:
+            inner_tiles(
+                number, window, tiles, count, source + (x_inner + x_first) * size, x_row, x_column, weights, start,
+                target + (y_inner + y_first) * size, y_row, y_column, far, floor,
+            )  # fmt: skip
+    if far:
+        fence()
 
 
 @kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], i8[::1], T[:,::1], T[:,:,::1]", writes="scratch parts", parallel=True)
