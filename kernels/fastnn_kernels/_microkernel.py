@@ -125,11 +125,12 @@ class _Tile:
         name = "fma" if HAS_FMA else "fmuladd"
         return self._call(builder, f"llvm.{name}.{self.suffix}", self.vector, x, y, z)
 
-    def _prefetch(self, builder, pointer):
+    def _prefetch(self, builder, pointer, write=0, near=2):
+        """Ask for a line, as a rule to read it from the second-level cache (near=3: the first)."""
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(VOID, [byte, I32, I32, I32])
         fetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
-        builder.call(fetch, [builder.bitcast(pointer, byte), I32(0), I32(2), I32(1)])  # to read; level 2
+        builder.call(fetch, [builder.bitcast(pointer, byte), I32(write), I32(near), I32(1)])
 
     def _at(self, builder, pointer, j):
         return builder.bitcast(builder.gep(pointer, [I64(j * self.lanes)]), self.vector.as_pointer())

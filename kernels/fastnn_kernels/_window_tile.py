@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from ._microkernel import I64, TILE_ROWS, TILE_VECTORS, VOID, _Tile
 
 AHEAD = 48 * TILE_ROWS  # rows of B, divided by those of A: B may come from the third-level cache or from memory
-ARGUMENTS = 14  # runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n; then floor
+ARGUMENTS = 15  # runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, far, n; then floor
 
 
 class _WindowTile(_Tile):
@@ -32,7 +32,7 @@ class _WindowTile(_Tile):
         return function
 
     def _emit(self, function):
-        runs, k_end, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n, floor = function.args
+        runs, k_end, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, far, n, floor = function.args
         names = ("entry", "run", "loop", "next_run", "done")
         entry, run, loop, next_run, done = (function.append_basic_block(name) for name in names)
         cells = [(i, j) for i in range(self.rows) for j in range(self.vectors)]
@@ -46,6 +46,11 @@ class _WindowTile(_Tile):
                     self._prefetch(builder, self._at(builder, row, j))
         start = [self.zero for _ in cells]
         offsets = [builder.mul(a_row, I64(i)) for i in range(self.rows)]
+        results = self._rows(builder, c, c_row)
+        past = builder.trunc(far, ir.IntType(1))
+        with builder.if_then(builder.not_(past)):  # short sums are over before the cache has the lines they go to
+            for i, j in cells:
+                self._prefetch(builder, self._at(builder, results[i], j), write=1, near=3)
         some = builder.and_(builder.icmp_signed(">", k_end, I64(0)), builder.icmp_signed(">", runs, I64(0)))
         begun = builder.block
         builder.cbranch(some, run, done)
@@ -89,13 +94,19 @@ class _WindowTile(_Tile):
         for total, first, last in zip(totals, start, new, strict=True):
             total.add_incoming(first, begun)
             total.add_incoming(last, next_run)
-        starts, rows = self._rows(builder, init, init_row), self._rows(builder, c, c_row)
-        floor = self._splat(builder, floor)
-        for (i, j), total in zip(cells, totals, strict=True):
-            total = builder.fadd(total, self._load(builder, starts[i], j))
-            # this order of arguments lets NaN pass, as one instruction (maxps) does
-            kept = builder.select(builder.fcmp_ordered(">", floor, total), floor, total)
-            self._store(builder, kept, rows[i], j)
+        starts, floor = self._rows(builder, init, init_row), self._splat(builder, floor)
+        totals = [
+            builder.fadd(total, self._load(builder, starts[i], j)) for (i, j), total in zip(cells, totals, strict=True)
+        ]
+        # this order of arguments lets NaN pass, as one instruction (maxps) does
+        kept = [builder.select(builder.fcmp_ordered(">", floor, total), floor, total) for total in totals]
+        if not self.masked:
+            with builder.if_then(past):
+                for (i, j), value in zip(cells, kept, strict=True):
+                    self._stream(builder, value, results[i], j)
+                builder.ret_void()
+        for (i, j), value in zip(cells, kept, strict=True):
+            self._store(builder, value, results[i], j)
         builder.ret_void()
 
 
@@ -129,9 +140,12 @@ def _choice(module, number) -> ir.Function:
 
 @intrinsic
 def window_tile(
-    typing_context, number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n, floor
+    typing_context, number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, far, n, floor
 ):
-    """Compute one tile of m <= TILE_ROWS rows and n <= TILE_VECTORS * lanes columns; touch nothing outside it."""
+    """Compute one tile of m <= TILE_ROWS rows and n <= TILE_VECTORS * lanes columns; touch nothing outside it.
+
+    far: 1 if whole rows, which lie aligned then, are stored past the caches.
+    """
 
     def codegen(context, builder, signature, values):
         builder.call(_choice(builder.module, number), values[1:])

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import activation as activations
 from . import conv_depthwise, conv_folded, conv_pointwise, conv_product, conv_winograd
-from ._memory import empty
+from ._memory import empty, streams
 from ._microkernel import TILE_VECTORS
 from ._parallel import get_num_threads, tasks
 from ._plans import ghost, planned, planner
@@ -242,7 +242,7 @@ def _bands(layer, x, y, gated, floor, prepared):
     window, shape, groups, filters, channels, dtype = layer
     band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize)
     count = tasks(y.size * max(window[6] * window[7] * channels, 1), GRAIN)
-    table, kernel = np.array((*window, band, block, gated), np.int64), cpu.conv2d__bands[dtype]
+    table, kernel = np.array((*window, band, block, gated, streams(y)), np.int64), cpu.conv2d__bands[dtype]
     shape = count, length
 
     def run(x, gate, panels, bias, y):

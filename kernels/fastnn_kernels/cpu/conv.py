@@ -14,7 +14,7 @@ import numpy as np
 
 from .._jit import jitted, kernel, shared
 from .._microkernel import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_edge
-from .._simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
+from .._simd import address, fence, itemsize, lanes, prefetch, stack_bytes, vector_at
 from .._window_tile import window_tile
 
 LINE = 64  # bytes of a cache line
@@ -25,9 +25,9 @@ FEW = 4  # channels that are copied one by one: turning them around in registers
 
 
 @shared
-def tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n):
+def tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, far, n):
     """Compute one `window_tile`, no smaller than `number`."""
-    window_tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, n, number)
+    window_tile(number, m, runs, k, a, a_row, a_col, a_run, b, b_row, b_run, init, init_row, c, c_row, far, n, number)
 
 
 @shared
@@ -283,9 +283,10 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
     """x(B,C,H,W), panels(G,P,KH*KW*C/G,NR), bias(G*OC) -> y(B,G*OC,OH,OW), not smaller than the floor.
 
     window: stride, padding, dilation, kernel (each by row and column), rows of a band, panels of a piece of work,
-    whether x counts only where `gate` is positive. The range is over rows of scratch: tasks with a buffer each.
+    whether x counts only where `gate` is positive, and whether an aligned y by pixels is stored past the caches. The range is over rows of scratch: tasks with a buffer each.
     """
-    kh, kw, band, block, gated = window[6], window[7], window[8], window[9], window[10]
+    kh, kw, band, block, gated, far = window[6:12]
+    far = far and address(y) % 64 == 0
     sh, ph, dh = window[0], window[2], window[4]
     number, size, width = floor, itemsize(floor), panels.shape[3]
     groups, channels = panels.shape[0], panels.shape[2] // (kh * kw)
@@ -321,10 +322,15 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
                         a = buffer + ((i * sh + row * dh) * pitch + j * step) * size
                         k, c = weights + row * run * width * size, target + i * next_row + j * c_row * size
                         start = address(bias) + first * size
-                        tile(floor, m, runs, run, a, step, 1, dh * pitch, k, width, run * width, start, 0, c, c_row, n)
+                        tile(
+                            floor, m, runs, run, a, step, 1, dh * pitch, k, width, run * width, start, 0,
+                            c, c_row, far, n,
+                        )  # fmt: skip
                 if not direct:
                     at = address(y) + b * by_image + first * by_filter + top * by_row
                     put_pixels(number, finished, width, rows, columns, n, at, by_filter, by_row, by_column)
+    if far:
+        fence()
 
 
 @kernel(
@@ -400,11 +406,11 @@ def conv2d_backward_weight__bands(dy, gate, x, window, scratch, parts, dbias, lo
                             k, c = grads + (row * b_run + p) * size, part_row + ((i * run + j) * filters + p) * size
                             tile(
                                 floor, m, runs, columns, a, 1, step, sh * pitch, k, b_row, b_run,
-                                c, filters, c, filters, n,
+                                c, filters, c, filters, 0, n,
                             )  # fmt: skip
                     if dbias.size:
                         k, c = grads + p * size, sums + p * size
-                        tile(floor, 1, rows, columns, one, 0, 0, 0, k, b_row, b_run, c, 0, c, 0, n)
+                        tile(floor, 1, rows, columns, one, 0, 0, 0, k, b_row, b_run, c, 0, c, 0, 0, n)
 
 
 @kernel("T[:,:,:,:,::1], T[:,:,:,:]", writes="dw", parallel=True)

@@ -171,9 +171,9 @@ def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
     """x(B,C,H,W), w(KH*KW,C), bias(C) -> y(B,C,OH,OW), not below the floor: channels contiguous, a vector or more.
 
     plan: which window, its taps, for tiles in the image the offset of the first column in x and y and how many of them
-    a row has, numbers of a band of x, whether results are stored past the caches if y is aligned. bands: the first edge, their number,
-    then for tiles in the image the offset of the first row in x and y and how many rows of them there are. The range is
-    over images, bands and vectors of channels.
+    a row has, numbers of a band of x, whether an aligned y is stored past the caches. bands: the first edge, their
+    number, then for tiles in the image the offset of the first row in x and y and how many rows of them there are. The
+    range is over images, bands and vectors of channels.
     """
     window, taps, x_first, y_first, count, x_band, far = plan
     far = far and address(y) % 64 == 0

@@ -169,7 +169,7 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                         rows = min(share(tiles), tiles - i)
                         a = v + (matrix * v_step + i * v_row) * size
                         to = products + (matrix * m_step + i * width) * size
-                        tile(no_floor, rows, 1, depth, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, columns)
+                        tile(no_floor, rows, 1, depth, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, 0, columns)
                 source, start = products, address(bias) + p * width * size
                 for s in range(first, first + count):
                     r, part = s // parts % tall, s % parts
