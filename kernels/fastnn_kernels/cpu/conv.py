@@ -283,7 +283,8 @@ def conv2d__bands(x, gate, panels, bias, floor, window, scratch, y, lo, hi):
     """x(B,C,H,W), panels(G,P,KH*KW*C/G,NR), bias(G*OC) -> y(B,G*OC,OH,OW), not smaller than the floor.
 
     window: stride, padding, dilation, kernel (each by row and column), rows of a band, panels of a piece of work,
-    whether x counts only where `gate` is positive, and whether an aligned y by pixels is stored past the caches. The range is over rows of scratch: tasks with a buffer each.
+    whether x counts only where `gate` is positive, and whether an aligned y by pixels is stored past the caches. The
+    range is over rows of scratch: tasks with a buffer each.
     """
     kh, kw, band, block, gated, far = window[6:12]
     far = far and address(y) % 64 == 0

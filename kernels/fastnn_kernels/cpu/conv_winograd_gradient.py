@@ -89,7 +89,7 @@ def conv2d_products__winograd(v, u, plan, sums, lo, hi):
             if matrix + 1 < v.shape[0]:
                 ask(p * pieces + i // height, panels * pieces, address(v) + (matrix + 1) * v.strides[0], v.strides[0])
                 ask(p * pieces + i // height, panels * pieces, address(u) + (matrix + 1) * u.strides[0], u.strides[0])
-            tile(floor, m, 1, tiles, a + i * size, 1, v_row, 0, b, u_row, 0, init, init_row, at, row, n)
+            tile(floor, m, 1, tiles, a + i * size, 1, v_row, 0, b, u_row, 0, init, init_row, at, row, 0, n)
 
 
 @kernel("T[:,::1], i8[::1], T[:,:]", writes="dw", parallel=True)
