@@ -1,25 +1,28 @@
-"""The micro-kernels of depthwise convolution by pixels: a tile of 4 x 2 pixels of a vector of channels each.
+"""The micro-kernels of convolution without sums over channels, by pixels: 4 x 2 pixels of a vector of channels each.
 
-A square window moves over images whose channels lie side by side, which are read in place. A vector of the input is
-loaded once for all results of a tile that see it: 24 loads for 72 multiplications of 3x3 filters. So the multipliers
-are busy even where every load touches two cache lines. Tiles whose windows lie inside the image come in rows, with the
-weights in registers. Those that stick out of it, or are cut off, come from a table and leave out what is not there.
+A window moves over images whose channels lie side by side, which are read in place: each with a filter of its own, or
+one channel with many, whose numbers are spread over a vector then. A vector of the input is loaded once for all results
+of a tile that see it: 24 loads for 72 multiplications of 3x3 filters. So the multipliers are busy even where every load
+touches two cache lines. Tiles whose windows lie inside the image come in rows, with the weights in registers. Those
+that stick out of it, or are cut off, come from a table and leave out what is not there.
 
 Every sum goes through the taps in order, by one fma at a time.
 """
 
 from functools import partial
 from itertools import product
+from math import prod
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from ._depthwise_tile import _Strip
-from ._microkernel import I64
+from ._microkernel import I32, I64
 
 ROWS, COLUMNS = 4, 2
-WINDOWS = ((3, 1), (5, 1), (3, 2), (5, 2))  # sizes and strides
+# height, width, stride, and whether an image has one channel, of which all filters see the same numbers
+WINDOWS = ((3, 3, 1, 0), (5, 5, 1, 0), (3, 3, 2, 0), (5, 5, 2, 0), (3, 3, 1, 1), (1, 9, 1, 1))
 # tiles, count (in a table: count, its address), x, x_row, x_column, w, bias, y, y_row, y_column, far; then floor
 ARGUMENTS = 11
 ENTRY = 6  # numbers that describe a tile: offsets in x and y, bits of rows and columns inside, rows, columns
@@ -28,24 +31,33 @@ ENTRY = 6  # numbers that describe a tile: offsets in x and y, bits of rows and 
 class _Pixels(_Strip):
     """Emits the functions of one window and dtype into a module."""
 
-    def __init__(self, module, number, kernel, stride):
+    def __init__(self, module, number, height, width, stride, spread):
         super().__init__(module, number)
-        self.window, self.kernel, self.stride = f"{kernel}_{stride}", kernel, stride
-        self.seen = [range((n - 1) * stride + kernel) for n in (ROWS, COLUMNS)]
+        self.window, self.kernel, self.stride = f"{height}_{width}_{stride}_{spread}", (height, width), stride
+        self.seen = [range((n - 1) * stride + k) for n, k in zip((ROWS, COLUMNS), self.kernel, strict=True)]
+        self.pixel = self.one if spread else self.load
         self.results = list(product(range(ROWS), range(COLUMNS)))
 
     def add(self, builder, sums, q, row, column, masks, weights):
         """Add what row q of a tile's input, which lies at `row`, gives to the sums."""
         pointers = [self.step(builder, row, column, j) for j in self.seen[1]]
-        values = [self.load(builder, pointer, mask) for pointer, mask in zip(pointers, masks, strict=True)]
+        values = [self.pixel(builder, pointer, mask) for pointer, mask in zip(pointers, masks, strict=True)]
         made = dict(sums)
-        for r, s in product(range(self.kernel), repeat=2):
+        for r, s in product(*map(range, self.kernel)):
             i, rest = divmod(q - r, self.stride)
             if rest == 0 and 0 <= i < ROWS:
                 for c in range(COLUMNS):
-                    value, weight = values[c * self.stride + s], weights[r * self.kernel + s]
+                    value, weight = values[c * self.stride + s], weights[r * self.kernel[1] + s]
                     made[i, c] = self._fma(builder, value, weight, made[i, c])
         return made
+
+    def one(self, builder, pointer, mask=None):
+        """Return a vector of the same number; under a mask of more lanes than none it is the first that counts."""
+        if mask is None:
+            return self._splat(builder, builder.load(pointer))
+        first = ir.Constant(mask.type, [1] + [0] * (self.lanes - 1))
+        value = self.load(builder, pointer, builder.and_(mask, first))
+        return self._splat(builder, builder.extract_element(value, I32(0)))
 
     def when(self, builder, function, condition, sums, body):
         """Emit `body(builder, sums)`, which returns other sums, for where a condition holds."""
@@ -69,7 +81,7 @@ class _Pixels(_Strip):
         return builder.select(builder.fcmp_ordered(">", floor, total), floor, total)
 
     def taps(self, builder, w):
-        return [self.load(builder, self.at(builder, w, I64(k * self.lanes))) for k in range(self.kernel**2)]
+        return [self.load(builder, self.at(builder, w, I64(k * self.lanes))) for k in range(prod(self.kernel))]
 
     def inner(self):
         """Return the function of `tiles` rows of `count` tiles each, all of whose windows lie in the image."""

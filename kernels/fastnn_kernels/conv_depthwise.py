@@ -4,6 +4,7 @@ from functools import lru_cache
 from math import prod
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from . import activation as activations
 from ._memory import empty, streams
@@ -45,9 +46,8 @@ def plan(layer, x, y, gated, floor, prepared):
     by_pixel = _by_pixel(x) and y.strides[1] == y.itemsize and layer.filters == 1
     if not by_pixel and layer.filters == 1 and _narrow(y):
         return _plan_turned(layer, x, y, floor, prepared)
-    window = _pixel_window(layer.window)
-    if by_pixel and window is not None and y.shape[1] * y.itemsize >= vector_bytes():
-        return _plan_pixels(window, layer, x, y, floor)
+    if by_pixel and suits_pixels(layer.window, y, 0):
+        return plan_pixels(layer, x, y, floor)
     table, offsets, taps, length = _plan(layer.window, y.shape[2:], by_pixel and x.strides[2:], y.itemsize)
     count, kernel = tasks(y.size * taps, GRAIN), cpu.conv2d__depthwise[layer.dtype]
     as_is = by_pixel or x.strides[3] == x.itemsize
@@ -114,34 +114,60 @@ def _by_rows(x):
     return x if x.strides[3] == x.itemsize else planes(x)
 
 
-def _pixel_window(window):
-    """Return the number of a window among those with tiles of pixels, or None."""
+def suits_pixels(window, y, spread):
+    """Return whether there are tiles of pixels for a window over many channels, or over one that is spread."""
     sh, sw, _, _, dh, dw, kh, kw = window
-    square = kh == kw and sh == sw and dh == dw == 1
-    return WINDOWS.index((kh, sh)) if square and (kh, sh) in WINDOWS else None
+    some, rest = divmod(y.shape[1] * y.itemsize, vector_bytes())
+    there = (kh, kw, sh, spread) in WINDOWS and sh == sw and dh == dw == 1
+    return there and y.strides[1] == y.itemsize and some > 0 and (rest == 0 or not spread)
 
 
-def _plan_pixels(which, layer, x, y, floor):
-    """Return what convolves pixels in place."""
-    _, stride, ph, pw, _, _, kernel, _ = layer.window
+def _plan_signal(layer, x, y, floor):
+    """Return what convolves a signal as an image of rows of COLUMNS results: tiles are of neighbours then."""
+    batch, filters, _, length = layer.shape
+    taps, front, step = layer.window[7], layer.window[3], layer.dtype.itemsize
+    count, end = length + taps - 1, front + x.shape[3]
+    rows = length // COLUMNS
+    shape, strides = (batch, 1, rows, COLUMNS + taps - 1), (count * step, step, COLUMNS * step, step)
+    y_shape, y_strides = (batch, filters, rows, COLUMNS), (*y.strides[:2], COLUMNS * y.strides[3], y.strides[3])
+    window = (1, 1, 0, 0, 1, 1, 1, taps)
+    images = ghost(shape, layer.dtype, strides), ghost(y_shape, layer.dtype, y_strides)
+    compute = plan_pixels(layer._replace(window=window, shape=y_shape), *images, floor)
+
+    def run(x, gate, packed, bias, y):
+        signal = empty((batch, count), layer.dtype)
+        signal[:, :front] = 0
+        signal[:, end:] = 0
+        signal[:, front:end] = x[:, 0, 0, : count - front]
+        compute(as_strided(signal, shape, strides), gate, packed, bias, as_strided(y, y_shape, y_strides))
+
+    return run
+
+
+def plan_pixels(layer, x, y, floor):
+    """Return what convolves pixels in place; the weight lies in panels of some width, or in a single one."""
+    if layer.window[6] == y.shape[2] == 1 < y.shape[3] and y.shape[3] % COLUMNS == layer.window[2] == 0:
+        return _plan_signal(layer, x, y, floor)
+    _, stride, ph, pw, _, _, *kernel = layer.window
+    which = WINDOWS.index((*kernel, stride, int(layer.groups == 1)))
     step = layer.dtype.itemsize
     x_row, x_column, y_row, y_column = (n // step for n in (*x.strides[2:], *y.strides[2:]))
     (channels, *seen), (height, width) = x.shape[1:], y.shape[2:]
 
-    def tiles(count, length, step, padding):
+    def tiles(count, length, step, padding, size):
         """Return (first output, outputs, bits of what lies in the image) of each tile of rows or columns."""
-        reach, made = (step - 1) * stride + kernel, []
+        reach, made = (step - 1) * stride + size, []
         for first in range(0, count, step):
             start = first * stride - padding
             bits = sum(1 << i for i in range(reach) if 0 <= start + i < length)
             made.append((first, min(step, count - first), bits, bits == (1 << reach) - 1 and first + step <= count))
         return made
 
-    columns = tiles(width, seen[1], COLUMNS, pw)
+    columns = tiles(width, seen[1], COLUMNS, pw, kernel[1])
     inner = [t for t, *_, whole in columns if whole]
-    row_bytes = channels * step * (seen[1] * stride + width)
+    row_bytes = step * (channels * seen[1] * stride + y.shape[1] * width)
     band = max(1, BAND // (row_bytes * ROWS))
-    rows, bands, edges = tiles(height, seen[0], ROWS, ph), [], []
+    rows, bands, edges = tiles(height, seen[0], ROWS, ph, kernel[0]), [], []
     for top in range(0, len(rows), band):
         some = rows[top : top + band]
         within, first = [i for i, *_, whole in some if whole], len(edges)
@@ -155,13 +181,13 @@ def _plan_pixels(which, layer, x, y, floor):
     start = inner[0] if inner else 0
     x_band = min(band * ROWS * stride, seen[0]) * x_row
     first = (start * stride - pw) * x_column, start * y_column, len(inner)
-    table = np.array((which, kernel * kernel, *first, x_band, streams(y)), np.int64)
+    table = np.array((which, prod(kernel), *first, x_band, streams(y)), np.int64)
     bands, edges = np.array(bands, np.int64), np.array(edges, np.int64).reshape(-1, ENTRY)
     units = y.shape[0] * len(bands) * -(-y.shape[1] * step // vector_bytes())
-    count, compute = tasks(y.size * kernel * kernel, GRAIN), cpu.conv2d__pixels[layer.dtype]
+    count, compute = tasks(y.size * prod(kernel), GRAIN), cpu.conv2d__pixels[layer.dtype]
 
     def run(x, gate, packed, bias, y):
-        compute(x, packed, bias, floor, table, bands, edges, y, units, count)
+        compute(x, packed.reshape(-1, packed.shape[-1]), bias, floor, table, bands, edges, y, units, count)
 
     return run
 

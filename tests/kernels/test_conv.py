@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels import _memory, _plans
 from fastnn_kernels._parallel import threads
 from tests.reference import conv as reference
 
@@ -27,6 +28,9 @@ CASES = [
     ((1, 17, 61, 70), 17, (3, 3), 2, 1, 1, 17),
     ((1, 17, 30, 35), 17, (5, 5), 1, 1, 1, 17),
     ((2, 40, 6, 3), 40, (3, 3), 1, 1, 1, 40),
+    ((2, 1, 9, 11), 48, (3, 3), 1, 2, 1, 1),
+    ((2, 1, 1, 22), 32, (1, 9), 1, (0, 4), 1, 1),
+    ((1, 1, 2, 23), 32, (1, 9), 1, (1, 3), 1, 1),
     ((1, 18, 9, 20), 18, (2, 4), (3, 3), 1, 2, 18),
     ((2, 3, 11, 13), 4, (4, 5), 1, "same", (1, 2), 1),
     ((2, 3, 11, 13), 4, (3, 5), 2, "valid", 1, 1),
@@ -147,6 +151,19 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype, layout):
         with threads(n):
             for one, many in zip(alone, everything(), strict=True):
                 assert one.tobytes() == many.tobytes()
+
+
+@pytest.mark.parametrize("groups", [1, 32])
+def test_results_stored_past_the_caches_have_the_same_bits(groups, monkeypatch):
+    x, w = draw(np.random.default_rng(8), np.float32, (3, 32, 13, 40), (32, 32 // groups, 3, 3))
+    x = lay(x, "pixels")
+    near = kernels.conv2d(x, w, padding=1, groups=groups, algorithm="depthwise" if groups > 1 else "direct")
+    monkeypatch.setattr(_memory, "FAR", 0)
+    _plans.forget()
+    far = kernels.conv2d(x, w, padding=1, groups=groups, algorithm="depthwise" if groups > 1 else "direct")
+    _plans.forget()
+    assert far.ctypes.data % _memory.ALIGNMENT == 0
+    assert near.tobytes() == far.tobytes()
 
 
 def test_depthwise_sums_of_gradients_see_no_infinity_outside_their_windows():

@@ -168,8 +168,9 @@ def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
 
 @kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[:,::1], i8[:,::1], T[:,:,:,:]", writes="y", parallel=True)
 def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
-    """x(B,C,H,W), w(KH*KW,C), bias(C) -> y(B,C,OH,OW), not below the floor: channels contiguous, a vector or more.
+    """x(B,C,H,W), w(P*KH*KW,C/P), bias(C) -> y(B,C,OH,OW), not below the floor: channels contiguous, vectors of them.
 
+    Or x(B,1,H,W), with whole vectors of filters. w: P panels of them.
     plan: which window, its taps, for tiles in the image the offset of the first column in x and y and how many of them
     a row has, numbers of a band of x, whether an aligned y is stored past the caches. bands: the first edge, their
     number, then for tiles in the image the offset of the first row in x and y and how many rows of them there are. The
@@ -189,7 +190,10 @@ def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
         b, band = divmod(place, bands.shape[0])
         c = min(s * step, y.shape[1] - step)  # the last vector computes some channels again
         for k in range(taps + 1):
-            source = address(w) + (k * w.shape[1] + c) * size if k < taps else address(bias) + c * size
+            panel, column = divmod(c, w.shape[1])
+            source = address(w) + ((panel * taps + k) * w.shape[1] + column) * size
+            if k == taps:
+                source = address(bias) + c * size
             values = vector_at(number, source, step)
             for i in range(step):
                 block[k * step + i] = values[i]
@@ -198,7 +202,8 @@ def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
             at = address(x) + later * x.strides[0] + next_band * x_band * size
             for line in range(x_band * size * s // slices // 64, x_band * size * (s + 1) // slices // 64):
                 prefetch(at + 64 * line)
-        source, target = address(x) + b * x.strides[0] + c * size, address(y) + b * y.strides[0] + c * size
+        source = address(x) + b * x.strides[0] + (c * size if x.shape[1] > 1 else 0)
+        target = address(y) + b * y.strides[0] + c * size
         first, some, x_inner, y_inner, tiles = bands[band]
         if some > 0:
             table = address(edges) + first * edges.strides[0]
