@@ -17,7 +17,7 @@ import numpy as np
 
 from bench import engines
 from bench.harness import Calls, Case, Unsupported
-from bench.layers import Layer, centred, pixels, spots, table, wrong
+from bench.layers import Layer, centred, spots, table, wrong
 
 LIBRARIES = ("torch", "onnxruntime", "openvino", "ncnn")
 RIVALS = (*LIBRARIES, "torch prepacked")
@@ -155,6 +155,13 @@ def build(library, case, threads):
 
 def _build_fastnn(layer, direction, threads):
     import fastnn_kernels as kernels
+    from fastnn_kernels._memory import empty
+
+    def own(x):
+        """Lay images out by pixels in the library's own memory, as PyTorch's copies are and results of layers."""
+        made = np.moveaxis(empty((x.shape[0], *x.shape[2:], x.shape[1]), x.dtype), -1, 1)
+        made[...] = x
+        return made
 
     name, more = f"conv{'_transpose' * layer.transposed}{layer.rank}d", _window(layer)
     forward, backward = getattr(kernels, name), getattr(kernels, f"{name}_backward")
@@ -175,7 +182,7 @@ def _build_fastnn(layer, direction, threads):
     def to_numpy(y):
         return y if direction == "forward" else y[DIRECTIONS.index(direction) - 1]
 
-    layouts = {"": lambda x: x, "channels_last": pixels}
+    layouts = {"": lambda x: x, "channels_last": own}
     made = {key: maker(layout) for key, layout in layouts.items()}
     if direction == "forward":
         made |= {f"prepared {key}".strip(): maker(layout, prepared=True) for key, layout in layouts.items()}
