@@ -21,21 +21,27 @@ from ._depthwise_tile import _Strip
 from ._microkernel import I32, I64
 
 ROWS, COLUMNS = 4, 2
-# height, width, stride, and whether an image has one channel, of which all filters see the same numbers
-WINDOWS = ((3, 3, 1, 0), (5, 5, 1, 0), (3, 3, 2, 0), (5, 5, 2, 0), (3, 3, 1, 1), (1, 9, 1, 1))
-# tiles, count (in a table: count, its address), x, x_row, x_column, w, bias, y, y_row, y_column, far; then floor
-ARGUMENTS = 11
+# height, width, strides of rows and columns, and whether an image has one channel, of which all filters see the same
+# numbers; three channels, pixel by pixel, are one with three times the columns
+WINDOWS = (
+    *((k, k, stride, stride, 0) for k in (3, 5) for stride in (1, 2)),
+    *((3, 3, 1, 1, 1), (5, 5, 1, 1, 1), (1, 9, 1, 1, 1), (3, 9, 1, 3, 1), (3, 9, 2, 6, 1)),
+)
+TAPS = max(height * width for height, width, *_ in WINDOWS)
+# tiles, count (in a table: count, its address), x, x_row, x_column, w, bias, y, y_row, y_column, n, far; then floor
+ARGUMENTS = 12
 ENTRY = 6  # numbers that describe a tile: offsets in x and y, bits of rows and columns inside, rows, columns
 
 
 class _Pixels(_Strip):
     """Emits the functions of one window and dtype into a module."""
 
-    def __init__(self, module, number, height, width, stride, spread):
+    def __init__(self, module, number, *window):
         super().__init__(module, number)
-        self.window, self.kernel, self.stride = f"{height}_{width}_{stride}_{spread}", (height, width), stride
-        self.seen = [range((n - 1) * stride + k) for n, k in zip((ROWS, COLUMNS), self.kernel, strict=True)]
-        self.pixel = self.one if spread else self.load
+        self.window, (*self.kernel, down, across, self.spread) = "_".join(map(str, window)), window
+        self.down, self.across = down, across
+        self.seen = range((ROWS - 1) * down + self.kernel[0]), range((COLUMNS - 1) * across + self.kernel[1])
+        self.pixel = self.one if self.spread else self.load
         self.results = list(product(range(ROWS), range(COLUMNS)))
 
     def add(self, builder, sums, q, row, column, masks, weights):
@@ -44,10 +50,10 @@ class _Pixels(_Strip):
         values = [self.pixel(builder, pointer, mask) for pointer, mask in zip(pointers, masks, strict=True)]
         made = dict(sums)
         for r, s in product(*map(range, self.kernel)):
-            i, rest = divmod(q - r, self.stride)
+            i, rest = divmod(q - r, self.down)
             if rest == 0 and 0 <= i < ROWS:
                 for c in range(COLUMNS):
-                    value, weight = values[c * self.stride + s], weights[r * self.kernel[1] + s]
+                    value, weight = values[c * self.across + s], weights[r * self.kernel[1] + s]
                     made[i, c] = self._fma(builder, value, weight, made[i, c])
         return made
 
@@ -87,10 +93,13 @@ class _Pixels(_Strip):
         """Return the function of `tiles` rows of `count` tiles each, all of whose windows lie in the image."""
 
         def emit(function):
-            tiles, count, x, x_row, x_column, w, bias, y, y_row, y_column, far, floor = function.args
+            tiles, count, x, x_row, x_column, w, bias, y, y_row, y_column, n, far, floor = function.args
             builder = ir.IRBuilder(function.append_basic_block())
             weights, floor = self.taps(builder, w), self._splat(builder, floor)
             start, whole = self.load(builder, self.at(builder, bias)), [None for _ in self.seen[1]]
+
+            lanes = self.mask(builder, n) if self.spread else None
+            stores = partial(self._stream, j=0), partial(self.store, mask=lanes)
 
             def tile(builder, t, places):
                 at, target = places
@@ -99,20 +108,20 @@ class _Pixels(_Strip):
                     sums = self.add(builder, sums, q, self.step(builder, at, x_row, q), x_column, whole, weights)
                 made = {place: self.above(builder, floor, total) for place, total in sums.items()}
                 rows = [self.step(builder, target, y_row, i) for i in range(ROWS)]
-                with builder.if_else(builder.trunc(far, ir.IntType(1))) as (past, near):
-                    for block, store in ((past, partial(self._stream, j=0)), (near, self.store)):
+                with builder.if_else(builder.trunc(far, ir.IntType(1))) as blocks:
+                    for block, store in zip(blocks, stores, strict=True):
                         with block:
                             for (i, c), value in made.items():
                                 store(builder, value, self.step(builder, rows[i], y_column, c))
                 return [
-                    self.step(builder, at, x_column, COLUMNS * self.stride),
+                    self.step(builder, at, x_column, COLUMNS * self.across),
                     self.step(builder, target, y_column, 2),
                 ]
 
             def row(builder, t, places):
                 self.loop(builder, function, count, places, tile)
                 at, target = places
-                return [self.step(builder, at, x_row, ROWS * self.stride), self.step(builder, target, y_row, ROWS)]
+                return [self.step(builder, at, x_row, ROWS * self.down), self.step(builder, target, y_row, ROWS)]
 
             self.loop(builder, function, tiles, [self.at(builder, x), self.at(builder, y)], row)
             builder.ret_void()
@@ -123,13 +132,13 @@ class _Pixels(_Strip):
         """Return the function of the tiles that a table tells of."""
 
         def emit(function):
-            count, table, x, x_row, x_column, w, bias, y, y_row, y_column, far, floor = function.args
+            count, table, x, x_row, x_column, w, bias, y, y_row, y_column, n, far, floor = function.args
             builder = ir.IRBuilder(function.append_basic_block())
             floor, start = self._splat(builder, floor), self.load(builder, self.at(builder, bias))
             x, y = self.at(builder, x), self.at(builder, y)
 
             none, every = (ir.Constant(ir.VectorType(ir.IntType(1), self.lanes), [n] * self.lanes) for n in range(2))
-            weights = self.taps(builder, w)
+            weights, lanes = self.taps(builder, w), self.mask(builder, n) if self.spread else None
 
             def bit(builder, bits, i):
                 return builder.trunc(builder.lshr(bits, I64(i)), ir.IntType(1))
@@ -152,7 +161,7 @@ class _Pixels(_Strip):
                     )
                     with builder.if_then(there):
                         place = self.step(builder, self.step(builder, target, y_row, i), y_column, c)
-                        self.store(builder, self.above(builder, floor, total), place)
+                        self.store(builder, self.above(builder, floor, total), place, lanes)
                 return [builder.add(entry, I64(8 * ENTRY))]
 
             self.loop(builder, function, count, [table], tile)
@@ -178,18 +187,19 @@ def _chosen(name):
 
 @intrinsic
 def inner_tiles(
-    typing_context, number, window, tiles, count, x, x_row, x_column, w, bias, y, y_row, y_column, far, floor
+    typing_context, number, window, tiles, count, x, x_row, x_column, w, bias, y, y_row, y_column, n, far, floor
 ):  # fmt: skip
     """Compute rows of tiles whose windows lie in the image. window: number of one of WINDOWS; w: a vector per tap.
 
-    far: 1 if results, which lie aligned then, are stored past the caches.
+    n: of how many filters there are results, where one channel meets many. far: 1 if results, which lie aligned then,
+    are stored past the caches.
     """
     return types.void(number, *[types.intp] * (ARGUMENTS + 1), number), _chosen("inner")
 
 
 @intrinsic
 def edge_tiles(
-    typing_context, number, window, count, table, x, x_row, x_column, w, bias, y, y_row, y_column, far, floor
+    typing_context, number, window, count, table, x, x_row, x_column, w, bias, y, y_row, y_column, n, far, floor
 ):
     """Compute `count` >= 1 tiles, of which the table tells where they lie and what of them is there."""
     return types.void(number, *[types.intp] * (ARGUMENTS + 1), number), _chosen("edge")

@@ -240,8 +240,8 @@ def _panels(layer):
 def _bands(layer, x, y, gated, floor, prepared):
     """Return what convolves in bands; see `Algorithm`."""
     window, shape, groups, filters, channels, dtype = layer
-    if groups == channels == 1 and not gated and conv_depthwise.suits_pixels(window, y, 1):
-        return conv_depthwise.plan_pixels(layer, x, y, floor)
+    if not gated and (single := conv_depthwise.plan_single(layer, x, y, floor)):
+        return single
     band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize)
     count = tasks(y.size * max(window[6] * window[7] * channels, 1), GRAIN)
     table, kernel = np.array((*window, band, block, gated, streams(y)), np.int64), cpu.conv2d__bands[dtype]

@@ -116,10 +116,28 @@ def _by_rows(x):
 
 def suits_pixels(window, y, spread):
     """Return whether there are tiles of pixels for a window over many channels, or over one that is spread."""
-    sh, sw, _, _, dh, dw, kh, kw = window
-    some, rest = divmod(y.shape[1] * y.itemsize, vector_bytes())
-    there = (kh, kw, sh, spread) in WINDOWS and sh == sw and dh == dw == 1
-    return there and y.strides[1] == y.itemsize and some > 0 and (rest == 0 or not spread)
+    down, across, _, _, *dilation, height, width = window
+    there = (height, width, down, across, spread) in WINDOWS and dilation == [1, 1]
+    return there and y.strides[1] == y.itemsize and (spread or y.shape[1] * y.itemsize >= vector_bytes())
+
+
+def plan_single(layer, x, y, floor):
+    """Return what convolves an image whose channels can be taken for columns of a single one, None if nothing does."""
+    down, across, above, left, *dilation, height, width = layer.window
+    n = layer.channels
+    window = down, across * n, above, left * n, *dilation, height, width * n
+    dense = n == 1 or (x.strides[1], x.strides[3]) == (x.itemsize, n * x.itemsize)
+    if layer.groups > 1 or not dense or not suits_pixels(window, y, 1):
+        return None
+    if n == 1:
+        return plan_pixels(layer, x, y, floor)
+    shape, strides = (len(x), 1, x.shape[2], n * x.shape[3]), (*x.strides[:1], 0, x.strides[2], x.itemsize)
+    compute = plan_pixels(layer._replace(window=window), ghost(shape, x.dtype, strides), y, floor)
+
+    def run(x, gate, packed, bias, y):
+        compute(x.transpose(0, 2, 3, 1).reshape(shape[0], *shape[2:])[:, None], gate, packed, bias, y)
+
+    return run
 
 
 def _plan_signal(layer, x, y, floor):
@@ -148,13 +166,13 @@ def plan_pixels(layer, x, y, floor):
     """Return what convolves pixels in place; the weight lies in panels of some width, or in a single one."""
     if layer.window[6] == y.shape[2] == 1 < y.shape[3] and y.shape[3] % COLUMNS == layer.window[2] == 0:
         return _plan_signal(layer, x, y, floor)
-    _, stride, ph, pw, _, _, *kernel = layer.window
-    which = WINDOWS.index((*kernel, stride, int(layer.groups == 1)))
+    down, across, ph, pw, _, _, *kernel = layer.window
+    which = WINDOWS.index((*kernel, down, across, int(layer.groups == 1)))
     step = layer.dtype.itemsize
     x_row, x_column, y_row, y_column = (n // step for n in (*x.strides[2:], *y.strides[2:]))
     (channels, *seen), (height, width) = x.shape[1:], y.shape[2:]
 
-    def tiles(count, length, step, padding, size):
+    def tiles(count, length, step, stride, padding, size):
         """Return (first output, outputs, bits of what lies in the image) of each tile of rows or columns."""
         reach, made = (step - 1) * stride + size, []
         for first in range(0, count, step):
@@ -163,24 +181,24 @@ def plan_pixels(layer, x, y, floor):
             made.append((first, min(step, count - first), bits, bits == (1 << reach) - 1 and first + step <= count))
         return made
 
-    columns = tiles(width, seen[1], COLUMNS, pw, kernel[1])
+    columns = tiles(width, seen[1], COLUMNS, across, pw, kernel[1])
     inner = [t for t, *_, whole in columns if whole]
-    row_bytes = step * (channels * seen[1] * stride + y.shape[1] * width)
+    row_bytes = step * (channels * seen[1] * down + y.shape[1] * width)
     band = max(1, BAND // (row_bytes * ROWS))
-    rows, bands, edges = tiles(height, seen[0], ROWS, ph, kernel[0]), [], []
+    rows, bands, edges = tiles(height, seen[0], ROWS, down, ph, kernel[0]), [], []
     for top in range(0, len(rows), band):
         some = rows[top : top + band]
         within, first = [i for i, *_, whole in some if whole], len(edges)
         for i, n_rows, row_bits, row_inner in some:
             for t, n_columns, column_bits, column_inner in columns:
                 if not (row_inner and column_inner):
-                    x_at = (i * stride - ph) * x_row + (t * stride - pw) * x_column
+                    x_at = (i * down - ph) * x_row + (t * across - pw) * x_column
                     edges.append((x_at, i * y_row + t * y_column, row_bits, column_bits, n_rows, n_columns))
         start = within[0] if within else 0
-        bands.append((first, len(edges) - first, (start * stride - ph) * x_row, start * y_row, len(within)))
+        bands.append((first, len(edges) - first, (start * down - ph) * x_row, start * y_row, len(within)))
     start = inner[0] if inner else 0
-    x_band = min(band * ROWS * stride, seen[0]) * x_row
-    first = (start * stride - pw) * x_column, start * y_column, len(inner)
+    x_band = min(band * ROWS * down, seen[0]) * x_row
+    first = (start * across - pw) * x_column, start * y_column, len(inner)
     table = np.array((which, prod(kernel), *first, x_band, streams(y)), np.int64)
     bands, edges = np.array(bands, np.int64), np.array(edges, np.int64).reshape(-1, ENTRY)
     units = y.shape[0] * len(bands) * -(-y.shape[1] * step // vector_bytes())

@@ -22,10 +22,10 @@ from .._depthwise_tile import (
     rows_split,
 )
 from .._jit import jitted, kernel
-from .._pixel_tile import edge_tiles, inner_tiles
+from .._pixel_tile import TAPS, edge_tiles, inner_tiles
 from .._simd import address, fence, itemsize, lanes, prefetch, stack_bytes, vector_at
 
-BLOCK = 26 * 64  # bytes of the weights of a vector of channels, 5x5 taps, and of its bias
+BLOCK = (TAPS + 1) * 64  # bytes of the weights of a vector of channels and of its bias
 IN_PLACE = 16  # pixels of a row, at least, that are read where they lie: the edges beside them cost, too
 
 
@@ -170,7 +170,7 @@ def conv2d__depthwise(x, w, bias, floor, plan, offsets, scratch, y, lo, hi):
 def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
     """x(B,C,H,W), w(P*KH*KW,C/P), bias(C) -> y(B,C,OH,OW), not below the floor: channels contiguous, vectors of them.
 
-    Or x(B,1,H,W), with whole vectors of filters. w: P panels of them.
+    Or x(B,1,H,W), with any number of filters. w: P panels of them.
     plan: which window, its taps, for tiles in the image the offset of the first column in x and y and how many of them
     a row has, numbers of a band of x, whether an aligned y is stored past the caches. bands: the first edge, their
     number, then for tiles in the image the offset of the first row in x and y and how many rows of them there are. The
@@ -188,14 +188,17 @@ def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
     for unit in range(lo, hi):
         place, s = divmod(unit, slices)
         b, band = divmod(place, bands.shape[0])
-        c = min(s * step, y.shape[1] - step)  # the last vector computes some channels again
+        c = s * step
+        if x.shape[1] > 1:
+            c = min(c, y.shape[1] - step)  # the last vector computes some channels again
+        n = min(step, y.shape[1] - c)
         for k in range(taps + 1):
             panel, column = divmod(c, w.shape[1])
             source = address(w) + ((panel * taps + k) * w.shape[1] + column) * size
             if k == taps:
                 source = address(bias) + c * size
-            values = vector_at(number, source, step)
-            for i in range(step):
+            values = vector_at(number, source, n)
+            for i in range(n):
                 block[k * step + i] = values[i]
         later, next_band = divmod(place + 1, bands.shape[0])
         if later < y.shape[0]:  # ask for the next band in the order of memory: few of its lines follow one another here
@@ -209,12 +212,12 @@ def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
             table = address(edges) + first * edges.strides[0]
             edge_tiles(
                 number, window, some, table, source, x_row, x_column, weights, start, target, y_row, y_column,
-                0, floor,
+                n, 0, floor,
             )  # fmt: skip
         if tiles > 0 < count:
             inner_tiles(
                 number, window, tiles, count, source + (x_inner + x_first) * size, x_row, x_column, weights, start,
-                target + (y_inner + y_first) * size, y_row, y_column, far, floor,
+                target + (y_inner + y_first) * size, y_row, y_column, n, far, floor,
             )  # fmt: skip
     if far:
         fence()
