@@ -15,7 +15,7 @@ from ._simd import vector_bytes
 from .cpu import conv_depthwise as cpu
 from .images import pixels, planes, turning
 
-GRAIN = 1 << 18  # multiplications of a task, at least
+GRAIN = 1 << 17  # multiplications of a task, at least
 PLANE_BUFFER = 3 << 13  # bytes of a band of a plane, which stays in the nearest cache
 PIXEL_BUFFER = 3 << 15  # of a vector of channels, whose rows are longer: in the second-level cache
 NARROW = 16  # columns of planes that would leave most lanes of their vectors empty
