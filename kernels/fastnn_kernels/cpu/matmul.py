@@ -113,7 +113,9 @@ def _copy(number, n, source, step, target):
 @jitted
 def suits_dots(m, n, k, a_step, b_step, size):
     """Say whether a whole product (not a block of it: the sums' order must not depend on threads) is best so."""
-    return a_step == size == b_step and k >= DOTS and (m <= DOTS_M or n <= DOTS_N)
+    if a_step != size or b_step != size or k < DOTS:
+        return False
+    return m <= DOTS_M or (n <= DOTS_N and m * k * size <= FROM_MEMORY)  # A comes again for every few columns
 
 
 @shared
