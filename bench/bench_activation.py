@@ -1,4 +1,7 @@
-"""Elementwise functions and softmax: in the cache, where arithmetic decides, and far beyond it, where memory does."""
+"""Elementwise functions, softmax, their gradients: in the cache, where arithmetic decides, and where memory does.
+
+Every entry of the table of functions has its rows.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,35 @@ from functools import partial
 import numpy as np
 
 from bench.harness import Calls, Case, Unsupported
+from fastnn_kernels.cpu.activation import FUNCTIONS
 
 LIBRARIES = ("numpy", "torch", "jax")
-SIZES = {"10 k": (100, 100), "1 M": (1000, 1000), "16 M": (4000, 4000)}
+SIZES = {"10 k": ((100, 100),), "12.5 M": ((3125, 4000),)}
+ROWS = {"10 k": ((1000, 10), (160, 64), (10, 1000), (2, 4096)), "12.5 M": ((12500, 1000), (64, 64, 3136))}
 TOLERANCE = 8.0  # ulp of the result
-EXACT = {  # in float64, from the float32 inputs
-    "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": np.tanh,
-    "gelu": lambda x: x * _normal(x),
-    "exp": np.exp,
-    "softmax": lambda x: _softmax(x),
-}
+SHORT = ("relu", "sigmoid", "tanh", "gelu", "exp", "silu", "softmax")
+GIVEN = {"threshold": (0.5, -1.25)}
+
+
+def _cases(name, sizes):
+    """Make the rows of a function, those of its gradient with it."""
+    for gradient in (False, True):
+        for size, shapes in sizes.items():
+            for shape in shapes:
+                moved = 4 * int(np.prod(shape)) * (3 if gradient else 2)
+                yield Case(
+                    "activation", f"{name} gradient" if gradient else name, f"{size} {shape}",
+                    {"name": name, "shape": shape, "gradient": gradient}, float(moved), "byte", moved,
+                    bars={"numpy": 1.0, "torch": 1.5, "jax": 1.0}, short=name in SHORT and not gradient,
+                )  # fmt: skip
+
+
 CASES = [
-    Case("activation", name, f"{size} {shape}", {"name": name, "shape": shape}, 8.0 * np.prod(shape), "byte",
-         8 * int(np.prod(shape)), bars=dict.fromkeys(LIBRARIES, 1.0))
-    for name in EXACT
-    for size, shape in SIZES.items()
-]  # fmt: skip
-
-
-def _softmax(x):
-    e = np.exp(x - x.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def _normal(x):
-    from math import erfc
-
-    return np.vectorize(erfc)(-x / np.sqrt(2.0)) / 2
+    case
+    for name in (*FUNCTIONS, "softmax", "log_softmax")
+    if name not in ("identity", "binary_step", "bipolar_step")
+    for case in _cases(name, ROWS if name.endswith("softmax") else SIZES)
+]
 
 
 def verify(case, summaries):
@@ -44,54 +47,122 @@ def verify(case, summaries):
 
 
 def build(library, case, threads):
-    """Build the case in the process of one library; the first rows are checked."""
-    name = case.params["name"]
+    """Build the case in the process of one library; the first rows are checked, against fastnn in float64."""
+    name, gradient = case.params["name"], case.params["gradient"]
+    dim = 1 if name.endswith("softmax") else None
     rng = np.random.default_rng(0)
-    inputs = [3 * rng.standard_normal(case.params["shape"], np.float32) for _ in range(2)]
-    make, to_numpy = globals()[f"_build_{library}"](name, threads)
-    calls = [make(x) for x in inputs]
-    result, expected = to_numpy(calls[0]())[:10], EXACT[name](inputs[0][:10].astype(np.float64))
-    floor = 1.0 if name == "gelu" else 1e-6  # others compute gelu's tail by cancellation
-    slack = np.finfo(np.float32).eps * np.maximum(np.abs(expected), floor)
-    terms = 40 if name == "softmax" else 1  # of a sum
+    calls, sets = [], []
+    for _ in range(2):
+        x = 3 * rng.standard_normal(case.params["shape"], np.float32)
+        x = np.abs(x) + np.float32(0.01) if name == "log" else x
+        dy = rng.standard_normal(case.params["shape"], np.float32) if gradient else None
+        sets.append((x, dy))
+    make, to_numpy = globals()[f"_build_{library}"](name, dim, gradient, threads)
+    calls = [make(x, dy) for x, dy in sets]
+    x, dy = (None if a is None else a[:10].astype(np.float64) for a in sets[0])
+    result, expected = to_numpy(calls[0]())[:10], _build_fastnn(name, dim, gradient, threads)[0](x, dy)()
+    slack = np.finfo(np.float32).eps * np.maximum(np.abs(expected), 1.0)  # others compute tails by cancellation
+    terms = 40 if dim else 4 if gradient else 1  # of a sum
     return {"": Calls(calls, [float((np.abs(result - expected) / slack).max() / terms)])}
 
 
-def _build_fastnn(name, threads):
+def _options(name, dim):
+    """Return the arguments after the array, in PyTorch's order and fastnn's."""
+    if dim is not None:
+        return (dim,)
+    return GIVEN.get(name, FUNCTIONS[name].usual_parameters)
+
+
+def _build_fastnn(name, dim, gradient, threads):
     import fastnn_kernels as kernels
 
-    return (lambda x: partial(getattr(kernels, name), x)), np.asarray
+    approximation = {"gelu": ("none",), "gelu_tanh": ("tanh",)}.get(name)
+    options = approximation or _options(name, dim)
+    stem = "gelu" if approximation else name
+    forward, backward = getattr(kernels, stem), getattr(kernels, f"{stem}_backward")
+    of_output = dim is not None or FUNCTIONS[name].gradient_of == "output"
+
+    def make(x, dy):
+        if not gradient:
+            return partial(forward, x, *options)
+        return partial(backward, dy, forward(x, *options) if of_output else x, *options)
+
+    return make, np.asarray
 
 
-def _build_numpy(name, threads):
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
+def _build_numpy(name, dim, gradient, threads):
+    def softmax(x):
+        e = np.exp(x - x.max(1, keepdims=True))
+        return e / e.sum(1, keepdims=True)
 
     found = {
-        "relu": lambda x: np.maximum(x, 0), "sigmoid": sigmoid, "tanh": np.tanh, "exp": np.exp, "softmax": _softmax,
+        "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh, "exp": np.exp,
+        "log": np.log, "softmax": softmax,
     }.get(name)  # fmt: skip
-    if found is None:
+    if found is None or gradient:
         raise Unsupported
-    return (lambda x: partial(found, x)), np.asarray
+    return (lambda x, dy: partial(found, x)), np.asarray
 
 
-def _build_torch(name, threads):
+def _build_torch(name, dim, gradient, threads):
     import torch
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    functions = {"gelu": torch.nn.functional.gelu, "softmax": partial(torch.softmax, dim=-1)}
-    function = functions.get(name) or getattr(torch, name)
-    return (lambda x: partial(function, torch.from_numpy(x))), lambda y: y.numpy()
+    forward = getattr(torch.nn.functional, name, None) or getattr(torch, name, None)
+    if name == "gelu_tanh":
+        forward = partial(torch.nn.functional.gelu, approximate="tanh")
+    options = () if name == "gelu_tanh" else _options(name, dim)
+    aten = torch.ops.aten
+    backward = {  # PyTorch's own kernels, without its tape
+        "relu": lambda dy, x, y: partial(aten.threshold_backward, dy, x, 0),
+        "threshold": lambda dy, x, y: partial(aten.threshold_backward, dy, x, 0.5),
+        "relu6": lambda dy, x, y: partial(aten.hardtanh_backward, dy, x, 0, 6),
+        "leaky_relu": lambda dy, x, y: partial(aten.leaky_relu_backward, dy, x, 0.01, False),
+        "hardtanh": lambda dy, x, y: partial(aten.hardtanh_backward, dy, x, -1, 1),
+        "hardsigmoid": lambda dy, x, y: partial(aten.hardsigmoid_backward, dy, x),
+        "hardswish": lambda dy, x, y: partial(aten.hardswish_backward, dy, x),
+        "hardshrink": lambda dy, x, y: partial(aten.hardshrink_backward, dy, x, 0.5),
+        "softshrink": lambda dy, x, y: partial(aten.softshrink_backward, dy, x, 0.5),
+        "sigmoid": lambda dy, x, y: partial(aten.sigmoid_backward, dy, y),
+        "logsigmoid": lambda dy, x, y: partial(aten.log_sigmoid_backward, dy, x, torch.empty(0)),
+        "tanh": lambda dy, x, y: partial(aten.tanh_backward, dy, y),
+        "elu": lambda dy, x, y: partial(aten.elu_backward, dy, 1, 1, 1, False, x),
+        "softplus": lambda dy, x, y: partial(aten.softplus_backward, dy, x, 1, 20),
+        "silu": lambda dy, x, y: partial(aten.silu_backward, dy, x),
+        "mish": lambda dy, x, y: partial(aten.mish_backward, dy, x),
+        "gelu": lambda dy, x, y: partial(aten.gelu_backward, dy, x),
+        "gelu_tanh": lambda dy, x, y: partial(aten.gelu_backward, dy, x, approximate="tanh"),
+        "exp": lambda dy, x, y: partial(torch.mul, dy, y),
+        "log": lambda dy, x, y: partial(torch.div, dy, x),
+        "softmax": lambda dy, x, y: partial(aten._softmax_backward_data, dy, y, 1, torch.float32),
+        "log_softmax": lambda dy, x, y: partial(aten._log_softmax_backward_data, dy, y, 1, torch.float32),
+    }.get(name)
+    if forward is None or (gradient and backward is None):
+        raise Unsupported
+
+    def make(x, dy):
+        x = torch.from_numpy(x)
+        if not gradient:
+            return partial(forward, x, *options)
+        return backward(torch.from_numpy(dy), x, forward(x, *options))
+
+    return make, lambda y: y.numpy()
 
 
-def _build_jax(name, threads):
+def _build_jax(name, dim, gradient, threads):
     import jax
 
-    functions = {"tanh": jax.numpy.tanh, "exp": jax.numpy.exp, "gelu": partial(jax.nn.gelu, approximate=False)}
-    function = jax.jit(functions.get(name) or getattr(jax.nn, name))
+    found = {
+        "tanh": jax.numpy.tanh, "exp": jax.numpy.exp, "log": jax.numpy.log, "erf": jax.scipy.special.erf,
+        "gelu": partial(jax.nn.gelu, approximate=False), "gelu_tanh": partial(jax.nn.gelu, approximate=True),
+        "logsigmoid": jax.nn.log_sigmoid, "softsign": jax.nn.soft_sign,
+    }.get(name) or getattr(jax.nn, name, None)  # fmt: skip
+    if found is None or gradient or name in ("hardshrink", "softshrink", "threshold"):
+        raise Unsupported
+    function = jax.jit(partial(found, axis=dim) if dim is not None else found)
 
-    def make(x):
+    def make(x, dy):
         x = jax.device_put(x)
         return lambda: function(x).block_until_ready()
 
