@@ -17,6 +17,7 @@ from fastnn_kernels import get_num_threads, set_num_threads, threads
 
 if TYPE_CHECKING:
     from fastnn import data
+    from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
 __all__ = [
@@ -30,10 +31,12 @@ __all__ = [
     "get_num_threads",
     "is_grad_enabled",
     "kernels",
+    "load",
     "manual_seed",
     "nn",
     "no_grad",
     "optim",
+    "save",
     "set_num_threads",
     "show_config",
     "threads",
@@ -42,9 +45,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `data`, `train` and `warmup`, with the packages they need, when they are first asked for."""
+    """Import `data`, `train`, `save`, `load`, `warmup` and the packages they need when they are first asked for."""
     if name in ("data", "train"):
         return import_module(f"fastnn.{name}")
     if name == "warmup":
         return import_module("fastnn.train.warmup").warmup
+    if name in ("load", "save"):
+        return getattr(import_module("fastnn.train.saving"), name)
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

@@ -81,6 +81,13 @@ class Module:
 
     training: bool
     fused_name: str | None  # set by activations: the name by which kernels know them, None if they have no such
+    made_from: tuple[tuple[Any, ...], dict[str, Any]]  # the arguments it was made with, for `fastnn.save`
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Make a layer that remembers its arguments."""
+        module = super().__new__(cls)
+        object.__setattr__(module, "made_from", (args, options))
+        return module
 
     def __init__(self) -> None:
         self.training = True

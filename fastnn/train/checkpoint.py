@@ -96,11 +96,14 @@ def load_checkpoint(path: StrPath) -> dict[str, Any]:
     arrays, metadata = _read("load_checkpoint", path)
     if "fastnn" not in metadata:
         raise ValueError(f"load_checkpoint: {path} holds weights only, it is not a checkpoint; see load_weights")
-    content = json.loads(metadata["fastnn"])
-    if content["format"] > _FORMAT:
-        raise ValueError(f"load_checkpoint: {path} has format {content['format']}; this version reads {_FORMAT}")
-    state: dict[str, Any] = _join(content["state"], arrays)
-    return state
+    try:
+        content = json.loads(metadata["fastnn"])
+        if content["format"] <= _FORMAT:
+            state: dict[str, Any] = _join(content["state"], arrays)
+            return state
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"load_checkpoint: {path} is damaged: {type(error).__name__}: {error}") from error
+    raise ValueError(f"load_checkpoint: {path} has format {content['format']}; this version reads {_FORMAT}")
 
 
 def _plain(value: Any) -> Array:
@@ -113,9 +116,9 @@ def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
     try:
         arrays = _parse(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{where}: {path} is not a safetensors file, or damaged: {error}") from error
-    return arrays, header.get("__metadata__", {})
+    return arrays, header.get("__metadata__") or {}
 
 
 def _split(value: Any, name: str, arrays: dict[str, Array]) -> Any:
