@@ -1,16 +1,19 @@
 """What keeps a net from learning its examples by heart: L1, L2, dropout, early stopping, augmentation.
 
-A net with 100,000 weights gets 300 digits and learns every one of them, yet reads only some of 1,000 others: it has
-overfitted. Then the same net with one remedy each:
+A net with 100,000 weights gets 500 digits, of which every fifth has a wrong label, as happens. It learns all of them,
+the mistakes as well, and pays for it on digits it has never seen: it has overfitted. Then the same net with one remedy
+each:
 
-- L2 pulls every weight towards zero in proportion to its size: all become smaller, hardly any become zero.
-- L1 pulls all with the same force: what the data does not hold up ends at zero. The histograms show it.
+- L2 pulls every weight towards zero in proportion to its size: all become smaller, few become zero.
+- L1 pulls all with the same force: what the data does not hold up ends at zero. Nine weights of ten are gone at the
+  end, and the net reads as well as before; the histograms show it.
 - Dropout hides half of the hidden units at random, so that none can rely on another.
-- Early stopping looks at 100 of the digits that were put aside, and keeps the weights that read those best.
-- Augmentation turns, scales and shifts the digits: 300 become as many as there are epochs.
+- Early stopping looks at a fifth of the digits that is put aside, and keeps the weights that read those best.
+- Augmentation turns, scales, shifts and bends the digits: no two epochs show the same ones, and nothing that is shown
+  only once can be learned by heart.
 
-All but the last get nothing but the digits themselves; it alone brings in new knowledge, namely what does not change a
-digit, and it helps the most.
+All but the last have nothing but the digits themselves. It alone brings in new knowledge, namely what does not change
+a digit.
 """
 
 import math
@@ -22,11 +25,11 @@ from fastnn import functional, nn, optim
 from fastnn.data import Affine, Compose, Elastic, mnist_5k, split
 from fastnn.train import EarlyStopping, evaluate, fit
 
-EPOCHS = 100
+EPOCHS, WRONG = 80, 0.2
 
 
 def network(drop=0.0):
-    """Give a net that is much too large for 300 digits."""
+    """Give a net that is much too large for 500 digits."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(784, 120), nn.ReLU(), nn.Dropout(drop), nn.Linear(120, 60), nn.ReLU(), nn.Dropout(drop),
         nn.Linear(60, 10),
@@ -34,21 +37,24 @@ def network(drop=0.0):
 
 
 def weights(model):
-    """Give all weights but the biases, and the largest of each unit's inputs, as one array each."""
+    """Give all weights but the biases."""
     return np.concatenate([p.numpy().ravel() for p in model.parameters() if p.ndim == 2])
 
 
 def main(path=None, epochs=EPOCHS, progress=False):
-    """Train the net with each remedy; return the shares of digits read and of weights near zero by remedy."""
+    """Train the net with each remedy; return the shares of labels learned, digits read and weights near zero."""
     images, labels = mnist_5k()
-    train, test = split(images, labels, (300, 1000), seed=0)
+    (x, truth), test = split(images, labels, (500, 1000), seed=0)
+    rng = np.random.default_rng(0)
+    mistaken = rng.random(500) < WRONG
+    train = x, np.where(mistaken, (truth + rng.integers(1, 10, 500)) % 10, truth)
     augment = Compose(Affine(12, scale=(0.85, 1.15), shear=8, shift=2.0), Elastic(30, 5))
     cases = {  # (options of the optimizer, dropout, options of fit)
         "nothing": ({}, 0.0, {}),
-        "L2": ({"weight_decay": 5e-3}, 0.0, {}),
-        "L1": ({"l1": 3e-4}, 0.0, {}),
+        "L2": ({"weight_decay": 3e-2}, 0.0, {}),
+        "L1": ({"l1": 1.5e-3}, 0.0, {}),
         "dropout": ({}, 0.5, {}),
-        "early stopping": ({}, 0.0, {"validation_split": 1 / 3}),
+        "early stopping": ({}, 0.0, {"validation_split": 0.2}),
         "augmentation": ({}, 0.0, {"transform": augment}),
     }
     reached, nets, histories = {}, {}, {}
@@ -56,19 +62,19 @@ def main(path=None, epochs=EPOCHS, progress=False):
         fastnn.manual_seed(0)
         nets[name] = model = network(drop)
         if name == "early stopping":
-            options = {**options, "callbacks": [EarlyStopping("val_loss", patience=10)]}
+            options = {**options, "callbacks": [EarlyStopping("val_accuracy", patience=10)]}
         else:
             options = {**options, "validation": test}
         histories[name] = fit(
-            model, train, loss=functional.cross_entropy, batch_size=30, epochs=epochs, metrics=["accuracy"],
-            optimizer=optim.SGD(model.parameters(), lr=0.03, momentum=0.9, **settings),
+            model, train, loss=functional.cross_entropy, batch_size=25, epochs=epochs, metrics=["accuracy"],
+            optimizer=optim.SGD(model.parameters(), lr=0.01, momentum=0.9, **settings),
             schedule=lambda done: (1 + math.cos(math.pi * done)) / 2, progress=progress, **options,
         )  # fmt: skip
         known = evaluate(model, train, metrics=["accuracy"])["accuracy"]
         new = evaluate(model, test, metrics=["accuracy"])["accuracy"]
         zeros = float(np.mean(np.abs(weights(model)) < 1e-3))
         reached[name] = {"known": known, "new": new, "zeros": zeros, "epochs": len(histories[name])}
-        print(f"{name:>14}: {known:6.1%} of the 300 known digits, {new:6.1%} of 1,000 new ones, "
+        print(f"{name:>14}: {known:6.1%} of the 500 labels learned, {new:6.1%} of 1,000 new digits read, "
               f"{zeros:6.1%} of the weights below 0.001, {len(histories[name])} epochs")  # fmt: skip
     if path is not None:
         draw(path, reached, nets, histories)
@@ -83,16 +89,25 @@ def draw(path, reached, nets, histories):
     top, bottom = figure.subfigures(2, 1)
     bars, curves = top.subplots(1, 2)
     names = list(reached)
-    bars.barh(names, [100 * reached[name]["known"] for name in names], color="#cfd8e3", label="known digits")
-    bars.barh(names, [100 * reached[name]["new"] for name in names], color="#2a6fbb", height=0.5, label="new digits")
+    bars.barh(
+        names,
+        [100 * reached[name]["known"] for name in names],
+        color="#cfd8e3",
+        label="labels learned, of which 20 % are wrong",
+    )
+    bars.barh(
+        names, [100 * reached[name]["new"] for name in names], color="#2a6fbb", height=0.5, label="new digits read"
+    )
     for i, name in enumerate(names):
-        bars.text(100 * reached[name]["new"] - 0.4, i, f"{reached[name]['new']:.1%}", color="white", ha="right", va="center")
+        bars.text(
+            100 * reached[name]["new"] - 0.4, i, f"{reached[name]['new']:.1%}", color="white", ha="right", va="center"
+        )
     bars.invert_yaxis()
-    bars.set(xlim=(70, 100.5), title="read, in %")
+    bars.set(xlim=(50, 100.5), title="in %")
     bars.legend(frameon=False, loc="lower left")
     for name in ("nothing", "L2", "L1", "dropout", "augmentation"):
         curves.plot(histories[name]["val_loss"], label=name, linewidth=1.6)
-    curves.set(xlabel="epoch", title="loss on new digits: without a remedy it rises again", ylim=(0, 1.2))
+    curves.set(xlabel="epoch", title="loss on new digits: without a remedy it rises again", ylim=(0.2, 3.0))
     curves.legend(frameon=False)
     for axes, name in zip(bottom.subplots(1, 3, sharey=True), ("nothing", "L2", "L1"), strict=True):
         axes.hist(weights(nets[name]), bins=np.linspace(-0.15, 0.15, 101), color="#e07b39")

@@ -82,6 +82,17 @@ def test_convolution_by_hand(tmp_path):
     assert (tmp_path / "filters.png").stat().st_size > 100_000
 
 
+def test_regularisation(tmp_path):
+    pytest.importorskip("matplotlib")
+    reached = load("regularisation").main(tmp_path / "remedies.png")
+    new = {name: figures["new"] for name, figures in reached.items()}
+    assert reached["nothing"]["known"] > 0.99 and new["nothing"] < 0.77
+    for name, gain in (("L1", -0.03), ("L2", 0.02), ("dropout", 0.04), ("early stopping", 0.02), ("augmentation", 0.1)):
+        assert new[name] > new["nothing"] + gain, name
+    assert reached["L1"]["zeros"] > 0.85 > 0.4 > reached["L2"]["zeros"]
+    assert (tmp_path / "remedies.png").stat().st_size > 50_000
+
+
 def test_every_example_has_a_test():
     tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert {path.stem for path in FOLDER.glob("*.py")} <= tested

@@ -1,0 +1,51 @@
+"""What training reaches on real digits: 4,000 to learn from, 1,000 that were never seen."""
+
+import math
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import functional, nn, optim
+from fastnn.data import Affine, Compose, Elastic, mnist_5k, split
+from fastnn.train import fit
+
+
+def cosine(done):
+    """Fall to zero like half a cosine, after a rise in the first tenth."""
+    return min(done / 0.1, 1.0) * (1 + math.cos(math.pi * done)) / 2
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return split(*mnist_5k(), (4000, 1000), seed=0)
+
+
+@pytest.mark.slow
+def test_lenet_with_augmentation(digits):
+    """LeNet-5 (LeCun et al., 1998) with maxima and ReLU; 98.7 % here, seeds 1 and 2 reach 98.1."""
+    train, test = digits
+    fastnn.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+    augment = Compose(Affine(12, scale=(0.85, 1.15), shear=8, shift=2.0), Elastic(30, 5))
+    history = fit(model, train, validation=test, loss=functional.cross_entropy, epochs=30, batch_size=64,
+                  optimizer=optim.Adam(model.parameters(), lr=4e-3), schedule=cosine, transform=augment,
+                  metrics=["accuracy"], progress=False)  # fmt: skip
+    assert history["val_accuracy"][-1] >= 0.98
+
+
+def test_the_classic_net_of_sigmoids(digits):
+    """784-16-16-10, mean squared error against one-hot targets: 90 % here, seeds 1 and 2 reach 89 and 88."""
+    (x, y), (x_test, y_test) = digits
+    fastnn.manual_seed(0)
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 16), nn.Sigmoid(), nn.Linear(16, 16), nn.Sigmoid(), nn.Linear(16, 10), nn.Sigmoid()
+    )
+    one_hot = np.eye(10, dtype=np.float32)
+    history = fit(model, (x, one_hot[y]), validation=(x_test, one_hot[y_test]), loss=functional.mse_loss, epochs=40,
+                  optimizer=optim.SGD(model.parameters(), lr=1.0, momentum=0.9), metrics=["accuracy"], progress=False,
+                  schedule=lambda done: (1 + math.cos(math.pi * done)) / 2)  # fmt: skip
+    assert history["val_accuracy"][-1] >= 0.88
