@@ -29,6 +29,7 @@ from .dropout import dropout
 from .gate import glu, prelu, rrelu
 from .loss import cross_entropy, mse_loss
 from .matmul import linear, matmul
+from .norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from .pad import pad
 from .pool import (
     adaptive_avg_pool1d,
@@ -84,6 +85,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
+    "batch_norm",
     "broadcast_to",
     "cat",
     "channel_shuffle",
@@ -106,7 +108,10 @@ __all__ = [
     "getitem",
     "glu",
     "gumbel_softmax",
+    "group_norm",
+    "instance_norm",
     "interpolate",
+    "layer_norm",
     "linear",
     "log",
     "log_softmax",
@@ -136,6 +141,7 @@ __all__ = [
     "prelu",
     "reshape",
     "rrelu",
+    "rms_norm",
     "softmax",
     "softmin",
     "split",

@@ -10,6 +10,17 @@ from .gate import GLU, PReLU, RReLU
 from .linear import Linear
 from .loss import CrossEntropyLoss, MSELoss
 from .module import Buffer, Module, Parameter
+from .norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    GroupNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+    LayerNorm,
+    RMSNorm,
+)
 from .pad import (
     CircularPad1d,
     CircularPad2d,
@@ -63,6 +74,9 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Buffer",
     "ChannelShuffle",
     "CircularPad1d",
@@ -83,9 +97,14 @@ __all__ = [
     "Flatten",
     "Fold",
     "GLU",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LayerNorm",
     "Linear",
     "LogSoftmax",
     "MSELoss",
@@ -102,6 +121,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "RReLU",
+    "RMSNorm",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReflectionPad3d",

@@ -38,6 +38,8 @@ from .loss import (
     mse_loss_backward,
 )
 from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
+from .norm import group_norm, group_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
+from .norm_channels import batch_norm, batch_norm_backward, instance_norm, instance_norm_backward
 from .optimizer import clip_grad_norm, clip_grad_value, optimizer_step
 from .pad import pad, pad_backward
 from .pool import (
@@ -86,6 +88,8 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "avg_pool_backward",
+    "batch_norm",
+    "batch_norm_backward",
     "channel_shuffle",
     "clip_grad_norm",
     "clip_grad_value",
@@ -115,8 +119,14 @@ __all__ = [
     "get_num_threads",
     "glu",
     "glu_backward",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
     "interpolate",
     "interpolate_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
     "linear_backward",
     "log_softmax",
@@ -154,6 +164,8 @@ __all__ = [
     "prepare_conv_transpose2d",
     "prepare_conv_transpose3d",
     "prepare_matmul",
+    "rms_norm",
+    "rms_norm_backward",
     "set_conv_precision",
     "set_num_threads",
     "set_pool_limit",

@@ -42,6 +42,7 @@ def positive(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], tuple[
 
 REPEATED = np.array([[0, 2], [2, 2]])
 LABELS = np.array([0, 3, 1, 1, 2])
+MEANS = np.array([0.5, -1, 0.25, 1])
 MASK = np.array([[True, False, True], [False, False, True]])
 
 TABLE = {
@@ -199,6 +200,16 @@ TABLE = {
     "max_unpool1d": Row(F.max_unpool1d, ((1, 4),), {"indices": np.array([[0, 3, 5, 6]]), "kernel_size": 2}),
     "max_unpool2d": Row(F.max_unpool2d, ((1, 2, 2),), {"indices": np.array([[[0, 3], [8, 15]]]), "kernel_size": 2}),
     "max_unpool3d": Row(F.max_unpool3d, ((1, 1, 1, 2),), {"indices": np.array([[[[0, 9]]]]), "kernel_size": 2}),
+    # --- norm
+    "layer_norm": Row(lambda x, w, b: F.layer_norm(x, (4, 5), w, b), ((3, 4, 5), (4, 5), (4, 5))),
+    "layer_norm alone": Row(F.layer_norm, ((3, 7),), {"normalized_shape": 7, "eps": 0.1}),
+    "rms_norm": Row(lambda x, w: F.rms_norm(x, 7, w), ((3, 7), (7,))),
+    "group_norm": Row(lambda x, w, b: F.group_norm(x, 2, w, b), ((3, 6, 5), (6,), (6,))),
+    "instance_norm": Row(lambda x, w, b: F.instance_norm(x, None, None, w, b), ((3, 4, 3, 2), (4,), (4,))),
+    "batch_norm": Row(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), ((3, 4, 3, 2), (4,), (4,))),
+    "batch_norm of rows": Row(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), ((5, 4), (4,), (4,))),
+    "batch_norm in use": Row(lambda x, w: F.batch_norm(x, MEANS, MEANS + 2, w), ((3, 4, 5), (4,))),
+    "batch_norm in use, rows": Row(lambda x, w: F.batch_norm(x, MEANS, MEANS + 2, w), ((3, 4), (4,))),
     # --- resize
     "interpolate": Row(F.interpolate, ((2, 3, 4, 5),), {"scale_factor": 1.7}),
     "interpolate linear": Row(F.interpolate, ((2, 3, 7),), {"size": 4, "mode": "linear"}),

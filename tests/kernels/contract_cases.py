@@ -239,6 +239,35 @@ CASES = {
     ],
     "mse_loss": [lambda make, n: k.mse_loss(make(n, 11), make(n, 11), "sum")],
     "mse_loss_backward": [lambda make, n: k.mse_loss_backward(make(), make(n, 11), make(n, 11), "sum")],
+    "layer_norm": [
+        lambda make, n: k.layer_norm(make(n, 37), 37, make(37), make(37)),
+        lambda make, n: k.layer_norm(make(n, 7, 11), 11, make(11)),
+        lambda make, n: k.layer_norm(make(n, 37), 37),
+    ],
+    "layer_norm_backward": [lambda make, n: k.layer_norm_backward(make(n, 37), make(n, 37), 37, make(37))],
+    "rms_norm": [lambda make, n: k.rms_norm(make(n, 37), 37, make(37))],
+    "rms_norm_backward": [lambda make, n: k.rms_norm_backward(make(n, 37), make(n, 37), 37, make(37))],
+    "group_norm": [lambda make, n: k.group_norm(make(n, 6, 5, 7), 2, make(6), make(6))],
+    "group_norm_backward": [lambda make, n: k.group_norm_backward(make(n, 6, 5), make(n, 6, 5), 3, make(6))],
+    "instance_norm": [lambda make, n: k.instance_norm(make(n, 6, 5, 7), weight=make(6), bias=make(6))],
+    "instance_norm_backward": [
+        lambda make, n: k.instance_norm_backward(make(n, 6, 5), make(n, 6, 5), weight=make(6)),
+    ],
+    "batch_norm": [
+        lambda make, n: k.batch_norm(
+            make(n, 6, 5), make.state(6), make.state(6, positive=True), make(6), make(6), bool(n)
+        ),
+        lambda make, n: k.batch_norm(
+            make(n, 5, 6).transpose(0, 2, 1), make.state(6), make.state(6, positive=True), make(6), make(6), bool(n)
+        ),
+        lambda make, n: k.batch_norm(make(n, 6, 5), make(6), make.positive(6), make(6), make(6)),
+        lambda make, n: k.batch_norm(make(n, 6), make(6), make.positive(6)),
+    ],
+    "batch_norm_backward": [
+        lambda make, n: k.batch_norm_backward(make(n, 6, 5), make(n, 6, 5), None, None, make(6), True),
+        lambda make, n: k.batch_norm_backward(make(n, 6), make(n, 6), None, None, make(6), True),
+        lambda make, n: k.batch_norm_backward(make(n, 6), make(n, 6), make(6), make.positive(6)),
+    ],
     "warp": [
         lambda make, n: k.warp(make(n, 2, 6, 9), make(2, 3), make(2, 13, 11), border="reflect"),
         lambda make, n: k.warp(make(n, 2, 6, 9), make(n, 2, 3), size=(30, 20), mode="nearest"),

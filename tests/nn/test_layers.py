@@ -120,6 +120,27 @@ TABLE = {
     "PixelShuffle": Row(nn.PixelShuffle, {"upscale_factor": 2}, (8, 3, 5), (2, 6, 10)),
     "PixelUnshuffle": Row(nn.PixelUnshuffle, {"downscale_factor": 2}, (2, 6, 10), (8, 3, 5)),
     "ChannelShuffle": Row(nn.ChannelShuffle, {"groups": 3}, (6, 5), (6, 5)),
+    "BatchNorm1d": Row(nn.BatchNorm1d, {"num_features": 4}, (4,), (4,), mixes_batch=True),
+    "BatchNorm1d of signals": Row(
+        nn.BatchNorm1d, {"num_features": 4, "momentum": None}, (4, 5), (4, 5), mixes_batch=True
+    ),
+    "BatchNorm2d": Row(nn.BatchNorm2d, {"num_features": 4}, (4, 3, 5), (4, 3, 5), mixes_batch=True),
+    "BatchNorm3d": Row(
+        nn.BatchNorm3d,
+        {"num_features": 4, "affine": False, "track_running_stats": False},
+        (4, 3, 5, 2),
+        (4, 3, 5, 2),
+        mixes_batch=True,
+    ),
+    "GroupNorm": Row(nn.GroupNorm, {"num_groups": 2, "num_channels": 6}, (6, 3, 4), (6, 3, 4)),
+    "InstanceNorm1d": Row(nn.InstanceNorm1d, {"num_features": 4, "affine": True}, (4, 5), (4, 5)),
+    "InstanceNorm2d": Row(nn.InstanceNorm2d, {"num_features": 4}, (4, 3, 5), (4, 3, 5)),
+    "InstanceNorm3d": Row(
+        nn.InstanceNorm3d, {"num_features": 4, "track_running_stats": True}, (4, 3, 5, 2), (4, 3, 5, 2)
+    ),
+    "LayerNorm": Row(nn.LayerNorm, {"normalized_shape": (3, 4)}, (2, 3, 4), (2, 3, 4)),
+    "LayerNorm without affine": Row(nn.LayerNorm, {"normalized_shape": 4, "elementwise_affine": False}, (3, 4), (3, 4)),
+    "RMSNorm": Row(nn.RMSNorm, {"normalized_shape": 6}, (6,), (6,)),
     "LeakyReLU": Row(nn.LeakyReLU, {"negative_slope": 0.2}, (3, 4), (3, 4)),
     "Identity": Row(nn.Identity, {"anything": 3}, (3, 4), (3, 4)),
     "GELU": Row(nn.GELU, {}, (3, 4), (3, 4)),

@@ -1,0 +1,227 @@
+"""Normalisation of rows: of the last dimensions (layer, RMS) and of groups of channels (group, instance).
+
+All take float32 or float64 arrays (TypeError for other dtypes) of any strides and give the common dtype of their
+arrays, in a new array or in `out`, which must have the input's shape and not overlap an input (ValueError). `weight`
+and `bias` are optional. Variances are those of the population (divided by n, not n - 1). Means and variances are
+computed in two passes and merged in float64, so that data far from 0 keep their accuracy.
+
+The gradients give (dx, dweight, dbias), None where `needs` is False. They want the `statistics` of the forward pass,
+an array (2, R) of means and variances that `normalized` gives, or compute them again.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import SMALL, empty
+from ._parallel import get_num_threads, tasks
+from ._plans import planned, planner
+from ._shapes import F4, F8, contiguous, integer, output, promote, sizes
+from .cpu import norm as cpu
+
+GRAIN = 16384  # elements worth waking a second thread for
+BLOCKS = 64  # of rows, at most, whose sums are added in order
+
+
+# --- the last dimensions
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, *, out=None):
+    """Return (x - mean) / sqrt(variance + eps) weight + bias over the last dimensions (Ba, Kiros & Hinton, 2016).
+
+    normalized_shape: the last dimensions of the input, an integer or several; weight and bias have this shape.
+    ValueError where they do not fit.
+    """
+    return normalized("layer_norm", input, normalized_shape, weight, bias, eps, out)[0]
+
+
+def layer_norm_backward(
+    dy, input, normalized_shape, weight=None, eps=1e-5, *, statistics=None, needs=(True, True, True)
+):
+    """Return the gradients (dx, dweight, dbias) of layer_norm."""
+    return normalized_backward("layer_norm", dy, input, normalized_shape, weight, eps, statistics, needs)
+
+
+def rms_norm(input, normalized_shape, weight=None, eps=None, *, out=None):
+    """Return x / sqrt(mean(x^2) + eps) weight over the last dimensions (Zhang & Sennrich, 2019).
+
+    eps defaults to that of the dtype. Otherwise like `layer_norm`.
+    """
+    return normalized("rms_norm", input, normalized_shape, weight, None, eps, out)[0]
+
+
+def rms_norm_backward(dy, input, normalized_shape, weight=None, eps=None, *, statistics=None, needs=(True, True)):
+    """Return the gradients (dx, dweight) of rms_norm."""
+    needs = (*needs, False)
+    return normalized_backward("rms_norm", dy, input, normalized_shape, weight, eps, statistics, needs)[:2]
+
+
+# --- groups of channels
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, *, out=None):
+    """Return (x - mean) / sqrt(variance + eps) weight + bias over each group of channels (Wu & He, 2018).
+
+    input (B, C, ...) -> the same; weight, bias (C,). ValueError if num_groups does not divide C.
+    """
+    return normalized("group_norm", input, num_groups, weight, bias, eps, out)[0]
+
+
+def group_norm_backward(dy, input, num_groups, weight=None, eps=1e-5, *, statistics=None, needs=(True, True, True)):
+    """Return the gradients (dx, dweight, dbias) of group_norm."""
+    return normalized_backward("group_norm", dy, input, num_groups, weight, eps, statistics, needs)
+
+
+# --- what they share
+
+
+def normalized(function, input, by, weight, bias, eps, out=None):
+    """Return (the input normalised, its statistics); by: normalized_shape, or the number of groups (channels)."""
+    x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
+    plan = _planned(function, x, by, weight, bias)
+    if out is None:
+        y = empty(x.shape, x.dtype) if x.size >= SMALL else np.empty(x.shape, x.dtype)
+        return y, plan.fill(x, weight, bias, eps, y)
+    y = output(function, out, x.shape, x.dtype, x, weight, bias)
+    target = y if y.flags.c_contiguous else empty(x.shape, x.dtype)
+    statistics = plan.fill(x, weight, bias, eps, target)
+    if target is not y:
+        y[...] = target
+    return y, statistics
+
+
+def normalized_backward(function, dy, input, by, weight, eps, statistics, needs):
+    """Return the gradients (dx, dweight, dbias) of `normalized`."""
+    dy, x, weight = _plain(f"{function}_backward", dy=dy, input=input, weight=weight)
+    check_gradient(f"{function}_backward", dy, x)
+    plan = _planned(f"{function}_backward", x, by, weight, None)
+    dx = empty(x.shape, x.dtype)
+    if statistics is None:
+        statistics = plan.fill(x, weight, None, eps, dx)
+    return plan.gradients(dy, x, statistics, weight, eps, dx, needs)
+
+
+def _plain(function, **arrays):
+    """Return the arrays contiguous, in their common dtype."""
+    dtype = None
+    for x in arrays.values():
+        if x is not None:
+            if type(x) is not ndarray or not x.flags.c_contiguous or (x.dtype is not dtype and dtype is not None):
+                break
+            dtype = x.dtype
+    else:
+        if dtype is F4 or dtype is F8:
+            return arrays.values()
+    return [x if x is None else contiguous(x) for x in promote(function, **arrays)]
+
+
+def check_gradient(function, dy, x):
+    """Raise ValueError unless dy has the input's shape."""
+    if dy.shape != x.shape:
+        raise ValueError(f"{function}: dy has shape {dy.shape} but input has {x.shape}")
+
+
+def _planned(function, x, by, weight, bias):
+    w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
+    return planned(_Plan, function, x.shape, x.dtype, by, w, b, get_num_threads())
+
+
+def last_dimensions(function, shape, normalized_shape):
+    """Return normalized_shape as a tuple. ValueError unless the shape ends in it."""
+    count = len(normalized_shape) if isinstance(normalized_shape, tuple) else 1
+    last = sizes(function, "normalized_shape", normalized_shape, count, 0)
+    if not last or shape[-count:] != last:
+        raise ValueError(f"{function}: input must end in normalized_shape {last}, got shape {shape}")
+    return last
+
+
+def groups_of(function, shape, groups):
+    """Return the number of groups. ValueError unless it divides the channels."""
+    if len(shape) < 2:
+        raise ValueError(f"{function}: input must have at least 2 dimensions (B, C, ...), got shape {shape}")
+    groups = integer(function, "num_groups", groups, 1)
+    if shape[1] % groups:
+        raise ValueError(f"{function}: num_groups={groups} does not divide the {shape[1]} channels of shape {shape}")
+    return groups
+
+
+@planner
+class _Plan:
+    """How arrays of one shape are cut into rows: `count` of `length` numbers.
+
+    runs: how many parts of a row have a weight each; 0 where each column has one.
+    """
+
+    def __init__(self, function, shape, dtype, by, weight_shape, bias_shape, threads):
+        if function.startswith(("layer", "rms")):
+            self.weights = last_dimensions(function, shape, by)
+            self.length, self.runs = prod(self.weights), 0
+            self.count = prod(shape[: len(shape) - len(self.weights)])
+            whole = f"normalized_shape {self.weights}"
+        else:
+            groups = by if function.startswith("instance") else groups_of(function, shape, by)
+            self.weights = shape[1:2]
+            self.length, self.runs = prod(shape[1:]) // max(groups, 1), shape[1] // max(groups, 1)
+            self.count = shape[0] * groups
+            whole = f"the shape {self.weights} of the channels (input {shape})"
+            if groups == 1 and prod(shape[2:]) == 1:
+                self.runs = 0
+        for name, given in (("weight", weight_shape), ("bias", bias_shape)):
+            if given is not None and given != self.weights:
+                raise ValueError(f"{function}: {name} must have {whole}, got {given}")
+        self.dtype, self.matrix, self.rows = dtype, (self.count, self.length), (1, self.count, self.length)
+        self.centred = not function.startswith("rms")
+        self.eps = float(np.finfo(dtype).eps)
+        self.number = tasks(self.count, -(-GRAIN // max(self.length, 1)))
+        self.affine = weight_shape is not None or bias_shape is not None
+        width = prod(self.weights) if self.affine else 1
+        self.ones, self.zeros = np.ones(width, dtype), np.zeros(width, dtype)
+        self.forward = (cpu.norm__columns if self.affine and not self.runs else cpu.norm__runs)[dtype]
+
+    def fill(self, x, weight, bias, eps, y):
+        """Normalise one contiguous array into another, and return the statistics."""
+        statistics = np.empty((2, self.count), self.dtype)
+        if not x.size:
+            statistics[...] = 0
+            return statistics
+        eps = self.eps if eps is None else eps
+        weight = self.ones if weight is None else weight.reshape(-1) if weight.ndim > 1 else weight
+        bias = self.zeros if bias is None else bias.reshape(-1) if bias.ndim > 1 else bias
+        if self.affine and not self.runs:
+            if x.ndim != 2:
+                x, y = x.reshape(self.matrix), y.reshape(self.matrix)
+            self.forward(x, weight, bias, y, statistics, eps, self.centred, self.count, self.number)
+        else:
+            x, y, runs = x.reshape(self.rows), y.reshape(self.rows), self.runs if self.affine else 1
+            self.forward(x, weight, bias, y, statistics, eps, runs, self.centred, self.count, self.number)
+        return statistics
+
+    def gradients(self, dy, x, statistics, weight, eps, dx, needs):
+        """Return (dx, dweight, dbias) of contiguous arrays, dx in the array given."""
+        count, length, dtype = self.count, self.length, self.dtype
+        if not x.size:
+            return dx, np.zeros(self.weights, dtype), np.zeros(self.weights, dtype)
+        eps = self.eps if eps is None else eps
+        weighted = needs[1] or needs[2]
+        if self.runs == 0 and (weight is not None or weighted):
+            weight = np.ones(length, dtype) if weight is None else weight.reshape(-1)
+            block = max(-(-count // BLOCKS), -(-2 * GRAIN // length))
+            blocks = -(-count // block)
+            sums = empty((2, blocks, length), dtype)
+            views = dy.reshape(self.matrix), x.reshape(self.matrix), statistics, weight, dx.reshape(self.matrix), sums
+            number = min(self.number, blocks)
+            cpu.norm_backward__columns[dtype](*views, eps, block, self.centred, blocks, number)
+            sums = sums[:, 0] if blocks == 1 else sums.sum(1)
+        else:
+            runs, share = max(self.runs, 1), 1 / length
+            weight = np.ones(1, dtype) if weight is None else weight
+            sums = np.empty((2, count * runs), dtype)
+            views = dy.reshape(self.rows), x.reshape(self.rows), statistics, weight, dx.reshape(self.rows), sums
+            cpu.norm_backward__runs[dtype](*views, eps, runs, share * self.centred, share, count, self.number)
+            if weighted:
+                sums = sums.reshape(2, -1, self.weights[0]).sum(1)
+        dweight, dbias = (sums[i].reshape(self.weights) if needs[i + 1] else None for i in range(2))
+        return dx, dweight, dbias

@@ -1,0 +1,216 @@
+"""Normalisation kernels against float64: any layout, rows of any length, data far from 0, running statistics."""
+
+import numpy as np
+import pytest
+
+import fastnn_kernels as k
+from fastnn_kernels._parallel import threads
+from fastnn_kernels.cpu.norm import PIECE
+from tests.reference import norm as reference
+
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+ROWS = pytest.mark.parametrize(
+    "shape", [(7, 10), (3, 16), (40, 17), (5, 64), (2, 3, 1000), (3, PIECE), (2, 2 * PIECE + 3), (4, 3)], ids=str
+)
+IMAGES = pytest.mark.parametrize("shape", [(9, 6), (3, 6, 11), (2, 6, 5, 7), (2, 6, 3, 2, 4), (3, 6, 70, 60)], ids=str)
+LAYOUTS = pytest.mark.parametrize("last", [False, True], ids=["planes", "pixels"])
+
+
+def draw(shape, dtype, seed=5, last=False):
+    x = (np.random.default_rng(seed).normal(size=shape) * 2 + 1).astype(dtype)
+    if last and x.ndim > 2:
+        x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    return x
+
+
+def check(results, exact, length):
+    for result, expected in zip(results, exact, strict=True):
+        assert result.shape == expected.shape
+        allowed = reference.tolerance(result.dtype, length) * max(1.0, np.abs(expected).max(initial=0))
+        np.testing.assert_allclose(result, expected, rtol=0, atol=4 * allowed)
+
+
+@DTYPES
+@ROWS
+@pytest.mark.parametrize("affine", [False, True])
+def test_rows(shape, affine, dtype):
+    x, dy, n = draw(shape, dtype), draw(shape, dtype, 6), shape[-1]
+    w, b = (draw((n,), dtype, 7), draw((n,), dtype, 8)) if affine else (None, None)
+    y, gradients = k.layer_norm(x, n, w, b), k.layer_norm_backward(dy, x, n, w)
+    assert y.dtype == dtype and all(g.dtype == dtype for g in gradients)
+    check([y, *gradients], [reference.layer_norm(x, 1, w, b), *reference.layer_norm_backward(dy, x, 1, w)], x.size)
+    eps = np.finfo(dtype).eps
+    exact = [
+        reference.layer_norm(x, 1, w, None, eps, False), *reference.layer_norm_backward(dy, x, 1, w, eps, False)[:2]
+    ]  # fmt: skip
+    check([k.rms_norm(x, n, w), *k.rms_norm_backward(dy, x, n, w)], exact, x.size)
+
+
+@pytest.mark.parametrize("function", ["layer_norm", "rms_norm"])
+def test_several_dimensions_and_one_weight_alone(function):
+    x, w = draw((3, 4, 5), np.float64), draw((4, 5), np.float64, 7)
+    y = getattr(k, function)(x, [4, 5], weight=w, eps=0.1)
+    np.testing.assert_allclose(y, reference.layer_norm(x, 2, w, None, 0.1, function == "layer_norm"), rtol=1e-12)
+    if function == "layer_norm":
+        np.testing.assert_allclose(k.layer_norm(x, (4, 5), bias=w), reference.layer_norm(x, 2, None, w), rtol=1e-12)
+
+
+@DTYPES
+@IMAGES
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_groups(shape, groups, dtype):
+    x, dy, w, b = draw(shape, dtype), draw(shape, dtype, 6), draw((6,), dtype, 7), draw((6,), dtype, 8)
+    if groups == 6 and len(shape) == 2:
+        return  # groups of one number
+    for weight, bias in ((w, b), (None, None), (w, None)):
+        results = [k.group_norm(x, groups, weight, bias), *k.group_norm_backward(dy, x, groups, weight)]
+        exact = [reference.group_norm(x, groups, weight, bias), *reference.group_norm_backward(dy, x, groups, weight)]
+        check(results, exact, x.size)
+
+
+@DTYPES
+@IMAGES
+@LAYOUTS
+@pytest.mark.parametrize("training", [False, True])
+def test_batches(shape, last, training, dtype):
+    x, dy = draw(shape, dtype, 5, last), draw(shape, dtype, 6, last)
+    w, b, mean, variance = (draw((6,), dtype, seed) for seed in (7, 8, 9, 10))
+    variance = np.abs(variance)
+    given = (None, None) if training else (mean, variance)
+    ran = mean.copy(), variance.copy()
+    y = k.batch_norm(x, *ran, w, b, training, 0.3)
+    assert y.strides == x.strides
+    gradients = k.batch_norm_backward(dy, x, mean, variance, w, training)
+    exact = [reference.batch_norm(x, *given, w, b), *reference.batch_norm_backward(dy, x, *given, w)]
+    check([y, *gradients], exact, x.size)
+    axes = (0, *range(2, x.ndim))
+    wide = x.astype(np.float64)
+    momentum = 0.3 if training else 0
+    after = [
+        reference.running(mean, wide.mean(axes), momentum),
+        reference.running(variance, wide.var(axes, ddof=1), momentum),
+    ]
+    check(ran, after, x.size)
+
+
+@IMAGES
+@pytest.mark.parametrize("use_input", [False, True])
+def test_instances(shape, use_input):
+    if len(shape) == 2:
+        return
+    x, dy, w, b, mean, variance = (draw(s, np.float64, i) for i, s in enumerate((shape, shape, (6,), (6,), (6,), (6,))))
+    variance = np.abs(variance)
+    ran = mean.copy(), variance.copy()
+    results = [k.instance_norm(x, *ran, w, b, use_input, 0.3)]
+    results += k.instance_norm_backward(dy, x, mean, variance, w, use_input)
+    if use_input:
+        exact = [reference.group_norm(x, 6, w, b), *reference.group_norm_backward(dy, x, 6, w)]
+        axes = tuple(range(2, x.ndim))
+        check(
+            ran,
+            [
+                reference.running(mean, x.mean(axes).mean(0), 0.3),
+                reference.running(variance, x.var(axes, ddof=1).mean(0), 0.3),
+            ],
+            x.size,
+        )
+    else:
+        exact = [
+            reference.batch_norm(x, mean, variance, w, b),
+            *reference.batch_norm_backward(dy, x, mean, variance, w),
+        ]
+    check(results, exact, x.size)
+
+
+def test_data_far_from_zero():
+    """One pass over squares would lose every digit: mean 1e4 and deviation 1 leave 1e8 +- 1 to float32."""
+    x = (np.random.default_rng(3).normal(size=(16, 8, 50, 50)) + 1e4).astype(np.float32)
+    pixels = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    half_an_ulp = np.spacing(np.float32(1e4)) / 2  # of a mean that has to be a float32
+    for y, exact in [
+        (k.layer_norm(x.reshape(16, -1), 20000), reference.layer_norm(x.reshape(16, -1), 1)),
+        (k.group_norm(x, 2), reference.group_norm(x, 2)),
+        (k.batch_norm(x, None, None, training=True), reference.batch_norm(x)),
+        (k.batch_norm(pixels, None, None, training=True), reference.batch_norm(x)),
+    ]:
+        np.testing.assert_allclose(y, exact, rtol=1e-4, atol=4 * half_an_ulp)
+        assert abs(np.asarray(y, np.float64).var() - 1) < 1e-4
+
+
+def test_same_bits_for_any_number_of_threads():
+    images, rows = draw((6, 5, 90, 80), np.float32), draw((900, 300), np.float32)
+    w = draw((300,), np.float32, 7)
+    pixels = draw((6, 5, 90, 80), np.float32, 5, True)
+    first = None
+    for count in (1, 2, 3, 8, 17):
+        with threads(count):
+            results = [k.layer_norm(rows, 300, w), *k.layer_norm_backward(rows, rows, 300, w)]
+            for x in (images, pixels):
+                results += [k.batch_norm(x, None, None, training=True), *k.batch_norm_backward(x, x, training=True)]
+        first = first or results
+        for a, b in zip(results, first, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_layouts_and_out(rng):
+    x = rng.normal(size=(6, 8, 10))
+    exact = reference.layer_norm(x, 1)
+    for view in (np.asfortranarray(x), np.repeat(x, 2, 1)[:, ::2]):
+        view.flags.writeable = False
+        out = np.full(x.shape[::-1], np.nan).T
+        assert k.layer_norm(view, 10, out=out) is out
+        np.testing.assert_allclose(out, exact, rtol=1e-10)
+        out = np.full(x.shape[::-1], np.nan).T
+        assert k.batch_norm(view, None, None, training=True, out=out) is out
+        np.testing.assert_allclose(out, reference.batch_norm(x), rtol=1e-10)
+
+
+def test_special_values():
+    x = np.float32([[np.nan, 1, 2], [np.inf, 1, 2], [5, 5, 5]])
+    y = k.layer_norm(x, 3)
+    assert np.isnan(y[:2]).all()
+    np.testing.assert_array_equal(y[2], [0, 0, 0])
+    np.testing.assert_array_equal(k.rms_norm(np.zeros((2, 3), np.float32), 3), np.zeros((2, 3)))
+
+
+def test_needs():
+    x = draw((4, 6, 5), np.float32)
+    assert [g is None for g in k.layer_norm_backward(x, x, 5, needs=(True, False, True))] == [False, True, False]
+    assert [g is None for g in k.batch_norm_backward(x, x, training=True, needs=(True, True, False))][2]
+
+
+BAD = [
+    (lambda x, w: k.layer_norm(x, 4), r"layer_norm: input must end in normalized_shape \(4,\), got shape \(2, 6, 5\)"),
+    (lambda x, w: k.layer_norm(x, ()), r"layer_norm: input must end in normalized_shape \(\)"),
+    (lambda x, w: k.layer_norm(x, 5, w), r"layer_norm: weight must have normalized_shape \(5,\), got \(6,\)"),
+    (lambda x, w: k.rms_norm(x, (2, 5)), r"rms_norm: input must end in normalized_shape \(2, 5\)"),
+    (lambda x, w: k.layer_norm_backward(x[1:], x, 5), r"layer_norm_backward: dy has shape \(1, 6, 5\) but input has"),
+    (lambda x, w: k.group_norm(x, 4), r"group_norm: num_groups=4 does not divide the 6 channels of shape \(2, 6, 5\)"),
+    (lambda x, w: k.group_norm(x, 0), "group_norm: num_groups must be at least 1, got 0"),
+    (lambda x, w: k.group_norm(w, 2), r"group_norm: input must have at least 2 dimensions \(B, C, ...\)"),
+    (lambda x, w: k.group_norm(x, 2, w[1:]), r"group_norm: weight must have .* channels \(input .*\), got \(5,\)"),
+    (lambda x, w: k.batch_norm(x, w[1:], w), r"batch_norm: running_mean must have shape \(6,\), got \(5,\)"),
+    (lambda x, w: k.batch_norm(x, w, None), "batch_norm: running_var must be given where"),
+    (lambda x, w: k.batch_norm(x, w, w, w[1:]), r"batch_norm: weight must have one number for each of the 6 channels"),
+    (lambda x, w: k.batch_norm(x[:1, :, :1], None, None, training=True), "needs more than one value per channel"),
+    (lambda x, w: k.instance_norm(x[..., :1]), "instance_norm: training needs more than one value per channel"),
+    (lambda x, w: k.batch_norm(w, None, None), "batch_norm: input must have at least 2 dimensions"),
+    (lambda x, w: k.layer_norm(x, 5, out=x), "layer_norm: out overlaps an input"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, message", BAD, ids=[message[:40] for _, message in BAD])
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(draw((2, 6, 5), np.float32), draw((6,), np.float32))
+
+
+def test_bad_types():
+    with pytest.raises(TypeError, match="layer_norm: input must be float32 or float64, got int64"):
+        k.layer_norm(np.arange(3), 3)
+    with pytest.raises(TypeError, match="batch_norm: running_mean must be an array of floats"):
+        k.batch_norm(np.ones((2, 3)), [0.0] * 3, None, training=True)
+    frozen = np.zeros(3)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="batch_norm: running_mean is read-only, but training changes it"):
+        k.batch_norm(np.ones((2, 3)), frozen, None, training=True)
