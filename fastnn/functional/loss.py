@@ -1,52 +1,106 @@
-"""Losses."""
+"""Losses: the functions of `fastnn_kernels`, made differentiable; see there for shapes, arguments and errors."""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
 
 
 @differentiable
-def cross_entropy(input: Array, target: Array, reduction: str = "mean") -> WithBackward:
+def cross_entropy(
+    input: Array,
+    target: Array,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> WithBackward:
     """Give the cross entropy of logits and labels, -log softmax(input)[target].
 
     input (B, C), (B, C, d1, ...) or (C,); target: integer labels of that shape without C, or probabilities of that
-    shape. `reduction` is "none", "mean" or "sum". Raises as `kernels.cross_entropy` does; ValueError for labels out of
-    range.
+    shape. Arguments and errors are those of `kernels.cross_entropy`.
     """
+    options = (weight, ignore_index, reduction, label_smoothing)
     if reduction == "none" or not is_grad_enabled():
-        y, ready = kernels.cross_entropy(input, target, reduction), None
+        y, ready = kernels.cross_entropy(input, target, *options), None
     else:  # logits are read once for both
-        y, ready = kernels.cross_entropy_with_gradient(input, target, reduction)
+        y, ready = kernels.cross_entropy_with_gradient(input, target, *options)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dinput = dtarget = None
         if needs[0]:
             if ready is None:
-                dinput = kernels.cross_entropy_backward(dy, input, target, reduction)
+                dinput = kernels.cross_entropy_backward(dy, input, target, *options)
             else:
                 dinput = ready if dy == 1 else ready * dy
         if needs[1]:
             dim = min(1, input.ndim - 1)
             dtarget = -kernels.log_softmax(input, dim)
+            if weight is not None:
+                dtarget *= weight if input.ndim < 3 else weight.reshape(-1, *[1] * (input.ndim - 2))
             dtarget *= dy if reduction != "none" else dy.reshape(*dy.shape[:dim], 1, *dy.shape[dim:])
-            if reduction == "mean":
-                dtarget /= input.size // input.shape[dim]
+            dtarget *= (1 - label_smoothing) / (input.size // input.shape[dim] if reduction == "mean" else 1)
         return dinput, dtarget
 
     return y, backward
 
 
-@differentiable
-def mse_loss(input: Array, target: Array, reduction: str = "mean") -> WithBackward:
-    """Give the squared error of each element, its mean or its sum; `reduction` is "none", "mean" or "sum".
+def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[..., Any] | None = None) -> Any:
+    """Make a differentiable operation of a loss; only its first arguments, `operands` of them, are differentiated."""
 
-    input, target (any shape, the same). Raises as `kernels.mse_loss` does.
-    """
-    y = kernels.mse_loss(input, target, reduction)
+    def operation(*args: Any, **options: Any) -> WithBackward:
+        y = loss(*args, **options)
 
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        dinput = kernels.mse_loss_backward(dy, input, target, reduction)
-        return dinput if needs[0] else None, -dinput if needs[1] else None
+        def backward(dy: Array, needs: Needs) -> Gradients:
+            if gradient is not None:
+                return (gradient(dy, *args, **options),)
+            gradients = loss.backward(dy, *args, needs=needs, **options)  # type: ignore[attr-defined]
+            # one operand may be given once for all of a row
+            return tuple(
+                g if g is None or g.shape == np.shape(x) else g.sum(-1).reshape(np.shape(x))
+                for g, x in zip(gradients, args, strict=False)
+            )
 
-    return y, backward
+        return y, backward
+
+    parameters = list(inspect.signature(loss).parameters.values())
+    marked = [p.replace(annotation="Array") if i < operands else p for i, p in enumerate(parameters)]
+    operation.__signature__ = inspect.Signature(marked)  # type: ignore[attr-defined]
+    operation.__name__ = operation.__qualname__ = loss.__name__
+    operation.__doc__, operation.__module__ = loss.__doc__, __name__
+    return differentiable(operation)
+
+
+mse_loss = _differentiable(kernels.mse_loss, 2)
+l1_loss = _differentiable(kernels.l1_loss, 2)
+smooth_l1_loss = _differentiable(kernels.smooth_l1_loss, 2)
+huber_loss = _differentiable(kernels.huber_loss, 2)
+binary_cross_entropy = _differentiable(kernels.binary_cross_entropy, 2)
+binary_cross_entropy_with_logits = _differentiable(kernels.binary_cross_entropy_with_logits, 2)
+kl_div = _differentiable(kernels.kl_div, 2)
+hinge_loss = _differentiable(kernels.hinge_loss, 1)
+hinge_embedding_loss = _differentiable(kernels.hinge_embedding_loss, 1)
+margin_ranking_loss = _differentiable(kernels.margin_ranking_loss, 2)
+soft_margin_loss = _differentiable(kernels.soft_margin_loss, 1)
+poisson_nll_loss = _differentiable(kernels.poisson_nll_loss, 2)
+gaussian_nll_loss = _differentiable(kernels.gaussian_nll_loss, 3)
+multi_margin_loss = _differentiable(kernels.multi_margin_loss, 1)
+multilabel_margin_loss = _differentiable(kernels.multilabel_margin_loss, 1)
+cosine_embedding_loss = _differentiable(kernels.cosine_embedding_loss, 2)
+triplet_margin_loss = _differentiable(kernels.triplet_margin_loss, 3)
+ctc_loss = _differentiable(kernels.ctc_loss, 1)
+multilabel_soft_margin_loss = _differentiable(
+    kernels.multilabel_soft_margin_loss, 1, kernels.multilabel_soft_margin_loss_backward
+)
+nll_loss = _differentiable(kernels.nll_loss, 1, kernels.nll_loss_backward)
+
+
+def one_hot(target: Any, num_classes: int = -1) -> Any:
+    """Give 1 at each label and 0 elsewhere, as int64: one-vs-all targets; see `kernels.one_hot`."""
+    return kernels.one_hot(target, num_classes)

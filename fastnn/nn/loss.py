@@ -1,8 +1,11 @@
-"""Losses as layers of two arguments."""
+"""Losses as layers: PyTorch's names and arguments; each is its function of `fastnn.functional`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from fastnn import functional as F
 
@@ -10,30 +13,210 @@ from .module import Module
 
 
 class _Loss(Module):
-    """What all losses share."""
+    """What all losses share: a function, and arguments for it which are its attributes."""
 
-    def __init__(self, reduction: str = "mean") -> None:
+    function: Callable[..., Any]
+    reductions: tuple[str, ...] = ("none", "mean", "sum")
+
+    def __init__(self, reduction: str = "mean", **options: Any) -> None:
         super().__init__()
-        if reduction not in ("none", "mean", "sum"):
-            raise ValueError(f"{type(self).__name__}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-        self.reduction = reduction
+        if reduction not in self.reductions:
+            *others, last = map(repr, self.reductions)
+            wanted = f"{', '.join(others)} or {last}"
+            raise ValueError(f"{type(self).__name__}: reduction must be {wanted}, got {reduction!r}")
+        self.options = {**options, "reduction": reduction}
+        for name, value in self.options.items():
+            setattr(self, name, np.asarray(value) if name in ("weight", "pos_weight") and value is not None else value)
+
+    def forward(self, *arrays: Any) -> Any:
+        """Compute the loss."""
+        return type(self).function(*arrays, **{name: getattr(self, name) for name in self.options})
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
-        return f"reduction={self.reduction!r}"
+        return ", ".join(f"{name}={value!r}" for name, value in self.options.items() if value is not None)
 
 
 class CrossEntropyLoss(_Loss):
     """Cross entropy of logits with labels or probabilities; see `functional.cross_entropy`."""
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """Compute the loss."""
-        return F.cross_entropy(input, target, self.reduction)
+    function = staticmethod(F.cross_entropy)
+
+    def __init__(
+        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
+
+
+class NLLLoss(_Loss):
+    """Negative log-likelihood of labels under log-probabilities; see `functional.nll_loss`."""
+
+    function = staticmethod(F.nll_loss)
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
 
 
 class MSELoss(_Loss):
     """Squared error; see `functional.mse_loss`."""
 
-    def forward(self, input: Any, target: Any) -> Any:
-        """Compute the loss."""
-        return F.mse_loss(input, target, self.reduction)
+    function = staticmethod(F.mse_loss)
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+
+class L1Loss(_Loss):
+    """Absolute error; see `functional.l1_loss`."""
+
+    function = staticmethod(F.l1_loss)
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """Absolute error, rounded off below beta; see `functional.smooth_l1_loss`."""
+
+    function = staticmethod(F.smooth_l1_loss)
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        super().__init__(reduction, beta=beta)
+
+
+class HuberLoss(_Loss):
+    """Squared error, beyond delta a straight line; see `functional.huber_loss`."""
+
+    function = staticmethod(F.huber_loss)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction, delta=delta)
+
+
+class BCELoss(_Loss):
+    """Cross entropy of probabilities; see `functional.binary_cross_entropy`."""
+
+    function = staticmethod(F.binary_cross_entropy)
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, weight=weight)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Sigmoid and cross entropy in one; see `functional.binary_cross_entropy_with_logits`."""
+
+    function = staticmethod(F.binary_cross_entropy_with_logits)
+
+    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
+        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
+
+
+class KLDivLoss(_Loss):
+    """Kullback-Leibler divergence; see `functional.kl_div`."""
+
+    function = staticmethod(F.kl_div)
+    reductions = ("none", "batchmean", "mean", "sum")
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction, log_target=log_target)
+
+
+class HingeEmbeddingLoss(_Loss):
+    """Distances that should be small or large; see `functional.hinge_embedding_loss`."""
+
+    function = staticmethod(F.hinge_embedding_loss)
+
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction, margin=margin)
+
+
+class MarginRankingLoss(_Loss):
+    """Two numbers that should be in order; see `functional.margin_ranking_loss`."""
+
+    function = staticmethod(F.margin_ranking_loss)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction, margin=margin)
+
+
+class SoftMarginLoss(_Loss):
+    """Logistic loss of -1 and 1; see `functional.soft_margin_loss`."""
+
+    function = staticmethod(F.soft_margin_loss)
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """Hinge loss of several classes; see `functional.multi_margin_loss`."""
+
+    function = staticmethod(F.multi_margin_loss)
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, p=p, margin=margin, weight=weight)
+
+
+class MultiLabelMarginLoss(_Loss):
+    """Hinge loss of several labels at once; see `functional.multilabel_margin_loss`."""
+
+    function = staticmethod(F.multilabel_margin_loss)
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+
+
+class MultiLabelSoftMarginLoss(_Loss):
+    """Logistic loss of several labels at once; see `functional.multilabel_soft_margin_loss`."""
+
+    function = staticmethod(F.multilabel_soft_margin_loss)
+
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, weight=weight)
+
+
+class CosineEmbeddingLoss(_Loss):
+    """Directions that should agree or not; see `functional.cosine_embedding_loss`."""
+
+    function = staticmethod(F.cosine_embedding_loss)
+
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction, margin=margin)
+
+
+class TripletMarginLoss(_Loss):
+    """An anchor nearer to one point than to another; see `functional.triplet_margin_loss`."""
+
+    function = staticmethod(F.triplet_margin_loss)
+
+    def __init__(
+        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction, margin=margin, p=p, eps=eps, swap=swap)
+
+
+class PoissonNLLLoss(_Loss):
+    """Likelihood of counts; see `functional.poisson_nll_loss`."""
+
+    function = staticmethod(F.poisson_nll_loss)
+
+    def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
+        super().__init__(reduction, log_input=log_input, full=full, eps=eps)
+
+
+class GaussianNLLLoss(_Loss):
+    """Likelihood under a normal distribution of given mean and variance; see `functional.gaussian_nll_loss`."""
+
+    function = staticmethod(F.gaussian_nll_loss)
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction, full=full, eps=eps)
+
+
+class CTCLoss(_Loss):
+    """Connectionist temporal classification; see `functional.ctc_loss`."""
+
+    function = staticmethod(F.ctc_loss)
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction, blank=blank, zero_infinity=zero_infinity)

@@ -169,6 +169,13 @@ def log1p_exp(x):
 
 
 @exact
+def sign(x):
+    """-1, 0 or 1, NaN for NaN."""
+    one = type(x)(1)
+    return one if x > type(x)(0) else (-one if x < type(x)(0) else x)
+
+
+@exact
 def quotient(top, rest_of_top, a, b):
     """Return (top + its rest) / (a + b), b a small integer, as if the sum had not been rounded: corrected once."""
     bottom = a + b

@@ -1,4 +1,4 @@
-"""Losses of whole batches, and their gradients.
+"""Losses of class labels, and their gradients; those of single elements are in `loss_elementwise`.
 
 Arrays are float32 or float64 in any layout (TypeError for others); reduction is "none", "mean" or "sum". A reduced
 loss is a NumPy scalar. Sums go over fixed-size blocks in order, so they have the same bits for any number of threads.
@@ -9,196 +9,257 @@ from numpy import ndarray
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, contiguous, promote
+from ._shapes import F4, F8, as_float_array, contiguous, integer, promote
 from .cpu import loss as cpu
 
 GRAIN = 32768  # elements worth waking a second thread for
-REDUCTIONS = ("none", "mean", "sum")
 FLOATS, I8 = (F4, F8), np.dtype(np.int64)
+NOTHING = {dtype: np.empty(0, dtype) for dtype in FLOATS}
 
 
-def cross_entropy(input, target, reduction="mean"):
+def cross_entropy(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """Return -log softmax(input)[target], or its mean or sum over the batch.
 
     input (B, C), (B, C, d1, ...) or (C,): logits. target: integer labels of input's shape without C, or probabilities
-    of input's shape. -> (B, d1, ...) or a scalar; the mean is over labels, as in PyTorch. The logarithm is fused with
-    the softmax, so that nothing overflows or underflows. Infinite or NaN logits give NaN or inf, as the formula says.
+    of input's shape. -> (B, d1, ...) or a scalar. weight (C,): of each class; the mean over labels is divided by the
+    weights of all labels, over probabilities by their number, as in PyTorch. Labels of ignore_index count for nothing.
+    label_smoothing, 0 to 1: the share of the target that goes to all classes alike (Szegedy et al., 2016). The
+    logarithm is fused with the softmax, so that nothing overflows or underflows. Infinite or NaN logits give NaN or
+    inf, as the formula says.
 
     Raises ValueError for shapes that do not fit and labels outside 0 .. C - 1, TypeError for other dtypes.
     """
-    logits, goal, shape, count = _operands("cross_entropy", input, target, reduction)
-    losses = empty((len(logits),), logits.dtype)
-    kernel = cpu.cross_entropy__labels if goal.ndim == 1 else cpu.cross_entropy__probabilities
-    kernel[logits.dtype](logits, goal, losses, *_split(logits))
-    return _reduce("cross_entropy", losses, goal, logits.shape[1], shape, reduction, count)
+    call = _Call("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
+    return call.reduce(call.run(1.0, False)[0])
 
 
-def cross_entropy_backward(dloss, input, target, reduction="mean"):
+def cross_entropy_backward(dloss, input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """Return the gradient of cross_entropy's input: (softmax(input) - target) dloss, over B for the mean.
 
     dloss: a number, or for reduction "none" an array of the losses' shape. Raises as cross_entropy does.
     """
-    logits, goal, shape, count = _operands("cross_entropy_backward", input, target, reduction)
-    if reduction == "none":
-        dloss = as_float_array("cross_entropy_backward", "dloss", dloss)
-        if dloss.shape != shape:
-            raise ValueError(f"cross_entropy_backward: dloss has shape {dloss.shape}, expected {shape}")
-        _, dx = _with_gradient("cross_entropy_backward", logits, goal, 1.0)
-        dx *= dloss.reshape(-1, 1)
-    else:
-        _, dx = _with_gradient("cross_entropy_backward", logits, goal, _scale(float(dloss), reduction, count))
-    return _restore(dx, np.shape(input))
+    function = "cross_entropy_backward"
+    call = _Call(function, input, target, weight, ignore_index, reduction, label_smoothing)
+    if reduction != "none":
+        return call.restore(call.run(share(float(dloss), reduction, call.divisor), True)[1])
+    dx = call.run(1.0, True)[1]
+    dx *= gradient_of_losses(function, dloss, call.shape).reshape(-1, 1)
+    return call.restore(dx)
 
 
-def cross_entropy_with_gradient(input, target, reduction="mean"):
+def cross_entropy_with_gradient(input, target, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0):
     """Return (cross_entropy, its gradient for dloss = 1) from one pass over the logits; reduction "mean" or "sum"."""
-    logits, goal, shape, count = _operands("cross_entropy", input, target, reduction)
-    losses, dx = _with_gradient("cross_entropy", logits, goal, _scale(1.0, reduction, count))
-    loss = _reduce("cross_entropy", losses, goal, logits.shape[1], shape, reduction, count)
-    return loss, _restore(dx, np.shape(input))
+    call = _Call("cross_entropy", input, target, weight, ignore_index, reduction, label_smoothing)
+    losses, dx = call.run(share(1.0, reduction, call.divisor), True)
+    return call.reduce(losses), call.restore(dx)
 
 
-def mse_loss(input, target, reduction="mean"):
-    """Return (input - target)^2, or its mean or sum over all elements.
+class _Call:
+    """What the arguments mean: logits (R, C), labels (R,) or probabilities (R, C), the losses' shape, the divisor."""
 
-    input, target (any shape, the same) -> that shape or a scalar. Raises ValueError if shapes differ, TypeError for
-    dtypes other than float32 and float64.
+    def __init__(self, function, input, target, weight, ignore_index, reduction, smoothing):
+        check_reduction(function, reduction)
+        self.function, self.reduction, self.smoothing, self.input_shape = (
+            function,
+            reduction,
+            smoothing,
+            np.shape(input),
+        )
+        if smoothing and not 0 <= smoothing <= 1:
+            raise ValueError(f"{function}: label_smoothing must be from 0 to 1, got {smoothing}")
+        self.logits, self.goal, self.shape = operands(function, input, target)
+        rows, classes = self.logits.shape
+        dtype = self.logits.dtype
+        self.weight = NOTHING[dtype] if weight is None else class_weights(function, weight, classes, dtype)
+        self.ignore, self.divisor = ignore_index, rows
+        if self.goal.ndim == 1:
+            self.divisor = used(function, self.goal, classes, self.weight, ignore_index)
+        elif weight is not None or smoothing:
+            self.goal = self.goal * dtype.type(1 - smoothing) + dtype.type(smoothing / max(1, classes))
+            if weight is not None:
+                self.goal *= self.weight
+
+    def run(self, scale, gradient):
+        """Return losses (R,) and, if asked for, the gradient (R, C) times scale."""
+        logits, goal = self.logits, self.goal
+        rows, classes = logits.shape
+        losses, dx = empty((rows,), logits.dtype), empty((rows if gradient else 0, classes), logits.dtype)
+        split = rows, 1 if rows * classes < 2 * GRAIN else tasks(rows, -(-GRAIN // classes))
+        if goal.ndim == 2:
+            cpu.cross_entropy__probabilities[logits.dtype](logits, goal, scale, losses, dx, *split)
+        else:
+            kernel = cpu.cross_entropy__few if classes <= cpu.FEW and rows >= 16 else cpu.cross_entropy__labels
+            kernel[logits.dtype](logits, goal, self.weight, self.ignore, self.smoothing, scale, losses, dx, *split)
+        return losses, dx
+
+    def reduce(self, losses):
+        """Return losses in their shape, or their mean or sum."""
+        return losses.reshape(self.shape) if self.reduction == "none" else total(losses, self.reduction, self.divisor)
+
+    def restore(self, dx):
+        """Return a gradient of rows (R, C) in the shape of the logits."""
+        shape = self.input_shape
+        if dx.shape == shape:
+            return dx
+        if len(shape) <= 2:
+            return dx.reshape(shape)
+        return np.moveaxis(dx.reshape(shape[:1] + shape[2:] + shape[1:2]), -1, 1)
+
+
+def nll_loss(input, target, weight=None, ignore_index=-100, reduction="mean"):
+    """Return -input[target], input being log-probabilities, or its mean or sum.
+
+    Shapes, weight (C,), ignore_index and errors are those of cross_entropy with labels.
     """
-    x, target = _pair("mse_loss", input, target, reduction)
+    losses, _, _, shape, divisor = _nll("nll_loss", input, target, weight, ignore_index, reduction)
+    return losses.reshape(shape) if reduction == "none" else total(losses, reduction, divisor)
+
+
+def nll_loss_backward(dloss, input, target, weight=None, ignore_index=-100, reduction="mean"):
+    """Return the gradient of nll_loss's input: -weight dloss at the labels, 0 elsewhere."""
+    function = "nll_loss_backward"
+    _, weights, index, shape, divisor = _nll(function, input, target, weight, ignore_index, reduction)
     if reduction == "none":
-        difference = x - target
-        difference *= difference
-        return difference
-    blocks = -(-x.size // cpu.BLOCK)
-    partial = empty((blocks,), x.dtype)
-    cpu.squared_error__blocks[x.dtype](
-        _flat(x), _flat(target), partial, blocks, 1 if blocks < 16 else tasks(blocks, GRAIN // cpu.BLOCK)
-    )
-    return _total(partial, reduction, x.size)
-
-
-def mse_loss_backward(dloss, input, target, reduction="mean"):
-    """Return the gradient of mse_loss's input: 2 (input - target) dloss, over the number of elements for the mean.
-
-    dloss: a number, or for reduction "none" an array of input's shape.
-    """
-    x, target = _pair("mse_loss_backward", input, target, reduction)
-    scale = 2.0 if reduction == "none" else _scale(2.0 * float(dloss), reduction, x.size)
-    dx = empty(x.shape, x.dtype)
-    cpu.mse_loss_backward__vector[x.dtype](_flat(x), _flat(target), scale, dx.reshape(-1), x.size, tasks(x.size, GRAIN))
-    if reduction == "none":
-        dx *= dloss
+        slope = gradient_of_losses(function, dloss, shape).reshape(-1) * weights
+    else:
+        slope = weights * weights.dtype.type(share(float(dloss), reduction, divisor))
+    dx = empty(np.shape(input), weights.dtype)
+    dx[...] = 0
+    rows = np.moveaxis(dx, 1, -1) if dx.ndim > 2 else dx
+    np.put_along_axis(rows, index.reshape(*shape, 1), -slope.reshape(*shape, 1).astype(dx.dtype, copy=False), -1)
     return dx
 
 
-def _operands(function, input, target, reduction):
-    """Return logits (R, C), labels (R,) or probabilities (R, C), the shape of losses and what a mean divides by."""
-    if reduction not in REDUCTIONS:
-        _refuse_reduction(function, reduction)
-    if type(input) is type(target) is ndarray and target.dtype is I8 and input.ndim == 2:  # the common case
-        shape = target.shape
-        if (
-            input.dtype in FLOATS
-            and shape == input.shape[:1]
-            and input.flags.c_contiguous
-            and target.flags.c_contiguous
-        ):
-            return input, target, shape, shape[0]
+def _nll(function, input, target, weight, ignore_index, reduction):
+    check_reduction(function, reduction)
     x = as_float_array(function, "input", input)
-    target = np.asarray(target)
-    if x.ndim == 0:
-        raise ValueError(f"{function}: input must have at least 1 dimension, got shape ()")
+    shape = label_shape(function, x)
+    labels = integer_labels(function, target, x, shape)
     classes = x.shape[min(1, x.ndim - 1)]
-    shape = x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
-    if x.ndim > 2:
-        x = np.moveaxis(x, 1, -1)
-    kind = target.dtype.kind
-    if kind in "iu":
-        if target.shape != shape:
+    weight = NOTHING[x.dtype] if weight is None else class_weights(function, weight, classes, x.dtype)
+    divisor = used(function, labels, classes, weight, ignore_index)
+    ignored = labels == ignore_index
+    index = np.where(ignored, 0, labels)
+    weights = (weight[index] if weight.size else np.ones(labels.shape, x.dtype)) * ~ignored
+    picked = np.take_along_axis(np.moveaxis(x, 1, -1) if x.ndim > 2 else x, index.reshape(*shape, 1), -1)
+    losses = np.where(ignored, 0, -picked.reshape(-1) * weights).astype(x.dtype, copy=False)
+    return losses, weights, index, shape, divisor
+
+
+def one_hot(target, num_classes=-1):
+    """Return 1 at each label and 0 elsewhere: one-vs-all targets. target (...) integers -> (..., num_classes) int64.
+
+    num_classes -1: one more than the largest label. Raises TypeError for other dtypes, ValueError for labels outside
+    0 .. num_classes - 1, and for no labels without num_classes.
+    """
+    labels = np.asarray(target)
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: target must be integers, got {labels.dtype}")
+    if num_classes == -1:
+        if not labels.size:
+            raise ValueError("one_hot: num_classes must be given if there are no labels")
+        num_classes = int(labels.max()) + 1
+    num_classes = integer("one_hot", "num_classes", num_classes, 1)
+    refuse_labels("one_hot", labels, num_classes)
+    made = np.zeros((*labels.shape, num_classes), np.int64)
+    np.put_along_axis(made, labels[..., None].astype(np.int64, copy=False), 1, -1)
+    return made
+
+
+def operands(function, input, target):
+    """Return logits (R, C), labels (R,) or probabilities (R, C), and the shape of the losses."""
+    if type(input) is type(target) is ndarray and target.dtype is I8 and input.ndim == 2:  # the common case
+        if input.dtype in FLOATS and target.shape == input.shape[:1]:
+            if input.flags.c_contiguous and target.flags.c_contiguous:
+                return input, target, target.shape
+    x = as_float_array(function, "input", input)
+    shape = label_shape(function, x)
+    classes = x.shape[min(1, x.ndim - 1)]
+    target = np.asarray(target)
+    if target.dtype.kind == "f":
+        if target.shape != x.shape:
             raise ValueError(
-                f"{function}: target has shape {target.shape} but labels for input {np.shape(input)} have {shape}"
+                f"{function}: target has shape {target.shape} but input has {x.shape}; probabilities need the same "
+                "shape, labels an integer dtype"
             )
-        goal = target.astype(np.int64, order="C", copy=False).reshape(-1)
-    elif kind == "f":
-        if target.shape != np.shape(input):
-            raise ValueError(
-                f"{function}: target has shape {target.shape} but input has {np.shape(input)}; probabilities need the "
-                "same shape, labels an integer dtype"
-            )
-        target = np.moveaxis(target, 1, -1) if x.ndim > 2 else target
         x, goal = promote(function, input=x, target=target)
+        if x.ndim > 2:
+            x, goal = np.moveaxis(x, 1, -1), np.moveaxis(goal, 1, -1)
         goal = contiguous(goal).reshape(-1, classes)
     else:
+        goal = integer_labels(function, target, x, shape)
+        x = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
+    return contiguous(x).reshape(len(goal), classes), goal, shape
+
+
+def label_shape(function, x):
+    """Return the shape of labels for logits."""
+    if x.ndim == 0:
+        raise ValueError(f"{function}: input must have at least 1 dimension, got shape ()")
+    return x.shape[:1] + x.shape[2:] if x.ndim > 1 else ()
+
+
+def integer_labels(function, target, x, shape):
+    """Return labels as int64 (R,)."""
+    target = np.asarray(target)
+    if target.dtype.kind not in "iu":
         raise TypeError(f"{function}: target must be integer labels or float probabilities, got {target.dtype}")
-    count = len(goal)
-    return contiguous(x).reshape(count, classes), goal, shape, count
+    if target.shape != shape:
+        raise ValueError(f"{function}: target has shape {target.shape} but labels for input {x.shape} have {shape}")
+    return target.astype(np.int64, order="C", copy=False).reshape(-1)
 
 
-def _split(logits):
-    """Return the range of rows and its number of tasks."""
-    rows, classes = logits.shape
-    return rows, 1 if rows * classes < 2 * GRAIN else tasks(rows, -(-GRAIN // classes))
+def class_weights(function, weight, classes, dtype):
+    """Return the weights of classes in the dtype of the logits."""
+    weight = as_float_array(function, "weight", weight)
+    if weight.shape != (classes,):
+        raise ValueError(f"{function}: weight has shape {weight.shape}, expected ({classes},): one for each class")
+    return contiguous(weight.astype(dtype, copy=False))
 
 
-def _with_gradient(function, logits, goal, scale):
-    losses, dx = empty((len(logits),), logits.dtype), empty(logits.shape, logits.dtype)
-    if goal.ndim == 1:
-        kernel = cpu.cross_entropy_with_gradient__labels
-    else:
-        kernel = cpu.cross_entropy_with_gradient__probabilities
-    kernel[logits.dtype](logits, goal, scale, losses, dx, *_split(logits))
-    if goal.ndim == 1 and function.endswith("backward"):
-        _check_labels(function, goal, logits.shape[1])
-    return losses, dx
+def used(function, labels, classes, weight, ignore):
+    """Return the weights of all labels that are not ignored; ValueError for labels out of range."""
+    found = empty((2,), F8)
+    cpu.count__labels[weight.dtype](labels, classes, weight, ignore, found)
+    if found[1]:
+        refuse_labels(function, labels[labels != ignore], classes)
+    return found[0]
 
 
-def _reduce(function, losses, goal, classes, shape, reduction, count):
-    """Return the loss. A label out of range has made it NaN, so labels are looked at only then."""
-    total = losses.reshape(shape) if reduction == "none" else _total(losses, reduction, count)
-    if goal.ndim == 1 and (np.isnan(losses).any() if reduction == "none" else total != total):
-        _check_labels(function, goal, classes)
-    return total
-
-
-def _check_labels(function, labels, classes):
+def refuse_labels(function, labels, classes):
+    """Raise ValueError if there are labels out of range."""
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
-        raise ValueError(f"{function}: label {labels[bad][0]} is out of range for {classes} classes")
+        raise ValueError(f"{function}: label {labels[bad].flat[0]} is out of range for {classes} classes")
 
 
-def _total(parts, reduction, count):
-    total = empty((1,), parts.dtype)
-    # the mean of nothing is NaN, as 0 / 0
-    scale = 1.0 if reduction == "sum" else (1.0 / count if count else float("nan"))
-    cpu.total__scaled[parts.dtype](parts, scale, total)
-    return total[0]
+def total(parts, reduction, count, factor=1.0):
+    """Return factor times the sum of parts, or times their sum over count; the mean of nothing is NaN, as 0 / 0."""
+    made = empty((1,), parts.dtype)
+    scale = factor if reduction == "sum" else (factor / count if count else float("nan"))
+    cpu.total__scaled[parts.dtype](parts, scale, made)
+    return made[0]
 
 
-def _scale(dloss, reduction, count):
-    return dloss / max(1, count) if reduction == "mean" else dloss
-
-
-def _restore(dx, shape):
-    """Return a gradient of rows (R, C) in the shape of the logits."""
-    if dx.shape == shape:
-        return dx
-    if len(shape) <= 2:
-        return dx.reshape(shape)
-    return np.moveaxis(dx.reshape(shape[:1] + shape[2:] + shape[1:2]), -1, 1)
-
-
-def _pair(function, input, target, reduction):
-    if reduction not in REDUCTIONS:
-        _refuse_reduction(function, reduction)
-    x, target = promote(function, input=input, target=target)
-    if x.shape != target.shape:
-        raise ValueError(f"{function}: input has shape {x.shape} but target has {target.shape}")
-    return x, target
-
-
-def _refuse_reduction(function, reduction):
-    raise ValueError(f"{function}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
-
-
-def _flat(x):
+def flat(x):
+    """Return the elements of an array in one row, without a copy if they lie so."""
     return x.ravel() if x.flags.c_contiguous else x.copy(order="C").ravel()
+
+
+def share(dloss, reduction, count):
+    """Return the gradient of each of `count` losses, from that of their mean or sum."""
+    return dloss / (count or 1) if reduction == "mean" else dloss
+
+
+def gradient_of_losses(function, dloss, shape):
+    """Return the gradients of single losses; ValueError unless they have this shape."""
+    dloss = as_float_array(function, "dloss", dloss)
+    if dloss.shape != shape:
+        raise ValueError(f"{function}: dloss has shape {dloss.shape}, expected {shape}")
+    return dloss
+
+
+def check_reduction(function, reduction):
+    """Raise ValueError for a reduction that is none."""
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{function}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")

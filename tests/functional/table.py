@@ -8,12 +8,14 @@ unlike each other, and inputs away from kinks (a step is 1e-5 or so wide).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import functional as F
 from fastnn_kernels.cpu.activation import FUNCTIONS
+from tests.kernels.loss_rows import TABLE as LOSSES
 
 # Central differences of step h err by h**2 times the third derivative, and by eps / h from rounding; both are about
 # eps**(2/3) = 4e-11 at the best step. The operations of the table have third derivatives of up to some 1000.
@@ -44,6 +46,24 @@ REPEATED = np.array([[0, 2], [2, 2]])
 LABELS = np.array([0, 3, 1, 1, 2])
 MEANS = np.array([0.5, -1, 0.25, 1])
 MASK = np.array([[True, False, True], [False, False, True]])
+
+
+def _of_loss(row: Any) -> Row:
+    """Make a row of one from the table of losses, with what is not differentiated already given."""
+    loss = getattr(F, row.name)
+
+    def make(rng: np.random.Generator) -> tuple[Any, ...]:
+        return row.make(rng)[: row.operands]  # type: ignore[no-any-return]
+
+    rest = row.make(np.random.default_rng(7))[row.operands :]
+
+    @wraps(loss)
+    def operation(*xs: Any) -> Any:
+        others = [x.astype(xs[0].dtype) if x.dtype.kind == "f" else x for x in rest]
+        return loss(*xs, *others, reduction="none", **row.options)
+
+    return Row(operation, make=make)
+
 
 TABLE = {
     # --- arithmetic
@@ -142,8 +162,22 @@ TABLE = {
     "cross_entropy probabilities": Row(F.cross_entropy, ((3, 4), (3, 4))),
     "cross_entropy probabilities none": Row(F.cross_entropy, ((2, 3, 4), (2, 3, 4)), {"reduction": "none"}),
     "cross_entropy vector": Row(F.cross_entropy, ((4,), (4,)), {"reduction": "sum"}),
-    "mse_loss": Row(F.mse_loss, ((3, 4), (3, 4))),
-    "mse_loss none": Row(F.mse_loss, ((3, 4), (3, 4)), {"reduction": "none"}),
+    "cross_entropy weights": Row(
+        F.cross_entropy,
+        make=lambda rng: (rng.normal(size=(5, 4)), LABELS),
+        options={"weight": np.array([0.5, 2.0, 1.0, 3.0]), "ignore_index": 1, "label_smoothing": 0.2},
+    ),
+    "nll_loss": Row(F.nll_loss, make=lambda rng: (rng.normal(size=(5, 4)), LABELS)),
+    "ctc_loss": Row(
+        F.ctc_loss,
+        make=lambda rng: (
+            rng.normal(size=(6, 2, 4)) - 2,
+            np.array([[1, 2], [3, 3]]),
+            np.array([6, 5]),
+            np.array([2, 2]),
+        ),
+    ),
+    **{f"loss {name}": _of_loss(row) for name, row in LOSSES.items()},
     # --- dropout: another mask at each call, so its gradient is tested on its own
     "dropout off": Row(F.dropout, ((3, 4),), {"training": False}),
     # --- conv
@@ -240,4 +274,4 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
-WITHOUT_GRADIENT = {"argmax"}
+WITHOUT_GRADIENT = {"argmax", "one_hot"}

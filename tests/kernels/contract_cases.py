@@ -10,9 +10,12 @@ A case is a function of `make`, which makes its inputs, and of a size `n` that t
 To add an operation: add its name. Where one call does not reach all of its variants, give a list of calls.
 """
 
+import numpy as np
+
 import fastnn_kernels as k
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.optimizer import RULES
+from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {
     **{"momentum": 0.9, "dampening": 0.1, "nesterov": False, "betas": (0.9, 0.99), "eps": 1e-3, "momentum_decay": 0.01},
@@ -31,6 +34,43 @@ def optimizer_step(rule):
         k.optimizer_step(rule, make.state(n), make(n).copy(), states, 3, lr=0.1, weight_decay=0.1, l1=0.1, **settings)
 
     return call
+
+
+def spoken(make, n):
+    """Return log-probabilities, labels and their lengths."""
+    return make(9, n, 4), 1 + make.labels((n, 3), 3) % 3, make.labels(n, 3) + 7, make.labels(n, 4)
+
+
+def of_losses():
+    """Return calls of all losses of the table, and of their gradients, for a batch of n."""
+    cases: dict = {}
+
+    def arrays(row, make, n):
+        whole = row.make(np.random.default_rng(3))
+        made = [np.resize(x, (n, *x.shape[1:])) for x in whole]
+        return [make.give(x.astype(make.dtype) if x.dtype.kind == "f" else x) for x in made]
+
+    def options(row, make):
+        return {k: v.astype(make.dtype) if isinstance(v, np.ndarray) else v for k, v in row.options.items()}
+
+    for row in TABLE.values():
+        if any(isinstance(v, np.ndarray) and v.ndim == 2 for v in row.options.values()):
+            row = row._replace(options={"pos_weight": row.options["pos_weight"]})
+
+        def forward(make, n, row=row):
+            return getattr(k, row.name)(*arrays(row, make, n), reduction="sum", **options(row, make))
+
+        def backward(make, n, row=row):
+            loss, needs = getattr(k, row.name), {}
+            if hasattr(loss, "backward"):
+                needs = {"needs": (True,) * row.operands}
+            dloss, operands = make(), arrays(row, make, n)
+            gradient = getattr(k, f"{row.name}_backward")
+            return gradient(dloss, *operands, reduction="sum", **needs, **options(row, make))
+
+        cases.setdefault(row.name, []).append(forward)
+        cases.setdefault(f"{row.name}_backward", []).append(backward)
+    return cases
 
 
 CASES = {
@@ -226,19 +266,18 @@ CASES = {
         lambda make, n: k.log_softmax_backward(make(n, 5, 7), make(n, 5, 7), 1),
     ],
     "cross_entropy": [
-        lambda make, n: k.cross_entropy(make(n, 11), make.labels(n, 11), "sum"),
-        lambda make, n: k.cross_entropy(make(n, 11), make.positive(n, 11), "sum"),
+        lambda make, n: k.cross_entropy(make(n, 41), make.labels(n, 41), reduction="sum"),
+        lambda make, n: k.cross_entropy(make(7 * n, 11), make.labels(7 * n, 11), make.positive(11), 3, "sum", 0.1),
+        lambda make, n: k.cross_entropy(make(n, 11), make.positive(n, 11), reduction="sum"),
     ],
     "cross_entropy_backward": [
-        lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.labels(n, 11), "sum"),
-        lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.positive(n, 11), "sum"),
+        lambda make, n: k.cross_entropy_backward(make(), make(n, 41), make.labels(n, 41), reduction="sum"),
+        lambda make, n: k.cross_entropy_backward(make(), make(n, 11), make.positive(n, 11), reduction="sum"),
     ],
     "cross_entropy_with_gradient": [
-        lambda make, n: k.cross_entropy_with_gradient(make(n, 11), make.labels(n, 11), "sum"),
-        lambda make, n: k.cross_entropy_with_gradient(make(n, 11), make.positive(n, 11), "sum"),
+        lambda make, n: k.cross_entropy_with_gradient(make(7 * n, 11), make.labels(7 * n, 11), reduction="sum"),
+        lambda make, n: k.cross_entropy_with_gradient(make(n, 11), make.positive(n, 11), reduction="sum"),
     ],
-    "mse_loss": [lambda make, n: k.mse_loss(make(n, 11), make(n, 11), "sum")],
-    "mse_loss_backward": [lambda make, n: k.mse_loss_backward(make(), make(n, 11), make(n, 11), "sum")],
     "layer_norm": [
         lambda make, n: k.layer_norm(make(n, 37), 37, make(37), make(37)),
         lambda make, n: k.layer_norm(make(n, 7, 11), 11, make(11)),
@@ -268,6 +307,14 @@ CASES = {
         lambda make, n: k.batch_norm_backward(make(n, 6), make(n, 6), None, None, make(6), True),
         lambda make, n: k.batch_norm_backward(make(n, 6), make(n, 6), make(6), make.positive(6)),
     ],
+    "nll_loss": [lambda make, n: k.nll_loss(make(n, 11), make.labels(n, 11), reduction="sum")],
+    "nll_loss_backward": [
+        lambda make, n: k.nll_loss_backward(make(), make(n, 11), make.labels(n, 11), reduction="sum")
+    ],
+    "one_hot": [lambda make, n: k.one_hot(make.labels(n, 11), 11)],
+    "ctc_loss": [lambda make, n: k.ctc_loss(*spoken(make, n), reduction="sum")],
+    "ctc_loss_backward": [lambda make, n: k.ctc_loss_backward(make(), *spoken(make, n), reduction="sum")],
+    **of_losses(),
     "warp": [
         lambda make, n: k.warp(make(n, 2, 6, 9), make(2, 3), make(2, 13, 11), border="reflect"),
         lambda make, n: k.warp(make(n, 2, 6, 9), make(n, 2, 3), size=(30, 20), mode="nearest"),

@@ -34,47 +34,69 @@ def targets(shape, dtype):
 def test_cross_entropy(shape, reduction, dtype):
     x = logits(shape, dtype)
     for target in targets(shape, dtype):
-        loss = kernels.cross_entropy(x, target, reduction)
-        expected = reference.cross_entropy(x, target, reduction)
+        loss = kernels.cross_entropy(x, target, reduction=reduction)
+        expected = reference.cross_entropy(x, target, reduction=reduction)
         assert loss.dtype == dtype and loss.shape == expected.shape
         rtol = reference.tolerance(dtype, x.size)
         np.testing.assert_allclose(loss, expected, rtol=rtol, atol=20 * np.finfo(dtype).eps)
         dloss = np.random.default_rng(7).normal(size=loss.shape).astype(dtype)
-        dx = kernels.cross_entropy_backward(dloss, x, target, reduction)
+        dx = kernels.cross_entropy_backward(dloss, x, target, reduction=reduction)
         expected = reference.cross_entropy_backward(dloss, x, target, reduction)
         assert dx.dtype == dtype and dx.shape == shape
         np.testing.assert_allclose(dx, expected, rtol=rtol, atol=20 * np.finfo(dtype).eps)
         if reduction != "none":
-            both = kernels.cross_entropy_with_gradient(x, target, reduction)
-            gradient = kernels.cross_entropy_backward(1, x, target, reduction)
+            both = kernels.cross_entropy_with_gradient(x, target, reduction=reduction)
+            gradient = kernels.cross_entropy_backward(1, x, target, reduction=reduction)
             np.testing.assert_allclose(both[0], loss, rtol=4 * np.finfo(dtype).eps)
             np.testing.assert_allclose(both[1], gradient, atol=4 * np.finfo(dtype).eps)
 
 
 @DTYPES
 @REDUCTIONS
-@pytest.mark.parametrize("shape", [(7, 3), (), (5,), (2, 3, 4), (100, 121)], ids=str)
-def test_mse_loss(shape, reduction, dtype):
-    x, target = logits(shape, dtype), logits((2, *shape), dtype)[1]
-    loss = kernels.mse_loss(x, target, reduction)
-    expected = reference.mse_loss(x, target, reduction)
-    assert loss.dtype == dtype and loss.shape == expected.shape
-    np.testing.assert_allclose(loss, expected, rtol=reference.tolerance(dtype, x.size))
-    dloss = np.random.default_rng(7).normal(size=loss.shape).astype(dtype)
-    dx = kernels.mse_loss_backward(dloss, x, target, reduction)
-    assert dx.dtype == dtype and dx.shape == shape
-    np.testing.assert_allclose(dx, reference.mse_loss_backward(dloss, x, target, reduction), rtol=1e-5)
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", [(70, 10), (5, 33), (2, 3, 4)], ids=str)
+def test_weights_smoothing_and_labels_to_ignore(shape, weighted, smoothing, reduction, dtype):
+    x = logits(shape, dtype)
+    weight = np.random.default_rng(9).uniform(0.2, 3, shape[1]).astype(dtype) if weighted else None
+    options = {"weight": weight, "ignore_index": 1, "reduction": reduction, "label_smoothing": smoothing}
+    for target in targets(shape, dtype):
+        loss = kernels.cross_entropy(x, target, **options)
+        rtol = reference.tolerance(dtype, x.size)
+        np.testing.assert_allclose(loss, reference.cross_entropy(x, target, **options), rtol=rtol, atol=rtol)
+        assert loss.dtype == dtype
+        dloss = np.random.default_rng(7).normal(size=loss.shape).astype(dtype)
+        dx = kernels.cross_entropy_backward(dloss, x, target, **options)
+        way, step = np.random.default_rng(8).normal(size=shape), 1e-6
+        ends = [(reference.cross_entropy(x + s * way, target, **options) * dloss).sum() for s in (step, -step)]
+        np.testing.assert_allclose((dx * way).sum(), (ends[0] - ends[1]) / (2 * step), rtol=10 * rtol + 1e-7, atol=rtol)
+        if target.dtype.kind == "u":
+            assert not np.moveaxis(dx, 1, -1)[target == 1].any()
+            options = {name: value for name, value in options.items() if name != "label_smoothing"}
+            np.testing.assert_allclose(
+                kernels.nll_loss(x, target, **options), reference.nll_loss(x, target, **options), rtol=rtol
+            )
+            dx = kernels.nll_loss_backward(dloss, x, target, **options)
+            ends = [(reference.nll_loss(x + s * way, target, **options) * dloss).sum() for s in (1.0, -1.0)]
+            np.testing.assert_allclose((dx * way).sum(), (ends[0] - ends[1]) / 2, rtol=100 * rtol, atol=rtol)
+            options["label_smoothing"] = smoothing
+
+
+def test_nothing_but_ignored_labels():
+    x, target = np.full((3, 4), np.nan), np.full(3, -100)
+    assert np.isnan(kernels.cross_entropy(x, target)) and kernels.cross_entropy(x, target, reduction="sum") == 0
+    assert not kernels.cross_entropy_backward(1.0, x, target).any()
 
 
 def test_huge_logits_do_not_overflow():
     x = np.float32([[1e4, 0, -1e4], [-3e38, 0, 3e38]])
-    np.testing.assert_array_equal(kernels.cross_entropy(x, np.array([1, 2]), "none"), [1e4, 0])
+    np.testing.assert_array_equal(kernels.cross_entropy(x, np.array([1, 2]), reduction="none"), [1e4, 0])
     assert np.isfinite(kernels.cross_entropy_backward(1.0, x, np.array([1, 2]))).all()
 
 
 def test_nan_and_infinite_logits():
     x = np.float32([[np.nan, 0], [0, -np.inf], [0, 0], [np.inf, 0]])
-    losses = kernels.cross_entropy(x, np.array([1, 1, 0, 0]), "none")
+    losses = kernels.cross_entropy(x, np.array([1, 1, 0, 0]), reduction="none")
     np.testing.assert_allclose(losses, [np.nan, np.inf, np.log(2), np.nan], rtol=1e-6)
     assert np.isnan(kernels.cross_entropy(x, np.array([1, 1, 0, 0])))
 
@@ -94,15 +116,13 @@ def test_layouts(rng):
         np.testing.assert_allclose(kernels.cross_entropy(x, target), reference.cross_entropy(x, target), rtol=1e-13)
         dx = kernels.cross_entropy_backward(2.0, x, target)
         np.testing.assert_allclose(dx, reference.cross_entropy_backward(2.0, x, target), rtol=1e-9, atol=1e-15)
-        np.testing.assert_allclose(kernels.mse_loss(x, x[::-1]), reference.mse_loss(x, x[::-1]), rtol=1e-13)
 
 
 def test_empty_batches():
     x, labels = np.empty((0, 3), np.float32), np.empty(0, int)
-    assert np.isnan(kernels.cross_entropy(x, labels)) and kernels.cross_entropy(x, labels, "sum") == 0
-    assert kernels.cross_entropy(x, labels, "none").shape == (0,)
+    assert np.isnan(kernels.cross_entropy(x, labels)) and kernels.cross_entropy(x, labels, reduction="sum") == 0
+    assert kernels.cross_entropy(x, labels, reduction="none").shape == (0,)
     assert kernels.cross_entropy_backward(1.0, x, labels).shape == (0, 3)
-    assert np.isnan(kernels.mse_loss(x, x)) and kernels.mse_loss_backward(1.0, x, x).shape == (0, 3)
 
 
 def test_same_bits_for_any_number_of_threads():
@@ -110,7 +130,7 @@ def test_same_bits_for_any_number_of_threads():
     results = []
     for count in (1, 2, 3, 8, 17):
         with threads(count):
-            results.append((*kernels.cross_entropy_with_gradient(x, labels), kernels.mse_loss(x, x[::-1])))
+            results.append(kernels.cross_entropy_with_gradient(x, labels))
     for result in results[1:]:
         for a, b in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(a, b)
@@ -121,7 +141,7 @@ def test_labels_out_of_range(label):
     x, target = np.zeros((4, 3), np.float32), np.array([0, 2, label, 1])
     for call in (
         lambda: kernels.cross_entropy(x, target),
-        lambda: kernels.cross_entropy(x, target, "none"),
+        lambda: kernels.cross_entropy(x, target, reduction="none"),
         lambda: kernels.cross_entropy_with_gradient(x, target),
         lambda: kernels.cross_entropy_backward(1.0, x, target),
     ):
@@ -146,8 +166,10 @@ def test_bad_arguments():
     with pytest.raises(TypeError, match="cross_entropy: input must be float32 or float64, got int64"):
         kernels.cross_entropy(np.zeros((4, 3), int), np.zeros(4, int))
     with pytest.raises(ValueError, match="cross_entropy: reduction must be 'none', 'mean' or 'sum', got 'max'"):
-        kernels.cross_entropy(x, np.zeros(4, int), "max")
-    with pytest.raises(ValueError, match=r"mse_loss: input has shape \(4, 3\) but target has \(3,\)"):
-        kernels.mse_loss(x, x[0])
+        kernels.cross_entropy(x, np.zeros(4, int), reduction="max")
+    with pytest.raises(ValueError, match=r"cross_entropy: weight has shape \(2,\), expected \(3,\): one for"):
+        kernels.cross_entropy(x, np.zeros(4, int), np.ones(2))
+    with pytest.raises(ValueError, match="cross_entropy: label_smoothing must be from 0 to 1, got 2"):
+        kernels.cross_entropy(x, np.zeros(4, int), label_smoothing=2)
     with pytest.raises(ValueError, match="cross_entropy: input must have at least 1 dimension"):
         kernels.cross_entropy(np.float32(1), 0)

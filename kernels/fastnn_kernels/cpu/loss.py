@@ -1,29 +1,171 @@
-"""Losses, and losses together with their gradients in one pass over the logits."""
-
-import math
+"""Cross entropy of rows of logits, alone or together with its gradient in one pass over them."""
 
 from .._elementary import exp, log
-from .._jit import kernel
+from .._jit import jitted, kernel
+from .._microkernel import transpose_edge
+from .._simd import address, itemsize, lanes, maximum, stack_bytes, vector_at
 from .softmax import row_maximum, sum_of_exponentials
 
-BLOCK = 4096  # elements whose squared errors make one partial sum
+FEW = 32  # classes up to which rows are turned around, so that a vector holds many rows
+TOGETHER = 64  # rows that are turned around at a time
+TILE_BYTES = 8 * FEW * TOGETHER
+LANES_BYTES = 8 * TOGETHER
 
 
-@kernel("T[:,::1], i8[::1], T[::1]", writes="losses", parallel=True)
-def cross_entropy__labels(x, labels, losses, lo, hi):
-    """x(B, C), labels(B) -> losses(B) = log(sum e^x) - x[label]. A label outside 0 .. C - 1 gives NaN."""
+@kernel("i8[::1], int, T[::1], int, f8[::1]", writes="out")
+def count__labels(labels, classes, weight, ignore, out):
+    """labels(B) -> out(2): the weights of all labels but `ignore`, or how many these are; how many are out of range."""
+    used, bad = 0, 0
+    for r in range(labels.size):
+        label = labels[r]
+        counts = label != ignore
+        used += counts
+        bad += counts & ((label < 0) | (label >= classes))
+    out[0], out[1] = used, bad
+    if weight.size and not bad:
+        total = 0.0
+        for r in range(labels.size):
+            if labels[r] != ignore:
+                total += weight[labels[r]]
+        out[0] = total
+
+
+@jitted
+def weights_of(weight, classes, smoothing, x):
+    """Return what all classes together count by smoothing, and each of them before its weight."""
+    each = smoothing / x.dtype.type(classes)
+    total = x.dtype.type(classes)
+    if weight.size:
+        total = x.dtype.type(0)
+        for c in range(classes):
+            total += weight[c]
+    return each * total, each
+
+
+@kernel("T[:,::1], i8[::1], T[::1], int, T, T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
+def cross_entropy__labels(x, labels, weight, ignore, smoothing, scale, losses, dx, lo, hi):
+    """x(B, C), labels(B), weight(C) or (0) -> losses(B), dx(B, C) = scale gradient, or nothing if dx is (0, C).
+
+    With a = (1 - smoothing) weight[label], b = smoothing / C: losses = sum (a onehot + b weight) (log(sum e^x) - x).
+    """
+    classes = x.shape[1]
+    smooth, each = weights_of(weight, classes, smoothing, x)
     for r in range(lo, hi):
         label = labels[r]
-        if 0 <= label < x.shape[1]:
-            shift = row_maximum(x, r)
-            losses[r] = log(sum_of_exponentials(x, r, shift)) - (x[r, label] - shift)
+        if label == ignore:
+            losses[r] = 0
+            if dx.shape[0]:
+                dx[r, :] = 0
+            continue
+        shift = row_maximum(x, r)
+        total = x.dtype.type(0)
+        if dx.shape[0]:
+            for c in range(classes):
+                e = exp(x[r, c] - shift)
+                dx[r, c] = e
+                total += e
         else:
-            losses[r] = math.nan
+            total = sum_of_exponentials(x, r, shift)
+        rest = log(total)
+        a = x.dtype.type(1) - smoothing
+        if weight.size:
+            a *= weight[label]
+        loss = a * (rest - (x[r, label] - shift))
+        if smoothing:
+            more = x.dtype.type(0)
+            for c in range(classes):
+                more += (rest - (x[r, c] - shift)) * (weight[c] if weight.size else x.dtype.type(1))
+            loss += each * more
+        losses[r] = loss
+        if dx.shape[0]:
+            factor = scale * (a + smooth) / total
+            for c in range(classes):
+                dx[r, c] *= factor
+            if smoothing:
+                for c in range(classes):
+                    dx[r, c] -= scale * each * (weight[c] if weight.size else x.dtype.type(1))
+            dx[r, label] -= scale * a
 
 
-@kernel("T[:,::1], T[:,::1], T[::1]", writes="losses", parallel=True)
-def cross_entropy__probabilities(x, target, losses, lo, hi):
-    """x(B, C), target(B, C) -> losses(B) = sum of target (log(sum e^x) - x)."""
+@jitted
+def turn(number, source, source_row, target, target_row, rows, columns):
+    """Write the transpose of rows x columns elements from one address to another."""
+    size, step = itemsize(number), lanes(number)
+    for i in range(0, rows, step):
+        for j in range(0, columns, step):
+            transpose_edge(
+                number, source + (i * source_row + j) * size, source_row, target + (j * target_row + i) * size,
+                target_row, min(step, rows - i), min(step, columns - j),
+            )  # fmt: skip
+
+
+@kernel("T[:,::1], i8[::1], T[::1], int, T, T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
+def cross_entropy__few(x, labels, weight, ignore, smoothing, scale, losses, dx, lo, hi):
+    """Compute the same for up to FEW classes, TOGETHER rows at a time, which stand side by side in vectors.
+
+    Where fewer are left, the rest of the vectors holds zeros: every row goes the same way, wherever a range begins.
+    """
+    classes, T, size = x.shape[1], x.dtype.type, itemsize(scale)
+    smooth, each = weights_of(weight, classes, smoothing, x)
+    tile = vector_at(scale, stack_bytes(TILE_BYTES), FEW * TOGETHER)
+    shift = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)
+    total = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)
+    rest = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)
+    share = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)  # of the label; before, the weighted sum of logits
+    while lo < hi:
+        count = min(TOGETHER, hi - lo)
+        if count < TOGETHER:
+            tile[:] = 0
+        turn(scale, address(x) + lo * classes * size, classes, address(tile), TOGETHER, count, classes)
+        for i in range(TOGETHER):
+            shift[i] = tile[i]
+            total[i] = 0
+            share[i] = 0
+        for c in range(1, classes):
+            column = tile[c * TOGETHER : (c + 1) * TOGETHER]
+            for i in range(TOGETHER):
+                shift[i] = maximum(shift[i], column[i])
+        for c in range(classes):
+            column = tile[c * TOGETHER : (c + 1) * TOGETHER]
+            if smoothing:
+                w = weight[c] if weight.size else T(1)
+                for i in range(TOGETHER):
+                    share[i] += w * (column[i] - shift[i])
+            for i in range(TOGETHER):
+                e = exp(column[i] - shift[i])
+                column[i] = e
+                total[i] += e
+        for i in range(TOGETHER):
+            rest[i] = log(total[i])
+        for i in range(count):
+            label = labels[lo + i]
+            losses[lo + i] = 0
+            if label != ignore:
+                a = (T(1) - smoothing) * (weight[label] if weight.size else T(1))
+                loss = a * (rest[i] - (x[lo + i, label] - shift[i]))
+                losses[lo + i] = loss + (smooth * rest[i] - each * share[i]) if smoothing else loss
+                share[i] = a
+        if dx.shape[0]:
+            for i in range(TOGETHER):
+                total[i] = scale * (share[i] + smooth) / total[i]
+            for c in range(classes):
+                column = tile[c * TOGETHER : (c + 1) * TOGETHER]
+                less = scale * each * (weight[c] if weight.size else T(1))
+                for i in range(TOGETHER):
+                    column[i] = column[i] * total[i] - less
+            turn(scale, address(tile), TOGETHER, address(dx) + lo * classes * size, classes, classes, count)
+            for i in range(count):
+                label = labels[lo + i]
+                if label == ignore:
+                    dx[lo + i, :] = 0
+                else:
+                    dx[lo + i, label] -= scale * share[i]
+        lo += count
+
+
+@kernel("T[:,::1], T[:,::1], T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
+def cross_entropy__probabilities(x, target, scale, losses, dx, lo, hi):
+    """x(B, C), target(B, C) -> losses(B) = sum of target (log(sum e^x) - x), dx(B, C) = scale gradient, or nothing."""
     for r in range(lo, hi):
         shift = row_maximum(x, r)
         rest = log(sum_of_exponentials(x, r, shift))
@@ -31,70 +173,12 @@ def cross_entropy__probabilities(x, target, losses, lo, hi):
         for c in range(x.shape[1]):
             loss += target[r, c] * (rest - (x[r, c] - shift))
         losses[r] = loss
-
-
-@kernel("T[:,::1], i8[::1], T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
-def cross_entropy_with_gradient__labels(x, labels, scale, losses, dx, lo, hi):
-    """x(B, C), labels(B) -> losses(B), dx(B, C) = scale (softmax(x) - onehot(labels)). Other labels give NaN."""
-    for r in range(lo, hi):
-        label = labels[r]
-        if 0 <= label < x.shape[1]:
-            shift = row_maximum(x, r)
-            total = x.dtype.type(0)
+        if dx.shape[0]:
+            weight = x.dtype.type(0)
             for c in range(x.shape[1]):
-                e = exp(x[r, c] - shift)
-                dx[r, c] = e
-                total += e
-            factor = scale / total
+                weight += target[r, c]
             for c in range(x.shape[1]):
-                dx[r, c] *= factor
-            dx[r, label] -= scale
-            losses[r] = log(total) - (x[r, label] - shift)
-        else:
-            losses[r] = math.nan
-            for c in range(x.shape[1]):
-                dx[r, c] = math.nan
-
-
-@kernel("T[:,::1], T[:,::1], T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
-def cross_entropy_with_gradient__probabilities(x, target, scale, losses, dx, lo, hi):
-    """x(B, C), target(B, C) -> losses(B), dx(B, C) = scale (softmax(x) sum(target) - target)."""
-    for r in range(lo, hi):
-        shift = row_maximum(x, r)
-        total = x.dtype.type(0)
-        weight = x.dtype.type(0)
-        for c in range(x.shape[1]):
-            e = exp(x[r, c] - shift)
-            dx[r, c] = e
-            total += e
-            weight += target[r, c]
-        rest = log(total)
-        factor = weight / total
-        loss = x.dtype.type(0)
-        for c in range(x.shape[1]):
-            loss += target[r, c] * (rest - (x[r, c] - shift))
-            dx[r, c] = scale * (dx[r, c] * factor - target[r, c])
-        losses[r] = loss
-
-
-@kernel("T[::1], T[::1], T[::1]", writes="partial", parallel=True)
-def squared_error__blocks(x, target, partial, lo, hi):
-    """x(N), target(N) -> partial(N / BLOCK): sums of (x - target)^2 over blocks, of which the range counts."""
-    for block in range(lo, hi):
-        total = x.dtype.type(0)
-        a, b = x[block * BLOCK : (block + 1) * BLOCK], target[block * BLOCK : (block + 1) * BLOCK]
-        for i in range(a.size):
-            difference = a[i] - b[i]
-            total += difference * difference
-        partial[block] = total
-
-
-@kernel("T[::1], T[::1], T, T[::1]", writes="out", parallel=True)
-def mse_loss_backward__vector(x, target, scale, out, lo, hi):
-    """x(N), target(N) -> out(N) = scale (x - target)."""
-    x, target, out = x[lo:hi], target[lo:hi], out[lo:hi]
-    for i in range(x.size):
-        out[i] = scale * (x[i] - target[i])
+                dx[r, c] = scale * (exp((x[r, c] - shift) - rest) * weight - target[r, c])
 
 
 @kernel("T[::1], f8, T[::1]", writes="out")

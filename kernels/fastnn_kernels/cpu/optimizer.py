@@ -11,17 +11,11 @@ import math
 
 import numpy as np
 
+from .._elementary import sign
 from .._jit import exact, kernel
 from .._simd import fma, maximum
 
 BLOCK = 4096  # elements whose squares make one partial sum
-
-
-@exact
-def sign(x):
-    """Return -1, 0 or 1, NaN for NaN."""
-    one = type(x)(1)
-    return one if x > type(x)(0) else (-one if x < type(x)(0) else x)
 
 
 @exact

@@ -1,0 +1,352 @@
+"""Losses of single elements, and their gradients: what an entry of `cpu.loss_elementwise` means for whole arrays.
+
+A loss is a function that says by a plan what its arguments mean; the decorator turns it into the loss and into its
+gradient, `NAME_backward(dloss, ...the same arguments)`. dloss is a number, or an array of the losses' shape for
+reduction "none". It gives the gradient of the first operand; with `needs`, one bool per operand, a tuple with None for
+those that are not asked for.
+
+Operands are float32 or float64 in any layout (TypeError for others; targets may be integers or booleans) and of one
+shape (ValueError); reduction is "none", "mean" or "sum". Sums go over fixed-size blocks in order: the same bits for any
+number of threads. NaN and infinity behave as the formulas say. Each loss is right within some ulp, a sum of n within
+eps sqrt(n).
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._memory import empty
+from ._parallel import tasks
+from ._shapes import as_float_array, promote
+from .cpu import loss_elementwise as cpu
+from .loss import check_reduction, flat, gradient_of_losses, share, total
+
+GRAIN = 16384  # elements worth waking a second thread for
+
+
+def with_gradient(plan):
+    """Make a loss of a function that returns its plan, and its gradient, which becomes its attribute `backward`."""
+    name = plan.__name__
+
+    @wraps(plan)
+    def loss(*args, **options):
+        return plan(*args, **options).losses(name)
+
+    def backward(dloss, *args, needs=None, **options):
+        gradients = plan(*args, **options).gradients(backward.__name__, dloss, needs or (True,))
+        return gradients[0] if needs is None else gradients
+
+    parameters = inspect.signature(plan).parameters.values()
+    first = inspect.Parameter("dloss", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    last = inspect.Parameter("needs", inspect.Parameter.KEYWORD_ONLY, default=None)
+    backward.__signature__ = inspect.Signature([first, *parameters, last])
+    backward.__name__ = backward.__qualname__ = f"{name}_backward"
+    backward.__doc__ = f"Return the gradient of {name} for its first operand, or for those that `needs` asks for."
+    loss.backward = backward
+    return loss
+
+
+class Plan(NamedTuple):
+    """What a call of a loss means: an entry, its operands by name, its parameters, and what comes after."""
+
+    entry: str
+    operands: dict[str, Any]
+    reduction: str
+    parameters: tuple[float, ...] = ()
+    factor: float = 1.0  # of all losses
+    weight: Any = None  # of each, broadcast
+    refuse: Callable[..., None] | None = None  # gets the operands of a loss that is NaN: raises if they explain it
+    extra: Callable[..., Any] | None = None  # of the operands: what is added to each loss
+
+    def arrays(self, function):
+        """Return the operands in one dtype and one shape."""
+        check_reduction(function, self.reduction)
+        names, arrays = list(self.operands), dict(self.operands)
+        if hasattr(arrays.get("target"), "dtype") and arrays["target"].dtype.kind in "biu":
+            arrays["target"] = arrays["target"].astype(as_float_array(function, names[0], arrays[names[0]]).dtype)
+        made = promote(function, **arrays)
+        for name, x in zip(names[1:], made[1:], strict=True):
+            if x.shape != made[0].shape:
+                raise ValueError(f"{function}: {names[0]} has shape {made[0].shape} but {name} has {x.shape}")
+        return made
+
+    def losses(self, function):
+        """Return the losses, their mean or their sum."""
+        arrays = self.arrays(function)
+        x = arrays[0]
+        single = self.reduction == "none" or self.weight is not None or self.extra is not None
+        blocks = -(-x.size // cpu.BLOCK)
+        losses, partial = empty((x.size if single else 0,), x.dtype), empty((0 if single else blocks,), x.dtype)
+        cpu.values[self.entry][x.dtype](
+            *map(flat, arrays), losses, partial, *self.parameters, blocks,
+            1 if x.size < 2 * GRAIN else tasks(blocks, GRAIN // cpu.BLOCK),
+        )  # fmt: skip
+        if single:
+            losses = losses.reshape(x.shape)
+            if self.extra is not None:
+                losses += self.extra(*arrays)
+            if self.factor != 1:
+                losses *= self.factor
+            if self.weight is not None:
+                losses *= _weight(function, self.weight, x)
+        if self.reduction == "none":
+            result = losses
+        elif single:
+            result = total(flat(losses), self.reduction, x.size)
+        else:
+            result = total(partial, self.reduction, x.size, self.factor)
+        if self.refuse is not None and np.isnan(result).any():
+            self.refuse(function, *arrays)
+        return result
+
+    def gradients(self, function, dloss, needs):
+        """Return the gradient of each operand that is needed, None for the others."""
+        arrays = self.arrays(function)
+        x, slopes = arrays[0], cpu.slopes[self.entry]
+        made: list[Any] = [None] * len(needs)
+        single = self.reduction == "none"
+        scale = self.factor * (1.0 if single else share(float(dloss), self.reduction, x.size))
+        for i, (needed, slope) in enumerate(zip(needs, slopes, strict=False)):
+            if not needed or slope is None:
+                continue
+            kernel, sign = (slopes[0], -1) if slope is cpu.MINUS else (slope, 1)
+            made[i] = out = empty(x.shape, x.dtype)
+            kernel[x.dtype](
+                *map(flat, arrays), out.reshape(-1), sign * scale, *self.parameters, x.size, tasks(x.size, GRAIN)
+            )
+            if single:
+                out *= gradient_of_losses(function, dloss, x.shape)
+            if self.weight is not None:
+                out *= _weight(function, self.weight, x)
+        return tuple(made)
+
+
+def _weight(function, weight, x):
+    """Return weights of losses of x's shape and dtype."""
+    weight = as_float_array(function, "weight", weight)
+    try:
+        return np.broadcast_to(weight, x.shape).astype(x.dtype, copy=False)
+    except ValueError:
+        raise ValueError(
+            f"{function}: weight has shape {weight.shape}, which does not broadcast to {x.shape}"
+        ) from None
+
+
+def _at_least_0(function, name, value):
+    if not value >= 0:
+        raise ValueError(f"{function}: {name} must not be negative, got {value}")
+    return value
+
+
+@with_gradient
+def mse_loss(input, target, reduction="mean"):
+    """Return (input - target)^2, or its mean or sum over all elements."""
+    return Plan("mse", {"input": input, "target": target}, reduction)
+
+
+@with_gradient
+def l1_loss(input, target, reduction="mean"):
+    """Return |input - target|, or its mean or sum. The gradient where they are equal is 0."""
+    return Plan("smooth_l1", {"input": input, "target": target}, reduction, (0.0,))
+
+
+@with_gradient
+def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
+    """Return d^2 / (2 beta) for d = |input - target| < beta, else d - beta / 2 (Girshick, 2015).
+
+    Raises ValueError for beta < 0.
+    """
+    beta = _at_least_0("smooth_l1_loss", "beta", beta)
+    return Plan("smooth_l1", {"input": input, "target": target}, reduction, (beta,))
+
+
+@with_gradient
+def huber_loss(input, target, reduction="mean", delta=1.0):
+    """Return d^2 / 2 for d = |input - target| < delta, else delta (d - delta / 2) (Huber, 1964).
+
+    Raises ValueError unless delta > 0.
+    """
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
+    return Plan("smooth_l1", {"input": input, "target": target}, reduction, (delta,), float(delta))
+
+
+@with_gradient
+def binary_cross_entropy(input, target, weight=None, reduction="mean"):
+    """Return -target log(input) - (1 - target) log(1 - input), logarithms no less than -100.
+
+    input, target: probabilities; ValueError for those outside 0 .. 1. weight: of each loss, broadcast.
+    Sigmoid and this in one go, `binary_cross_entropy_with_logits`, is faster, and exact where sigmoid rounds to 0 or 1.
+    """
+    return Plan("bce", {"input": input, "target": target}, reduction, weight=weight, refuse=_no_probabilities)
+
+
+def _no_probabilities(function, input, target):
+    for name, x in (("input", input), ("target", target)):
+        outside = (x < 0) | (x > 1)
+        if outside.any():
+            advice = "; for logits there is binary_cross_entropy_with_logits" if name == "input" else ""
+            raise ValueError(f"{function}: {name} must be probabilities from 0 to 1, got {x[outside].flat[0]}{advice}")
+
+
+@with_gradient
+def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
+    """Return binary_cross_entropy(sigmoid(input), target), from the logits themselves.
+
+    pos_weight: how much target = 1 counts against target = 0; a number, or an array that broadcasts to input's shape,
+    such as one for each class in the last dimension. weight: of each loss, broadcast.
+    """
+    operands = {"input": input, "target": target}
+    if pos_weight is None or np.size(pos_weight) == 1:
+        positive = 1.0 if pos_weight is None else float(np.asarray(pos_weight).item())
+        return Plan("bce_logits", operands, reduction, (positive,), weight=weight)
+    name = "binary_cross_entropy_with_logits"
+    x = as_float_array(name, "input", input)
+    pos_weight = as_float_array(name, "pos_weight", pos_weight)
+    try:
+        operands["pos_weight"] = np.broadcast_to(pos_weight.astype(x.dtype, copy=False), x.shape)
+    except ValueError:
+        raise ValueError(
+            f"{name}: pos_weight has shape {pos_weight.shape}, which does not broadcast to {x.shape}"
+        ) from None
+    return Plan("bce_logits_weighted", operands, reduction, weight=weight)
+
+
+@with_gradient
+def kl_div(input, target, reduction="mean", log_target=False):
+    """Return target (log(target) - input), the terms of the Kullback-Leibler divergence; input: log-probabilities.
+
+    log_target: target holds logarithms, too. reduction: also "batchmean", the divergence itself: the sum over the
+    length of the first dimension; "mean" is over all elements, as in PyTorch.
+    """
+    factor = 1.0
+    if reduction == "batchmean":
+        reduction, factor = "sum", 1 / max(1, (np.shape(input) or (1,))[0])
+    return Plan("kl_log" if log_target else "kl", {"input": input, "target": target}, reduction, factor=factor)
+
+
+@with_gradient
+def hinge_loss(input, target, reduction="mean", margin=1.0):
+    """Return max(0, margin - target input) for targets of -1 and 1, as in support vector machines."""
+    return Plan("hinge", {"input": input, "target": target}, reduction, (margin,))
+
+
+@with_gradient
+def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
+    """Return input, a distance, for target 1, max(0, margin - input) for target -1 (Hadsell, Chopra & LeCun, 2006).
+
+    Raises ValueError for other targets.
+    """
+    return Plan("hinge_embedding", {"input": input, "target": target}, reduction, (margin,), refuse=_no_signs)
+
+
+@with_gradient
+def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean"):
+    """Return max(0, margin - target (input1 - input2)): target 1 wants input1 above input2, -1 below."""
+    operands = {"input1": input1, "input2": input2, "target": target}
+    return Plan("ranking", operands, reduction, (margin,))
+
+
+def _no_signs(function, input, target):
+    wrong = np.abs(target) != 1
+    if wrong.any():
+        raise ValueError(f"{function}: target must be -1 or 1, got {target[wrong].flat[0]}")
+
+
+@with_gradient
+def soft_margin_loss(input, target, reduction="mean"):
+    """Return log(1 + e^(-target input)) for targets of -1 and 1."""
+    return Plan("soft_margin", {"input": input, "target": target}, reduction)
+
+
+@with_gradient
+def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduction="mean"):
+    """Return the negative log-likelihood of counts under a Poisson distribution, without the term of target alone.
+
+    e^input - target input, input being the logarithm of the rate; with log_input=False input - target log(input + eps).
+    full: add Stirling's approximation of log(target!) for targets above 1. Raises ValueError for eps < 0.
+    """
+    operands = {"input": input, "target": target}
+    extra = _stirling if full else None
+    if log_input:
+        return Plan("poisson_log", operands, reduction, extra=extra)
+    return Plan("poisson", operands, reduction, (_at_least_0("poisson_nll_loss", "eps", eps),), extra=extra)
+
+
+def _stirling(input, target):
+    t = np.maximum(target, 1)
+    return np.where(target > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0).astype(target.dtype, copy=False)
+
+
+@with_gradient
+def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+    """Return the negative log-likelihood of target under a normal distribution with mean input and variance var.
+
+    (log(v) + (input - target)^2 / v) / 2 with v = max(var, eps) (Nix & Weigend, 1994); full: add log(2 pi) / 2. var has
+    input's shape, or that with a last dimension of 1 or none: one variance for all outputs. Gradients of var are those
+    of v, as in PyTorch. Raises ValueError for negative variances and eps <= 0.
+    """
+    if not eps > 0:
+        raise ValueError(f"gaussian_nll_loss: eps must be above 0, got {eps}")
+    x, var = promote("gaussian_nll_loss", input=input, var=var)
+    if var.shape != x.shape:
+        if var.shape not in (x.shape[:-1], (*x.shape[:-1], 1)):
+            raise ValueError(f"gaussian_nll_loss: var has shape {var.shape} but input has {x.shape}")
+        var = np.broadcast_to(var.reshape(*x.shape[:-1], 1), x.shape)
+    operands = {"input": x, "target": target, "var": var}
+    extra = _half_log_tau if full else None
+    return Plan("gaussian", operands, reduction, (eps,), refuse=_negative_variance, extra=extra)
+
+
+def _half_log_tau(input, target, var):
+    return input.dtype.type(0.5 * math.log(2 * math.pi))
+
+
+def _negative_variance(function, input, target, var):
+    if (var < 0).any():
+        raise ValueError(f"{function}: var must not be negative, got {var[var < 0].flat[0]}")
+
+
+def multilabel_soft_margin_loss(input, target, weight=None, reduction="mean"):
+    """Return the mean over classes, the last dimension, of binary_cross_entropy_with_logits; weight (C,): of classes.
+
+    input (N, C) or (C,), target the same shape: 0 or 1 -> (N,), its mean or its sum.
+    """
+    classes = _classes("multilabel_soft_margin_loss", input, reduction)
+    losses = binary_cross_entropy_with_logits(input, target, weight, reduction)
+    return losses.mean(-1) if reduction == "none" else losses / classes if reduction == "sum" else losses
+
+
+def multilabel_soft_margin_loss_backward(dloss, input, target, weight=None, reduction="mean"):
+    """Return the gradient of multilabel_soft_margin_loss's input."""
+    classes = _classes("multilabel_soft_margin_loss_backward", input, reduction)
+    if reduction == "none":
+        dloss = np.repeat(np.asarray(dloss)[..., None], classes, -1)
+    dx = binary_cross_entropy_with_logits.backward(dloss, input, target, weight, reduction)
+    return dx if reduction == "mean" else dx / classes
+
+
+def _classes(function, input, reduction):
+    check_reduction(function, reduction)
+    if np.ndim(input) not in (1, 2):
+        raise ValueError(f"{function}: input must have 1 or 2 dimensions, got shape {np.shape(input)}")
+    return max(1, np.shape(input)[-1])
+
+
+mse_loss_backward = mse_loss.backward
+l1_loss_backward = l1_loss.backward
+smooth_l1_loss_backward = smooth_l1_loss.backward
+huber_loss_backward = huber_loss.backward
+binary_cross_entropy_backward = binary_cross_entropy.backward
+binary_cross_entropy_with_logits_backward = binary_cross_entropy_with_logits.backward
+kl_div_backward = kl_div.backward
+hinge_loss_backward = hinge_loss.backward
+hinge_embedding_loss_backward = hinge_embedding_loss.backward
+margin_ranking_loss_backward = margin_ranking_loss.backward
+soft_margin_loss_backward = soft_margin_loss.backward
+poisson_nll_loss_backward = poisson_nll_loss.backward
+gaussian_nll_loss_backward = gaussian_nll_loss.backward

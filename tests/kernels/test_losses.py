@@ -1,0 +1,287 @@
+"""Losses of elements and rows against float64 and finite differences: all reductions, any layout, bad input."""
+
+import numpy as np
+import pytest
+
+import fastnn_kernels as kernels
+from fastnn_kernels._parallel import threads
+from tests.kernels.loss_rows import TABLE
+from tests.reference import loss as reference
+
+rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+REDUCTIONS = pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+
+
+def inputs(row, dtype):
+    made = row.make(np.random.default_rng(3))
+    return [x.astype(dtype) if x.dtype.kind == "f" else x for x in made]
+
+
+def options(row, dtype):
+    return {k: v.astype(dtype) if isinstance(v, np.ndarray) else v for k, v in row.options.items()}
+
+
+def gradients(row, dloss, args, reduction, dtype):
+    loss = getattr(kernels, row.name)
+    if hasattr(loss, "backward"):
+        needs = (True,) * row.operands
+        return loss.backward(dloss, *args, reduction=reduction, needs=needs, **options(row, dtype))
+    return (getattr(kernels, f"{row.name}_backward")(dloss, *args, reduction=reduction, **options(row, dtype)),)
+
+
+@rows
+@DTYPES
+@REDUCTIONS
+def test_values(row, reduction, dtype):
+    args = inputs(row, dtype)
+    loss = getattr(kernels, row.name)(*args, reduction=reduction, **options(row, dtype))
+    exact = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in args]
+    losses = getattr(reference, row.name)(*exact, **row.options)
+    expected = reference.reduce(losses, reduction)
+    assert loss.dtype == dtype and loss.shape == expected.shape
+    tolerance = reference.tolerance(dtype, losses.size)
+    np.testing.assert_allclose(loss, expected, rtol=tolerance, atol=tolerance * np.abs(losses).max())
+
+
+@rows
+@REDUCTIONS
+def test_gradients(row, reduction):
+    """In float64 by differences along one direction; float32 must agree with that."""
+    args = inputs(row, np.float64)
+    loss = getattr(kernels, row.name)
+    dloss = np.random.default_rng(4).normal(size=np.shape(loss(*args, reduction=reduction, **row.options)))
+    found = gradients(row, dloss, args, reduction, np.float64)
+    rng, step = np.random.default_rng(5), 1e-6
+    ways = [rng.normal(size=x.shape) for x in args[: row.operands]]
+    ends = [
+        (loss(*[x + sign * step * way for x, way in zip(args, ways, strict=False)], *args[row.operands :],
+              reduction=reduction, **row.options) * dloss).sum()
+        for sign in (1, -1)
+    ]  # fmt: skip
+    slope = sum(
+        (g if g.shape == way.shape else g.sum(-1)).ravel() @ way.ravel() for g, way in zip(found, ways, strict=True)
+    )
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), rtol=1e-6, atol=1e-8)
+    single = gradients(row, dloss.astype(np.float32), inputs(row, np.float32), reduction, np.float32)
+    for one, other in zip(single, found, strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@rows
+def test_layouts_and_empty_batches(row):
+    args = inputs(row, np.float64)
+    loss = getattr(kernels, row.name)
+    expected = loss(*args, reduction="none", **row.options)
+    wide = []
+    for x in args:
+        wide.append(np.full([2 * n for n in x.shape], 7, x.dtype)[tuple(slice(None, None, 2) for _ in x.shape)])
+        wide[-1][...] = x
+        wide[-1].flags.writeable = False
+    np.testing.assert_array_equal(loss(*wide, reduction="none", **row.options), expected)
+    if any(isinstance(v, np.ndarray) and len(v) == 7 for v in row.options.values()):
+        return
+    nothing = [x[:0] for x in args]
+    assert loss(*nothing, reduction="none", **row.options).shape[0] == 0
+    assert loss(*nothing, reduction="sum", **row.options) == 0
+    assert np.isnan(loss(*nothing, **row.options))
+    assert gradients(row, 1.0, nothing, "mean", np.float64)[0].shape == nothing[0].shape
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "binary_cross_entropy_with_logits", "triplet_margin_loss"])
+def test_same_bits_for_any_number_of_threads(name):
+    rng = np.random.default_rng(1)
+    args = rng.normal(size=(3 if "triplet" in name else 2, 997, 103)).astype(np.float32)
+    results = []
+    for count in (1, 2, 3, 8, 17):
+        with threads(count):
+            loss = getattr(kernels, name)
+            results.append((loss(*args), loss(*args, reduction="none"), loss.backward(1.0, *args)))
+    for result in results[1:]:
+        for a, b in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_ends_of_the_range():
+    x, t = np.float32([0, 1, 0, 1]), np.float32([0, 1, 1, 0])
+    np.testing.assert_array_equal(kernels.binary_cross_entropy(x, t, reduction="none"), [0, 0, 100, 100])
+    assert np.isfinite(kernels.binary_cross_entropy_backward(1.0, x, t)).all()
+    x = np.float32([-1e4, 1e4, -30, 1e-8])
+    losses = kernels.binary_cross_entropy_with_logits(x, np.float32([0, 0, 0, 1]), reduction="none")
+    np.testing.assert_allclose(losses, [0, 1e4, np.exp(-30.0), np.log(2)], rtol=1e-6)
+    assert kernels.kl_div(np.float64([-1.0]), np.float64([0.0])) == 0
+    assert kernels.l1_loss_backward(1.0, np.ones(3), np.ones(3)).tolist() == [0, 0, 0]
+    same = np.ones((2, 3))
+    assert np.isfinite(kernels.triplet_margin_loss_backward(1.0, same, same, same, eps=0.0)).all()
+    assert np.isfinite(kernels.cosine_embedding_loss_backward(1.0, 0 * same, same, np.array([1, -1]))).all()
+
+
+def test_nan_stays_visible():
+    x = np.full(20, np.nan, np.float32)
+    for name in ("mse_loss", "smooth_l1_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div",
+                 "hinge_loss", "soft_margin_loss", "poisson_nll_loss"):  # fmt: skip
+        assert np.isnan(getattr(kernels, name)(x, np.ones(20, np.float32), reduction="none")).all(), name
+
+
+def test_integers_are_targets():
+    x = np.float32([0.5, -2.0])
+    assert kernels.soft_margin_loss(x, np.array([1, -1])) == kernels.soft_margin_loss(x, np.float32([1, -1]))
+    assert kernels.binary_cross_entropy_with_logits(x, np.array([True, False])).dtype == np.float32
+
+
+def test_batchmean():
+    x, t = np.log(np.full((4, 5), 0.2)), np.full((4, 5), 0.2)
+    t[:, 0] += 0.1
+    total = kernels.kl_div(x, t, "sum")
+    assert kernels.kl_div(x, t, "batchmean") == pytest.approx(total / 4)
+    np.testing.assert_allclose(kernels.kl_div_backward(1.0, x, t, "batchmean"), -t / 4)
+
+
+CTC = {"input_lengths": np.array([5, 4, 3]), "target_lengths": np.array([2, 3, 0])}
+WORDS = np.array([[1, 1, 0], [2, 1, 2], [0, 0, 0]])
+
+
+def log_probabilities(dtype=np.float64, shape=(5, 3, 3)):
+    x = np.random.default_rng(8).normal(size=shape).astype(dtype)
+    return kernels.log_softmax(x, -1)
+
+
+@DTYPES
+@REDUCTIONS
+def test_ctc_loss(reduction, dtype):
+    x = log_probabilities(dtype)
+    losses = reference.ctc_loss(x.astype(np.float64), WORDS, **CTC)
+    scaled = losses / np.maximum(CTC["target_lengths"], 1) if reduction == "mean" else losses
+    loss = kernels.ctc_loss(x, WORDS, **CTC, reduction=reduction)
+    assert loss.dtype == dtype
+    np.testing.assert_allclose(loss, reference.reduce(scaled, reduction), rtol=100 * np.finfo(dtype).eps)
+    in_a_row = np.array([1, 1, 2, 1, 2])
+    np.testing.assert_array_equal(kernels.ctc_loss(x, in_a_row, **CTC, reduction=reduction), loss)
+    alone = kernels.ctc_loss(x[:, 0], WORDS[0, :2], np.array(5), np.array(2), reduction="none")
+    np.testing.assert_allclose(alone, losses[0], rtol=100 * np.finfo(dtype).eps)
+
+
+@REDUCTIONS
+def test_ctc_gradient(reduction):
+    x = log_probabilities()
+    dloss = np.random.default_rng(4).normal(size=np.shape(kernels.ctc_loss(x, WORDS, **CTC, reduction=reduction)))
+    way, step = np.random.default_rng(5).normal(size=x.shape), 1e-6
+    ends = [(kernels.ctc_loss(x + s * way, WORDS, **CTC, reduction=reduction) * dloss).sum() for s in (step, -step)]
+    dx = kernels.ctc_loss_backward(dloss, x, WORDS, **CTC, reduction=reduction)
+    np.testing.assert_allclose((dx * way).sum(), (ends[0] - ends[1]) / (2 * step), rtol=1e-7)
+    assert not dx[4, 1].any() and not dx[3:, 2].any()  # after the ends
+
+
+def test_ctc_without_room():
+    x, short = log_probabilities(), {**CTC, "input_lengths": np.array([2, 4, 0])}  # 1 1 needs a blank between
+    losses = kernels.ctc_loss(x, WORDS, **short, reduction="none")
+    assert np.isinf(losses[0]) and np.isfinite(losses[1]) and losses[2] == 0
+    assert kernels.ctc_loss(x, WORDS, **short, reduction="none", zero_infinity=True)[0] == 0
+    dx = kernels.ctc_loss_backward(1.0, x, WORDS, **short, zero_infinity=True)
+    assert np.isfinite(dx).all() and not dx[:, 0].any() and dx[:, 1].any()
+
+
+X = np.zeros((4, 3), np.float32)
+SIGNS = np.ones(4, np.float32)
+BAD = [
+    (lambda: kernels.mse_loss(X, X[0]), ValueError, r"mse_loss: input has shape \(4, 3\) but target has \(3,\)"),
+    (lambda: kernels.l1_loss(X, X, "max"), ValueError, "l1_loss: reduction must be 'none', 'mean' or 'sum', got 'max'"),
+    (lambda: kernels.smooth_l1_loss(X, X, beta=-1), ValueError, "smooth_l1_loss: beta must not be negative, got -1"),
+    (lambda: kernels.huber_loss(X, X, delta=0), ValueError, "huber_loss: delta must be above 0, got 0"),
+    (lambda: kernels.huber_loss([["a"]], X), TypeError, "huber_loss: input must be float32 or float64"),
+    (
+        lambda: kernels.mse_loss_backward(X, X, X.T.copy().T[:2], "none"),
+        ValueError,
+        "mse_loss_backward: input has shape",
+    ),
+    (lambda: kernels.mse_loss_backward(X[0], X, X, "none"), ValueError, r"dloss has shape \(3,\), expected \(4, 3\)"),
+    (
+        lambda: kernels.binary_cross_entropy(X + 2, X),
+        ValueError,
+        "input must be probabilities from 0 to 1, got 2.0; for",
+    ),
+    (
+        lambda: kernels.binary_cross_entropy(X, X - 1, None, "none"),
+        ValueError,
+        "target must be probabilities .* got -1.0",
+    ),
+    (
+        lambda: kernels.binary_cross_entropy(X, X, SIGNS),
+        ValueError,
+        r"weight has shape \(4,\), which does not broadcast",
+    ),
+    (
+        lambda: kernels.binary_cross_entropy_with_logits(X, X, pos_weight=SIGNS),
+        ValueError,
+        r"pos_weight has shape \(4,\), which does not broadcast to \(4, 3\)",
+    ),
+    (lambda: kernels.hinge_embedding_loss(X, X), ValueError, "hinge_embedding_loss: target must be -1 or 1, got 0.0"),
+    (lambda: kernels.poisson_nll_loss(X, X, False, eps=-1), ValueError, "poisson_nll_loss: eps must not be negative"),
+    (
+        lambda: kernels.gaussian_nll_loss(X, X, X - 1),
+        ValueError,
+        "gaussian_nll_loss: var must not be negative, got -1.0",
+    ),
+    (lambda: kernels.gaussian_nll_loss(X, X, X[0, :2]), ValueError, r"var has shape \(2,\) but input has \(4, 3\)"),
+    (lambda: kernels.gaussian_nll_loss(X, X, X, eps=0), ValueError, "gaussian_nll_loss: eps must be above 0, got 0"),
+    (lambda: kernels.multilabel_soft_margin_loss(X[None], X[None]), ValueError, "input must have 1 or 2 dimensions"),
+    (lambda: kernels.multi_margin_loss(X, np.array([0, 1, 3, 2])), ValueError, "label 3 is out of range for 3 classes"),
+    (
+        lambda: kernels.multi_margin_loss(X, np.zeros(4, int), p=3),
+        ValueError,
+        "multi_margin_loss: p must be 1 or 2, got 3",
+    ),
+    (
+        lambda: kernels.multilabel_margin_loss(X, np.full((4, 3), 7)),
+        ValueError,
+        "label 7 is out of range for 3 classes",
+    ),
+    (lambda: kernels.multilabel_margin_loss(X, X), TypeError, "target must be integer labels, got float32"),
+    (lambda: kernels.multilabel_margin_loss(X, np.zeros(4, int)), ValueError, r"target has shape \(4,\) but input has"),
+    (lambda: kernels.cosine_embedding_loss(X, X, 0 * SIGNS), ValueError, "target must be -1 or 1, got 0.0"),
+    (lambda: kernels.cosine_embedding_loss(X, X, SIGNS[:3]), ValueError, r"target has shape \(3,\), expected \(4,\)"),
+    (lambda: kernels.cosine_embedding_loss(X, X[:2], SIGNS), ValueError, r"input1 has shape \(4, 3\) but input2 has"),
+    (lambda: kernels.triplet_margin_loss(X, X, X, p=0), ValueError, "triplet_margin_loss: p must be above 0, got 0"),
+    (lambda: kernels.triplet_margin_loss(X, X, X, margin=-1), ValueError, "margin must be above 0, got -1"),
+    (lambda: kernels.one_hot([0.5]), TypeError, "one_hot: target must be integers, got float64"),
+    (lambda: kernels.one_hot([0, 3], 3), ValueError, "one_hot: label 3 is out of range for 3 classes"),
+    (lambda: kernels.one_hot([0, -2]), ValueError, "one_hot: label -2 is out of range for 1 classes"),
+    (lambda: kernels.one_hot(np.zeros(0, int)), ValueError, "num_classes must be given if there are no labels"),
+    (
+        lambda: kernels.nll_loss(X, np.array([0, 1, 2, 3])),
+        ValueError,
+        "nll_loss: label 3 is out of range for 3 classes",
+    ),
+    (lambda: kernels.nll_loss(X, X), TypeError, "nll_loss: target must be integer labels"),
+    (lambda: kernels.ctc_loss(log_probabilities(), WORDS + 9, **CTC), ValueError, "label 10 is out of range for 3"),
+    (lambda: kernels.ctc_loss(log_probabilities(), WORDS, **CTC, blank=1), ValueError, "must not contain blank, 1"),
+    (lambda: kernels.ctc_loss(log_probabilities(), WORDS, **CTC, blank=3), ValueError, "blank must be from 0 to 2"),
+    (
+        lambda: kernels.ctc_loss(log_probabilities(), WORDS, np.array([6, 1, 1]), CTC["target_lengths"]),
+        ValueError,
+        r"input_lengths must be from 0 to 5, got \[6, 1, 1\]",
+    ),
+    (
+        lambda: kernels.ctc_loss(log_probabilities(), WORDS[:2], **CTC),
+        ValueError,
+        r"targets has shape \(2, 3\), expected \(3, S\)",
+    ),
+    (
+        lambda: kernels.ctc_loss(log_probabilities(), np.array([1, 2]), **CTC),
+        ValueError,
+        r"target_lengths must be from 0 to 2, got \[2, 3, 0\]",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD)
+def test_bad_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_one_hot():
+    np.testing.assert_array_equal(kernels.one_hot([2, 0]), [[0, 0, 1], [1, 0, 0]])
+    made = kernels.one_hot(np.array([[1], [3]], np.uint8), 5)
+    assert made.shape == (2, 1, 5) and made.dtype == np.int64 and (made.argmax(-1) == [[1], [3]]).all()
