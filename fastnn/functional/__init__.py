@@ -25,7 +25,7 @@ from .arithmetic import (
 )
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
-from .dropout import dropout
+from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .gate import glu, prelu, rrelu
 from .loss import (
     binary_cross_entropy,
@@ -95,6 +95,11 @@ from .shaping import (
 from .softmax import gumbel_softmax, log_softmax, softmax, softmin
 
 __all__ = [
+    "alpha_dropout",
+    "feature_alpha_dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     *activation.__all__,
     "abs",
     "adaptive_avg_pool1d",

@@ -5,7 +5,7 @@ from .activation import *  # noqa: F403  (its names follow from its table)
 from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, DepthwiseConv2d, SeparableConv2d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .dropout import Dropout
+from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from .gate import GLU, PReLU, RReLU
 from .linear import Linear
 from .loss import (
@@ -85,6 +85,11 @@ from .softmax import LogSoftmax, Softmax, Softmin
 from .unfold import Fold, Unfold
 
 __all__ = [
+    "AlphaDropout",
+    "FeatureAlphaDropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     *activation.__all__,
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",

@@ -18,7 +18,7 @@ class Dropout(Module):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"Dropout: p must be from 0 to 1, got {p}")
+            raise ValueError(f"{type(self).__name__}: p must be from 0 to 1, got {p}")
         self.p = p
 
     def forward(self, input: Any) -> Any:
@@ -28,3 +28,43 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
         return f"p={self.p}"
+
+
+class Dropout1d(Dropout):
+    """In training, set each channel of (B, C, L) or (C, L) to 0 with probability p and divide the others by 1 - p."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return F.dropout1d(input, self.p) if self.training else input
+
+
+class Dropout2d(Dropout):
+    """In training, set each channel of (B, C, H, W) to 0 with probability p and divide the others by 1 - p."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return F.dropout2d(input, self.p) if self.training else input
+
+
+class Dropout3d(Dropout):
+    """In training, set each channel of (B, C, D, H, W) or (C, D, H, W) to 0 with probability p; scale the others."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return F.dropout3d(input, self.p) if self.training else input
+
+
+class AlphaDropout(Dropout):
+    """In training, set elements to SELU's least value with probability p, and keep mean 0 and variance 1."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return F.alpha_dropout(input, self.p, self.training)
+
+
+class FeatureAlphaDropout(Dropout):
+    """Do as `AlphaDropout` to whole channels of (B, C, ...)."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        return F.feature_alpha_dropout(input, self.p, self.training)

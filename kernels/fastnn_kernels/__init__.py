@@ -28,7 +28,16 @@ from .conv_transpose import (
     prepare_conv_transpose3d,
 )
 from .conv_volume import PreparedConv
-from .dropout import dropout, dropout_backward
+from .dropout import (
+    alpha_dropout,
+    alpha_dropout_backward,
+    dropout,
+    dropout_backward,
+    feature_alpha_dropout,
+    feature_alpha_dropout_backward,
+    feature_dropout,
+    feature_dropout_backward,
+)
 from .gate import glu, glu_backward, prelu, prelu_backward
 from .loss import (
     cross_entropy,
@@ -117,6 +126,12 @@ from .take import take
 from .unfold import fold, unfold
 
 __all__ = [
+    "alpha_dropout",
+    "alpha_dropout_backward",
+    "feature_dropout",
+    "feature_dropout_backward",
+    "feature_alpha_dropout",
+    "feature_alpha_dropout_backward",
     *activation.__all__,
     "PreparedConv",
     "PreparedConv2d",

@@ -180,6 +180,11 @@ TABLE = {
     **{f"loss {name}": _of_loss(row) for name, row in LOSSES.items()},
     # --- dropout: another mask at each call, so its gradient is tested on its own
     "dropout off": Row(F.dropout, ((3, 4),), {"training": False}),
+    "dropout1d off": Row(F.dropout1d, ((3, 4),), {"training": False}),
+    "dropout2d off": Row(F.dropout2d, ((3, 4, 2),), {"p": 0.0}),
+    "dropout3d off": Row(F.dropout3d, ((3, 4, 2, 2),), {"p": 0.0}),
+    "alpha_dropout off": Row(F.alpha_dropout, ((3, 4),)),
+    "feature_alpha_dropout off": Row(F.feature_alpha_dropout, ((3, 4),)),
     # --- conv
     "conv2d": Row(F.conv2d, ((2, 3, 7, 6), (4, 3, 3, 2), (4,))),
     "conv2d without bias": Row(F.conv2d, ((3, 7, 6), (4, 3, 3, 2)), {"stride": 2, "padding": (2, 1)}),

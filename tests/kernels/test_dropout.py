@@ -43,6 +43,32 @@ def test_mask_is_that_of_the_reference(count, dtype):
     np.testing.assert_array_equal(kernels.dropout_backward(x, 0.3, 2**63 + 5, 2**40 + 3), y)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("channels", [False, True])
+def test_lines_and_channels(channels, alpha, dtype):
+    name = ("feature_" if channels else "") + ("alpha_" if alpha else "") + "dropout"
+    x = np.linspace(-2, 2, 3 * 50 * 7, dtype=dtype).reshape(3, 50, 7)
+    kept = reference.mask(150 if channels else x.size, 0.3, 5, 2)
+    kept = np.broadcast_to(kept.reshape((3, 50, 1) if channels else x.shape), x.shape)
+    scale, shift, low = reference.line(0.3, alpha)
+    y = getattr(kernels, name)(x, 0.3, 5, 2)
+    assert y.dtype == dtype
+    np.testing.assert_allclose(y, np.where(kept, x * scale + shift, low), rtol=0, atol=8 * np.finfo(dtype).eps)
+    dx = getattr(kernels, f"{name}_backward")(x, 0.3, 5, 2)
+    np.testing.assert_allclose(dx, np.where(kept, x * scale, 0), rtol=0, atol=8 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(getattr(kernels, name)(x, 1.0, 5, 2), 0 * x)
+    out = np.full(x.shape[::-1], np.nan, dtype).T
+    assert getattr(kernels, name)(np.asfortranarray(x), 0.3, 5, 2, out=out) is out
+    np.testing.assert_array_equal(out, y)
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    x = np.random.default_rng(1).normal(size=1_000_000)
+    y = kernels.alpha_dropout(x, 0.4, seed=3)
+    assert abs(y.mean()) < 0.005 and abs(y.var() - 1) < 0.01
+
+
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_share_of_zeros(p):
     count = 1_000_000
@@ -100,5 +126,7 @@ def test_bad_probability(p):
 def test_bad_arguments():
     with pytest.raises(TypeError, match="dropout: input must be float32 or float64, got int64"):
         kernels.dropout(np.arange(3), 0.5, 0)
+    with pytest.raises(ValueError, match=r"feature_dropout: input must have at least 2 dimensions \(B, C, ...\)"):
+        kernels.feature_dropout(np.ones(3), 0.5, 0)
     with pytest.raises(ValueError, match=r"dropout_backward: seed must be from 0 to 2\*\*64 - 1, got -1"):
         kernels.dropout_backward(np.ones(3), 0.5, -1)

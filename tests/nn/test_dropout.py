@@ -23,3 +23,29 @@ def test_training_and_eval():
 def test_bad_probability(p):
     with pytest.raises(ValueError, match="Dropout: p must be from 0 to 1"):
         nn.Dropout(p)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "channels"),
+    [
+        (nn.Dropout1d, (40, 5), 40),
+        (nn.Dropout1d, (2, 40, 5), 80),
+        (nn.Dropout2d, (2, 40, 5), 80),
+        (nn.Dropout2d, (2, 40, 3, 2), 80),
+        (nn.Dropout3d, (40, 3, 2, 2), 40),
+        (nn.Dropout3d, (2, 40, 3, 2, 2), 80),
+    ],
+)
+def test_whole_channels(layer, shape, channels):
+    manual_seed(4)
+    x = Tensor(np.ones(shape, np.float32), requires_grad=True)
+    y = layer(0.5)(x)
+    flat = y.numpy().reshape(channels, -1)
+    assert (flat == flat[:, :1]).all() and set(np.unique(flat)) == {0, 2}
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, y.numpy())
+
+
+def test_wrong_number_of_dimensions():
+    with pytest.raises(ValueError, match=r"dropout2d: input must have 3 or 4 dimensions, got shape \(2, 3\)"):
+        nn.Dropout2d()(Tensor(np.ones((2, 3), np.float32)))

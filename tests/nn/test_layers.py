@@ -152,6 +152,11 @@ TABLE = {
     "Softmin": Row(nn.Softmin, {}, (3, 4), (3, 4)),
     "Softmax": Row(nn.Softmax, {}, (3, 4), (3, 4)),
     "LogSoftmax": Row(nn.LogSoftmax, {"dim": 1}, (3, 4), (3, 4)),
+    "Dropout1d": Row(nn.Dropout1d, {"p": 0.3}, (3, 4), (3, 4)),
+    "Dropout2d": Row(nn.Dropout2d, {"p": 0.3}, (3, 4, 2), (3, 4, 2)),
+    "Dropout3d": Row(nn.Dropout3d, {"p": 0.3}, (3, 4, 2, 2), (3, 4, 2, 2)),
+    "AlphaDropout": Row(nn.AlphaDropout, {"p": 0.3}, (3, 4), (3, 4)),
+    "FeatureAlphaDropout": Row(nn.FeatureAlphaDropout, {"p": 0.3}, (3, 4), (3, 4)),
     "Dropout": Row(nn.Dropout, {"p": 0.3}, (3, 4), (3, 4)),
     "Flatten": Row(nn.Flatten, {}, (2, 3, 4), (24,)),
 }

@@ -20,3 +20,13 @@ def mask(count, p, seed, offset=0):
     """Return which of `count` elements stay: 16 counters serve 64 elements, first their first words, and so on."""
     words = [philox(i // 64 * 16 + i % 16, offset, seed)[i % 64 // 16] for i in range(count)]
     return np.array(words, np.uint64) >= round(p * WORD)
+
+
+def line(p, alpha=False):
+    """Return what stays as (scale, shift), and what a dropped number becomes; alpha: as Klambauer et al. (2017) do."""
+    if not alpha:
+        return 1 / (1 - p), 0.0, 0.0
+    floor = -1.0507009873554805 * 1.6732632423543772
+    a = (1 - p + p * (1 - p) * floor**2) ** -0.5
+    b = -a * p * floor
+    return a, b, a * floor + b

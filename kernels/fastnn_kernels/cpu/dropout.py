@@ -26,9 +26,9 @@ def philox(counter, offset, seed):
     return np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
 
 
-@kernel("T[::1], T[::1], u4, T, u8, u8", writes="out", parallel=True)
-def dropout__philox(x, out, threshold, scale, seed, offset, lo, hi):
-    """x(N) -> out(N) = x scale where its random word reaches the threshold, else x 0; the range counts chunks.
+@kernel("T[::1], T[::1], u4, T, T, T, u8, u8", writes="out", parallel=True)
+def dropout__philox(x, out, threshold, scale, shift, low, seed, offset, lo, hi):
+    """x(N) -> out(N) = x scale + shift where its random word reaches the threshold, else x 0 + low, by chunks.
 
     Word w of lane l of chunk k belongs to element CHUNK k + LANES w + l, so that lanes are neighbours in memory.
     """
@@ -38,11 +38,16 @@ def dropout__philox(x, out, threshold, scale, seed, offset, lo, hi):
         if a.size == CHUNK:
             for i in range(LANES):
                 w0, w1, w2, w3 = philox(np.uint64(k * LANES + i), offset, seed)
-                y[i] = a[i] * (scale if w0 >= threshold else zero)
-                y[i + LANES] = a[i + LANES] * (scale if w1 >= threshold else zero)
-                y[i + 2 * LANES] = a[i + 2 * LANES] * (scale if w2 >= threshold else zero)
-                y[i + 3 * LANES] = a[i + 3 * LANES] * (scale if w3 >= threshold else zero)
+                keep = w0 >= threshold
+                y[i] = a[i] * (scale if keep else zero) + (shift if keep else low)
+                keep = w1 >= threshold
+                y[i + LANES] = a[i + LANES] * (scale if keep else zero) + (shift if keep else low)
+                keep = w2 >= threshold
+                y[i + 2 * LANES] = a[i + 2 * LANES] * (scale if keep else zero) + (shift if keep else low)
+                keep = w3 >= threshold
+                y[i + 3 * LANES] = a[i + 3 * LANES] * (scale if keep else zero) + (shift if keep else low)
         else:
             for i in range(a.size):
                 words = philox(np.uint64(k * LANES + i % LANES), offset, seed)
-                y[i] = a[i] * (scale if words[i // LANES] >= threshold else zero)
+                keep = words[i // LANES] >= threshold
+                y[i] = a[i] * (scale if keep else zero) + (shift if keep else low)
