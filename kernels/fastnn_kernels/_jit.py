@@ -82,12 +82,31 @@ def specs() -> list[KernelSpec]:
 
 def jitted(function):
     """Compile a function that kernels call (inlined by LLVM where it pays). Python itself cannot call it."""
-    return _compiled(function, function, no_cpython_wrapper=True)
+    return Callee(function)
 
 
 def exact(function):
     """Compile a function like `jitted`, but always inlined, and rounded as written: no term moves for speed's sake."""
-    return _compiled(function, function, no_cpython_wrapper=True, fastmath=False, forceinline=True)
+    return Callee(function, fastmath=False, forceinline=True)
+
+
+class Callee:
+    """A function that kernels call. Numba makes its dispatcher when it compiles the first of them.
+
+    A dispatcher takes 70 us to make, and this package has hundreds of such functions: a third of its import.
+    """
+
+    def __init__(self, function, **options):
+        self.function, self.options = function, options
+
+    @cached_property
+    def dispatcher(self):
+        """Return what compiles the function."""
+        return _compiled(self.function, self.function, no_cpython_wrapper=True, **self.options)
+
+    @property
+    def _numba_type_(self):
+        return self.dispatcher._numba_type_
 
 
 def _compiled(function, key, **more):
