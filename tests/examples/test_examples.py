@@ -59,6 +59,13 @@ def test_activations(tmp_path):
     ]
 
 
+def test_one_vs_all(tmp_path):
+    pytest.importorskip("matplotlib")
+    right = load("one_vs_all").main(tmp_path / "one_vs_all.png", progress=False)
+    assert right["one vs all"] > 0.86 and right["softmax"] > 0.87
+    assert (tmp_path / "one_vs_all.png").stat().st_size > 50_000
+
+
 def test_mnist_mlp():
     reached = load("mnist_mlp").main(progress=False)
     assert reached["classic"] > 0.86
