@@ -52,7 +52,7 @@ from .loss import (
     triplet_margin_loss,
 )
 from .matmul import linear, matmul
-from .norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, normalize, rms_norm
 from .pad import pad
 from .pool import (
     adaptive_avg_pool1d,
@@ -95,6 +95,8 @@ from .shaping import (
 from .softmax import gumbel_softmax, log_softmax, softmax, softmin
 
 __all__ = [
+    "local_response_norm",
+    "normalize",
     "alpha_dropout",
     "feature_alpha_dropout",
     "dropout1d",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, unwrap
 from fastnn_kernels import batch_norm_backward, instance_norm_backward
 from fastnn_kernels.norm import normalized, normalized_backward
@@ -92,3 +93,19 @@ def instance_norm(
     """
     given = unwrap(running_mean), unwrap(running_var), use_input_stats, momentum
     return _channels(input, weight, bias, True, given, eps)
+
+
+@differentiable
+def normalize(input: Array, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> WithBackward:
+    """Give x / max(|x|_p, eps) over `dim`, with |x|_p = (sum |x|^p)^(1/p); p may be infinite."""
+    y = kernels.normalize(input, p, dim, eps)
+    return y, lambda dy, needs: (kernels.normalize_backward(dy, input, p, dim, eps),)
+
+
+@differentiable
+def local_response_norm(
+    input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> WithBackward:
+    """Give x / (k + alpha mean(x^2))^beta, with the mean over `size` neighbouring channels of (B, C, ...)."""
+    y = kernels.local_response_norm(input, size, alpha, beta, k)
+    return y, lambda dy, needs: (kernels.local_response_norm_backward(dy, input, size, alpha, beta, k),)

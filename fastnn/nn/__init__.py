@@ -40,6 +40,7 @@ from .norm import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    LocalResponseNorm,
     RMSNorm,
 )
 from .pad import (
@@ -85,6 +86,7 @@ from .softmax import LogSoftmax, Softmax, Softmin
 from .unfold import Fold, Unfold
 
 __all__ = [
+    "LocalResponseNorm",
     "AlphaDropout",
     "FeatureAlphaDropout",
     "Dropout1d",

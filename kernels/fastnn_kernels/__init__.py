@@ -92,6 +92,7 @@ from .loss_rows import (
 from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
 from .norm import group_norm, group_norm_backward, layer_norm, layer_norm_backward, rms_norm, rms_norm_backward
 from .norm_channels import batch_norm, batch_norm_backward, instance_norm, instance_norm_backward
+from .norm_local import local_response_norm, local_response_norm_backward, normalize, normalize_backward
 from .optimizer import clip_grad_norm, clip_grad_value, optimizer_step
 from .pad import pad, pad_backward
 from .pool import (
@@ -126,6 +127,10 @@ from .take import take
 from .unfold import fold, unfold
 
 __all__ = [
+    "local_response_norm",
+    "local_response_norm_backward",
+    "normalize",
+    "normalize_backward",
     "alpha_dropout",
     "alpha_dropout_backward",
     "feature_dropout",

@@ -249,6 +249,13 @@ TABLE = {
     "batch_norm of rows": Row(lambda x, w, b: F.batch_norm(x, None, None, w, b, True), ((5, 4), (4,), (4,))),
     "batch_norm in use": Row(lambda x, w: F.batch_norm(x, MEANS, MEANS + 2, w), ((3, 4, 5), (4,))),
     "batch_norm in use, rows": Row(lambda x, w: F.batch_norm(x, MEANS, MEANS + 2, w), ((3, 4), (4,))),
+    "normalize": Row(F.normalize, ((3, 7),)),
+    "normalize p": Row(F.normalize, ((3, 4, 5),), {"p": 3.5, "dim": 0}),
+    "normalize largest": Row(F.normalize, ((3, 4),), {"p": np.inf}),
+    "normalize sum": Row(F.normalize, ((3, 4),), {"p": 1, "dim": -1}),
+    "normalize small": Row(F.normalize, ((3, 4),), {"eps": 100}),
+    "local_response_norm": Row(F.local_response_norm, ((2, 6, 3, 2),), {"size": 3, "alpha": 0.9, "k": 0.5}),
+    "local_response_norm even": Row(F.local_response_norm, ((2, 6, 3),), {"size": 4, "alpha": 2, "beta": 0.5}),
     # --- resize
     "interpolate": Row(F.interpolate, ((2, 3, 4, 5),), {"scale_factor": 1.7}),
     "interpolate linear": Row(F.interpolate, ((2, 3, 7),), {"size": 4, "mode": "linear"}),

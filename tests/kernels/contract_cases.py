@@ -292,6 +292,12 @@ CASES = {
     "instance_norm_backward": [
         lambda make, n: k.instance_norm_backward(make(n, 6, 5), make(n, 6, 5), weight=make(6)),
     ],
+    "normalize": [lambda make, n: k.normalize(make(n, 37)), lambda make, n: k.normalize(make(n, 5, 7), 3, -2)],
+    "normalize_backward": [lambda make, n: k.normalize_backward(make(n, 37), make(n, 37))],
+    "local_response_norm": [lambda make, n: k.local_response_norm(make(n, 6, 5, 7), 3, 0.5)],
+    "local_response_norm_backward": [
+        lambda make, n: k.local_response_norm_backward(make(n, 6, 5, 7), make(n, 6, 5, 7), 3, 0.5),
+    ],
     "batch_norm": [
         lambda make, n: k.batch_norm(
             make(n, 6, 5), make.state(6), make.state(6, positive=True), make(6), make(6), bool(n)

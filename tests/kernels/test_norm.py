@@ -179,7 +179,29 @@ def test_needs():
     assert [g is None for g in k.batch_norm_backward(x, x, training=True, needs=(True, True, False))][2]
 
 
+@DTYPES
+@pytest.mark.parametrize("p", [1, 2, 3.5, np.inf])
+@pytest.mark.parametrize("dim", [0, 1, -1])
+def test_unit_length(dim, p, dtype):
+    x = draw((5, 17, 40), dtype)
+    x[2] = 0
+    check([k.normalize(x, p, dim)], [reference.unit(x, p, dim)], 40)
+    assert not np.isnan(k.normalize_backward(x, x, p, dim)).any()
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(2, 7, 5), (1, 3, 40, 30), (2, 6, 2, 2, 3)])
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_local_response(size, shape, dtype):
+    x = draw(shape, dtype)
+    check([k.local_response_norm(x, size, 0.5)], [reference.local_response_norm(x, size, 0.5)], size)
+
+
 BAD = [
+    (lambda x, w: k.normalize(x, 0), "normalize: p must be positive, got 0"),
+    (lambda x, w: k.normalize(x, dim=3), "normalize: dim must be from -3 to 2"),
+    (lambda x, w: k.local_response_norm(x, 0), "local_response_norm: size must be at least 1, got 0"),
+    (lambda x, w: k.local_response_norm(x[0], 2), "local_response_norm: input must have at least 3 dimensions"),
     (lambda x, w: k.layer_norm(x, 4), r"layer_norm: input must end in normalized_shape \(4,\), got shape \(2, 6, 5\)"),
     (lambda x, w: k.layer_norm(x, ()), r"layer_norm: input must end in normalized_shape \(\)"),
     (lambda x, w: k.layer_norm(x, 5, w), r"layer_norm: weight must have normalized_shape \(5,\), got \(6,\)"),

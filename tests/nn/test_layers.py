@@ -140,6 +140,7 @@ TABLE = {
     ),
     "LayerNorm": Row(nn.LayerNorm, {"normalized_shape": (3, 4)}, (2, 3, 4), (2, 3, 4)),
     "LayerNorm without affine": Row(nn.LayerNorm, {"normalized_shape": 4, "elementwise_affine": False}, (3, 4), (3, 4)),
+    "LocalResponseNorm": Row(nn.LocalResponseNorm, {"size": 3, "alpha": 0.3}, (5, 3, 4), (5, 3, 4)),
     "RMSNorm": Row(nn.RMSNorm, {"normalized_shape": 6}, (6,), (6,)),
     "LeakyReLU": Row(nn.LeakyReLU, {"negative_slope": 0.2}, (3, 4), (3, 4)),
     "Identity": Row(nn.Identity, {"anything": 3}, (3, 4), (3, 4)),

@@ -88,3 +88,20 @@ def batch_norm_backward(dy, x, mean=None, variance=None, weight=None, eps=1e-5):
 def running(before, batch, momentum):
     """Return a running statistic after a batch."""
     return (1 - momentum) * np.asarray(before, np.float64) + momentum * batch
+
+
+def unit(x, p=2.0, dim=1, eps=1e-12):
+    """Return x / max(|x|_p, eps)."""
+    x = np.asarray(x, np.float64)
+    size = np.linalg.norm(x, p, dim, keepdims=True)
+    return x / np.maximum(size, eps)
+
+
+def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
+    """Divide by (k + alpha mean of the squares of neighbouring channels)^beta, channel by channel."""
+    x = np.asarray(x, np.float64)
+    y = np.empty_like(x)
+    for c in range(x.shape[1]):
+        near = x[:, max(0, c - size // 2) : c + (size - 1) // 2 + 1]
+        y[:, c] = x[:, c] / (k + alpha * (near**2).sum(1) / size) ** beta
+    return y
