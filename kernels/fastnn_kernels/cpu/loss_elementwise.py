@@ -345,7 +345,7 @@ def _kernel(loop, name, arrays, numbers, writes, doc):
 values = {name: _value_kernel(name, entry) for name, entry in ENTRIES.items()}
 slopes = {
     name: [
-        _slope_kernel(name, i, slope, len(entry.slopes), entry.parameters) if callable(slope) else slope
+        slope if slope in (None, MINUS) else _slope_kernel(name, i, slope, len(entry.slopes), entry.parameters)
         for i, slope in enumerate(entry.slopes)
     ]
     for name, entry in ENTRIES.items()
