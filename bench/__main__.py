@@ -14,7 +14,18 @@ from pathlib import Path
 from bench import harness, machine, report
 
 STEMS = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
-DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "torch", "jax", "onnxruntime", "openvino", "ncnn", "scikit-learn")
+DISTRIBUTIONS = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "torch",
+    "jax",
+    "onnxruntime",
+    "openvino",
+    "ncnn",
+    "scikit-learn",
+    "scipy",
+)
 
 
 def versions() -> dict[str, str]:
@@ -28,7 +39,8 @@ def versions() -> dict[str, str]:
 
 
 def available(libraries) -> list[str]:
-    return [name for name in libraries if name.replace("sklearn", "scikit-learn") in versions()]
+    installed = {**versions(), "memory": ""}  # the last is fastnn itself, fed with what lies ready
+    return [name for name in libraries if name.replace("sklearn", "scikit-learn") in installed]
 
 
 def main(argv=None) -> int:

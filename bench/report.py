@@ -22,6 +22,8 @@ PEERS = {
     "openvino": "OpenVINO",
     "ncnn": "ncnn",
     "sklearn": "scikit-learn",
+    "scipy": "SciPy",
+    "memory": "from memory",
 }
 PREPACKED = {"torch prepacked", "onnxruntime", "openvino", "ncnn"}  # these meet fastnn's prepared weights
 SLACK = 0.05  # how much slower than the fastest peer a row may be without being listed

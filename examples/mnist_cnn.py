@@ -9,13 +9,14 @@ were set aside.
 The test digits are touched once, at the end: that is what makes their figure honest.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
 
 import fastnn
 from fastnn import functional, nn, optim
-from fastnn.data import DataLoader, Shift, mnist_5k, split
+from fastnn.data import Shift, mnist_5k, split
 from fastnn.train import Checkpoint, EarlyStopping, evaluate, fit, predict
 
 
@@ -40,10 +41,12 @@ def main(epochs=12, progress=True, folder=None):
         callbacks.append(Checkpoint(Path(folder) / "digits.safetensors"))
     history = fit(
         model,
-        DataLoader(train, batch_size=32, shuffle=True, transform=Shift(2)),
+        train,
+        transform=Shift(2),
         validation=validation,
         loss=functional.cross_entropy,
-        optimizer=optim.Adam(model.parameters(), lr=1e-3),
+        optimizer=optim.Adam(model.parameters(), lr=2e-3),
+        schedule=lambda done: (1 + math.cos(math.pi * done)) / 2,
         epochs=epochs,
         metrics=["accuracy"],
         callbacks=callbacks,

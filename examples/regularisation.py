@@ -103,11 +103,11 @@ def draw(path, reached, nets, histories):
             100 * reached[name]["new"] - 0.4, i, f"{reached[name]['new']:.1%}", color="white", ha="right", va="center"
         )
     bars.invert_yaxis()
-    bars.set(xlim=(50, 100.5), title="in %")
-    bars.legend(frameon=False, loc="lower left")
+    bars.set(xlim=(50, 100.5), title="what is learned, and what it is good for, in %")
+    bars.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     for name in ("nothing", "L2", "L1", "dropout", "augmentation"):
         curves.plot(histories[name]["val_loss"], label=name, linewidth=1.6)
-    curves.set(xlabel="epoch", title="loss on new digits: without a remedy it rises again", ylim=(0.2, 3.0))
+    curves.set(xlabel="epoch", title="loss on new digits: without a remedy it rises again", ylim=(0.2, 2.4))
     curves.legend(frameon=False)
     for axes, name in zip(bottom.subplots(1, 3, sharey=True), ("nothing", "L2", "L1"), strict=True):
         axes.hist(weights(nets[name]), bins=np.linspace(-0.15, 0.15, 101), color="#e07b39")

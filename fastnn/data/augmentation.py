@@ -263,7 +263,8 @@ class Elastic(Geometric):
 
     Every pixel moves by a random displacement of up to `alpha` pixels; but first the displacements are smoothed by a
     Gaussian of `sigma` pixels, which makes them smaller: about alpha / (6 sigma) in the root mean square. Simard has
-    alpha 34 and sigma 4 for digits of 29 x 29.
+    alpha 34 and sigma 4 for digits of 29 x 29. From sigma 4 on displacements are drawn for every second pixel only,
+    from 8 on for every fourth, and so on, as much larger: after smoothing nobody can tell.
     """
 
     def __init__(self, alpha: float = 34.0, sigma: float = 4.0, **options: Any) -> None:
@@ -278,8 +279,10 @@ class Elastic(Geometric):
 
     def field(self, count: int, size: Size, dtype: Any, generator: Generator) -> Array:
         """Draw displacements and smooth them: a product with a banded matrix from either side."""
-        raw = kernels.uniform((count * 2, *size), -self.alpha, self.alpha, seed=_seed(generator), dtype=dtype)
-        down, right = (_smoother(side, self.sigma, np.dtype(dtype).str) for side in size)
+        step = max(int(self.sigma / 2), 1)
+        down, right = (_smoother(side, self.sigma, step, np.dtype(dtype).str) for side in size)
+        coarse, most = (count * 2, down.shape[1], right.shape[1]), self.alpha * step
+        raw = kernels.uniform(coarse, -most, most, seed=_seed(generator), dtype=dtype)
         field = kernels.matmul(down, kernels.matmul(raw, right.T)).reshape(count, 2, *size)
         if self.p < 1:
             field *= (generator.random(count) < self.p).astype(dtype)[:, None, None, None]
@@ -287,11 +290,12 @@ class Elastic(Geometric):
 
 
 @lru_cache(maxsize=16)
-def _smoother(side: int, sigma: float, dtype: str) -> Array:
-    """Give the matrix (side, side) that smooths by a Gaussian; outside are zeros."""
-    distance = np.arange(side)[:, None] - np.arange(side)
+def _smoother(side: int, sigma: float, step: int, dtype: str) -> Array:
+    """Give the matrix (side, side / step) that spreads every step-th pixel by a Gaussian; outside are zeros."""
+    drawn = (np.arange(-(-side // step)) + 0.5) * step - 0.5
     wide = np.arange(-math.ceil(5 * sigma), math.ceil(5 * sigma) + 1)
-    smoother: Array = np.exp(-0.5 * (distance / sigma) ** 2) / np.exp(-0.5 * (wide / sigma) ** 2).sum()
+    smoother: Array = np.exp(-0.5 * ((np.arange(side)[:, None] - drawn) / sigma) ** 2)
+    smoother /= np.exp(-0.5 * (wide / sigma) ** 2).sum()
     return smoother.astype(dtype)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class DataLoader:
         self.data = _arrays(data)
         self.arrays: list[Array] = list(self.data.values() if isinstance(self.data, dict) else self.data)
         if isinstance(data, np.ndarray):
-            self._form: Callable[[list[Array]], Any] = lambda arrays: arrays[0]
+            self._form: Callable[[Any], Any] = lambda arrays: arrays[0]
         elif isinstance(self.data, dict):
             names = list(self.data)
             self._form = lambda arrays: dict(zip(names, arrays, strict=True))
@@ -130,7 +131,7 @@ class DataLoader:
             order = generator.permutation(len(self.arrays[0]))
         key = None if self.transform is None else int(generator.integers(2**64, dtype=np.uint64))
         groups = self._groups(order, key)
-        return (batch for group in (_ahead(groups, self._depth) if self.prefetch else groups) for batch in group)
+        return chain.from_iterable(_ahead(groups, self._depth) if self.prefetch else groups)
 
     @property
     def _size_of_group(self) -> int:
@@ -145,15 +146,19 @@ class DataLoader:
     def _depth(self) -> int:
         return -(-self.prefetch // self._size_of_group)
 
-    def _groups(self, order: Array | None, key: int | None) -> Iterator[list[Any]]:
-        """Yield lists of batches."""
+    def _groups(self, order: Array | None, key: int | None) -> Iterator[Iterable[Any]]:
+        """Yield groups of batches."""
         size, form, count = self.batch_size, self._form, self.samples
         step = size * self._size_of_group
         for start in range(0, count, step):
             stop = min(start + step, count)
             arrays = [self._rows(array, order, start, stop) for array in self.arrays]
             if self.transform is None:
-                yield [form([array[i : i + size] for array in arrays]) for i in range(0, stop - start, size)]
+                whole = (stop - start) // size  # batches of the full size, cut without a line of Python for each
+                parts = zip(*(a[: whole * size].reshape(whole, size, *a.shape[1:]) for a in arrays), strict=True)
+                yield parts if form is tuple else map(form, parts)
+                if start + whole * size < stop:
+                    yield [form([array[whole * size :] for array in arrays])]
                 continue
             # a stream of its own for every batch: what one transform draws does not depend on what others have drawn
             generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, start, 0]))

@@ -110,10 +110,14 @@ def test_elastic_is_smooth_and_of_the_right_size():
     inner = field[:, :, 8:-8, 8:-8]
     assert 0.85 < inner.std() / (34 / 3**0.5 / (2 * np.pi**0.5 * 4)) < 1.15
     assert np.abs(np.diff(field, axis=3)).max() < 2
+    for sigma, size in ((8, 60), (20, 120)):
+        inner = Elastic(34, sigma).field(50, (size, size), np.float64, generator())[:, :, 2 * sigma : -2 * sigma]
+        assert 0.85 < inner[..., 2 * sigma : -2 * sigma].std() / (34 / 3**0.5 / (2 * np.pi**0.5 * sigma)) < 1.15
     ndimage = pytest.importorskip("scipy.ndimage")
     seed = int(generator().integers(2**64, dtype=np.uint64))
     raw = kernels.uniform((100, 29, 29), -34, 34, seed=seed, dtype=np.float64)
-    smooth = ndimage.gaussian_filter(raw, (0, 4, 4), mode="constant", truncate=5)
+    smooth = ndimage.gaussian_filter(raw, (0, 3, 3), mode="constant", truncate=5)
+    field = Elastic(34, 3).field(50, (29, 29), np.float64, generator())
     np.testing.assert_allclose(field.reshape(100, 29, 29), smooth, atol=1e-3)
 
 

@@ -138,7 +138,7 @@ def test_prefetching_works_ahead_but_not_too_far():
         time.sleep(0.005)
     time.sleep(0.05)
     assert len(made) == 4  # the one taken, two that wait, one for which there is no room
-    batches.close()
+    del batches  # ends the thread
 
 
 def test_an_error_in_the_thread_arrives_and_the_thread_ends():
