@@ -44,11 +44,11 @@ EXP = polynomial(
 
 @exact
 def _split(x, low):
-    """Return (n + ROUND_AND_BIAS, e^r - 1) with x + low = n ln(2) + r, n an integer, |r| <= ln(2)/2 (and a bit)."""
+    """Return (n + ROUND_AND_BIAS, r, (e^r - 1 - r) / r^2) with x + low = n ln(2) + r, |r| <= ln(2)/2 (and a bit)."""
     biased = fma(x, LOG2_E(x), ROUND_AND_BIAS(x))
     n = biased - ROUND_AND_BIAS(x)
     r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), x)) + low
-    return biased, fma(r * r, EXP(r), r)
+    return biased, r, EXP(r)
 
 
 if HAS_LDEXP:
@@ -74,32 +74,36 @@ else:
 @exact
 def power_of_e(x, low):
     """Return e^(x + low) as scaled(1 + p, n): p and n; low is what did not fit into x."""
+    n, r, curve = _split(_limited(x), low)
+    return fma(r * r, curve, r), n
+
+
+@exact
+def _limited(x):
     v = EXP_LOW(x) if x < EXP_LOW(x) else x
-    v = EXP_HIGH(x) if v > EXP_HIGH(x) else v
-    n, p = _split(v, low)
-    return p, n
+    return EXP_HIGH(x) if v > EXP_HIGH(x) else v
 
 
 @exact
 def times_exp(factor, rest_of_factor, x, low):
     """(factor + its rest) e^(x + low), rounded little more than once, for factors of up to a million."""
-    p, n = power_of_e(x, low)
-    return scaled(factor + fma(factor, p, rest_of_factor), n)
+    n, r, curve = _split(_limited(x), low)
+    return scaled(factor + fma(factor, r, fma(factor, r * r * curve, rest_of_factor)), n)
 
 
 @exact
 def exp(x):
     """e^x."""
-    T = type(x)
-    return times_exp(T(1), T(-0.0), x, T(-0.0))
+    p, n = power_of_e(x, type(x)(-0.0))
+    return scaled(type(x)(1) + p, n)
 
 
 @exact
 def small_expm1(x):
     """Return e^x - 1 for |x| <= 80."""
-    biased, rest = _split(x, type(x)(-0.0))
+    biased, r, curve = _split(x, type(x)(-0.0))
     power = float_from_bits(type(bits_of_float(x))(bits_of_float(biased) << MANTISSA_BITS(x)))
-    return fma(power, rest, power - type(x)(1))
+    return fma(power, fma(r * r, curve, r), power - type(x)(1))
 
 
 EXPM1_LOW = constant(-20.0, -40.0)  # e^x - 1 is -1 from here down
@@ -158,14 +162,30 @@ LOG1P = polynomial(
 
 
 @exact
-def log1p_exp(x):
-    """log(1 + e^x) for x <= 0."""
+def _log1p_parts(x):
+    """Return log(1 + e^x) for x <= 0 as a difference of two."""
     T = type(x)
     f = exp(x)
     s = f / (T(2) + f)
     z = s * s
     half = T(0.5) * f * f
-    return f - (half - s * fma(z, LOG1P(z), half))
+    return f, half - s * fma(z, LOG1P(z), half)
+
+
+@exact
+def log1p_exp(x):
+    """log(1 + e^x) for x <= 0."""
+    f, less = _log1p_parts(x)
+    return f - less
+
+
+@exact
+def softplus(x):
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
+    T = type(x)
+    f, less = _log1p_parts(-abs(x))
+    log1p = f - less
+    return ((T(0) if x < T(0) else x) + ((f - log1p) - less)) + log1p
 
 
 @exact

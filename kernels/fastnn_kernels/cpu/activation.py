@@ -190,8 +190,7 @@ def _(dy, y):
 @elementwise(layer="LogSigmoid", ulp=(2, 1.9))
 def logsigmoid(x):
     """log(1 / (1 + e^-x))"""
-    T = type(x)
-    return (T(0) if x > T(0) else x) - elementary.log1p_exp(-abs(x))
+    return -elementary.softplus(-x)
 
 
 @logsigmoid.gradient
@@ -282,10 +281,8 @@ def _(dy, x, alpha):
 @elementwise(layer="Softplus", ulp=(1.9, 2))
 def softplus(x, beta=1.0, threshold=20.0):
     """log(1 + e^(beta x)) / beta, and x where beta x is above the threshold"""
-    T = type(x)
     u = x * beta
-    y = ((T(0) if u < T(0) else u) + elementary.log1p_exp(-abs(u))) / beta
-    return x if u > threshold else y
+    return x if u > threshold else elementary.softplus(u) / beta
 
 
 @softplus.gradient
