@@ -26,8 +26,11 @@ def test_six_epochs_are_three_and_three(kind, tmp_path):
         fastnn.manual_seed(0)
         model = nn.Linear(4, 2)
         optimizer = optim.Adam(model.parameters(), lr=0.05)
-        history = fit(model, (X, Y), validation=(X, Y), loss=functional.cross_entropy, optimizer=optimizer,
-                      epochs=epochs, batch_size=10, schedule=KINDS[kind](optimizer), progress=False, **options)  # fmt: skip
+        settings = {"loss": functional.cross_entropy, "batch_size": 10, "progress": False, **options}
+        schedule = KINDS[kind](optimizer)
+        history = fit(
+            model, (X, Y), validation=(X, Y), optimizer=optimizer, epochs=epochs, schedule=schedule, **settings
+        )
         return history["loss"], optimizer.lr, model.weight.numpy()
 
     losses, rate, weight = run(6)
