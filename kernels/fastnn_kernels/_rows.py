@@ -1,6 +1,8 @@
-"""Short rows of numbers, shorter than a vector: what a loop would do one by one goes through a mask at once."""
+"""Short rows of numbers, of a few vectors at most: what a loop would do one by one goes through masks at once."""
 
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._microkernel import _Tile
@@ -35,3 +37,58 @@ def _add(tile, builder, source, target):
 
 copy_row = _row_operation("copy_row", _copy)
 add_row = _row_operation("add_row", _add)
+
+
+def _normalize_row(vectors):
+    @intrinsic
+    def normalize_row(typing_context, number, x, n, weight, bias, out, eps, centred, mean, variance):
+        """Normalise n numbers, at most `vectors` vectors, and keep their mean (0 if not centred) and variance.
+
+        All but number, n, eps and centred are addresses.
+        """
+
+        def codegen(context, builder, signature, values):
+            tile = _Tile(builder.module, number, 1, vectors, masked=True)
+            _, x, n, weight, bias, out, eps, centred, mean, variance = values
+            tile.masks = tile._masks(builder, n)
+            x, weight, bias, out, mean, variance = (
+                builder.inttoptr(p, tile.scalar.as_pointer()) for p in (x, weight, bias, out, mean, variance)
+            )
+            one, none = ir.Constant(tile.scalar, 1.0), ir.Constant(tile.scalar, 0.0)
+            share = builder.fdiv(one, builder.sitofp(n, tile.scalar))
+            rows = [tile._load(builder, x, j) for j in range(vectors)]
+            average = builder.fmul(_sum(tile, builder, rows), share)
+            average = builder.select(builder.icmp_signed("!=", centred, n.type(0)), average, none)
+            builder.store(average, mean)
+            average = tile._splat(builder, average)
+            rows = [
+                builder.select(mask, builder.fsub(row, average), tile.zero)
+                for mask, row in zip(tile.masks, rows, strict=True)
+            ]
+            spread = builder.fmul(_sum(tile, builder, [builder.fmul(row, row) for row in rows]), share)
+            builder.store(spread, variance)
+            kind = ir.FunctionType(tile.scalar, [tile.scalar])
+            sqrt = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.f{number.bitwidth}")
+            root = builder.call(sqrt, [builder.fadd(spread, eps)])
+            scale = tile._splat(builder, builder.fdiv(one, root))
+            for j, row in enumerate(rows):
+                factor = builder.fmul(scale, tile._load(builder, weight, j))
+                tile._store(builder, tile._fma(builder, row, factor, tile._load(builder, bias, j)), out, j)
+            return context.get_dummy_value()
+
+        integers = [types.intp] * 5
+        return types.void(number, *integers, number, *[types.intp] * 3), codegen
+
+    return normalize_row
+
+
+def _sum(tile, builder, rows):
+    """Return the sum of all lanes of some vectors, two by two."""
+    while len(rows) > 1:
+        rows = [builder.fadd(a, b) for a, b in zip(rows[::2], rows[1::2], strict=True)]
+    kind = ir.FunctionType(tile.scalar, [tile.scalar, tile.vector])
+    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.{tile.suffix}")
+    return builder.call(add, [ir.Constant(tile.scalar, 0.0), rows[0]], fastmath=["reassoc"])
+
+
+normalize_row1, normalize_row2, normalize_row4 = _normalize_row(1), _normalize_row(2), _normalize_row(4)

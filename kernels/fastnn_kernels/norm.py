@@ -23,6 +23,7 @@ from ._shapes import F4, F8, contiguous, integer, output, promote, sizes
 from .cpu import norm as cpu
 
 GRAIN = 16384  # elements worth waking a second thread for
+SHORT = 64  # numbers of a row up to which the kernel with a weight per column is the faster one
 BLOCKS = 64  # of rows, at most, whose sums are added in order
 
 
@@ -80,10 +81,27 @@ def group_norm_backward(dy, input, num_groups, weight=None, eps=1e-5, *, statist
 
 def normalized(function, input, by, weight, bias, eps, out=None):
     """Return (the input normalised, its statistics); by: normalized_shape, or the number of groups (channels)."""
-    x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
-    plan = _planned(function, x, by, weight, bias)
+    x = input
+    if type(x) is not ndarray or not (
+        x.flags.c_contiguous
+        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype and weight.flags.c_contiguous))
+        and (bias is None or (type(bias) is ndarray and bias.dtype is x.dtype and bias.flags.c_contiguous))
+        and (x.dtype is F4 or x.dtype is F8)
+    ):
+        x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
+    shape, dtype = x.shape, x.dtype
+    plan = planned(
+        _Plan,
+        function,
+        shape,
+        dtype,
+        by,
+        None if weight is None else weight.shape,
+        None if bias is None else bias.shape,
+        get_num_threads(),
+    )
     if out is None:
-        y = empty(x.shape, x.dtype) if x.size >= SMALL else np.empty(x.shape, x.dtype)
+        y = empty(shape, dtype) if plan.large else np.empty(shape, dtype)
         return y, plan.fill(x, weight, bias, eps, y)
     y = output(function, out, x.shape, x.dtype, x, weight, bias)
     target = y if y.flags.c_contiguous else empty(x.shape, x.dtype)
@@ -95,8 +113,18 @@ def normalized(function, input, by, weight, bias, eps, out=None):
 
 def normalized_backward(function, dy, input, by, weight, eps, statistics, needs):
     """Return the gradients (dx, dweight, dbias) of `normalized`."""
-    dy, x, weight = _plain(f"{function}_backward", dy=dy, input=input, weight=weight)
-    check_gradient(f"{function}_backward", dy, x)
+    x = input
+    if not (
+        type(x) is type(dy) is ndarray
+        and dy.dtype is x.dtype
+        and x.flags.c_contiguous
+        and dy.flags.c_contiguous
+        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype and weight.flags.c_contiguous))
+        and (x.dtype is F4 or x.dtype is F8)
+    ):
+        dy, x, weight = _plain(f"{function}_backward", dy=dy, input=input, weight=weight)
+    if dy.shape != x.shape:
+        check_gradient(f"{function}_backward", dy, x)
     plan = _planned(f"{function}_backward", x, by, weight, None)
     dx = empty(x.shape, x.dtype)
     if statistics is None:
@@ -106,15 +134,6 @@ def normalized_backward(function, dy, input, by, weight, eps, statistics, needs)
 
 def _plain(function, **arrays):
     """Return the arrays contiguous, in their common dtype."""
-    dtype = None
-    for x in arrays.values():
-        if x is not None:
-            if type(x) is not ndarray or not x.flags.c_contiguous or (x.dtype is not dtype and dtype is not None):
-                break
-            dtype = x.dtype
-    else:
-        if dtype is F4 or dtype is F8:
-            return arrays.values()
     return [x if x is None else contiguous(x) for x in promote(function, **arrays)]
 
 
@@ -177,20 +196,24 @@ class _Plan:
         self.eps = float(np.finfo(dtype).eps)
         self.number = tasks(self.count, -(-GRAIN // max(self.length, 1)))
         self.affine = weight_shape is not None or bias_shape is not None
-        width = prod(self.weights) if self.affine else 1
+        self.columns = not self.runs and (self.affine or self.length <= SHORT)
+        width = prod(self.weights) if self.affine or self.columns else 1
         self.ones, self.zeros = np.ones(width, dtype), np.zeros(width, dtype)
-        self.forward = (cpu.norm__columns if self.affine and not self.runs else cpu.norm__runs)[dtype]
+        self.large = self.count * self.length >= SMALL
+        self.empty = self.count * self.length == 0
+        self.forward = (cpu.norm__columns if self.columns else cpu.norm__runs)[dtype]
 
     def fill(self, x, weight, bias, eps, y):
         """Normalise one contiguous array into another, and return the statistics."""
         statistics = np.empty((2, self.count), self.dtype)
-        if not x.size:
+        if self.empty:
             statistics[...] = 0
             return statistics
-        eps = self.eps if eps is None else eps
+        if eps is None:
+            eps = self.eps
         weight = self.ones if weight is None else weight.reshape(-1) if weight.ndim > 1 else weight
         bias = self.zeros if bias is None else bias.reshape(-1) if bias.ndim > 1 else bias
-        if self.affine and not self.runs:
+        if self.columns:
             if x.ndim != 2:
                 x, y = x.reshape(self.matrix), y.reshape(self.matrix)
             self.forward(x, weight, bias, y, statistics, eps, self.centred, self.count, self.number)
@@ -202,16 +225,20 @@ class _Plan:
     def gradients(self, dy, x, statistics, weight, eps, dx, needs):
         """Return (dx, dweight, dbias) of contiguous arrays, dx in the array given."""
         count, length, dtype = self.count, self.length, self.dtype
-        if not x.size:
+        if self.empty:
             return dx, np.zeros(self.weights, dtype), np.zeros(self.weights, dtype)
         eps = self.eps if eps is None else eps
         weighted = needs[1] or needs[2]
         if self.runs == 0 and (weight is not None or weighted):
-            weight = np.ones(length, dtype) if weight is None else weight.reshape(-1)
+            weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
             block = max(-(-count // BLOCKS), -(-2 * GRAIN // length))
             blocks = -(-count // block)
             sums = empty((2, blocks, length), dtype)
-            views = dy.reshape(self.matrix), x.reshape(self.matrix), statistics, weight, dx.reshape(self.matrix), sums
+            if x.ndim == 2:
+                views = dy, x, statistics, weight, dx, sums
+            else:
+                shape = self.matrix
+                views = dy.reshape(shape), x.reshape(shape), statistics, weight, dx.reshape(shape), sums
             number = min(self.number, blocks)
             cpu.norm_backward__columns[dtype](*views, eps, block, self.centred, blocks, number)
             sums = sums[:, 0] if blocks == 1 else sums.sum(1)
@@ -223,5 +250,7 @@ class _Plan:
             cpu.norm_backward__runs[dtype](*views, eps, runs, share * self.centred, share, count, self.number)
             if weighted:
                 sums = sums.reshape(2, -1, self.weights[0]).sum(1)
-        dweight, dbias = (sums[i].reshape(self.weights) if needs[i + 1] else None for i in range(2))
-        return dx, dweight, dbias
+        dweight, dbias = sums
+        if len(self.weights) > 1 and weighted:
+            dweight, dbias = dweight.reshape(self.weights), dbias.reshape(self.weights)
+        return dx, dweight if needs[1] else None, dbias if needs[2] else None

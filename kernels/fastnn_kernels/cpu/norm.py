@@ -12,7 +12,8 @@ large numbers cancel. A norm without a mean (RMS) takes 0 for it. `statistics` h
 from math import sqrt
 
 from .._jit import jitted, kernel
-from .._simd import fma, load, store
+from .._rows import normalize_row1, normalize_row2, normalize_row4
+from .._simd import address, fma, itemsize, lanes, load, store
 
 PIECE = 4096  # numbers whose mean and variance are taken at once
 
@@ -126,17 +127,46 @@ def norm_backward__runs(dy, x, statistics, weight, dx, sums, eps, runs, mean_sha
                     store(c, i, load(a, i) * factor - offset - (load(b, i) - mean) * slope)
 
 
-@kernel("T[:,::1], T[::1], T[::1], T[:,::1], T[:,::1], f8, int", writes="out statistics", parallel=True)
+@jitted
+def row_moments(x, centred):
+    """Return the mean and the variance of a vector in its dtype, long ones merged from pieces."""
+    T = x.dtype.type
+    if x.size > PIECE:
+        count, mean, squares = moments(x, centred, 0, 0.0, 0.0)
+        return T(mean), T(squares / count)
+    total, spread, share = T(0), T(0), T(1) / T(x.size)
+    if centred:
+        for i in range(x.size):
+            total += load(x, i)
+    mean = total * share
+    for i in range(x.size):
+        spread += (load(x, i) - mean) * (load(x, i) - mean)
+    return mean, spread * share
+
+
+@kernel("T[:,::1], T[::1], T[::1], T[:,::1], T[:,::1], T, int", writes="out statistics", parallel=True)
 def norm__columns(x, weight, bias, out, statistics, eps, centred, lo, hi):
     """x(R, C), weight(C), bias(C) -> out(R, C), statistics(2, R)."""
-    T = x.dtype.type
+    T, n = x.dtype.type, x.shape[1]
+    size, width = itemsize(eps), lanes(eps)
+    means, variances = statistics[0], statistics[1]
     for r in range(lo, hi):
-        row, result = x[r], out[r]
-        count, wide, squares = moments(row, centred, 0, 0.0, 0.0)
-        statistics[0, r], statistics[1, r] = wide, squares / count
-        mean, scale = T(wide), T(1 / sqrt(squares / count + eps))
-        for c in range(row.size):
-            store(result, c, (load(row, c) - mean) * scale * load(weight, c) + load(bias, c))
+        if n <= 4 * width:
+            here, mean, variance = r * n * size, address(means) + r * size, address(variances) + r * size
+            a, w, b, y = address(x) + here, address(weight), address(bias), address(out) + here
+            if n <= width:
+                normalize_row1(eps, a, n, w, b, y, eps, centred, mean, variance)
+            elif n <= 2 * width:
+                normalize_row2(eps, a, n, w, b, y, eps, centred, mean, variance)
+            else:
+                normalize_row4(eps, a, n, w, b, y, eps, centred, mean, variance)
+        else:
+            row, result = x[r], out[r]
+            average, spread = row_moments(row, centred)
+            means[r], variances[r] = average, spread
+            scale = T(1) / sqrt(spread + eps)
+            for c in range(n):
+                store(result, c, (load(row, c) - average) * scale * load(weight, c) + load(bias, c))
 
 
 @kernel("T[:,::1], T[:,::1], T[:,::1], T[::1], T[:,::1], T[:,:,::1], f8, int, int", writes="dx sums", parallel=True)
