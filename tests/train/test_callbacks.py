@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -103,6 +104,19 @@ def test_schedules_continue_after_a_break(kind, tmp_path):
         go([Pull()])
     optimizer.lr = 0.8
     np.testing.assert_allclose(go([], resume=tmp_path / "c")["lr"], whole)
+
+
+def test_the_schedules_of_optim():
+    lr, _ = rates(lambda optimizer: optim.lr_scheduler.StepLR(optimizer, 1, 0.5))
+    assert lr == [0.8, 0.4, 0.2]
+    lr, schedule = rates(lambda optimizer: optim.lr_scheduler.OneCycleLR(optimizer, 0.8, total_steps=9))
+    assert schedule.last_epoch == 9  # it steps with the optimizer
+    assert lr[0] == pytest.approx(0.8, rel=0.2) and lr[-1] < 0.01
+    lr, _ = rates(lambda optimizer: optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=10.0),
+                  validation=(X, Y))  # fmt: skip
+    assert lr[0] == 0.8 and lr[-1] < 0.8
+    with pytest.raises(KeyError, match="no column 'val_loss'"):
+        rates(optim.lr_scheduler.ReduceLROnPlateau)
 
 
 def test_bad_schedules():
@@ -210,6 +224,22 @@ def test_stopping_on_weights_that_are_spoilt_in_silence():
     history = train(6, model=model, callbacks=[ruin, StopOnNaN()])
     assert "weight is no longer finite after epoch 2" in history.stopped
     np.testing.assert_array_equal(model.state_dict()["weight"], before[0]["weight"])
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_control_c_in_the_middle_of_an_epoch(prefetch):
+    def press(x, generator):
+        return x
+
+    class Press(Callback):
+        def on_step_end(self, run):
+            if run.step == 5:
+                raise KeyboardInterrupt
+
+    ended = []
+    history = train(4, transform=press, prefetch=prefetch, callbacks=[Press(), lambda run: ended.append(run.epoch)])
+    assert len(history) == 1 and history.stopped == "interrupted in epoch 2 of 4" and ended == [1]
+    assert not [thread for thread in threading.enumerate() if thread.name == "fastnn-loader"]
 
 
 def test_any_exception_brings_the_history():
