@@ -13,14 +13,15 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ._memory import empty
+from ._memory import SMALL, empty
 from ._parallel import get_num_threads, tasks
-from ._plans import planned, planner
-from ._shapes import as_float_array, check_out, contiguous, promote
+from ._plans import planner
+from ._shapes import F4, F8, as_float_array, check_out, contiguous, promote
 from .cpu import norm as cpu
 from .norm import BLOCKS, GRAIN, check_gradient, normalized, normalized_backward
 
 PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache
+WIDE = 128  # numbers that a row of pixels should have
 
 
 def batch_norm(
@@ -117,7 +118,13 @@ def instance_norm_backward(
 def batch_normalized(function, input, given, weight, bias, eps, out=None):
     """Return (the input normalised, its statistics); given: (running mean, running variance, training, momentum)."""
     mean, variance, training, momentum = given
-    x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
+    x = input
+    if type(x) is not ndarray or not (
+        (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
+        and (bias is None or (type(bias) is ndarray and bias.dtype is x.dtype))
+        and (x.dtype is F4 or x.dtype is F8)
+    ):
+        x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
     plan = _planned(function, x, weight, bias)
     memory, target = plan.view(x), plan.output(out, x, weight, bias)
     if not training:
@@ -161,6 +168,8 @@ def _check_batch(function, each, shape):
 
 def _following(function, mean, variance, channels):
     """Return the running statistics that are given, after a look whether they can be changed in place."""
+    if mean is None and variance is None:
+        return None, None
     given = {"running_mean": mean, "running_var": variance}
     for name, running in given.items():
         if running is None:
@@ -187,10 +196,16 @@ def _follow(running, statistics, each, momentum):
 def _running(function, mean, variance, plan):
     """Return the running statistics as an array (2, C)."""
     made = np.empty((2, plan.channels), plan.dtype)
+    shape = made.shape[1:]
+    if type(mean) is type(variance) is ndarray and mean.shape == variance.shape == shape:
+        made[0] = mean
+        made[1] = variance
+        return made
     for i, (name, running) in enumerate((("running_mean", mean), ("running_var", variance))):
         if running is None:
             raise ValueError(f"{function}: {name} must be given where the batch's own statistics are not used")
-        running = as_float_array(function, name, running)
+        if type(running) is not ndarray:
+            running = as_float_array(function, name, running)
         if running.shape != (plan.channels,):
             raise ValueError(f"{function}: {name} must have shape ({plan.channels},), got {running.shape}")
         made[i] = running
@@ -198,9 +213,11 @@ def _running(function, mean, variance, plan):
 
 
 def _planned(function, x, weight, bias):
-    pixels = not x.flags.c_contiguous and x.ndim > 2 and x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
+    pixels = False
+    if not x.flags.c_contiguous and x.ndim > 2:
+        pixels = x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
     w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
-    return planned(_Plan, function, x.shape, x.dtype, pixels, w, b, get_num_threads())
+    return _Plan(function, x.shape, x.dtype, pixels, w, b, get_num_threads())
 
 
 @planner
@@ -220,36 +237,41 @@ class _Plan:
         self.last = last  # the channels lie last
         self.pixels = last or length == 1
         self.each = shape[0] * length
-        self.memory = (self.each, c) if self.pixels else (shape[0], c, length)
+        fold = 1
+        while self.pixels and 0 < 2 * fold * c <= WIDE and self.each % (2 * fold) == 0 and self.each:
+            fold *= 2
+        self.rows, self.width = self.each // fold, fold * c
+        self.memory = (self.rows, self.width) if self.pixels else (shape[0], c, length)
+        self.axes, self.back = (0, *range(2, len(shape)), 1), (0, len(shape) - 1, *range(1, len(shape) - 1))
+        self.lying = (shape[0], *shape[2:], c)
+        self.large = self.each * c >= SMALL
         self.ones, self.zeros = np.ones(c, dtype), np.zeros(c, dtype)
-        self.block = max(PIECE // max(c, 1), 32)
-        self.blocks = -(-self.each // self.block)
-        self.tasks_rows = tasks(self.each, -(-GRAIN // max(c, 1)))
+        self.block = max(PIECE // max(self.width, 1), 32)
+        self.blocks = -(-self.rows // self.block)
+        self.tasks_rows = tasks(self.rows, -(-GRAIN // max(self.width, 1)))
         self.tasks_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
         self.tasks_planes = tasks(shape[0] * c, -(-GRAIN // max(length, 1)))
 
     def view(self, x):
         """Return an array as it lies in memory, or a copy of it in that layout."""
         if self.last:
-            x = x.transpose(0, *range(2, x.ndim), 1)
-        return contiguous(x).reshape(self.memory)
+            x = x.transpose(self.axes)
+        if not x.flags.c_contiguous:
+            x = contiguous(x)
+        return x if x.shape == self.memory else x.reshape(self.memory)
 
     def output(self, out, *inputs):
         """Return the memory that a result is written to: in `out`, if that lies so."""
         if out is not None:
             check_out(self.function, out, self.shape, self.dtype, *inputs)
-            turned = out.transpose(0, *range(2, out.ndim), 1) if self.last else out
+            turned = out.transpose(self.axes) if self.last else out
             if turned.flags.c_contiguous:
                 return turned.reshape(self.memory)
-        return empty(self.memory, self.dtype)
+        return empty(self.memory, self.dtype) if self.large else np.empty(self.memory, self.dtype)
 
     def result(self, memory, out=None):
         """Return a result in its shape, or in `out`."""
-        shape = self.shape
-        if self.last:
-            y = memory.reshape(shape[0], *shape[2:], shape[1]).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
-        else:
-            y = memory.reshape(shape)
+        y = memory.reshape(self.lying).transpose(self.back) if self.last else memory.reshape(self.shape)
         if out is None:
             return y
         if not np.may_share_memory(out, memory):
@@ -262,10 +284,10 @@ class _Plan:
             return self.normalize(x, None, None, eps, empty(self.memory, self.dtype))
         made = np.zeros((2, self.channels), self.dtype)
         if x.size:
-            parts = empty((self.blocks, 2, self.channels), self.dtype)
+            parts = empty((self.blocks, 2, self.width), self.dtype)
             number = min(self.tasks_rows, self.blocks)
             cpu.moments__pixels[self.dtype](x, parts, self.block, self.blocks, number)
-            cpu.moments__merge[self.dtype](parts, made, self.block, self.each)
+            cpu.moments__merge[self.dtype](parts, made, self.block, self.rows)
         return made
 
     def normalize(self, x, weight, bias, eps, y):
@@ -274,7 +296,7 @@ class _Plan:
             made = self.statistics(x, eps)
             self.apply(x, made, weight, bias, eps, y)
             return made
-        made = np.zeros((2, self.channels), self.dtype)
+        made = np.empty((2, self.channels), self.dtype) if x.size else np.zeros((2, self.channels), self.dtype)
         if x.size:
             weight, bias = self._weights(weight, bias)
             views = x, weight, bias, y, made
@@ -287,8 +309,9 @@ class _Plan:
             return
         weight, bias = self._weights(weight, bias)
         if self.pixels:
-            scale = weight / np.sqrt(statistics[1] + eps)
-            cpu.norm__pixels[self.dtype](x, statistics[0], scale, bias, y, self.each, self.tasks_rows)
+            line = np.empty((3, self.width), self.dtype)
+            cpu.norm_line__channels[self.dtype](statistics, weight, bias, line, eps)
+            cpu.norm__pixels[self.dtype](x, line, y, self.rows, self.tasks_rows)
         else:
             count = self.shape[0] * self.channels
             cpu.norm__given[self.dtype](x, statistics, weight, bias, y, eps, count, self.tasks_planes)
@@ -305,18 +328,14 @@ class _Plan:
             views = dy, x, statistics, weight, dx, sums
             cpu.norm_backward__runs[dtype](*views, eps, 1, share, share, c, self.tasks_channels)
         else:
-            block = max(self.block, -(-self.each // BLOCKS))
-            blocks = -(-self.each // block)
-            parts, mean = empty((2, blocks, c), dtype), statistics[0]
-            number = min(self.tasks_rows, blocks)
-            cpu.norm_backward_sums__pixels[dtype](dy, x, mean, parts, block, blocks, number)
-            scale = 1 / np.sqrt(statistics[1] + eps)
-            parts.sum(1, out=sums)
-            sums[0] *= scale
-            factor = weight * scale
-            factors = np.empty((3, c), dtype)
-            factors[0], factors[1], factors[2] = factor, factor * sums[1] * share, factor * scale * sums[0] * share
-            cpu.norm_backward__pixels[dtype](dy, x, mean, factors, dx, self.each, self.tasks_rows)
+            block = max(self.block, -(-self.rows // BLOCKS))
+            blocks = -(-self.rows // block)
+            parts, line = empty((2, blocks, self.width), dtype), np.empty((4, self.width), dtype)
+            cpu.norm_line__channels[dtype](statistics, weight, weight, line[:3], eps)
+            views, number = (dy, x, line[:3], parts), min(self.tasks_rows, blocks)
+            cpu.norm_backward_sums__pixels[dtype](*views, block, blocks, number)
+            cpu.norm_backward_line__channels[dtype](parts, statistics, weight, sums, line, eps, share)
+            cpu.norm_backward__pixels[dtype](dy, x, line, dx, self.rows, self.tasks_rows)
         return self.result(dx), sums[0] if needs[1] else None, sums[1] if needs[2] else None
 
     def _weights(self, weight, bias):

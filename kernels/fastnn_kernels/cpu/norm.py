@@ -198,7 +198,8 @@ def norm_backward__columns(dy, x, statistics, weight, dx, sums, eps, block, cent
                 dbias[c] += load(a, c)
 
 
-# Pixels: x(N, C), cut into blocks of rows whose sums stay in the nearest cache, and are merged in order.
+# Pixels: x(N, C), cut into blocks of rows whose sums stay in the nearest cache, and are merged in order. Where C is
+# small, K rows are taken for one: x(N / K, K C).
 
 
 @kernel("T[:,::1], T[:,:,::1], int", writes="parts", parallel=True)
@@ -227,30 +228,45 @@ def moments__pixels(x, parts, block, lo, hi):
 
 @kernel("T[:,:,::1], T[:,::1], int, int", writes="statistics")
 def moments__merge(parts, statistics, block, rows):
-    """parts(B, 2, C) -> statistics(2, C) of all rows."""
-    for c in range(parts.shape[2]):
-        count, mean, squares = 0, 0.0, 0.0
+    """parts(B, 2, K C) -> statistics(2, C) of all rows, K of which lie side by side."""
+    channels = statistics.shape[1]
+    for c in range(channels):
+        done, count, mean, squares = 0, 0, 0.0, 0.0
         for b in range(parts.shape[0]):
-            n = min(block, rows - count)
-            step, share = parts[b, 0, c] - mean, n / (count + n)
-            mean += step * share
-            squares += parts[b, 1, c] + step * step * (count * share)
-            count += n
-        statistics[0, c], statistics[1, c] = mean, squares / rows
+            n = min(block, rows - done)
+            done += n
+            for column in range(c, parts.shape[2], channels):
+                step, share = parts[b, 0, column] - mean, n / (count + n)
+                mean += step * share
+                squares += parts[b, 1, column] + step * step * (count * share)
+                count += n
+        statistics[0, c], statistics[1, c] = mean, squares / count
 
 
-@kernel("T[:,::1], T[::1], T[::1], T[::1], T[:,::1]", writes="out", parallel=True)
-def norm__pixels(x, mean, scale, bias, out, lo, hi):
-    """x(N, C), mean(C), scale(C), bias(C) -> out(N, C) = (x - mean) scale + bias."""
+@kernel("T[:,::1], T[::1], T[::1], T[:,::1], f8", writes="line")
+def norm_line__channels(statistics, weight, bias, line, eps):
+    """statistics(2, C), weight(C), bias(C) -> line(3, K C): mean, scale and bias of each channel, K times."""
+    channels = weight.size
+    for c in range(channels):
+        scale = weight[c] / sqrt(statistics[1, c] + eps)
+        for column in range(c, line.shape[1], channels):
+            line[0, column], line[1, column], line[2, column] = statistics[0, c], scale, bias[c]
+
+
+@kernel("T[:,::1], T[:,::1], T[:,::1]", writes="out", parallel=True)
+def norm__pixels(x, line, out, lo, hi):
+    """x(N, C), line(3, C) -> out(N, C) = (x - mean) scale + bias."""
+    mean, scale, bias = line[0], line[1], line[2]
     for r in range(lo, hi):
         row, result = x[r], out[r]
         for c in range(row.size):
             store(result, c, (load(row, c) - load(mean, c)) * load(scale, c) + load(bias, c))
 
 
-@kernel("T[:,::1], T[:,::1], T[::1], T[:,:,::1], int", writes="parts", parallel=True)
-def norm_backward_sums__pixels(dy, x, mean, parts, block, lo, hi):
-    """dy(N, C), x(N, C), mean(C) -> parts(2, B, C): of each block of rows the sums of dy (x - mean), and of dy."""
+@kernel("T[:,::1], T[:,::1], T[:,::1], T[:,:,::1], int", writes="parts", parallel=True)
+def norm_backward_sums__pixels(dy, x, line, parts, block, lo, hi):
+    """dy(N, C), x(N, C), line(3, C) -> parts(2, B, C): of each block of rows the sums of dy (x - mean), and of dy."""
+    mean = line[0]
     for b in range(lo, hi):
         product, total = parts[0, b], parts[1, b]
         product[:] = 0
@@ -262,10 +278,28 @@ def norm_backward_sums__pixels(dy, x, mean, parts, block, lo, hi):
                 total[c] += load(a, c)
 
 
-@kernel("T[:,::1], T[:,::1], T[::1], T[:,::1], T[:,::1]", writes="dx", parallel=True)
-def norm_backward__pixels(dy, x, mean, factors, dx, lo, hi):
-    """dy(N, C), x(N, C), mean(C), factors(3, C) -> dx(N, C) = dy f0 - f1 - (x - mean) f2."""
-    factor, offset, slope = factors[0], factors[1], factors[2]
+@kernel("T[:,:,::1], T[:,::1], T[::1], T[:,::1], T[:,::1], f8, f8", writes="sums line")
+def norm_backward_line__channels(parts, statistics, weight, sums, line, eps, share):
+    """parts(2, B, K C), statistics(2, C), weight(C) -> sums(2, C), line(4, K C) for `norm_backward__pixels`."""
+    channels = weight.size
+    for c in range(channels):
+        product, total = 0.0, 0.0
+        for b in range(parts.shape[1]):
+            for column in range(c, parts.shape[2], channels):
+                product += parts[0, b, column]
+                total += parts[1, b, column]
+        scale = 1 / sqrt(statistics[1, c] + eps)
+        factor = weight[c] * scale
+        sums[0, c], sums[1, c] = product * scale, total
+        for column in range(c, parts.shape[2], channels):
+            line[0, column], line[1, column] = statistics[0, c], factor
+            line[2, column], line[3, column] = factor * total * share, factor * scale * scale * product * share
+
+
+@kernel("T[:,::1], T[:,::1], T[:,::1], T[:,::1]", writes="dx", parallel=True)
+def norm_backward__pixels(dy, x, line, dx, lo, hi):
+    """dy(N, C), x(N, C), line(4, C): mean, factor, offset, slope -> dx = dy factor - offset - (x - mean) slope."""
+    mean, factor, offset, slope = line[0], line[1], line[2], line[3]
     for r in range(lo, hi):
         a, row, result = dy[r], x[r], dx[r]
         for c in range(row.size):
