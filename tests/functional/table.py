@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import functional as F
+from fastnn import manual_seed
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from tests.kernels.loss_rows import TABLE as LOSSES
 
@@ -151,6 +152,7 @@ TABLE = {
     "softmax dim": Row(F.softmax, ((2, 3, 4),), {"dim": 1}),
     "log_softmax": Row(F.log_softmax, ((3, 4),)),
     "log_softmax dim": Row(F.log_softmax, ((2, 3, 4),), {"dim": 0}),
+    "gumbel_softmax": Row(lambda x: (manual_seed(3), F.gumbel_softmax(x, tau=0.7))[1], ((3, 4),)),
     # --- loss
     "cross_entropy labels": Row(F.cross_entropy, make=lambda rng: (rng.normal(size=(5, 4)), LABELS)),
     "cross_entropy none": Row(
