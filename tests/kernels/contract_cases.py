@@ -103,6 +103,7 @@ CASES = {
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 2, 3, 2), stride=2, padding=(2, 1), dilation=2, groups=2),
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(6, 4, 1, 1), make(6), activation="relu"),
         lambda make, n: k.conv2d(make(n, 4, 9, 11), make(4, 1, 3, 3), make(4), padding=1, groups=4),
+        lambda make, n: k.conv2d(make(n, 4, 9, 11), make(8, 1, 3, 3), padding=1, groups=4),
         lambda make, n: k.conv2d(make(n, 9, 11, 17).transpose(0, 3, 1, 2), make(17, 1, 3, 3), padding=1, groups=17),
         lambda make, n: k.conv2d(make(n, 33, 13, 11), make(70, 33, 3, 3), make(70), padding=1),
     ],
