@@ -10,7 +10,7 @@ BLOCK = 64  # rows whose gradients of the slopes are summed together
 @kernel("T[:,:,::1], T[::1], T[:,:,::1]", writes="out", parallel=True)
 def prelu__planes(x, w, out, lo, hi):
     """x(A,C,B), w(C) -> out(A,C,B); the range counts planes a C + c."""
-    zero = type(x[0, 0, 0])(0)
+    zero = x.dtype.type(0)
     for plane in range(lo, hi):
         a, c = plane // w.size, plane % w.size
         values, result, slope = x[a, c], out[a, c], w[c]
@@ -22,7 +22,7 @@ def prelu__planes(x, w, out, lo, hi):
 @kernel("T[:,::1], T[::1], T[:,::1]", writes="out", parallel=True)
 def prelu__rows(x, w, out, lo, hi):
     """x(R,C), w(C) -> out(R,C)."""
-    zero = type(x[0, 0])(0)
+    zero = x.dtype.type(0)
     for r in range(lo, hi):
         values, result = x[r], out[r]
         for c in range(w.size):
@@ -33,7 +33,7 @@ def prelu__rows(x, w, out, lo, hi):
 @kernel("T[:,:,::1], T[:,:,::1], T[::1], T[:,:,::1], T[:,::1]", writes="dx dw", parallel=True)
 def prelu_backward__planes(dy, x, w, dx, dw, lo, hi):
     """dy(A,C,B), x(A,C,B), w(C) -> dx(A,C,B), dw(A,C), still to be summed over A."""
-    zero = type(x[0, 0, 0])(0)
+    zero = x.dtype.type(0)
     for plane in range(lo, hi):
         a, c = plane // w.size, plane % w.size
         above, values, result, slope, total = dy[a, c], x[a, c], dx[a, c], w[c], zero
@@ -47,7 +47,7 @@ def prelu_backward__planes(dy, x, w, dx, dw, lo, hi):
 @kernel("T[:,::1], T[:,::1], T[::1], T[:,::1], T[:,::1]", writes="dx dw", parallel=True)
 def prelu_backward__rows(dy, x, w, dx, dw, lo, hi):
     """dy(R,C), x(R,C), w(C) -> dx(R,C), dw(P,C), sums of BLOCK rows each; the range counts them."""
-    zero = type(x[0, 0])(0)
+    zero = x.dtype.type(0)
     for p in range(lo, hi):
         total = dw[p]
         total[:] = zero
@@ -71,7 +71,7 @@ def glu__halves(x, out, lo, hi):
 @kernel("T[:,::1], T[:,:,::1], T[:,:,::1]", writes="dx", parallel=True)
 def glu_backward__halves(dy, x, dx, lo, hi):
     """dy(R,L), x(R,2,L) -> dx(R,2,L)."""
-    one = type(x[0, 0, 0])(1)
+    one = x.dtype.type(1)
     for r in range(lo, hi):
         above, values, gate, dvalues, dgate = dy[r], x[r, 0], x[r, 1], dx[r, 0], dx[r, 1]
         for i in range(above.size):
