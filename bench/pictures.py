@@ -12,7 +12,7 @@ from bench.report import OURS, PEERS, best_of, percent, share, speed, title
 COLOURS = {
     "fastnn": "#c2410c", "fastnn prepared": "#fb923c", "numpy": "#4d77cf", "torch": "#7c3aed",
     "torch prepacked": "#c4b5fd", "jax": "#0f766e", "onnxruntime": "#6b7280", "openvino": "#0ea5e9",
-    "ncnn": "#65a30d", "sklearn": "#ca8a04",
+    "ncnn": "#65a30d", "sklearn": "#ca8a04", "scipy": "#be185d", "memory": "#111827",
 }  # fmt: skip
 WITH_BARS = ("conv", "pool")
 
