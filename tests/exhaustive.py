@@ -23,7 +23,7 @@ def float32_error(name: str, step: int = 1) -> tuple[float, np.float32]:
     run, worst, where = forward(name), 0.0, np.float32(0)
     exact = [np.float64(np.float32(p)) for p in parameters(name)]
     for first in tqdm(range(0, 1 << 32, PART * step), name, leave=False):
-        bits = np.arange(first, first + PART * step, step, dtype=np.uint64)
+        bits = np.arange(first, min(first + PART * step, 1 << 32), step, dtype=np.uint64)
         x = bits.astype(np.uint32).view(np.float32)
         x = x[np.isfinite(x)]
         if not x.size:

@@ -13,7 +13,7 @@ from . import activation as activations
 from ._memory import empty
 from ._parallel import get_num_threads
 from ._plans import ghost, planned
-from ._shapes import ADDRESSABLE, F4, F8, check_ndim, check_out, output, promote
+from ._shapes import ADDRESSABLE, F4, F8, check_out, output, promote
 from .conv_algorithms import get_conv_precision
 
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
@@ -109,14 +109,6 @@ def around(
         return out if out is not None else y if batched else y[0]
 
     return run
-
-
-def with_batch(function: str, name: str, x: ndarray, n: int) -> tuple[ndarray, bool]:
-    """Return x as (B, C, ...) with n more dimensions, and whether it had its B."""
-    if x.ndim == n + 2:
-        return x, True
-    check_ndim(function, name, x, (n + 1, n + 2))
-    return x[None], False
 
 
 def channels_last(x: ndarray) -> bool:

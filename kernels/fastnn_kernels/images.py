@@ -72,11 +72,11 @@ def as_images(memory: ndarray, out, last: bool) -> ndarray:
     return out
 
 
-def with_batch(function: str, name: str, x: ndarray) -> tuple[ndarray, bool]:
-    """Return images as (B, C, H, W), and whether they came as such and not as one (C, H, W)."""
-    if x.ndim == 4:
+def with_batch(function: str, name: str, x: ndarray, dims: int = 2) -> tuple[ndarray, bool]:
+    """Return x as (B, C, ...) with `dims` more dimensions, and whether it came as such and not as one (C, ...)."""
+    if x.ndim == dims + 2:
         return x, True
-    check_ndim(function, name, x, (3, 4))
+    check_ndim(function, name, x, (dims + 1, dims + 2))
     return x[None], False
 
 

@@ -12,9 +12,10 @@ import numpy as np
 from ._parallel import tasks
 from ._shapes import as_float_array, integer, sizes
 from .cpu import pool as cpu
+from .images import with_batch
 from .pooling import GRAIN, avg_pool, max_pool
 from .pooling_gradient import avg_pool_backward, max_pool_backward
-from .windows import by_pixels, result, with_batch
+from .windows import by_pixels, result
 
 __all__ = ["avg_pool_backward", "max_pool_backward"]
 

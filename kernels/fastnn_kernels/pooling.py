@@ -18,7 +18,7 @@ from ._parallel import tasks
 from ._plans import ghost, planned, planner
 from ._shapes import F4, F8, as_float_array, check_out, integer
 from .cpu import pool as cpu
-from .images import hashable
+from .images import hashable, with_batch
 from .windows import (
     Tables,
     Windows,
@@ -30,7 +30,6 @@ from .windows import (
     result,
     sliding,
     tables,
-    with_batch,
 )
 
 GRAIN = 16384  # numbers read by a task, at least

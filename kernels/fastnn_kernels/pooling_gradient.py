@@ -7,8 +7,9 @@ import numpy as np
 from ._parallel import tasks
 from ._shapes import as_float_array, integer, promote
 from .cpu import pool as cpu
+from .images import with_batch
 from .pooling import GRAIN, is_relu, key_of, name_of, plan_of, pool_with_places
-from .windows import as_images, by_pixels, result, with_batch
+from .windows import as_images, by_pixels, result
 
 
 def max_pool_backward(dims, dy, input, window, indices=None, activation=None):

@@ -11,8 +11,7 @@ import numpy as np
 
 from . import conv_product
 from ._shapes import as_float_array, contiguous, conv_output_size, output, pair
-from .conv_nd import with_batch
-from .images import hashable, planes
+from .images import hashable, planes, with_batch
 
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):

@@ -127,15 +127,6 @@ def divisors(counts, runs: ndarray, dtype) -> ndarray:
     return np.concatenate([counts[0], counts[1], counts[2][runs[:, 7]]]).astype(dtype)
 
 
-def with_batch(function: str, name: str, x: ndarray, dims: int) -> tuple[ndarray, bool]:
-    """Return images with a batch dimension, and whether they came with one."""
-    if x.ndim == dims + 2:
-        return x, True
-    if x.ndim != dims + 1:
-        raise ValueError(f"{function}: {name} must have {dims + 1} or {dims + 2} dimensions, got shape {x.shape}")
-    return x[None], False
-
-
 def by_pixels(x: ndarray) -> bool:
     """Return whether images of shape (B, C, ...) lie in memory pixel by pixel."""
     return not x.flags.c_contiguous and _last(x).flags.c_contiguous

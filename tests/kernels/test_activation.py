@@ -65,6 +65,14 @@ def test_forward(name, dtype):
 
 
 @NAMES
+def test_every_4093rd_float32(name):
+    from tests.exhaustive import float32_error
+
+    error, where = float32_error(name, step=4093)
+    assert error <= FUNCTIONS[name].ulp[0], where
+
+
+@NAMES
 def test_stated_errors_are_within_the_promise(name):
     assert max(FUNCTIONS[name].ulp) <= 2
 

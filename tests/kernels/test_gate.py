@@ -41,6 +41,13 @@ def test_glu(dim, dtype, rng):
     exact = reference.glu(x.astype(float), dim)
     np.testing.assert_allclose(kernels.glu(x, dim), exact, rtol=2 * np.finfo(dtype).eps)
     assert np.isnan(kernels.glu(np.full((2, 2), np.nan, dtype))).all()
+    dy = rng.normal(size=exact.shape).astype(dtype)
+    a, b = np.split(x.astype(float), 2, axis=dim)
+    s = 1 / (1 + np.exp(-b))
+    expected = np.concatenate([dy * s, dy * a * s * (1 - s)], axis=dim)
+    eps = np.finfo(dtype).eps
+    allowed = 4 * eps * np.abs(dy * a).max()  # 1 - s loses what s was rounded by
+    np.testing.assert_allclose(kernels.glu_backward(dy, x, dim), expected, rtol=4 * eps, atol=allowed)
 
 
 def test_bad_arguments():
