@@ -28,7 +28,7 @@ def _cases(name, sizes):
                 moved = 4 * int(np.prod(shape)) * (3 if gradient else 2)
                 yield Case(
                     "activation", f"{name} gradient" if gradient else name, f"{size} {shape}",
-                    {"name": name, "shape": shape, "gradient": gradient}, float(moved), "byte", moved,
+                    {"name": name, "shape": shape, "gradient": gradient}, float(moved), "byte", moved, traffic="copy",
                     bars={"numpy": 1.0, "torch": 1.5, "jax": 1.0}, short=name in SHORT and not gradient,
                 )  # fmt: skip
 

@@ -29,7 +29,7 @@ def _cases():
                             "norm", f"{name} gradient" if gradient else name,
                             f"{size} {shape}" + " channels last" * last,
                             {"name": name, "shape": shape, "gradient": gradient, "last": last}, float(moved), "byte",
-                            moved, bars={"torch": 1.5 if gradient else 2.0},
+                            moved, traffic="copy", bars={"torch": 1.5 if gradient else 2.0},
                         )  # fmt: skip
 
 

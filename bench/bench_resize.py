@@ -65,7 +65,7 @@ def _cases():
                     short = row.get("short", True)
                     yield Case(
                         "resize", name, str(layer), params, 4.0 * numbers, "byte", 4 * numbers,
-                        bars={"torch": 2.0}, short=short,
+                        bars={"torch": 2.0}, short=short, traffic="copy",
                     )  # fmt: skip
 
 

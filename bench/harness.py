@@ -43,8 +43,9 @@ class Case:
     """One row of a table.
 
     work: floating-point operations (unit "flop"), bytes that have to be moved (unit "byte"; within `footprint` bytes
-    of memory), or calls (unit "call"). bars: what is to be reached, as "peak@1" (share of the limit with one thread)
-    or a library's name (how many times faster than it). short: belongs to the selection that is measured by default.
+    of memory, which its traffic says how to pass: "read", "copy" or "update"), or calls (unit "call").
+    bars: what is to be reached, as "peak@1" (share of the limit with one thread) or a library's name (how many times
+    faster than it). short: belongs to the selection that is measured by default.
     """
 
     stem: str
@@ -57,6 +58,7 @@ class Case:
     dtype: str = "float32"
     bars: dict = field(default_factory=dict)
     short: bool = True
+    traffic: str = "read"
 
 
 @dataclass
@@ -168,27 +170,27 @@ class Limits:
     """The machine's limits by number of threads, each the best figure seen so far in the run."""
 
     def __init__(self):
-        self.best: dict[tuple, float] = {}  # (unit, threads, footprint) -> per second
+        self.best: dict[tuple, float] = {}  # (unit, traffic, threads, footprint) -> per second
 
     def see(self, case: Case, threads: int) -> float | None:
         """Measure the limit that bounds a case, and return the best of all measurements of it, per second."""
         if case.unit == "flop":
             value = machine.fma_peak(threads, 0.01)
         elif case.unit == "byte":
-            value = machine.read_bandwidth(case.footprint, threads, 0.01)
+            value = machine.BANDWIDTH[case.traffic](case.footprint, threads, 0.01)
         else:
             return None
-        key = case.unit, threads, case.footprint
+        key = case.unit, case.traffic, threads, case.footprint
         self.best[key] = max(value, self.best.get(key, 0.0))
         return self.of({**asdict(case), "threads": threads})
 
     def of(self, row: dict) -> float | None:
         """Return a row's limit: what was reached on as much memory or more, since less of it is never slower."""
-        unit, threads, footprint = row["unit"], row["threads"], row["footprint"]
-        found = [v for (u, t, f), v in self.best.items() if u == unit and t == threads and f >= footprint]
+        kind, footprint = (row["unit"], row["traffic"], row["threads"]), row["footprint"]
+        found = [value for (*known, size), value in self.best.items() if tuple(known) == kind and size >= footprint]
         if not found:
             return None
-        return max(found) / (2 if unit == "flop" and row["dtype"] == "float64" else 1)
+        return max(found) / (2 if row["unit"] == "flop" and row["dtype"] == "float64" else 1)
 
 
 def run(stems, threads: Sequence[int], libraries: Sequence[str], rounds: int, only: str, everything: bool, say) -> list:

@@ -121,14 +121,15 @@ def _timed(threads: int, works) -> float:
 
 
 def _rate(name: str, x_size: int, n: int, y_size: int, threads: int, seconds: float, guess: float) -> float:
-    """Return how many elements per second a loop gets through, on arrays of each thread's own.
+    """Return how many elements per second a loop gets through, on arrays of each thread's own; y is x if its size is 0.
 
     guess: elements per second and thread, from which follows how often to go over them.
     """
     loop, works = _functions()[0][name], []
     repeat = max(1, int(seconds * guess / n))
     for _ in range(threads):
-        x, y = _aligned(x_size), _aligned(y_size)
+        x = _aligned(x_size)
+        y = _aligned(y_size) if y_size else x
         loop(x.ctypes.data, n, 1, y.ctypes.data)  # brings it into the caches
         works.append(lambda x=x, y=y: loop(x.ctypes.data, n, repeat, y.ctypes.data))
     return threads * repeat * n / _timed(threads, works)
@@ -151,6 +152,18 @@ def copy_bandwidth(size: int, threads: int = 1, seconds: float = 0.02) -> float:
     return 8 * _rate("copy", count, count, count, threads, seconds, 2.5e9)
 
 
+def update_bandwidth(size: int, threads: int = 1, seconds: float = 0.02) -> float:
+    """Return the bytes/s, read and written, of writing `size` bytes where they were read from.
+
+    It is twice that of a copy: lines that are written need not be fetched first, and go back while others come.
+    """
+    count = max(size // 4 // threads // 128 * 128, 128)
+    return 8 * _rate("copy", count, count, 0, threads, seconds, 5e9)
+
+
+BANDWIDTH = {"read": read_bandwidth, "copy": copy_bandwidth, "update": update_bandwidth}
+
+
 def cpu_name() -> str:
     """Return the CPU's marketing name where the system tells it."""
     try:
@@ -167,5 +180,5 @@ if __name__ == "__main__":
     for threads in (1, 2):
         print(f"{threads} thread(s): {fma_peak(threads) / 1e9:.1f} GFLOP/s")
         for size in (16 << 10, 256 << 10, 4 << 20, 64 << 20, 512 << 20):
-            read, copy = read_bandwidth(size, threads) / 1e9, copy_bandwidth(size, threads) / 1e9
-            print(f"  {size >> 10:7d} KiB: read {read:6.1f} GB/s, copy {copy:6.1f} GB/s")
+            rates = ", ".join(f"{name} {measure(size, threads) / 1e9:6.1f} GB/s" for name, measure in BANDWIDTH.items())
+            print(f"  {size >> 10:7d} KiB: {rates}")

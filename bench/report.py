@@ -51,7 +51,8 @@ NOTE = (
     "Each peer ran in a process of its own with the same number of threads, taking turns while the others were halted; "
     "of its memory layouts, and of fastnn's, the fastest counts. Peers that pack weights beforehand meet fastnn's "
     "prepared weights where there are any. Results were verified before they were timed. `limit` is the share of what "
-    "this machine can do at best, measured in the same run: multiply-adds in registers, or reading as much memory. "
+    "this machine can do at best, measured in the same run: multiply-adds in registers, or reading (copying, "
+    "updating in place) as much memory. "
     "Winograd's convolutions need fewer multiply-adds than are counted and may pass it."
 )
 

@@ -143,6 +143,24 @@ def test_limits_of_the_machine():
     assert machine.fma_peak(1, 0.005) > 1e9 * machine.lanes()
     assert machine.read_bandwidth(16 << 10, 1, 0.005) > 1e9
     assert machine.copy_bandwidth(1 << 20, 1, 0.005) > 1e8
+    assert machine.update_bandwidth(1 << 20, 1, 0.005) > 1e8
+
+
+def test_limits_are_those_of_their_traffic():
+    """The best of what was seen on as much memory or more, in the same way; half the operations in float64."""
+    limits = harness.Limits()
+    limits.best = {
+        ("byte", "copy", 1, 100): 3.0,
+        ("byte", "copy", 1, 1000): 5.0,
+        ("byte", "read", 1, 100): 7.0,
+        ("flop", "read", 1, 0): 8.0,
+    }
+    row = {"unit": "byte", "traffic": "copy", "threads": 1, "footprint": 100, "dtype": "float64"}
+    assert limits.of(row) == 5.0
+    assert limits.of(row | {"traffic": "read"}) == 7.0
+    assert limits.of(row | {"footprint": 2000}) is None
+    assert limits.of(row | {"threads": 2}) is None
+    assert limits.of(row | {"unit": "flop", "traffic": "read", "footprint": 0}) == 4.0
 
 
 def test_parent_environment_is_left_alone():
