@@ -6,8 +6,8 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
+from fastnn_kernels.images import channels_last
 from fastnn_kernels.pooling import avg_pool, max_pool, max_pool_with_places
-from fastnn_kernels.windows import by_pixels
 
 
 @differentiable
@@ -41,7 +41,7 @@ def _max_pool(input: Any, dims: int, window: Any, return_indices: bool, activati
 @differentiable
 def _avg_pool(input: Array, dims: int, window: Any, kind: str = "avg_pool") -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
-        pixels = input.ndim == dims + 2 and by_pixels(input)
+        pixels = input.ndim == dims + 2 and channels_last(input)
         return (kernels.avg_pool_backward(dims, dy, input.shape, window, pixels=pixels, kind=kind),)
 
     return avg_pool(dims, input, window, kind=kind), backward

@@ -78,11 +78,10 @@ class Elementwise:
 
     def _kernel(self, loop, formula, name, signature, shapes) -> Kernel:
         """Make a kernel of a loop, whose parameters come after its arrays."""
-        loop.__name__ = loop.__qualname__ = name
         loop.__doc__, loop.__module__ = shapes, formula.__module__
         # the disk cache asks where a kernel was written: with its formula, whose edits must count
         loop.__code__ = loop.__code__.replace(co_filename=formula.__code__.co_filename)
-        return kernel(signature + ", T" * len(self.parameters), writes="out", parallel=True)(loop)
+        return kernel(signature + ", T" * len(self.parameters), writes="out", parallel=True, name=name)(loop)
 
 
 def elementwise(*, layer: str | None = None, ulp: tuple[float, float], grain: int = GRAIN) -> Callable:

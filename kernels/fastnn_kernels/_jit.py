@@ -166,8 +166,8 @@ def _link_symbols(symbols) -> None:
         _shared[name].link(getattr(types, number), int(count))
 
 
-def kernel(signature: str, *, writes: str = "out", parallel: bool = False):
-    """Make a kernel of a function named `op__variant`.
+def kernel(signature: str, *, writes: str = "out", parallel: bool = False, name: str | None = None):
+    """Make a kernel of a function named `op__variant`, which is its own name or the one given.
 
     signature: one item per argument: `T` (the kernel's dtype), `int`, or another scalar of SCALARS, with `[::1]`,
     `[:,::1]` ... for contiguous and `[:]`, `[:,:]` ... for any strides.
@@ -176,6 +176,8 @@ def kernel(signature: str, *, writes: str = "out", parallel: bool = False):
     """
 
     def decorate(function):
+        if name is not None:
+            function.__name__ = function.__qualname__ = name
         op, _, variant = function.__name__.partition("__")
         if not variant:
             raise TypeError(f"kernel: {function.__name__} is not named op__variant")

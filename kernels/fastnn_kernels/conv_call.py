@@ -111,11 +111,6 @@ def around(
     return run
 
 
-def channels_last(x: ndarray) -> bool:
-    """Return whether x (B, C, ...) lies in memory with its channels last, and not as its shape says."""
-    return not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous
-
-
 def result(function, shape, dtype, last) -> ndarray:
     """Return memory for (B, C, ...), with its channels last if `last`."""
     if not last:

@@ -10,10 +10,10 @@ from numpy import ndarray
 from . import activation as activations
 from ._plans import ghost, planner
 from ._shapes import as_float_array, conv_output_size, integer, output, padding_sides, promote, sizes
-from .conv_call import GRADIENT_FROM_OUTPUT, around, call, channels_last, result
+from .conv_call import GRADIENT_FROM_OUTPUT, around, call, result
 from .conv_volume import Form, PreparedConv, convolve_back, correlate, volume
 from .conv_volume import plan as plan_volumes
-from .images import hashable, with_batch
+from .images import channels_last, hashable, with_batch
 
 
 def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, activation=None, out=None):

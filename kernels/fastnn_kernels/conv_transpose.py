@@ -15,10 +15,10 @@ from . import activation as activations
 from ._plans import ghost, planner
 from ._shapes import output, promote, sizes
 from .conv import conv2d_backward_bias
-from .conv_call import around, call, channels_last, result
+from .conv_call import around, call, result
 from .conv_nd import check_gradient, check_weight, checked_output, form_of, prepare
 from .conv_volume import PreparedConv, convolve, correlate, plan_back, volume
-from .images import hashable, with_batch
+from .images import channels_last, hashable, with_batch
 
 
 def conv_transpose1d(

@@ -13,10 +13,13 @@ from .cpu import images as cpu
 
 
 def channels_last(x: ndarray) -> bool:
-    """Return whether images of shape (B, C, H, W) lie in memory by pixels, and not by planes."""
-    if x.flags.c_contiguous or x.ndim != 4:
-        return False
-    return x.transpose(0, 2, 3, 1).flags.c_contiguous
+    """Return whether images of shape (B, C, ...) lie in memory by pixels, and not by planes."""
+    return not x.flags.c_contiguous and places_first(x).flags.c_contiguous
+
+
+def places_first(x: ndarray) -> ndarray:
+    """Return images (B, C, ...) as a view (B, ..., C)."""
+    return x.transpose(0, *range(2, x.ndim), 1)
 
 
 def pixels(x: ndarray) -> ndarray:
@@ -29,7 +32,7 @@ def pixels(x: ndarray) -> ndarray:
 
 def planes(x: ndarray) -> ndarray:
     """Return an array C-contiguous: itself if it is, fast if it holds images that lie by pixels."""
-    if x.flags.c_contiguous or not channels_last(x) or x.dtype not in (np.float32, np.float64) or not x.size:
+    if x.ndim != 4 or not channels_last(x) or x.dtype not in (np.float32, np.float64) or not x.size:
         return np.ascontiguousarray(x)
     return _relayout(x.transpose(0, 2, 3, 1), x.shape[2] * x.shape[3], x.shape)
 

@@ -12,10 +12,10 @@ import numpy as np
 from ._parallel import tasks
 from ._shapes import as_float_array, integer, sizes
 from .cpu import pool as cpu
-from .images import with_batch
+from .images import channels_last, with_batch
 from .pooling import GRAIN, avg_pool, max_pool
 from .pooling_gradient import avg_pool_backward, max_pool_backward
-from .windows import by_pixels, result
+from .windows import result
 
 __all__ = ["avg_pool_backward", "max_pool_backward"]
 
@@ -226,7 +226,7 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
     places = places if batched else places[None]
     if places.shape != x.shape:
         raise ValueError(f"{name}: indices have shape {places.shape}, input has {x.shape}")
-    y = result(name, None, (*x.shape[:2], *size), x.dtype, by_pixels(x))
+    y = result(name, None, (*x.shape[:2], *size), x.dtype, channels_last(x))
     flat = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, places.astype(np.int64, copy=False), y))
     wrong = np.zeros(len(x), np.int64)
     cpu.max_unpool__scatter[x.dtype](*flat, wrong, x.shape[1], tasks(y.size, GRAIN))

@@ -18,13 +18,12 @@ from ._parallel import tasks
 from ._plans import ghost, planned, planner
 from ._shapes import F4, F8, as_float_array, check_out, integer
 from .cpu import pool as cpu
-from .images import hashable, with_batch
+from .images import channels_last, hashable, with_batch
 from .windows import (
     Tables,
     Windows,
     adaptive,
     as_images,
-    by_pixels,
     divisors,
     laid,
     result,
@@ -122,7 +121,7 @@ def max_pool_with_places(dims, input, window, activation=None):
 def pool_with_places(name, dims, input, window, floor, out):
     """Return (values, not smaller than the floor, and int32 places, -1 for the floor)."""
     x, batched = with_batch(name, "input", as_float_array(name, "input", input), dims)
-    last = by_pixels(x)
+    last = channels_last(x)
     plan = plan_of(name, dims, x.shape[2:], key_of(window), False, x.shape[1] if last else 1, False, False)
     shape = (*x.shape[:2], *plan.size)
     out = out if batched or not isinstance(out, ndarray) else out[None]
@@ -154,7 +153,7 @@ def _plan(kind, dims, shape, strides, dtype, activation, *window):
     name = name_of(kind, dims, window)
     relu = is_relu(name, activation)
     x, batched = with_batch(name, "input", ghost(shape, dtype, strides), dims)
-    last = by_pixels(x)
+    last = channels_last(x)
     make = _max_kernel if kind == "max_pool" else _avg_kernel
     size, kernel, form, arguments = make(name, dims, x.shape, dtype, window, last, relu)
     kernel, full = kernel[dtype], (*x.shape[:2], *size)

@@ -7,9 +7,9 @@ import numpy as np
 from ._parallel import tasks
 from ._shapes import as_float_array, integer, promote
 from .cpu import pool as cpu
-from .images import with_batch
+from .images import channels_last, with_batch
 from .pooling import GRAIN, is_relu, key_of, name_of, plan_of, pool_with_places
-from .windows import as_images, by_pixels, result
+from .windows import as_images, result
 
 
 def max_pool_backward(dims, dy, input, window, indices=None, activation=None):
@@ -25,7 +25,7 @@ def max_pool_backward(dims, dy, input, window, indices=None, activation=None):
     dy, x = promote(name, dy=dy, input=input)
     dy, _ = with_batch(name, "dy", dy, dims)
     x, batched = with_batch(name, "input", x, dims)
-    last = by_pixels(x)
+    last = channels_last(x)
     window = key_of(window)
     plan = plan_of(name, dims, x.shape[2:], window, False, x.shape[1] if last else 1, False, True)
     _check_gradient(name, dy, x.shape, plan)
@@ -76,7 +76,7 @@ def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_p
     shape = shape if batched else (1, *shape)
     if len(shape) != dims + 2:
         raise ValueError(f"{name}: dy has shape {dy.shape}, which does not fit an input of shape {tuple(input_shape)}")
-    last = by_pixels(dy) if pixels is None else pixels
+    last = channels_last(dy) if pixels is None else pixels
     inner = shape[1] if last else 1
     plan = plan_of(name, dims, shape[2:], key_of(window), True, inner, True, True)
     _check_gradient(name, dy, shape, plan)

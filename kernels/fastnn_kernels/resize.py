@@ -16,7 +16,8 @@ from ._shapes import as_float_array, contiguous, integer, output
 from ._simd import vector_bytes
 from ._taps import PAIRS
 from .cpu import resize as cpu
-from .windows import Axis, by_pixels
+from .images import channels_last
+from .windows import Axis
 
 GRAIN = 16384  # numbers written by a task, at least
 LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}
@@ -157,7 +158,7 @@ def _resampling(function, shape, strides, dtype, matrices):
     Rows and columns go together, the depth of volumes before them or, if it grows, after them.
     """
     x, axis = ghost(shape, dtype, strides), len(shape) - 1
-    last = by_pixels(x)
+    last = channels_last(x)
     there, back = (0, *range(2, len(shape)), 1), (0, axis, *range(1, axis))
     size, outer = (shape[1], shape[:1]) if last else (1, shape[:2])
     made = *outer, *map(len, matrices), *[size] * last

@@ -5,8 +5,7 @@ from math import prod
 from ._parallel import tasks
 from ._shapes import as_float_array, contiguous, integer, output
 from .cpu import shuffle as cpu
-from .images import channels_last
-from .windows import by_pixels
+from .images import channels_last, places_first
 
 GRAIN = 16384  # numbers of a task, at least
 
@@ -22,7 +21,7 @@ def pixel_shuffle(input, upscale_factor):
     if channels % r**2:
         raise ValueError(f"pixel_shuffle: {channels} channels (shape {x.shape}) are no multiple of {r}**2")
     count = channels // r**2
-    if channels_last(x):
+    if x.ndim == 4 and channels_last(x):
         parts = x.transpose(0, 2, 3, 1).reshape(len(x) * height, width, 1, count, r, r)
         y = output("pixel_shuffle", None, (len(x), height * r, width * r, count), x.dtype)
         _copy(parts, y.reshape(len(parts), r, width, r, 1, count).transpose(0, 2, 4, 5, 1, 3), forth=False)
@@ -43,7 +42,7 @@ def pixel_unshuffle(input, downscale_factor):
     if height % r or width % r:
         raise ValueError(f"pixel_unshuffle: height and width (shape {x.shape}) are no multiples of {r}")
     high, wide = height // r, width // r
-    if channels_last(x):
+    if x.ndim == 4 and channels_last(x):
         parts = x.transpose(0, 2, 3, 1).reshape(len(x) * high, r, wide, r, 1, channels)
         y = output("pixel_unshuffle", None, (len(x), high, wide, channels * r**2), x.dtype)
         _copy(parts.transpose(0, 2, 4, 5, 1, 3), y.reshape(len(parts), wide, 1, channels, r, r), forth=True)
@@ -64,10 +63,10 @@ def channel_shuffle(input, groups):
     if x.ndim < 3 or x.shape[1] % groups:
         raise ValueError(f"channel_shuffle: input of shape {x.shape} does not divide into groups={groups}")
     batch, channels, *size = x.shape
-    each, last = channels // groups, by_pixels(x)
+    each, last = channels // groups, channels_last(x)
     y = output("channel_shuffle", None, (batch, *size, channels) if last else x.shape, x.dtype)
     if last:
-        parts = x.transpose(0, *range(2, x.ndim), 1).reshape(batch * prod(size), 1, 1, groups, 1, each)
+        parts = places_first(x).reshape(batch * prod(size), 1, 1, groups, 1, each)
         turns = y.reshape(batch * prod(size), 1, 1, each, 1, groups)
         if groups <= each:
             _copy(parts.transpose(0, 1, 2, 5, 4, 3), turns, forth=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from ._shapes import INT_LIMIT, check_out, contiguous, integer, output, sizes
-from .images import pixels, planes
+from .images import pixels, places_first, planes
 
 Windows = tuple["Axis", ...]
 
@@ -127,40 +127,31 @@ def divisors(counts, runs: ndarray, dtype) -> ndarray:
     return np.concatenate([counts[0], counts[1], counts[2][runs[:, 7]]]).astype(dtype)
 
 
-def by_pixels(x: ndarray) -> bool:
-    """Return whether images of shape (B, C, ...) lie in memory pixel by pixel."""
-    return not x.flags.c_contiguous and _last(x).flags.c_contiguous
-
-
-def _last(x):
-    return x.transpose(0, *range(2, x.ndim), 1)
-
-
 def as_images(x: ndarray, last: bool) -> ndarray:
     """Return images (B, C, ...) as contiguous planes (B * C, D, H, W) or pixels (B, D, H, W * C): a copy if need be."""
     batch, channels, *size = x.shape
     *above, width = (1, 1, *size)[-3:]
     memory = laid(x, last)
-    memory = _last(memory) if last else memory
+    memory = places_first(memory) if last else memory
     return memory.reshape(batch, *above, width * channels) if last else memory.reshape(batch * channels, *above, width)
 
 
 def laid(x: ndarray, last: bool) -> ndarray:
     """Return images (B, C, ...) that lie by planes or by pixels without gaps: a copy if need be."""
-    if (_last(x) if last else x).flags.c_contiguous:
+    if (places_first(x) if last else x).flags.c_contiguous:
         return x
     if x.ndim == 4 and x.dtype.kind == "f":
         return pixels(x).transpose(0, 3, 1, 2) if last else planes(x)
     if not last:
         return contiguous(x)
-    return contiguous(_last(x)).transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+    return contiguous(places_first(x)).transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
 
 def result(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:
     """Return an array (B, C, ...) that lies as asked for: `out` if that does."""
     if out is not None:
         check_out(function, out, shape, dtype, *inputs)
-        if (_last(out) if last else out).flags.c_contiguous:
+        if (places_first(out) if last else out).flags.c_contiguous:
             return out
     if not last:
         return output(function, None, shape, dtype)

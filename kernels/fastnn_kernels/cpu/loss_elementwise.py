@@ -337,9 +337,8 @@ def _slope_kernel(name, operand, slope, operands, parameters):
 
 
 def _kernel(loop, name, arrays, numbers, writes, doc):
-    loop.__name__ = loop.__qualname__ = name
     loop.__doc__ = doc
-    return kernel(", ".join(["T[::1]"] * arrays + ["T"] * numbers), writes=writes, parallel=True)(loop)
+    return kernel(", ".join(["T[::1]"] * arrays + ["T"] * numbers), writes=writes, parallel=True, name=name)(loop)
 
 
 values = {name: _value_kernel(name, entry) for name, entry in ENTRIES.items()}

@@ -198,11 +198,11 @@ def _loop(update, states):
 
 def _kernel(name, update, states):
     loop = _loop(update, states)
-    loop.__name__ = loop.__qualname__ = f"{name}_step__vector"
     loop.__doc__ = "All (n): g = scale grad + weight_decay param + l1 sign(param); param = keep param; then the rule."
     numbers = 4 + update.function.__code__.co_argcount - 2 - states
     signature = "T[::1], " * (2 + states) + ", ".join(["T"] * numbers)
-    return kernel(signature, writes=" ".join(["param", *"abc"[:states]]), parallel=True)(loop)
+    writes = " ".join(["param", *"abc"[:states]])
+    return kernel(signature, writes=writes, parallel=True, name=f"{name}_step__vector")(loop)
 
 
 kernels = {name: _kernel(name, *entry) for name, entry in UPDATES.items()}

@@ -35,33 +35,45 @@ def zero_edges(dx, rows, columns):
                 dx[i, j, c] = 0
 
 
-@kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True)
-def max_pool2d__squares_of_planes(x, floor, y, lo, hi):
-    """x(P,H,W) -> y(P,OH,OW), not smaller than the floor: windows of 2x2, side by side."""
-    size, step = itemsize(floor), lanes(floor)
-    for p in range(lo, hi):
-        for i in range(y.shape[1]):
-            upper = address(x) + p * x.strides[0] + 2 * i * x.strides[1]
-            out = address(y) + p * y.strides[0] + i * y.strides[1]
-            for j in range(0, y.shape[2], step):
-                at = upper + 2 * j * size
-                largest_of_rows(floor, at, at + x.strides[1], out + j * size, y.shape[2] - j)
+def _squares(operation, of_rows, of_pixels):
+    """Make the kernels of an operation over windows of 2x2, side by side: of planes and of pixels.
+
+    x(P,H,W) -> y(P,OH,OW) and x(B,H,W,C) -> y(B,OH,OW,C), whose range is over B * OH rows. `number` is what maxima are
+    not smaller than, or what sums are multiplied by.
+    """
+
+    @kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_of_planes")
+    def planes(x, number, y, lo, hi):
+        size, step = itemsize(number), lanes(number)
+        for p in range(lo, hi):
+            for i in range(y.shape[1]):
+                upper = address(x) + p * x.strides[0] + 2 * i * x.strides[1]
+                out = address(y) + p * y.strides[0] + i * y.strides[1]
+                for j in range(0, y.shape[2], step):
+                    at = upper + 2 * j * size
+                    of_rows(number, at, at + x.strides[1], out + j * size, y.shape[2] - j)
+
+    @kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_of_pixels")
+    def pixels(x, number, y, lo, hi):
+        size, step = itemsize(number), lanes(number)
+        down, right = x.strides[1], x.strides[2]
+        for r in range(lo, hi):
+            b, i = divmod(r, y.shape[1])
+            for j in range(y.shape[2]):
+                a = address(x) + b * x.strides[0] + 2 * i * down + 2 * j * right
+                out = address(y) + b * y.strides[0] + i * y.strides[1] + j * y.strides[2]
+                for c in range(0, y.shape[3], step):
+                    at = a + c * size
+                    last = at + down + right
+                    of_pixels(number, at, at + right, at + down, last, out + c * size, y.shape[3] - c)
+
+    return planes, pixels
 
 
-@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True)
-def max_pool2d__squares_of_pixels(x, floor, y, lo, hi):
-    """x(B,H,W,C) -> y(B,OH,OW,C), not smaller than the floor: windows of 2x2, side by side. The range: B * OH rows."""
-    size, step = itemsize(floor), lanes(floor)
-    down, right = x.strides[1], x.strides[2]
-    for r in range(lo, hi):
-        b, i = divmod(r, y.shape[1])
-        for j in range(y.shape[2]):
-            a = address(x) + b * x.strides[0] + 2 * i * down + 2 * j * right
-            out = address(y) + b * y.strides[0] + i * y.strides[1] + j * y.strides[2]
-            for c in range(0, y.shape[3], step):
-                at = a + c * size
-                last = at + down + right
-                largest_of_pixels(floor, at, at + right, at + down, last, out + c * size, y.shape[3] - c)
+max_pool2d__squares_of_planes, max_pool2d__squares_of_pixels = _squares(
+    "max_pool2d", largest_of_rows, largest_of_pixels
+)
+avg_pool2d__squares_of_planes, avg_pool2d__squares_of_pixels = _squares("avg_pool2d", sum_of_rows, sum_of_pixels)
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
@@ -93,18 +105,10 @@ def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
             offset = b * x.strides[0] + 2 * i * down + 2 * j * right
             for c in range(0, dy.shape[3], step):
                 at, to = address(x) + offset + c * size, address(dx) + offset + c * size
+                last, to_last = at + down + right, to + down + right
+                left = dy.shape[3] - c
                 spread_to_pixels(
-                    floor,
-                    at,
-                    at + right,
-                    at + down,
-                    at + down + right,
-                    g + c * size,
-                    to,
-                    to + right,
-                    to + down,
-                    to + down + right,
-                    dy.shape[3] - c,
+                    floor, at, at + right, at + down, last, g + c * size, to, to + right, to + down, to_last, left
                 )
 
 
@@ -114,36 +118,6 @@ def vectors_at_once(length, step, vector):
     if length <= vector or not 0 <= step <= 2:
         return 1
     return 2 if step == 2 or length <= 2 * vector else 4
-
-
-@kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True)
-def avg_pool2d__squares_of_planes(x, factor, y, lo, hi):
-    """x(P,H,W) -> y(P,OH,OW), sums times the factor: windows of 2x2, side by side."""
-    size, step = itemsize(factor), lanes(factor)
-    down = x.strides[1]
-    for p in range(lo, hi):
-        for i in range(y.shape[1]):
-            upper = address(x) + p * x.strides[0] + 2 * i * down
-            out = address(y) + p * y.strides[0] + i * y.strides[1]
-            for j in range(0, y.shape[2], step):
-                at = upper + 2 * j * size
-                sum_of_rows(factor, at, at + down, out + j * size, y.shape[2] - j)
-
-
-@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True)
-def avg_pool2d__squares_of_pixels(x, factor, y, lo, hi):
-    """x(B,H,W,C) -> y(B,OH,OW,C), sums times the factor: windows of 2x2, side by side. The range: B * OH rows."""
-    size, step = itemsize(factor), lanes(factor)
-    down, right = x.strides[1], x.strides[2]
-    for r in range(lo, hi):
-        b, i = divmod(r, y.shape[1])
-        for j in range(y.shape[2]):
-            a = address(x) + b * x.strides[0] + 2 * i * down + 2 * j * right
-            out = address(y) + b * y.strides[0] + i * y.strides[1] + j * y.strides[2]
-            for c in range(0, y.shape[3], step):
-                at = a + c * size
-                last = at + down + right
-                sum_of_pixels(factor, at, at + right, at + down, last, out + c * size, y.shape[3] - c)
 
 
 @kernel("T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
