@@ -14,6 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from ._shapes import INT_LIMIT, check_out, contiguous, integer, output, sizes
+from .cpu.pool import ROW
 from .images import pixels, places_first, planes
 
 Windows = tuple["Axis", ...]
@@ -96,9 +97,14 @@ class Axis:
 
 
 def _cost(runs):
-    """Estimate what a table costs: vectors, dearer where their numbers lie far apart."""
-    far = 1 + 3 * ((runs[:, 1] > 2) | (runs[:, 4] > 2))
-    return int((-(-runs[:, 2] // 16) * far).sum())
+    """Estimate what a table costs."""
+    return float(_vectors(runs).sum())
+
+
+def _vectors(runs):
+    """Return how many vectors the outputs of each run fill, weighted: numbers far apart are slow to come by."""
+    far, apart = (runs[:, 1] > 2) | (runs[:, 4] > 2), runs[:, 4] == 2
+    return -(-runs[:, 2] // 16) * np.where(far, 4, np.where(apart, 1.5, 1))
 
 
 class Tables(NamedTuple):
@@ -118,8 +124,11 @@ def tables(windows: Windows, size: int, merge: bool, turns: int, image_width: in
     rows = np.array([[*depth.starts, *height.starts], [*depth.counts, *height.counts]], np.int64)
     area = height.length * width.length
     taps = depth.dilation * area, height.dilation * width.length, width.dilation
-    steps = np.array([*(t * size for t in taps), *taps, image_width, size == 1], np.int64)
-    return Tables(rows, width.runs(size, merge, turns), steps)
+    runs = width.runs(size, merge, turns)
+    down, along = depth.counts.max(initial=0) * height.counts.max(initial=0), (_vectors(runs) * runs[:, 5]).sum()
+    columns = size == 1 and width.length <= ROW and down * -(-width.length // 16) + along < down * along
+    steps = np.array([*(t * size for t in taps), *taps, image_width, size == 1, columns], np.int64)
+    return Tables(rows, runs, steps)
 
 
 def divisors(counts, runs: ndarray, dtype) -> ndarray:

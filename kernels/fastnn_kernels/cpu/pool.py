@@ -6,7 +6,8 @@ in tables made by `fastnn_kernels.windows`:
     rows   (2, OD + OH): first tap and number of taps of each output, by depth and by height
     runs   (n, 8): outputs of a row that one vector after the other computes: first output, distance between outputs,
            number of them, first tap, its distance from output to output, taps; column of the first tap, of the output
-    steps  distance between taps by depth, height and width in numbers, in places; width; 1 for planes, 0 for pixels
+    steps  distance between taps by depth, height and width in numbers, in places; width; 1 for planes, 0 for pixels;
+           1 where, in rows of at most ROW numbers, the columns of windows are combined first, then these along the row
 
 Within a window, ties go to the first position; NaN wins, the last one of it, as in PyTorch.
 """
@@ -22,8 +23,11 @@ from .._quad import (
     sum_of_pixels,
     sum_of_rows,
 )
-from .._simd import address, itemsize, lanes, maximum
+from .._simd import address, itemsize, lanes, maximum, stack_bytes
 from .._windows import window_argmax, window_chosen, window_maximum, window_sum
+
+ROW = 1024
+BYTES = 8 * ROW
 
 
 @jitted
@@ -165,16 +169,20 @@ def first_tap(x, y, rows, r):
 def max_pool__windows(x, rows, runs, steps, floor, y, lo, hi):
     """x(P,D,H,W*S) -> y(P,OD,OH,OW*S), not smaller than the floor. The range is over the rows of y."""
     size, vector = itemsize(floor), lanes(floor)
-    taps = steps[0], steps[1], steps[2]
+    taps, columns = (steps[0], steps[1], steps[2]), stack_bytes(BYTES)
     for r in range(lo, hi):
         start, _, nd, nh = first_tap(x, y, rows, r)
-        out = address(y) + r * y.strides[2]
+        images, out = address(x) + start * size, address(y) + r * y.strides[2]
+        if steps[8]:
+            for c in range(0, x.shape[3], 4 * vector):
+                window_maximum(floor, images + c * size, (nd, nh, 1), taps, 1, columns + c * size, 4, x.shape[3] - c)
+            images, nd, nh = columns, 1, 1
         for run in range(len(runs)):
             to, _, length, source, step, nw, _, _ = runs[run]
             c = 0
             while c < length:
                 several = vectors_at_once(length - c, step, vector)
-                at = address(x) + (start + source + c * step) * size
+                at = images + (source + c * step) * size
                 window_maximum(floor, at, (nd, nh, nw), taps, step, out + (to + c) * size, several, length - c)
                 c += several * vector
 
@@ -237,19 +245,24 @@ def max_pool_backward__planes(dy, where, dx, lo, hi):
 @kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T[::1], T[:,:,:,::1]", writes="y", parallel=True)
 def avg_pool__windows(x, rows, runs, steps, divisors, y, lo, hi):
     """x(P,D,H,W*S) -> y(P,OD,OH,OW*S): sums over a divisor by depth, one by row and one by run. The range: rows."""
-    size, vector = itemsize(divisors[0]), lanes(divisors[0])
+    size, vector, one = itemsize(divisors[0]), lanes(divisors[0]), divisors.dtype.type(1)
     taps, depth, height = (steps[0], steps[1], steps[2]), y.shape[1], y.shape[2]
+    columns = stack_bytes(BYTES)
     for r in range(lo, hi):
         start, _, nd, nh = first_tap(x, y, rows, r)
-        out, i = address(y) + r * y.strides[2], r % (depth * height)
+        images, out, i = address(x) + start * size, address(y) + r * y.strides[2], r % (depth * height)
         divisor = divisors[i // height] * divisors[depth + i % height]
+        if steps[8]:
+            for c in range(0, x.shape[3], 4 * vector):
+                window_sum(one, images + c * size, (nd, nh, 1), taps, 1, columns + c * size, 1, 4, x.shape[3] - c)
+            images, nd, nh = columns, 1, 1
         for run in range(len(runs)):
             to, apart, length, source, step, nw, _, _ = runs[run]
             count = divisor * divisors[depth + height + run]
             c = 0
             while c < length:
                 several = vectors_at_once(length - c, step, vector)
-                at, target = address(x) + (start + source + c * step) * size, out + (to + c * apart) * size
+                at, target = images + (source + c * step) * size, out + (to + c * apart) * size
                 window_sum(count, at, (nd, nh, nw), taps, step, target, apart, several, length - c)
                 c += several * vector
 
