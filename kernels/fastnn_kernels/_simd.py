@@ -20,6 +20,7 @@ LLVM_FILES = (
     "_dot_tile.py",
     "_window_tile.py",
     "_rows.py",
+    "_row_loop.py",
     "_quad.py",
     "_depthwise_tile.py",
     "_pixel_tile.py",

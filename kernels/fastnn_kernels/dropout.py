@@ -16,6 +16,7 @@ from ._parallel import tasks
 from ._shapes import as_float_array, contiguous, output
 from .cpu.dropout import CHUNK, dropout__philox
 from .cpu.norm import norm__given
+from .norm import far
 
 GRAIN = 16384  # elements worth waking a second thread for
 FLOOR = -1.7580993408473766  # of SELU: -scale alpha
@@ -110,9 +111,9 @@ def _run_channels(function, name, x, line, p, seed, offset, out):
         _draw(np.ones(channels, x.dtype), offsets, (0.0, shift, low), p, seed, offset)
         moments = np.zeros((2, channels), x.dtype)
         moments[1] = 1
-        shape, number = (1, channels, length), tasks(channels, -(-GRAIN // length))
-        views = contiguous(x).reshape(shape), moments, factors, offsets, target.reshape(shape)
-        norm__given[x.dtype](*views, 0.0, channels, number)
+        views = contiguous(x).reshape(-1), *moments, factors, offsets, target.reshape(-1)
+        given, number = (length, 0.0, far(x.nbytes, length)), tasks(channels, -(-GRAIN // length))
+        norm__given[x.dtype](*views, *given, channels, number)
     if target is not y:
         y[...] = target
     return y

@@ -6,7 +6,7 @@ and `bias` are optional. Variances are those of the population (divided by n, no
 computed in two passes and merged in float64, so that data far from 0 keep their accuracy.
 
 The gradients give (dx, dweight, dbias), None where `needs` is False. They want the `statistics` of the forward pass,
-an array (2, R) of means and variances that `normalized` gives, or compute them again.
+means and variances as `normalized` gives them, or compute them again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ._memory import SMALL, empty
+from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import planned, planner
 from ._shapes import F4, F8, contiguous, integer, output, promote, sizes
@@ -24,6 +24,9 @@ from .cpu import norm as cpu
 
 GRAIN = 16384  # elements worth waking a second thread for
 SHORT = 64  # numbers of a row up to which the kernel with a weight per column is the faster one
+WARM = 1 << 16  # bytes up to which malloc gives memory that was just used
+LONG = 256  # numbers of a row that make it worth going past the caches, by whole lines
+NEAR = 1 << 14  # numbers of a row, the next of which can be fetched already
 BLOCKS = 64  # of rows, at most, whose sums are added in order
 
 
@@ -90,19 +93,9 @@ def normalized(function, input, by, weight, bias, eps, out=None):
         and (x.dtype is F4 or x.dtype is F8)
     ):
         x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
-    shape, dtype = x.shape, x.dtype
-    plan = planned(
-        _Plan,
-        function,
-        shape,
-        dtype,
-        by,
-        None if weight is None else weight.shape,
-        None if bias is None else bias.shape,
-        get_num_threads(),
-    )
+    plan = _planned(function, x, by, weight, bias)
     if out is None:
-        y = empty(shape, dtype) if plan.large else np.empty(shape, dtype)
+        y = empty(x.shape, x.dtype) if plan.large else np.empty(x.shape, x.dtype)
         return y, plan.fill(x, weight, bias, eps, y)
     y = output(function, out, x.shape, x.dtype, x, weight, bias)
     target = y if y.flags.c_contiguous else empty(x.shape, x.dtype)
@@ -126,11 +119,23 @@ def normalized_backward(function, dy, input, by, weight, eps, statistics, needs)
         dy, x, weight = _plain(f"{function}_backward", dy=dy, input=input, weight=weight)
     if dy.shape != x.shape:
         check_gradient(f"{function}_backward", dy, x)
-    plan = _planned(f"{function}_backward", x, by, weight, None)
-    dx = empty(x.shape, x.dtype)
+    plan = _planned(function, x, by, weight, None)
+    dx = empty(x.shape, x.dtype) if plan.large else np.empty(x.shape, x.dtype)
     if statistics is None:
         statistics = plan.fill(x, weight, None, eps, dx)
     return plan.gradients(dy, x, statistics, weight, eps, dx, needs)
+
+
+def _merged(parts):
+    """Return the sums (2, C) of parts (2, B, C)."""
+    sums = np.empty((2, parts.shape[2]), parts.dtype)
+    cpu.norm_sums__merge[parts.dtype](parts, sums)
+    return sums
+
+
+def far(size, length):
+    """Return whether a result of some bytes, in rows of some length, goes past the caches."""
+    return int(size >= FAR and length >= LONG)
 
 
 def _plain(function, **arrays):
@@ -146,7 +151,10 @@ def check_gradient(function, dy, x):
 
 def _planned(function, x, by, weight, bias):
     w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
-    return planned(_Plan, function, x.shape, x.dtype, by, w, b, get_num_threads())
+    try:
+        return _Plan(function, x.shape, x.dtype, by, w, b, get_num_threads())
+    except TypeError:  # a list cannot be a key
+        return planned(_Plan, function, x.shape, x.dtype, by, w, b, get_num_threads())
 
 
 def last_dimensions(function, shape, normalized_shape):
@@ -192,35 +200,43 @@ class _Plan:
         for name, given in (("weight", weight_shape), ("bias", bias_shape)):
             if given is not None and given != self.weights:
                 raise ValueError(f"{function}: {name} must have {whole}, got {given}")
-        self.dtype, self.matrix, self.rows = dtype, (self.count, self.length), (1, self.count, self.length)
+        count, length = self.count, self.length
+        self.dtype, self.matrix = dtype, (count, length)
         self.centred = not function.startswith("rms")
         self.eps = float(np.finfo(dtype).eps)
-        self.number = tasks(self.count, -(-GRAIN // max(self.length, 1)))
+        self.number = tasks(count, -(-GRAIN // max(length, 1)))
         self.affine = weight_shape is not None or bias_shape is not None
-        self.columns = not self.runs and (self.affine or self.length <= SHORT)
+        self.columns = not self.runs and (self.affine or length <= SHORT)
         width = prod(self.weights) if self.affine or self.columns else 1
         self.ones, self.zeros = np.ones(width, dtype), np.zeros(width, dtype)
-        self.large = self.count * self.length >= SMALL
-        self.empty = self.count * self.length == 0
-        self.forward = (cpu.norm__columns if self.columns else cpu.norm__runs)[dtype]
+        size = count * length * dtype.itemsize
+        self.large, self.far = size > WARM, far(size, length)
+        self.near_rows = self.far if length < NEAR else -self.far
+        self.empty = size == 0
+        self.statistics = 2, count
+        self.block = max(-(-count // BLOCKS), -(-2 * GRAIN // max(length, 1)))
+        self.blocks = -(-count // self.block)
+        self.number_blocks = min(self.number, self.blocks)
 
     def fill(self, x, weight, bias, eps, y):
         """Normalise one contiguous array into another, and return the statistics."""
-        statistics = np.empty((2, self.count), self.dtype)
+        statistics = np.empty(self.statistics, self.dtype)
         if self.empty:
             statistics[...] = 0
             return statistics
         if eps is None:
             eps = self.eps
-        weight = self.ones if weight is None else weight.reshape(-1) if weight.ndim > 1 else weight
-        bias = self.zeros if bias is None else bias.reshape(-1) if bias.ndim > 1 else bias
+        weight = self.ones if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
+        bias = self.zeros if bias is None else bias if bias.ndim == 1 else bias.reshape(-1)
         if self.columns:
             if x.ndim != 2:
                 x, y = x.reshape(self.matrix), y.reshape(self.matrix)
-            self.forward(x, weight, bias, y, statistics, eps, self.centred, self.count, self.number)
+            views, given = (x, weight, bias, y, statistics), (eps, self.centred, self.near_rows)
+            cpu.norm__columns[self.dtype](*views, *given, self.count, self.number)
         else:
-            x, y, runs = x.reshape(self.rows), y.reshape(self.rows), self.runs if self.affine else 1
-            self.forward(x, weight, bias, y, statistics, eps, runs, self.centred, self.count, self.number)
+            views, runs = (x.ravel(), weight, bias, y.ravel(), statistics), self.runs if self.affine else 1
+            given = self.length, eps, runs, self.centred, self.far
+            cpu.norm__runs[self.dtype](*views, *given, self.count, self.number)
         return statistics
 
     def gradients(self, dy, x, statistics, weight, eps, dx, needs):
@@ -232,26 +248,25 @@ class _Plan:
         weighted = needs[1] or needs[2]
         if self.runs == 0 and (weight is not None or weighted):
             weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
-            block = max(-(-count // BLOCKS), -(-2 * GRAIN // length))
-            blocks = -(-count // block)
-            sums = empty((2, blocks, length), dtype)
+            sums = np.empty((2, self.blocks, length), dtype)
             if x.ndim == 2:
                 views = dy, x, statistics, weight, dx, sums
             else:
                 shape = self.matrix
                 views = dy.reshape(shape), x.reshape(shape), statistics, weight, dx.reshape(shape), sums
-            number = min(self.number, blocks)
-            cpu.norm_backward__columns[dtype](*views, eps, block, self.centred, blocks, number)
-            sums = sums[:, 0] if blocks == 1 else sums.sum(1)
+            given = eps, self.block, self.centred, self.near_rows
+            cpu.norm_backward__columns[dtype](*views, *given, self.blocks, self.number_blocks)
         else:
             runs, share = max(self.runs, 1), 1 / length
             weight = np.ones(1, dtype) if weight is None else weight
             sums = np.empty((2, count * runs), dtype)
-            views = dy.reshape(self.rows), x.reshape(self.rows), statistics, weight, dx.reshape(self.rows), sums
-            cpu.norm_backward__runs[dtype](*views, eps, runs, share * self.centred, share, count, self.number)
-            if weighted:
-                sums = sums.reshape(2, -1, self.weights[0]).sum(1)
-        dweight, dbias = sums
-        if len(self.weights) > 1 and weighted:
+            views = dy.ravel(), x.ravel(), *statistics, weight, dx.ravel(), sums
+            given = length, eps, runs, share * self.centred, share, self.far
+            cpu.norm_backward__runs[dtype](*views, *given, count, self.number)
+        if not weighted:
+            return dx, None, None
+        sums = sums.reshape(2, -1, prod(self.weights))
+        dweight, dbias = sums[:, 0] if sums.shape[1] == 1 else _merged(sums)
+        if len(self.weights) > 1:
             dweight, dbias = dweight.reshape(self.weights), dbias.reshape(self.weights)
         return dx, dweight if needs[1] else None, dbias if needs[2] else None

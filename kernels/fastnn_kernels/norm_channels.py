@@ -13,12 +13,13 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ._memory import SMALL, empty
+from ._memory import empty
 from ._parallel import get_num_threads, tasks
-from ._plans import planner
+from ._plans import ghost, planner
 from ._shapes import F4, F8, as_float_array, check_out, contiguous, promote
 from .cpu import norm as cpu
-from .norm import BLOCKS, GRAIN, check_gradient, normalized, normalized_backward
+from .cpu import norm_pixels as by_pixels
+from .norm import BLOCKS, GRAIN, WARM, check_gradient, far, normalized, normalized_backward
 
 PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache
 WIDE = 128  # numbers that a row of pixels should have
@@ -61,17 +62,23 @@ def batch_norm_backward(
     needs=(True, True, True),
 ):
     """Return the gradients (dx, dweight, dbias) of batch_norm; without training, mean and variance are constants."""
-    name = "batch_norm_backward"
-    dy, x, weight = promote(name, dy=dy, input=input, weight=weight)
-    check_gradient(name, dy, x)
-    plan = _planned(name, x, weight, None)
-    x, dy = plan.view(x), plan.view(dy)
+    name, x = "batch_norm_backward", input
+    if not (
+        type(x) is type(dy) is ndarray
+        and dy.dtype is x.dtype
+        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
+        and (x.dtype is F4 or x.dtype is F8)
+    ):
+        dy, x, weight = promote(name, dy=dy, input=x, weight=weight)
+    if dy.shape != x.shape:
+        check_gradient(name, dy, x)
+    plan = _planned("batch_norm", x, weight, None)
     if statistics is None:
-        if not training:
-            statistics = _running(name, running_mean, running_var, plan)
+        if training:
+            statistics = plan.normalize(plan.view(x), None, None, eps, plan.make())
         else:
-            statistics = plan.statistics(x, eps)
-    return plan.gradients(dy, x, statistics, weight, training, eps, needs)
+            statistics = _running(name, running_mean, running_var, plan)
+    return plan.gradients(plan.view(dy), plan.view(x), statistics, weight, training, eps, needs)
 
 
 def instance_norm(
@@ -126,17 +133,21 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
     ):
         x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
     plan = _planned(function, x, weight, bias)
-    memory, target = plan.view(x), plan.output(out, x, weight, bias)
+    y = plan.make() if out is None else plan.target(out, x, weight, bias)
     if not training:
         statistics = _running(function, mean, variance, plan)
-        plan.apply(memory, statistics, weight, bias, eps, target)
+        plan.apply(plan.view(x), *statistics, weight, bias, eps, y)
     else:
-        _check_batch(function, plan.each, x.shape)
-        running = _following(function, mean, variance, plan.channels)
-        statistics = plan.normalize(memory, weight, bias, eps, target)
-        if x.size:
-            _follow(running, statistics, plan.each, momentum)
-    return plan.result(target, out), statistics
+        if plan.each == 1:
+            _check_batch(function, plan.each, x.shape)
+        running = None if mean is None and variance is None else _following(function, mean, variance, plan.channels)
+        statistics = plan.normalize(plan.view(x), weight, bias, eps, y)
+        if running is not None and x.size:
+            _follow(*running, *statistics, plan.each, momentum)
+    if out is None or y is out:
+        return y, statistics
+    out[...] = y
+    return out, statistics
 
 
 def instance_normalized(function, input, given, weight, bias, eps, out=None):
@@ -151,7 +162,7 @@ def instance_normalized(function, input, given, weight, bias, eps, out=None):
     running = _following(function, mean, variance, channels)
     y, statistics = normalized(function, input, channels, weight, bias, eps, out)
     if y.size:
-        _follow(running, statistics.reshape(2, -1, channels).mean(1), each, momentum)
+        _follow(*running, *statistics.reshape(2, -1, channels).mean(1), each, momentum)
     return y, statistics
 
 
@@ -183,48 +194,50 @@ def _following(function, mean, variance, channels):
     return mean, variance
 
 
-def _follow(running, statistics, each, momentum):
-    mean, variance = running
-    if mean is not None:
-        mean *= 1 - momentum
-        mean += momentum * statistics[0]
-    if variance is not None:
-        variance *= 1 - momentum
-        variance += momentum * each / (each - 1) * statistics[1]
+def _follow(running_mean, running_variance, mean, variance, each, momentum):
+    unbiased = each / (each - 1)
+    if type(running_mean) is type(running_variance) is ndarray:
+        if running_mean.dtype is running_variance.dtype is mean.dtype:
+            views = mean, variance, running_mean, running_variance
+            cpu.norm_statistics__follow[mean.dtype](*views, momentum, unbiased)
+            return
+    if running_mean is not None:
+        running_mean += momentum * (mean - running_mean)
+    if running_variance is not None:
+        running_variance += momentum * (unbiased * variance - running_variance)
 
 
 def _running(function, mean, variance, plan):
-    """Return the running statistics as an array (2, C)."""
-    made = np.empty((2, plan.channels), plan.dtype)
-    shape = made.shape[1:]
-    if type(mean) is type(variance) is ndarray and mean.shape == variance.shape == shape:
-        made[0] = mean
-        made[1] = variance
-        return made
-    for i, (name, running) in enumerate((("running_mean", mean), ("running_var", variance))):
+    """Return the running statistics as arrays (C,) of the input's dtype."""
+    shape, dtype = plan.weights, plan.dtype
+    if (
+        type(mean) is type(variance) is ndarray
+        and mean.shape == variance.shape == shape
+        and mean.dtype is variance.dtype is dtype
+    ):
+        return mean, variance
+    made = []
+    for name, running in (("running_mean", mean), ("running_var", variance)):
         if running is None:
             raise ValueError(f"{function}: {name} must be given where the batch's own statistics are not used")
         if type(running) is not ndarray:
             running = as_float_array(function, name, running)
-        if running.shape != (plan.channels,):
+        if running.shape != shape:
             raise ValueError(f"{function}: {name} must have shape ({plan.channels},), got {running.shape}")
-        made[i] = running
+        made.append(running.astype(dtype, copy=False))
     return made
 
 
 def _planned(function, x, weight, bias):
-    pixels = False
-    if not x.flags.c_contiguous and x.ndim > 2:
-        pixels = x.transpose(0, *range(2, x.ndim), 1).flags.c_contiguous
     w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
-    return _Plan(function, x.shape, x.dtype, pixels, w, b, get_num_threads())
+    return _Plan(function, x.shape, x.strides, x.dtype, w, b, get_num_threads())
 
 
 @planner
 class _Plan:
-    """What is known of arrays of one shape; `memory` is an array as it lies: (B, C, L), or by pixels (N, C)."""
+    """What is known of arrays that lie in one way; kernels see them flat, as (B, C, L) or by pixels as (N, C)."""
 
-    def __init__(self, function, shape, dtype, last, weight_shape, bias_shape, threads):
+    def __init__(self, function, shape, strides, dtype, weight_shape, bias_shape, threads):
         self.function, self.shape, self.dtype = function, shape, dtype
         self.channels = c = _channels(function, shape)
         for name, given in (("weight", weight_shape), ("bias", bias_shape)):
@@ -233,111 +246,96 @@ class _Plan:
                     f"{function}: {name} must have one number for each of the {c} channels (input {shape}), "
                     f"got shape {given}"
                 )
-        length = prod(shape[2:])
-        self.last = last  # the channels lie last
-        self.pixels = last or length == 1
+        self.length = length = prod(shape[2:])
+        self.axes, self.back = (0, *range(2, len(shape)), 1), (0, len(shape) - 1, *range(1, len(shape) - 1))
+        lying = ghost(shape, dtype, strides)
+        self.plain = lying.flags.c_contiguous
+        self.last = not self.plain and len(shape) > 2 and lying.transpose(self.axes).flags.c_contiguous
+        self.lying = (shape[0], *shape[2:], c)
+        self.dense = self.plain or self.last
+        self.pixels = self.last or length == 1
         self.each = shape[0] * length
         fold = 1
         while self.pixels and 0 < 2 * fold * c <= WIDE and self.each % (2 * fold) == 0 and self.each:
             fold *= 2
         self.rows, self.width = self.each // fold, fold * c
-        self.memory = (self.rows, self.width) if self.pixels else (shape[0], c, length)
-        self.axes, self.back = (0, *range(2, len(shape)), 1), (0, len(shape) - 1, *range(1, len(shape) - 1))
-        self.lying = (shape[0], *shape[2:], c)
-        self.large = self.each * c >= SMALL
-        self.ones, self.zeros = np.ones(c, dtype), np.zeros(c, dtype)
-        self.block = max(PIECE // max(self.width, 1), 32)
+        size, width = self.each * c * dtype.itemsize, max(self.width, 1)
+        self.empty, self.large = size == 0, size > WARM
+        self.far = far(size, self.each * c if self.pixels else length)
+        self.weights, self.ones, self.zeros = (c,), np.ones(c, dtype), np.zeros(c, dtype)
+        self.no_parts = np.empty((0, 2, self.width), dtype)
+        self.block = max(PIECE // width, 32)
         self.blocks = -(-self.rows // self.block)
-        self.tasks_rows = tasks(self.rows, -(-GRAIN // max(self.width, 1)))
+        self.sums_block = max(self.block, -(-self.rows // BLOCKS))
+        self.sums_blocks = -(-self.rows // self.sums_block)
+        self.tasks_rows = tasks(self.rows, -(-GRAIN // width))
         self.tasks_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
-        self.tasks_planes = tasks(shape[0] * c, -(-GRAIN // max(length, 1)))
+        self.planes = shape[0] * c
+        self.tasks_planes = tasks(self.planes, -(-GRAIN // max(length, 1)))
 
     def view(self, x):
-        """Return an array as it lies in memory, or a copy of it in that layout."""
+        """Return the numbers of an array flat and in the order of this plan, in place where they lie so."""
         if self.last:
             x = x.transpose(self.axes)
-        if not x.flags.c_contiguous:
-            x = contiguous(x)
-        return x if x.shape == self.memory else x.reshape(self.memory)
+        return x.ravel()
 
-    def output(self, out, *inputs):
-        """Return the memory that a result is written to: in `out`, if that lies so."""
-        if out is not None:
-            check_out(self.function, out, self.shape, self.dtype, *inputs)
-            turned = out.transpose(self.axes) if self.last else out
-            if turned.flags.c_contiguous:
-                return turned.reshape(self.memory)
-        return empty(self.memory, self.dtype) if self.large else np.empty(self.memory, self.dtype)
+    def make(self):
+        """Return an array for a result, which lies as the input does, if that is dense."""
+        shape = self.lying if self.last else self.shape
+        y = empty(shape, self.dtype) if self.large else np.empty(shape, self.dtype)
+        return y.transpose(self.back) if self.last else y
 
-    def result(self, memory, out=None):
-        """Return a result in its shape, or in `out`."""
-        y = memory.reshape(self.lying).transpose(self.back) if self.last else memory.reshape(self.shape)
-        if out is None:
-            return y
-        if not np.may_share_memory(out, memory):
-            out[...] = y
-        return out
-
-    def statistics(self, x, eps):
-        """Return means and variances (2, C) of the batch."""
-        if not self.pixels:
-            return self.normalize(x, None, None, eps, empty(self.memory, self.dtype))
-        made = np.zeros((2, self.channels), self.dtype)
-        if x.size:
-            parts = empty((self.blocks, 2, self.width), self.dtype)
-            number = min(self.tasks_rows, self.blocks)
-            cpu.moments__pixels[self.dtype](x, parts, self.block, self.blocks, number)
-            cpu.moments__merge[self.dtype](parts, made, self.block, self.rows)
-        return made
+    def target(self, out, *inputs):
+        """Return `out`, or another array if the result cannot be written to it in order."""
+        check_out(self.function, out, self.shape, self.dtype, *inputs)
+        turned = out.transpose(self.axes) if self.last else out
+        return out if turned.flags.c_contiguous else self.make()
 
     def normalize(self, x, weight, bias, eps, y):
         """Normalise a batch by its own statistics, and return these."""
+        if self.empty:
+            return np.zeros((2, self.channels), self.dtype)
         if self.pixels:
-            made = self.statistics(x, eps)
-            self.apply(x, made, weight, bias, eps, y)
-            return made
-        made = np.empty((2, self.channels), self.dtype) if x.size else np.zeros((2, self.channels), self.dtype)
-        if x.size:
-            weight, bias = self._weights(weight, bias)
-            views = x, weight, bias, y, made
-            cpu.norm__runs[self.dtype](*views, eps, 1, True, self.channels, self.tasks_channels)
+            mean, variance = np.empty(self.weights, self.dtype), np.empty(self.weights, self.dtype)
+            parts = np.empty((self.blocks, 2, self.width), self.dtype)
+            number = min(self.tasks_rows, self.blocks)
+            by_pixels.moments__pixels[self.dtype](x, parts, self.block, self.blocks, number)
+            self.apply(x, mean, variance, weight, bias, eps, y, parts)
+            return mean, variance
+        made = np.empty((2, self.channels), self.dtype)
+        views = x, self.ones if weight is None else weight, self.zeros if bias is None else bias, self.view(y), made
+        given = self.length, eps, 1, True, self.far
+        cpu.norm__runs[self.dtype](*views, *given, self.channels, self.tasks_channels)
         return made
 
-    def apply(self, x, statistics, weight, bias, eps, y):
-        """Normalise by given statistics."""
-        if not x.size:
+    def apply(self, x, mean, variance, weight, bias, eps, y, parts=None):
+        """Normalise by given statistics, or those that the parts of pixels give, which are kept then."""
+        if self.empty:
             return
-        weight, bias = self._weights(weight, bias)
+        scale = self.ones if weight is None else weight, self.zeros if bias is None else bias, self.view(y)
         if self.pixels:
-            line = np.empty((3, self.width), self.dtype)
-            cpu.norm_line__channels[self.dtype](statistics, weight, bias, line, eps)
-            cpu.norm__pixels[self.dtype](x, line, y, self.rows, self.tasks_rows)
+            views = x, self.no_parts if parts is None else parts, mean, variance, *scale
+            by_pixels.norm__pixels[self.dtype](*views, eps, self.block, self.far, self.rows, self.tasks_rows)
         else:
-            count = self.shape[0] * self.channels
-            cpu.norm__given[self.dtype](x, statistics, weight, bias, y, eps, count, self.tasks_planes)
+            given = self.length, eps, self.far
+            cpu.norm__given[self.dtype](x, mean, variance, *scale, *given, self.planes, self.tasks_planes)
 
     def gradients(self, dy, x, statistics, weight, training, eps, needs):
         """Return (dx, dweight, dbias)."""
-        dtype, c, share = self.dtype, self.channels, training / max(self.each, 1)
-        dx = empty(self.memory, dtype)
-        sums = np.zeros((2, c), dtype)
-        weight = self.ones if weight is None else contiguous(weight)
-        if not x.size:
-            pass
+        dtype, share = self.dtype, training / max(self.each, 1)
+        mean, variance = statistics
+        dx, sums = self.make(), np.empty((2, self.channels), dtype)
+        weight, flat = self.ones if weight is None else weight, self.view(dx)
+        if self.empty:
+            sums[...] = 0
         elif not self.pixels:
-            views = dy, x, statistics, weight, dx, sums
-            cpu.norm_backward__runs[dtype](*views, eps, 1, share, share, c, self.tasks_channels)
+            views, given = (dy, x, mean, variance, weight, flat, sums), (self.length, eps, 1, share, share, self.far)
+            cpu.norm_backward__runs[dtype](*views, *given, self.channels, self.tasks_channels)
         else:
-            block = max(self.block, -(-self.rows // BLOCKS))
-            blocks = -(-self.rows // block)
-            parts, line = empty((2, blocks, self.width), dtype), np.empty((4, self.width), dtype)
-            cpu.norm_line__channels[dtype](statistics, weight, weight, line[:3], eps)
-            views, number = (dy, x, line[:3], parts), min(self.tasks_rows, blocks)
-            cpu.norm_backward_sums__pixels[dtype](*views, block, blocks, number)
-            cpu.norm_backward_line__channels[dtype](parts, statistics, weight, sums, line, eps, share)
-            cpu.norm_backward__pixels[dtype](dy, x, line, dx, self.rows, self.tasks_rows)
-        return self.result(dx), sums[0] if needs[1] else None, sums[1] if needs[2] else None
-
-    def _weights(self, weight, bias):
-        weight = self.ones if weight is None else contiguous(weight)
-        return weight, self.zeros if bias is None else contiguous(bias)
+            parts = np.empty((2, self.sums_blocks, self.width), dtype)
+            given, number = (self.sums_block, self.sums_blocks), min(self.tasks_rows, self.sums_blocks)
+            by_pixels.norm_backward_sums__pixels[dtype](dy, x, contiguous(mean), parts, *given, number)
+            views, given = (dy, x, mean, variance, weight, parts, flat, sums), (eps, share, self.far)
+            by_pixels.norm_backward__pixels[dtype](*views, *given, self.rows, self.tasks_rows)
+        dweight, dbias = sums
+        return dx, dweight if needs[1] else None, dbias if needs[2] else None
