@@ -28,9 +28,9 @@ class _Loss(Module):
         for name, value in self.options.items():
             setattr(self, name, np.asarray(value) if name in ("weight", "pos_weight") and value is not None else value)
 
-    def forward(self, *arrays: Any) -> Any:
-        """Compute the loss."""
-        return type(self).function(*arrays, **{name: getattr(self, name) for name in self.options})
+    def forward(self, *arrays: Any, **options: Any) -> Any:
+        """Compute the loss; options are those of the function, for this call."""
+        return type(self).function(*arrays, **{**{name: getattr(self, name) for name in self.options}, **options})
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""

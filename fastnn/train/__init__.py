@@ -1,6 +1,14 @@
 """Training: the loop, and what one wants around it."""
 
-from fastnn.train.callbacks import Callback, Checkpoint, EarlyStopping, LearningRateMonitor, Schedule, StopOnNaN
+from fastnn.train.callbacks import (
+    Callback,
+    Checkpoint,
+    ClipGradients,
+    EarlyStopping,
+    LearningRateMonitor,
+    Schedule,
+    StopOnNaN,
+)
 from fastnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from fastnn.train.history import History
 from fastnn.train.loggers import CSVLog, JSONLog, TensorBoardLog
@@ -19,6 +27,7 @@ __all__ = [
     "CSVLog",
     "Callback",
     "Checkpoint",
+    "ClipGradients",
     "EarlyStopping",
     "History",
     "JSONLog",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.optim import clip_grad_norm_, clip_grad_value_
 from fastnn.train.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ class Callback:
 
     def on_train_begin(self, run: Run) -> None:
         """Before the first epoch (after a resumed checkpoint was loaded)."""
+
+    def on_gradients(self, run: Run) -> None:
+        """Before every step of the optimizer, when the gradients are there. Steps may take 50 us: be quick."""
 
     def on_step_end(self, run: Run) -> None:
         """After every step of the optimizer. Steps may take 50 us: be quick."""
@@ -57,6 +61,17 @@ class FunctionCallback(Callback):
         self.function(run)
 
 
+def latest(run: Run, column: str) -> float:
+    """Give the last figure of a column of the history. Raises ValueError if there is none."""
+    if column not in run.history:
+        raise ValueError(
+            f"there is no {column!r} to monitor, only {', '.join(run.history.columns)}"
+            + ("; give fit a validation set" if column.startswith("val_") else "")
+        )
+    figure: float = run.history[column][-1]
+    return figure
+
+
 class Best:
     """Watch one column of the history and say when it improves."""
 
@@ -75,13 +90,7 @@ class Best:
 
     def improved(self, run: Run) -> bool:
         """Say whether the epoch that has just ended is better than all before, and remember it if so."""
-        if self.monitor not in run.history:
-            known = ", ".join(run.history.columns)
-            raise ValueError(
-                f"there is no {self.monitor!r} to monitor, only {known}"
-                + ("; give fit a validation set" if self.monitor.startswith("val_") else "")
-            )
-        value: float = run.history[self.monitor][-1]
+        value = latest(run, self.monitor)
         better = self.sign * (value - self.value) > self.min_delta  # never for nan
         if better:
             self.value = value
@@ -187,6 +196,34 @@ class StopOnNaN(Callback):
             run.model.load_state_dict(self.weights)
 
 
+class ClipGradients(Callback):
+    """Limit the gradients before every step of the optimizer (Pascanu et al., 2013).
+
+    Parameters
+    ----------
+    norm : float, optional
+        The most that the norm of all gradients together may be; see `optim.clip_grad_norm_`.
+    value : float, optional
+        The most that each of their elements may be, in size; see `optim.clip_grad_value_`. Comes first.
+    """
+
+    def __init__(self, norm: float | None = None, *, value: float | None = None) -> None:
+        if norm is None and value is None:
+            raise ValueError("ClipGradients: give norm, value, or both")
+        for name, limit in (("norm", norm), ("value", value)):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"ClipGradients: {name} must be above 0, got {limit}")
+        self.norm, self.value = norm, value
+
+    def on_gradients(self, run: Run) -> None:
+        """Limit them."""
+        parameters = [parameter for group in run.optimizer.param_groups for parameter in group["params"]]
+        if self.value is not None:
+            clip_grad_value_(parameters, self.value)
+        if self.norm is not None:
+            clip_grad_norm_(parameters, self.norm)
+
+
 class LearningRateMonitor(Callback):
     """Write the learning rate of the end of every epoch to the history: column "lr", and "lr1" ... for more groups."""
 
@@ -215,7 +252,7 @@ class Schedule(Callback):
     """
 
     def __init__(self, schedule: Any, *, every: str | None = None, monitor: str | None = None) -> None:
-        if not callable(getattr(schedule, "step", schedule)):
+        if isinstance(schedule, type) or not callable(getattr(schedule, "step", schedule)):
             raise TypeError(f"Schedule: expected a schedule with step(), or a function, got {schedule!r}")
         self.schedule = schedule
         self.every = every or getattr(schedule, "every", "epoch")
@@ -225,7 +262,9 @@ class Schedule(Callback):
         self.rates: list[float] = []
 
     def on_train_begin(self, run: Run) -> None:
-        """Set the first learning rate."""
+        """Set the first learning rate. Raises ValueError for the schedule of another optimizer."""
+        if getattr(self.schedule, "optimizer", run.optimizer) is not run.optimizer:
+            raise ValueError(f"Schedule: this {type(self.schedule).__name__} belongs to another optimizer")
         if not hasattr(self.schedule, "step"):
             if run.epoch == 0:
                 self.rates = [group["lr"] for group in run.optimizer.param_groups]
@@ -243,7 +282,7 @@ class Schedule(Callback):
         if not hasattr(self.schedule, "step"):
             self._set(run)
         elif self.every == "epoch":
-            self.schedule.step(*(() if self.monitor is None else (run.history[self.monitor][-1],)))
+            self.schedule.step(*(() if self.monitor is None else (latest(run, self.monitor),)))
 
     def _set(self, run: Run) -> None:
         for group, rate in zip(run.optimizer.param_groups, self.rates, strict=True):

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.data import DataLoader
 from fastnn.tensor import Tensor, no_grad
-from fastnn.train.feeding import Data, Loss, batches, dtype_of, floating, weighted_loss
+from fastnn.train.feeding import Data, Loss, batches, dtype_of, floating, samples, weighted_loss
 from fastnn.train.streams import Function, Stream, resolve
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +51,8 @@ def measure(
     model.eval()
     try:
         with no_grad():
-            for x, y, *weights in data:
+            for batch in data:
+                x, y, *weights = samples("evaluate", batch)
                 output = model(x)
                 if loss is not None:
                     value, share = weighted_loss(loss, output, y, *weights) if weights else (loss(output, y), len(x))

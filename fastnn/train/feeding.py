@@ -22,8 +22,9 @@ def is_arrays(data: Any) -> bool:
 
 def batches(argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[tuple[Any, ...]]:
     """Turn (x, y) or (x, y, weights) into batches; leave iterables alone."""
-    if not hasattr(data, "__iter__"):
-        raise TypeError(f"fit: {argument} must be (x, y) or an iterable of batches, got {type(data).__name__}")
+    if not hasattr(data, "__iter__") or hasattr(data, "shape"):
+        got = f"{type(data).__name__}{f' of shape {data.shape}' if hasattr(data, 'shape') else ''}"
+        raise TypeError(f"fit: {argument} must be (x, y) or an iterable of batches, got {got}")
     if not is_arrays(data):
         for name in ("transform", "prefetch"):
             if options.get(name):
@@ -138,6 +139,25 @@ class Weighted:
         for x, y, *rest in self.data:
             weights = weights_of(np.asarray(y), self.class_weight)
             yield x, y, weights * np.asarray(rest[0]) if rest else weights
+
+
+def samples(where: str, batch: Any) -> Any:
+    """Check that a batch is (x, y) or (x, y, weights), and give it back."""
+    if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+        got = f"{type(batch).__name__}{f' of {len(batch)} items' if isinstance(batch, (tuple, list)) else ''}"
+        raise TypeError(f"{where}: a batch must be (x, y) or (x, y, weights), got {got}")
+    return batch
+
+
+def number_of(cost: Any) -> float:
+    """Give a loss as a number. Raises TypeError if it is none that a gradient can be had of."""
+    try:
+        value: float = cost.item()
+        return value
+    except (AttributeError, ValueError) as error:
+        shape = getattr(cost, "shape", None)
+        got = type(cost).__name__ if shape is None else f"shape {shape}; give it reduction='mean'"
+        raise TypeError(f"fit: the loss must be a Tensor of one number, got {got}") from error
 
 
 def weighted_loss(loss: Loss, output: Any, target: Any, weights: Any) -> tuple[Any, float]:

@@ -11,10 +11,21 @@ from typing import Any
 import numpy as np
 
 from fastnn.data import DataLoader
+from fastnn.optim import LBFGS
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
 from fastnn.train.checkpoint import StrPath, load_checkpoint
 from fastnn.train.evaluation import Metrics, evaluate, measure, predict
-from fastnn.train.feeding import ClassWeight, Data, Loss, batches, hold_out, weighted_loss, with_weights
+from fastnn.train.feeding import (
+    ClassWeight,
+    Data,
+    Loss,
+    batches,
+    hold_out,
+    number_of,
+    samples,
+    weighted_loss,
+    with_weights,
+)
 from fastnn.train.history import History
 from fastnn.train.progress import Progress
 from fastnn.train.run import Run, TrainingDiverged
@@ -39,6 +50,7 @@ def fit(
     sample_weight: Any = None,
     metrics: Metrics = (),
     schedule: Any = None,
+    accumulate: int = 1,
     callbacks: Sequence[Callback | Callable[[Run], None]] = (),
     progress: bool = True,
     resume: StrPath | None = None,
@@ -58,14 +70,14 @@ def fit(
         (output, target) -> scalar Tensor, the mean over the batch, such as `functional.cross_entropy`. With weights it
         is called with ``reduction="none"``.
     optimizer : Optimizer
-        Over the model's parameters.
+        Over the model's parameters, or some of them; any but `LBFGS`, which wants to see the loss again and again.
     epochs : int
         Epochs in all, those of a resumed checkpoint included.
     validation : like data, optional
         Evaluated after every epoch.
     validation_split : float, optional
         Hold this share of the arrays out for validation instead; every class in its proportion if y holds labels, and
-        always the same samples.
+        always the same samples. Both parts are copies in memory, also of memory-mapped files.
     batch_size : int
         For arrays; the last batch of an epoch may be smaller.
     transform : callable, optional
@@ -83,6 +95,9 @@ def fit(
     schedule : learning-rate schedule, optional
         Its `step()` is called after every epoch, or after every step if it comes as ``Schedule(..., every="step")``.
         Or a function from the share of training that is done, 0 to 1, to a factor of the learning rate.
+    accumulate : int
+        Batches whose gradients are added up for one step of the optimizer, their mean that is; the last step of an
+        epoch may have fewer.
     callbacks : list of Callback or callables
         For instance `EarlyStopping`, `Checkpoint`, or a function that is called with the run after every epoch.
     progress : bool
@@ -119,8 +134,12 @@ def fit(
     """
     if not isinstance(epochs, (int, np.integer)) or epochs < 0:
         raise ValueError(f"fit: epochs must be an integer of at least 0, got {epochs!r}")
-    if not callable(loss):
-        raise TypeError(f"fit: loss must be a function (output, target) -> Tensor, got {type(loss).__name__}")
+    if not isinstance(accumulate, (int, np.integer)) or accumulate < 1:
+        raise ValueError(f"fit: accumulate must be an integer of at least 1, got {accumulate!r}")
+    if not callable(loss) or isinstance(loss, type):
+        got = f"the class {loss.__name__}, not an object of it" if isinstance(loss, type) else type(loss).__name__
+        raise TypeError(f"fit: loss must be a function (output, target) -> Tensor, got {got}")
+    _check_optimizer(model, optimizer)
     streams, held_streams = resolve(metrics), resolve(metrics)
     if validation_split is not None:
         if validation is not None:
@@ -136,20 +155,22 @@ def fit(
         given.insert(0, schedule if isinstance(schedule, Callback) else Schedule(schedule))
     # What writes comes last: what it keeps of the other callbacks must already know the epoch.
     run = Run(model, optimizer, int(epochs), sorted(map(_callback, given), key=lambda callback: callback.order))
-    run.batches = len(feed) if isinstance(feed, Sized) else None
+    batches_per_epoch = len(feed) if isinstance(feed, Sized) else None
+    run.steps_per_epoch = None if batches_per_epoch is None else -(-batches_per_epoch // accumulate)
     if resume is not None:
         run.load_state_dict(load_checkpoint(resume))
         if isinstance(data, DataLoader):
             data.epoch = run.epoch
     was_training = getattr(model, "training", True)
     bar = Progress(run.epochs, getattr(feed, "samples", None), run.epoch, show=True if progress else None)
+    failed = False
     try:
         for callback in run.callbacks:
             callback.on_train_begin(run)
         while run.epoch < run.epochs and not run.stop:
             started = time.perf_counter()
             model.train()
-            figures, seen = _epoch(run, feed, loss, streams, bar)
+            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate, batches_per_epoch)
             if held_out is not None:
                 for name, value in measure(model, held_out, loss, held_streams).items():
                     figures[f"val_{name}"] = value
@@ -164,22 +185,59 @@ def fit(
         run.history.stopped = f"interrupted in epoch {run.epoch + 1} of {run.epochs}"
     except Exception as error:
         run.history.stopped = str(error)
-        if not (isinstance(error, TrainingDiverged) and any(isinstance(c, StopOnNaN) for c in run.callbacks)):
-            with suppress(AttributeError):  # an exception without room for it
-                error.history = run.history  # type: ignore[attr-defined]
+        failed = not (isinstance(error, TrainingDiverged) and any(isinstance(c, StopOnNaN) for c in run.callbacks))
+        if failed:
+            _keep_history(error, run.history)
             raise
     finally:
         bar.close()
-        for callback in run.callbacks:
-            callback.on_train_end(run)
+        errors = _end(run)
         model.train(was_training)
-        if run.history.stopped != "finished":
-            bar.line(run.history.stopped)
+        for line in ([] if run.history.stopped == "finished" else [run.history.stopped]) + [*map(str, errors)]:
+            bar.line(line)
+        if errors and not failed:
+            _keep_history(errors[0], run.history)
+            raise errors[0]
     return run.history
 
 
+def _check_optimizer(model: Any, optimizer: Any) -> None:
+    """Raise TypeError or ValueError for what cannot train this model."""
+    if isinstance(optimizer, LBFGS):
+        raise TypeError("fit: LBFGS evaluates the loss many times in a step: call its step(closure) in a loop of yours")
+    if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("step", "zero_grad")):
+        got = optimizer.__name__ if isinstance(optimizer, type) else repr(optimizer)
+        raise TypeError(f"fit: optimizer must be an optimizer such as optim.Adam(model.parameters()), got {got}")
+    own = {id(parameter) for parameter in model.parameters()}
+    groups = getattr(optimizer, "param_groups", [])
+    if groups and not any(id(parameter) in own for group in groups for parameter in group["params"]):
+        raise ValueError("fit: none of the optimizer's parameters belongs to the model; make it of model.parameters()")
+
+
+def _end(run: Run) -> list[Exception]:
+    """Let every callback end, whatever happens in others; give what they raised."""
+    errors = []
+    for callback in run.callbacks:
+        try:
+            callback.on_train_end(run)
+        except Exception as error:
+            errors.append(error)
+    return errors
+
+
+def _keep_history(error: Exception, history: History) -> None:
+    with suppress(AttributeError):  # an exception without room for it
+        error.history = history  # type: ignore[attr-defined]
+
+
 def _epoch(
-    run: Run, feed: Iterable[tuple[Any, ...]], loss: Loss, streams: dict[str, Stream], bar: Progress
+    run: Run,
+    feed: Iterable[tuple[Any, ...]],
+    loss: Loss,
+    streams: dict[str, Stream],
+    bar: Progress,
+    accumulate: int,
+    batches_per_epoch: int | None,
 ) -> tuple[dict[str, Any], int]:
     """Go through the training data once; give the figures and the number of samples."""
     model, optimizer = run.model, run.optimizer
@@ -188,39 +246,56 @@ def _epoch(
     for stream in streams.values():
         stream.reset()
     total, weight, seen = 0.0, 0.0, 0
+    missing = 0  # batches until the next step of the optimizer
     # A call per step and callback costs time that shows at 50 us per step: only those that want it.
-    hooks = [c.on_step_end for c in run.callbacks if type(c).on_step_end is not Callback.on_step_end]
+    before = [c.on_gradients for c in run.callbacks if type(c).on_gradients is not Callback.on_gradients]
+    after = [c.on_step_end for c in run.callbacks if type(c).on_step_end is not Callback.on_step_end]
 
     def figures() -> dict[str, Any]:
         mean = total / weight if weight else math.nan
         return {"loss": mean, **{name: stream.result() for name, stream in streams.items()}}
 
-    for batch in feed:
-        x, y = batch[0], batch[1]
+    def step() -> None:
+        for hook in before:
+            hook(run)
+        optimizer.step()
+        run.step += 1
+
+    for number, batch in enumerate(feed):
+        x, y, *weights = samples("fit", batch)
         output = model(x)
         share: float = len(x)
         seen += len(x)
-        if len(batch) == 2:
-            cost = loss(output, y)
+        if weights:
+            cost, share = weighted_loss(loss, output, y, *weights)
         else:
-            cost, share = weighted_loss(loss, output, y, batch[2])
-        value = cost.item()
+            cost = loss(output, y)
+        value = number_of(cost)
         if not isfinite(value):
             raise run.bad_loss(value, x, y)
-        optimizer.zero_grad()
-        cost.backward()
-        optimizer.step()
-        run.step += 1
+        if not missing:
+            missing = accumulate if batches_per_epoch is None else min(accumulate, batches_per_epoch - number)
+            part = missing
+            optimizer.zero_grad()
+        (cost if part == 1 else cost / part).backward()
+        missing -= 1
+        if not missing:
+            step()
         total += share * value
         weight += share
         for update in updates:
             update(output.numpy(), y)
-        for hook in hooks:
-            hook(run)
+        if not missing:
+            for hook in after:
+                hook(run)
         if clock() >= bar.next_update:
             bar.update(seen, figures())
     if seen == 0:
         raise ValueError("fit: data gave no batches; an iterable must start anew for every epoch, a generator cannot")
+    if missing:  # an iterable that did not say how many batches it has
+        step()
+        for hook in after:
+            hook(run)
     return figures(), seen
 
 

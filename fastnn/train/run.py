@@ -36,12 +36,12 @@ class Run:
     step: int = 0  # finished steps of the optimizer, over all epochs
     history: History = field(default_factory=History)
     stop: str = ""  # set it to a reason to end the training after this epoch
-    batches: int | None = None  # per epoch, if that is known
+    steps_per_epoch: int | None = None  # if that is known
 
     @property
     def done(self) -> float:
-        """The share of training that is done, 0 to 1; by steps if the number of batches is known, else by epochs."""
-        steps = self.epochs * (self.batches or 0)
+        """The share of training that is done, 0 to 1; by steps if their number is known, else by epochs."""
+        steps = self.epochs * (self.steps_per_epoch or 0)
         return min(self.step / steps if steps else self.epoch / max(self.epochs, 1), 1.0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -57,7 +57,14 @@ class Run:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave. Callbacks take their states in the order they were given."""
+        """Continue from what `state_dict` gave. Callbacks take their states in the order they were given.
+
+        Raises ValueError for the state of something else, such as a file of `fastnn.save`.
+        """
+        if not isinstance(state, dict) or not {"callbacks", "epoch", "history"} <= set(state):
+            raise ValueError(
+                "fit: resume needs a file of the callback Checkpoint; for one of fastnn.save see fastnn.load"
+            )
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for callback, saved in zip(self.callbacks, state["callbacks"], strict=False):

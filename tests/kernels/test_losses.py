@@ -114,6 +114,12 @@ def test_ends_of_the_range():
     assert kernels.l1_loss_backward(1.0, np.ones(3), np.ones(3)).tolist() == [0, 0, 0]
     same = np.ones((2, 3))
     assert np.isfinite(kernels.triplet_margin_loss_backward(1.0, same, same, same, eps=0.0)).all()
+    for p in (1.0, 2.0, 3.5, np.inf):  # eps must not drown in the ones: all distances are its norm
+        assert kernels.triplet_margin_loss(same[0], same[0], same[0] - 1, margin=1.0, p=p) == 0
+        single = np.ones((1, 3), np.float32)
+        slope = kernels.triplet_margin_loss_backward(1.0, single, single, single, p=p, needs=(False, True, False))[1]
+        exact = kernels.triplet_margin_loss_backward(1.0, same, same, same, p=p, needs=(False, True, False))[1] * 2
+        np.testing.assert_allclose(slope[0], exact[0], rtol=1e-4)
     assert np.isfinite(kernels.cosine_embedding_loss_backward(1.0, 0 * same, same, np.array([1, -1]))).all()
 
 

@@ -14,6 +14,7 @@ from fastnn import functional, nn, optim
 from fastnn.train import (
     Callback,
     Checkpoint,
+    ClipGradients,
     CSVLog,
     EarlyStopping,
     JSONLog,
@@ -115,7 +116,7 @@ def test_the_schedules_of_optim():
     lr, _ = rates(lambda optimizer: optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=10.0),
                   validation=(X, Y))  # fmt: skip
     assert lr[0] == 0.8 and lr[-1] < 0.8
-    with pytest.raises(KeyError, match="no column 'val_loss'"):
+    with pytest.raises(ValueError, match="no 'val_loss' to monitor, only loss.*give fit a validation set"):
         rates(optim.lr_scheduler.ReduceLROnPlateau)
 
 
@@ -270,3 +271,49 @@ def test_learning_rates_of_groups():
 def test_early_stopping_sees_streams():
     history = train(30, callbacks=[EarlyStopping("val_f1_macro", patience=2)], metrics=["f1_macro"])
     assert len(history) < 30 and history.stopped.startswith("early stopping: val_f1_macro")
+
+
+# --- gradients, and ends
+
+
+def test_gradients_are_clipped():
+    sizes = []
+
+    class Watch(Callback):
+        def on_step_end(self, run):
+            sizes.append([np.linalg.norm(np.concatenate([p.grad.ravel() for p in run.model.parameters()])),
+                          max(abs(p.grad).max() for p in run.model.parameters())])  # fmt: skip
+
+    for clip, column, limit in ((ClipGradients(0.01), 0, 0.01), (ClipGradients(value=0.02), 1, 0.02)):
+        sizes.clear()
+        train(callbacks=[clip, Watch()])
+        assert len(sizes) == 9 and np.array(sizes)[:, column] == pytest.approx(limit, rel=1e-3)
+    for options, message in (({}, "give norm, value, or both"), ({"norm": 0}, "norm must be above 0, got 0")):
+        with pytest.raises(ValueError, match=message):
+            ClipGradients(**options)
+
+
+@pytest.mark.parametrize("method", ["on_train_begin", "on_epoch_end", "on_train_end"])
+def test_all_callbacks_end_whatever_one_of_them_raises(method, tmp_path):
+    class Bad(Callback):
+        pass
+
+    def fail(self, run):
+        raise OSError("the disk is full")
+
+    setattr(Bad, method, fail)
+    log = JSONLog(tmp_path / "log.json")
+    with pytest.raises(OSError, match="the disk is full") as caught:
+        train(callbacks=[Bad(), log])
+    finished = {"on_train_begin": 0, "on_epoch_end": 1, "on_train_end": 3}[method]
+    assert len(caught.value.history) == finished
+    assert len(json.loads(log.path.read_text())["columns"].get("loss", [])) == finished
+
+
+def test_schedules_must_fit():
+    model = nn.Linear(2, 3)
+    theirs = optim.lr_scheduler.StepLR(optim.SGD(nn.Linear(2, 3).parameters()), 1)
+    with pytest.raises(ValueError, match="this StepLR belongs to another optimizer"):
+        train(model=model, schedule=theirs)
+    with pytest.raises(TypeError, match="expected a schedule with step"):
+        train(model=model, schedule=optim.lr_scheduler.StepLR)

@@ -4,6 +4,7 @@ import _thread
 import math
 import signal
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -155,17 +156,45 @@ def test_early_stopping_starts_anew_with_every_fit(spots):
     assert not np.array_equal(first.state_dict()["0.weight"], second.state_dict()["0.weight"])
 
 
-def test_control_c_gives_the_history(spots):
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_control_c_gives_the_history(prefetch, spots):
     def interrupt(run):
         if run.epoch == 2:
             _thread.interrupt_main()
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite started in the background ignores it
     try:
-        history = train(small_net(), spots, epochs=5, callbacks=[interrupt])
+        history = train(small_net(), spots, epochs=5, callbacks=[interrupt], prefetch=prefetch)
     finally:
         signal.signal(signal.SIGINT, before)
+    assert not any(thread.name == "fastnn-loader" for thread in threading.enumerate())
     assert len(history) == 2 and history.stopped == "interrupted in epoch 3 of 5"
+
+
+def test_gradients_of_several_batches_make_one_step(spots):
+    """The same as with large batches; the last step has what is left over, also where nobody knows how much that is."""
+
+    class Unsized:
+        def __init__(self, size):
+            self.size = size
+
+        def __iter__(self):
+            return (tuple(array[i : i + self.size] for array in spots) for i in range(0, 90, self.size))
+
+    def steps(data, **options):
+        model, seen = small_net(), []
+        train(model, data, epochs=2, callbacks=[lambda run: seen.append(run.step)], **options)
+        return seen, model.state_dict()["0.weight"]
+
+    expected = steps(Unsized(30))
+    for data in (Unsized(10), DataLoader(spots, 10)):
+        count, weight = steps(data, accumulate=3)
+        assert count == expected[0] == [3, 6]
+        np.testing.assert_allclose(weight, expected[1], rtol=1e-5)
+    count, weight = steps(DataLoader(spots, 30), accumulate=2)
+    assert count == [2, 4]
+    np.testing.assert_allclose(weight, steps([(spots[0][:60], spots[1][:60]), (spots[0][60:], spots[1][60:])])[1], 1e-5)
+    assert steps(Unsized(30), accumulate=2)[0] == [2, 4]
 
 
 def test_no_epochs_is_no_error(spots):
@@ -253,19 +282,42 @@ X, Y = np.zeros((6, 2), np.float32), np.zeros(6, np.int64)
         ((X, Y), {"callbacks": [EarlyStopping()]}, ValueError, "no 'val_loss' to monitor, only loss.*validation set"),
         ((X, Y), {"callbacks": [EarlyStopping("acuracy")]}, ValueError, "no 'acuracy' to monitor"),
         ((X, Y), {"resume": "/nowhere/c.safetensors"}, FileNotFoundError, "nowhere"),
+        ((X, Y), {"resume": "weights only"}, ValueError, "resume needs a file of the callback Checkpoint"),
+        ((X, Y), {"accumulate": 0}, ValueError, "accumulate must be an integer of at least 1, got 0"),
+        ((X, Y), {"optimizer": "adam"}, TypeError, "optimizer must be an optimizer such as .* got 'adam'"),
+        ((X, Y), {"optimizer": optim.SGD}, TypeError, "got SGD"),
+        ((X, Y), {"optimizer": optim.SGD(small_net().parameters())}, ValueError, "none of the optimizer's parameters"),
+        ((X, Y), {"optimizer": optim.LBFGS(small_net().parameters())}, TypeError, r"LBFGS .* step\(closure\)"),
         ([], {}, ValueError, "got 0 items"),
+        (X, {}, TypeError, r"got ndarray of shape \(6, 2\)"),
+        (DataLoader(X, 3), {}, TypeError, r"a batch must be .x, y. or .x, y, weights., got ndarray"),
+        (DataLoader({"x": X, "y": Y}, 3), {}, TypeError, "got dict"),
+        (DataLoader((X, Y, Y, Y), 3), {}, TypeError, "got tuple of 4 items"),
+        ((X, Y), {"validation": DataLoader(X, 3)}, TypeError, "evaluate: a batch must be"),
         (iter([]), {}, ValueError, "gave no batches"),
     ],
 )
-def test_bad_input(data, options, error, message):
+def test_bad_input(data, options, error, message, tmp_path):
+    if "weights only" in options.values():
+        options = {"resume": tmp_path / "model"}
+        fastnn.save(small_net(), options["resume"])
     with pytest.raises(error, match=message):
         train(small_net(), data, **options)
 
 
-def test_a_loss_must_be_a_function():
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("mse", "loss must be a function .* got str"),
+        (nn.CrossEntropyLoss, "got the class CrossEntropyLoss, not an object of it"),
+        (nn.CrossEntropyLoss(reduction="none"), r"Tensor of one number, got shape \(6,\); give it reduction='mean'"),
+        (lambda output, target: 1.0, "Tensor of one number, got float"),
+    ],
+)
+def test_a_loss_must_be_a_function_that_gives_one_number(loss, message):
     model = small_net()
-    with pytest.raises(TypeError, match="loss must be a function .* got str"):
-        fit(model, (X, Y), loss="mse", optimizer=optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(TypeError, match=message):
+        fit(model, (X, Y), loss=loss, optimizer=optim.SGD(model.parameters(), lr=0.1))
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ def test_losses_of_several_numbers_per_sample():
     np.testing.assert_allclose(weight, plain, rtol=1e-5)
 
 
+def test_losses_that_are_layers():
+    expected, _ = train(class_weight="balanced")
+    weight, _ = train(class_weight="balanced", loss=nn.CrossEntropyLoss())
+    np.testing.assert_array_equal(weight, expected)
+
+
 def test_validation_can_be_weighted():
     model = nn.Linear(2, 3)
     chosen = Y == 2

@@ -5,7 +5,7 @@
 
 import math
 
-from .._jit import jitted, kernel
+from .._jit import exact, jitted, kernel
 
 
 @kernel("T[:,::1], i8[::1], T[::1], int, T, T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
@@ -83,21 +83,27 @@ def cosine_embedding__rows(a, b, signs, margin, scale, losses, da, db, lo, hi):
                 db[r, c] = slope * (a[r, c] / length - cosine * (b[r, c] / bb))
 
 
+@exact
+def apart(a, b, eps):
+    """Return a - b + eps: (a + eps) - b would lose eps, and everything with it where a = b."""
+    return a - b + eps
+
+
 @jitted
 def distance(a, b, power, eps):
     """Return the norm of a - b + eps."""
     T, total = a.dtype.type, a.dtype.type(0)
     if power == T(2):
         for c in range(a.size):
-            u = a[c] - b[c] + eps
+            u = apart(a[c], b[c], eps)
             total += u * u
         return math.sqrt(total)
     if math.isinf(power):
         for c in range(a.size):
-            total = max(total, abs(a[c] - b[c] + eps))
+            total = max(total, abs(apart(a[c], b[c], eps)))
         return total
     for c in range(a.size):
-        total += abs(a[c] - b[c] + eps) ** power
+        total += abs(apart(a[c], b[c], eps)) ** power
     return total ** (T(1) / power)
 
 
@@ -110,14 +116,14 @@ def push(a, b, power, eps, length, scale, da, db):
     if math.isinf(power):  # the largest difference alone, which rounding may keep from being equal to `length`
         largest = 0
         for c in range(a.size):
-            if abs(a[c] - b[c] + eps) > abs(a[largest] - b[largest] + eps):
+            if abs(apart(a[c], b[c], eps)) > abs(apart(a[largest], b[largest], eps)):
                 largest = c
-        slope = scale if a[largest] - b[largest] + eps > T(0) else -scale
+        slope = scale if apart(a[largest], b[largest], eps) > T(0) else -scale
         da[largest] += slope
         db[largest] -= slope
         return
     for c in range(a.size):
-        u = a[c] - b[c] + eps
+        u = apart(a[c], b[c], eps)
         slope = scale * (u / length)
         if power != T(2):
             ratio = (abs(u) / length) ** (power - T(1))
