@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, models, register_model
 
 LLVM_FILES = (
     "_simd.py",
@@ -28,6 +28,7 @@ LLVM_FILES = (
     "_winograd_gradient.py",
     "_windows.py",
     "_taps.py",
+    "_vector.py",
 )
 
 
@@ -56,8 +57,38 @@ def vector_registers() -> int:
     return 32 if arm or vector_bytes() == 64 else 16
 
 
+class VectorType(types.Type):
+    """A vector of numbers of one dtype, as wide as the CPU's. What can be done with it is in `_vector`."""
+
+    def __init__(self, dtype):
+        self.dtype, self.count = dtype, vector_bytes() * 8 // dtype.bitwidth
+        super().__init__(f"vector({dtype} x {self.count})")
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, ir.VectorType(_float_type(kind.dtype), kind.count))
+
+
 def _float_type(number) -> ir.Type:
+    if isinstance(number, VectorType):
+        return ir.VectorType(_float_type(number.dtype), number.count)
     return ir.FloatType() if number == types.float32 else ir.DoubleType()
+
+
+def suffix(number) -> str:
+    """Return what LLVM's functions of this type have at the end of their names: f32, v16f32."""
+    if isinstance(number, VectorType):
+        return f"v{number.count}{suffix(number.dtype)}"
+    return f"f{number.bitwidth}"
+
+
+def _literal(context, number, value):
+    """Return a number, or a vector full of it."""
+    if isinstance(number, VectorType):
+        return ir.Constant(_float_type(number), [value] * number.count)
+    return context.get_constant(number, value)
 
 
 def _scalar(name: str, arity: int):
@@ -65,10 +96,9 @@ def _scalar(name: str, arity: int):
 
     def codegen(context, builder, signature, args):
         number = _float_type(signature.return_type)
-        suffix = "f32" if signature.return_type == types.float32 else "f64"
         kind = ir.FunctionType(number, [number] * arity)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.{suffix}")
-        return builder.call(function, args)
+        name_of_type = f"llvm.{name}.{suffix(signature.return_type)}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name_of_type), args)
 
     return codegen
 
@@ -134,10 +164,10 @@ def constant(single, double):
 
     @intrinsic
     def c(typing_context, x):
-        value = single if x == types.float32 else double
-        integer = types.int32 if x == types.float32 else types.int64
-        kind = integer if isinstance(value, int) else x
-        return kind(x), lambda context, builder, signature, args: context.get_constant(kind, value)
+        is_single = getattr(x, "dtype", x) == types.float32
+        value = single if is_single else double
+        kind = (types.int32 if is_single else types.int64) if isinstance(value, int) else x
+        return kind(x), lambda context, builder, signature, args: _literal(context, kind, value)
 
     return c
 
@@ -147,10 +177,10 @@ def polynomial(single, double):
 
     @intrinsic
     def p(typing_context, x):
-        step = _scalar("fma", 3)
+        step, coefficients = _scalar("fma", 3), single if getattr(x, "dtype", x) == types.float32 else double
 
         def codegen(context, builder, signature, args):
-            *rest, last = [context.get_constant(x, c) for c in (single if x == types.float32 else double)]
+            *rest, last = [_literal(context, x, c) for c in coefficients]
             for c in reversed(rest):
                 last = step(context, builder, signature, [last, args[0], c])
             return last

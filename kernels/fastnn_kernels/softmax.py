@@ -6,59 +6,104 @@ dtype and not overlap an input (ValueError). Rows of -inf give NaN, as in PyTorc
 """
 
 from math import prod
+from typing import NamedTuple
 
-from ._memory import empty
+from numpy import empty_like, ndarray
+
+from ._jit import Kernel
+from ._memory import SMALL, empty
 from ._parallel import tasks
 from ._shapes import as_float_array, contiguous, normalize_dim, output, promote
 from .cpu import softmax as cpu
+from .cpu.softmax import FEW
 
 GRAIN = 32768  # elements worth waking a second thread for
 
 
+class Variants(NamedTuple):
+    """The kernels of an operation: for rows, of which [length <= FEW] is the right one, and for columns."""
+
+    rows: Kernel
+    few: Kernel
+    columns: Kernel
+
+
+SOFTMAX = Variants(cpu.softmax__rows, cpu.softmax__few, cpu.softmax__columns)
+LOG_SOFTMAX = Variants(cpu.log_softmax__rows, cpu.log_softmax__few, cpu.log_softmax__columns)
+SOFTMAX_BACKWARD = Variants(cpu.softmax_backward__rows, cpu.softmax_backward__rows, cpu.softmax_backward__columns)
+LOG_SOFTMAX_BACKWARD = Variants(
+    cpu.log_softmax_backward__rows, cpu.log_softmax_backward__rows, cpu.log_softmax_backward__columns
+)
+
+
 def softmax(input, dim=-1, *, out=None):
     """Return e^(x - max) / sum over `dim`."""
-    x = as_float_array("softmax", "input", input)
-    return _run("softmax", cpu.softmax__rows, cpu.softmax__columns, dim, out, x)
+    return _forward("softmax", SOFTMAX, input, dim, out)
 
 
 def softmax_backward(dy, y, dim=-1, *, out=None):
     """Return y (dy - sum(dy y)) for softmax's output y."""
-    dy, y = promote("softmax_backward", dy=dy, y=y)
-    return _run("softmax_backward", cpu.softmax_backward__rows, cpu.softmax_backward__columns, dim, out, dy, y)
+    return _backward("softmax_backward", SOFTMAX_BACKWARD, dy, y, dim, out)
 
 
 def log_softmax(input, dim=-1, *, out=None):
     """Return x - max - log(sum e^(x - max)) over `dim`: the logarithm of softmax without its underflow."""
-    x = as_float_array("log_softmax", "input", input)
-    return _run("log_softmax", cpu.log_softmax__rows, cpu.log_softmax__columns, dim, out, x)
+    return _forward("log_softmax", LOG_SOFTMAX, input, dim, out)
 
 
 def log_softmax_backward(dy, y, dim=-1, *, out=None):
     """Return dy - e^y sum(dy) for log_softmax's output y."""
-    dy, y = promote("log_softmax_backward", dy=dy, y=y)
-    rows, columns = cpu.log_softmax_backward__rows, cpu.log_softmax_backward__columns
-    return _run("log_softmax_backward", rows, columns, dim, out, dy, y)
+    return _backward("log_softmax_backward", LOG_SOFTMAX_BACKWARD, dy, y, dim, out)
 
 
-def _run(function, rows, columns, dim, out, *arrays):
-    """Run the variant for rows if `dim` is the last dimension with more than one element, else that for columns."""
+# Rows of a contiguous matrix are the common case, and go straight to their kernel.
+
+
+def _forward(function, variants, x, dim, out):
+    if out is None and (dim == -1 or dim == 1) and type(x) is ndarray and x.ndim == 2:
+        count, length = x.shape
+        run = variants[length <= FEW].get(x.dtype)
+        if run is not None and count and length and x.flags.c_contiguous:
+            n = count * length
+            y = empty_like(x) if n < SMALL else empty((count, length), x.dtype)
+            run(x, y, count, 1 if n < 2 * GRAIN else tasks(count, -(-GRAIN // length)))
+            return y
+    return _general(function, variants, dim, out, as_float_array(function, "input", x))
+
+
+def _backward(function, variants, dy, y, dim, out):
+    if out is None and (dim == -1 or dim == 1) and type(dy) is type(y) is ndarray and y.ndim == 2:
+        shape, dtype = y.shape, y.dtype
+        count, length = shape
+        run = variants[length <= FEW].get(dtype)
+        same = dy.dtype is dtype and dy.shape == shape
+        if run is not None and same and count and length and y.flags.c_contiguous and dy.flags.c_contiguous:
+            n = count * length
+            dx = empty_like(y) if n < SMALL else empty(shape, dtype)
+            run(dy, y, dx, count, 1 if n < 2 * GRAIN else tasks(count, -(-GRAIN // length)))
+            return dx
+    dy, y = promote(function, dy=dy, y=y)
+    if dy.shape != y.shape:
+        raise ValueError(f"{function}: dy has shape {dy.shape} but y has {y.shape}")
+    return _general(function, variants, dim, out, dy, y)
+
+
+def _general(function, variants, dim, out, *arrays):
+    """Return the result over any dimension of arrays of one shape and dtype, in any layout."""
     x = arrays[-1]
     shape, dtype = x.shape, x.dtype
-    if arrays[0].shape != shape:
-        raise ValueError(f"{function}: dy has shape {arrays[0].shape} but y has {shape}")
     dim = normalize_dim(function, dim, x.ndim)
     y = output(function, out, shape, dtype, *arrays)
     target = y if y.flags.c_contiguous else empty(shape, dtype)
     if x.size:
         length, width = shape[dim] if shape else 1, prod(shape[dim + 1 :])
         if width == 1:
-            views = [contiguous(a).reshape(-1, length) for a in (*arrays, target)]
-            count = x.size // length
-            rows[dtype](*views, count, tasks(count, -(-GRAIN // length)))
+            kernel, form, count = variants[length <= FEW], (-1, length), x.size // length
         else:
-            views = [contiguous(a).reshape(-1, length, width) for a in (*arrays, target)]
-            count = x.size // length
-            columns[dtype](*views, empty((2, count), dtype), count, tasks(count, -(-GRAIN // length)))
+            kernel, form = variants.columns, (-1, length, width)
+            count = x.size // (length * width) * cpu.strips(width, dtype)
+        views = [contiguous(a).reshape(form) for a in (*arrays, target)]
+        kernel[dtype](*views, count, tasks(count, -(-GRAIN * count // x.size)))
     if target is not y:
         y[...] = target
     return y

@@ -256,12 +256,20 @@ CASES = {
         lambda make, n: k.gelu_backward(make(n, 37), make(n, 37)),
         lambda make, n: k.gelu_backward(make(n, 37), make(n, 37), "tanh"),
     ],
-    "softmax": [lambda make, n: k.softmax(make(n, 37)), lambda make, n: k.softmax(make(n, 5, 7), 1)],
+    "softmax": [
+        lambda make, n: k.softmax(make(n, 37)),
+        lambda make, n: k.softmax(make(n, 5)),
+        lambda make, n: k.softmax(make(n, 5, 7), 1),
+    ],
     "softmax_backward": [
         lambda make, n: k.softmax_backward(make(n, 37), make(n, 37), -1),
         lambda make, n: k.softmax_backward(make(n, 5, 7), make(n, 5, 7), 1),
     ],
-    "log_softmax": [lambda make, n: k.log_softmax(make(n, 37)), lambda make, n: k.log_softmax(make(n, 5, 7), 1)],
+    "log_softmax": [
+        lambda make, n: k.log_softmax(make(n, 37)),
+        lambda make, n: k.log_softmax(make(n, 5)),
+        lambda make, n: k.log_softmax(make(n, 5, 7), 1),
+    ],
     "log_softmax_backward": [
         lambda make, n: k.log_softmax_backward(make(n, 37), make(n, 37), -1),
         lambda make, n: k.log_softmax_backward(make(n, 5, 7), make(n, 5, 7), 1),

@@ -5,17 +5,19 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels._parallel import threads
-from fastnn_kernels.cpu.softmax import BLOCK
+from fastnn_kernels._simd import vector_bytes
+from fastnn_kernels.cpu.softmax import FEW, PIECE
 from tests.reference import softmax as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+W = vector_bytes() // 4  # float32 of a vector
 SHAPES = [
-    ((7, 10), -1),
-    ((3, 1000), 1),
+    *[((rows, 10), -1) for rows in (1, 7, W, 2 * W + 1)],
+    *[((3, n), 1) for n in (2, W, W + 1, FEW, FEW + 1, 2 * W + 5, 4 * W - 1, 4 * W, PIECE * W, PIECE * W + 1, 1000)],
+    *[((2, 3, width), 1) for width in (2, W - 1, W, W + 1, 5 * W)],
     ((5, 17), 0),
     ((2, 3, 4, 5), 1),
     ((2, 33, 6), -2),
-    ((2, 3, BLOCK + 1), 1),
     ((4,), 0),
     ((3, 1), 1),
     ((1, 3), 0),

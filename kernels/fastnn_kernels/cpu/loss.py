@@ -2,9 +2,9 @@
 
 from .._elementary import exp, log
 from .._jit import jitted, kernel
-from .._microkernel import transpose_edge
-from .._simd import address, itemsize, lanes, maximum, stack_bytes, vector_at
-from .softmax import row_maximum, sum_of_exponentials
+from .._simd import address, itemsize, maximum, stack_bytes, vector_at
+from .._vector import pointer
+from .softmax import row_maximum, sum_of_exponentials, turn
 
 FEW = 32  # classes up to which rows are turned around, so that a vector holds many rows
 TOGETHER = 64  # rows that are turned around at a time
@@ -48,7 +48,7 @@ def cross_entropy__labels(x, labels, weight, ignore, smoothing, scale, losses, d
 
     With a = (1 - smoothing) weight[label], b = smoothing / C: losses = sum (a onehot + b weight) (log(sum e^x) - x).
     """
-    classes = x.shape[1]
+    classes, logits = x.shape[1], pointer(x)
     smooth, each = weights_of(weight, classes, smoothing, x)
     for r in range(lo, hi):
         label = labels[r]
@@ -57,15 +57,11 @@ def cross_entropy__labels(x, labels, weight, ignore, smoothing, scale, losses, d
             if dx.shape[0]:
                 dx[r, :] = 0
             continue
-        shift = row_maximum(x, r)
-        total = x.dtype.type(0)
+        shift = row_maximum(logits, r * classes, classes)
         if dx.shape[0]:
-            for c in range(classes):
-                e = exp(x[r, c] - shift)
-                dx[r, c] = e
-                total += e
+            total = sum_of_exponentials(logits, r * classes, classes, shift, pointer(dx))
         else:
-            total = sum_of_exponentials(x, r, shift)
+            total = sum_of_exponentials(logits, r * classes, classes, shift, None)
         rest = log(total)
         a = x.dtype.type(1) - smoothing
         if weight.size:
@@ -85,18 +81,6 @@ def cross_entropy__labels(x, labels, weight, ignore, smoothing, scale, losses, d
                 for c in range(classes):
                     dx[r, c] -= scale * each * (weight[c] if weight.size else x.dtype.type(1))
             dx[r, label] -= scale * a
-
-
-@jitted
-def turn(number, source, source_row, target, target_row, rows, columns):
-    """Write the transpose of rows x columns elements from one address to another."""
-    size, step = itemsize(number), lanes(number)
-    for i in range(0, rows, step):
-        for j in range(0, columns, step):
-            transpose_edge(
-                number, source + (i * source_row + j) * size, source_row, target + (j * target_row + i) * size,
-                target_row, min(step, rows - i), min(step, columns - j),
-            )  # fmt: skip
 
 
 @kernel("T[:,::1], i8[::1], T[::1], int, T, T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
@@ -166,9 +150,10 @@ def cross_entropy__few(x, labels, weight, ignore, smoothing, scale, losses, dx, 
 @kernel("T[:,::1], T[:,::1], T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
 def cross_entropy__probabilities(x, target, scale, losses, dx, lo, hi):
     """x(B, C), target(B, C) -> losses(B) = sum of target (log(sum e^x) - x), dx(B, C) = scale gradient, or nothing."""
+    classes, logits = x.shape[1], pointer(x)
     for r in range(lo, hi):
-        shift = row_maximum(x, r)
-        rest = log(sum_of_exponentials(x, r, shift))
+        shift = row_maximum(logits, r * classes, classes)
+        rest = log(sum_of_exponentials(logits, r * classes, classes, shift, None))
         loss = x.dtype.type(0)
         for c in range(x.shape[1]):
             loss += target[r, c] * (rest - (x[r, c] - shift))

@@ -1,178 +1,342 @@
 """Softmax and its logarithm: over rows (the dimension lies in memory one after the other) or over columns.
 
-Each shifts by the largest value, so that no exponential overflows. A row or column of -inf has no shift: NaN.
+Rows of a few numbers are turned around, a vector's width of them at a time, and go the way of columns.
+A row or column of -inf has no largest value to shift by, and gives NaN.
 """
 
 import math
 
-from .._elementary import exp, log
-from .._jit import jitted, kernel
-from .._simd import maximum
+from .._elementary import LN2_HIGH, LN2_LOW, LOG, LOG2_E
+from .._jit import exact, jitted, kernel
+from .._microkernel import transpose_edge
+from .._simd import address, constant, fma, itemsize, lanes, polynomial, rint, stack_bytes, vector_bytes
+from .._vector import (
+    broadcast,
+    larger,
+    largest_lane,
+    pointer,
+    pointer_at,
+    power_of_2_in,
+    read,
+    read_part,
+    sum_of_lanes,
+    times_power_of_2,
+    width,
+    write,
+    write_part,
+    zeros,
+)
 
-BLOCK = 512  # columns that are worked on together: three rows of them stay in the first-level cache
+FEW = 32  # numbers up to which rows are turned around
+PIECE = 16  # vectors whose sum is taken at once: sums of sums are rounded less often
+TILE_BYTES = 64 * FEW  # a tile of FEW vectors, whose width is at most 64 bytes
+
+# e^r for |r| <= ln(2)/2 (and a bit), relative error 2^-28.2 and 2^-57.9
+POWER = polynomial(
+    (1.0, 1.0, 0.49999994, 0.16666521, 0.041668274, 0.008368686, 0.001382014),
+    (
+        1.0, 1.0, 0.5000000000000011, 0.16666666666666438, 0.04166666666652659, 0.008333333333477732,
+        0.0013888888944496545, 0.00019841269543115802, 2.4801492251165633e-05, 2.755755361339315e-06,
+        2.7630538479894165e-07, 2.5010453283142315e-08,
+    ),
+)  # fmt: skip
+FAR = constant(110.0, 760.0)  # e^-FAR is 0
+ONE, HALF = constant(1.0, 1.0), constant(0.5, 0.5)
+NONE = constant(-math.inf, -math.inf)
 
 
-@jitted
-def row_maximum(x, r):
-    """Return the largest value of row r; NaN if there is one."""
-    largest = x.dtype.type(-math.inf)
-    for c in range(x.shape[1]):
-        largest = maximum(largest, x[r, c])
-    return largest
+@exact
+def exponential(x, largest):
+    """Return e^(x - largest) for vectors; 1 at the largest itself.
+
+    The difference is rounded, so the relative error is up to eps |x - largest| / 2 larger than without it. That is why
+    ln(2) in one piece is good enough here.
+    """
+    d = larger(-FAR(x), x - largest)
+    n = rint(d * LOG2_E(d))
+    return times_power_of_2(POWER(fma(-n, LN2_HIGH(d), d)), n)
 
 
-@jitted
-def sum_of_exponentials(x, r, shift):
-    """Return the sum of e^(x - shift) over row r."""
-    total = x.dtype.type(0)
-    for c in range(x.shape[1]):
-        total += exp(x[r, c] - shift)
-    return total
+@exact
+def logarithm(x):
+    """Return log(x) for a vector of numbers from 1 on."""
+    n = power_of_2_in(x)
+    f = times_power_of_2(x, -n) - ONE(x)  # from here on as in `_elementary.log`
+    s = f / (f + ONE(x) + ONE(x))
+    z = s * s
+    half = HALF(x) * f * f
+    return fma(n, LN2_HIGH(x), f - (half - fma(s, fma(z, LOG(z), half), n * LN2_LOW(x))))
+
+
+# Rows: `n` numbers of x from `start` on.
+
+
+@exact
+def row_maximum(x, start, n):
+    """Return the largest number of a row, NaN left out."""
+    none = NONE(zeros(x))
+    step = width(none)
+    a, b, i = none, none, 0
+    while i + 2 * step <= n:
+        a, b = larger(read(x, start + i), a), larger(read(x, start + i + step), b)
+        i += 2 * step
+    a = larger(read_part(x, start + i, n - i, none), a)
+    b = larger(read_part(x, start + i + step, n - i - step, none), b)
+    return largest_lane(larger(a, b))
+
+
+@exact
+def sum_of_exponentials(x, start, n, largest, out):
+    """Return the sum of e^(x - largest) over a row, and set a row of out, if that is not None, to its terms."""
+    zero, largest = zeros(x), broadcast(largest)
+    step = width(zero)
+    total, i = zero, 0
+    while i + step <= n:
+        part, end = zero, min(i + PIECE * step, n)
+        while i + step <= end:
+            e = exponential(read(x, start + i), largest)
+            if out is not None:
+                write(out, start + i, e)
+            part = part + e
+            i += step
+        total = total + part
+    if i < n:
+        e = exponential(read_part(x, start + i, n - i, NONE(zero)), largest)
+        if out is not None:
+            write_part(out, start + i, n - i, e)
+        total = total + e
+    return sum_of_lanes(total)
 
 
 @kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
 def softmax__rows(x, out, lo, hi):
     """x(R, C) -> out(R, C)."""
-    for r in range(lo, hi):
-        shift = row_maximum(x, r)
-        total = x.dtype.type(0)
-        for c in range(x.shape[1]):
-            e = exp(x[r, c] - shift)
-            out[r, c] = e
-            total += e
-        scale = x.dtype.type(1) / total
-        for c in range(x.shape[1]):
-            out[r, c] *= scale
+    one, n, x, out = x.dtype.type(1), x.shape[1], pointer(x), pointer(out)
+    zero = zeros(x)
+    step = width(zero)
+    for start in range(lo * n, hi * n, n):
+        scale = broadcast(one / sum_of_exponentials(x, start, n, row_maximum(x, start, n), out))
+        i = 0
+        while i + step <= n:
+            write(out, start + i, read(out, start + i) * scale)
+            i += step
+        if i < n:
+            write_part(out, start + i, n - i, read_part(out, start + i, n - i, zero) * scale)
 
 
 @kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
 def log_softmax__rows(x, out, lo, hi):
     """x(R, C) -> out(R, C)."""
-    for r in range(lo, hi):
-        shift = row_maximum(x, r)
-        rest = log(sum_of_exponentials(x, r, shift))
-        for c in range(x.shape[1]):
-            out[r, c] = (x[r, c] - shift) - rest
+    n, x, out = x.shape[1], pointer(x), pointer(out)
+    zero = zeros(x)
+    step = width(zero)
+    for start in range(lo * n, hi * n, n):
+        largest = row_maximum(x, start, n)
+        shift, rest = broadcast(largest), logarithm(broadcast(sum_of_exponentials(x, start, n, largest, None)))
+        i = 0
+        while i + step <= n:
+            write(out, start + i, (read(x, start + i) - shift) - rest)
+            i += step
+        if i < n:
+            write_part(out, start + i, n - i, (read_part(x, start + i, n - i, zero) - shift) - rest)
+
+
+@exact
+def row_sum(a, b, start, n):
+    """Return the sum of a b over a row, or of a where b is None."""
+    zero = zeros(a)
+    step = width(zero)
+    total, other, i = zero, zero, 0
+    while i + 2 * step <= n:
+        if b is None:
+            total, other = total + read(a, start + i), other + read(a, start + i + step)
+        else:
+            total = fma(read(a, start + i), read(b, start + i), total)
+            other = fma(read(a, start + i + step), read(b, start + i + step), other)
+        i += 2 * step
+    for _ in range(2):
+        value = read_part(a, start + i, n - i, zero)
+        total, other = other, total + value if b is None else fma(value, read_part(b, start + i, n - i, zero), total)
+        i += step
+    return sum_of_lanes(total + other)
 
 
 @kernel("T[:,::1], T[:,::1], T[:,::1]", writes="out", parallel=True)
 def softmax_backward__rows(dy, y, out, lo, hi):
     """dy(R, C), y(R, C) -> out(R, C) = y (dy - sum(dy y))."""
-    for r in range(lo, hi):
-        total = y.dtype.type(0)
-        for c in range(y.shape[1]):
-            total += dy[r, c] * y[r, c]
-        for c in range(y.shape[1]):
-            out[r, c] = y[r, c] * (dy[r, c] - total)
+    n, dy, y, out = y.shape[1], pointer(dy), pointer(y), pointer(out)
+    zero = zeros(y)
+    step = width(zero)
+    for start in range(lo * n, hi * n, n):
+        total = broadcast(row_sum(dy, y, start, n))
+        i = 0
+        while i + step <= n:
+            write(out, start + i, read(y, start + i) * (read(dy, start + i) - total))
+            i += step
+        if i < n:
+            value = read_part(y, start + i, n - i, zero) * (read_part(dy, start + i, n - i, zero) - total)
+            write_part(out, start + i, n - i, value)
 
 
 @kernel("T[:,::1], T[:,::1], T[:,::1]", writes="out", parallel=True)
 def log_softmax_backward__rows(dy, y, out, lo, hi):
     """dy(R, C), y(R, C) -> out(R, C) = dy - e^y sum(dy)."""
-    for r in range(lo, hi):
-        total = y.dtype.type(0)
-        for c in range(y.shape[1]):
-            total += dy[r, c]
-        for c in range(y.shape[1]):
-            out[r, c] = dy[r, c] - exp(y[r, c]) * total
+    n, dy, y, out = y.shape[1], pointer(dy), pointer(y), pointer(out)
+    zero = zeros(y)
+    step = width(zero)
+    for start in range(lo * n, hi * n, n):
+        total = broadcast(row_sum(dy, None, start, n))
+        i = 0
+        while i + step <= n:
+            e = exponential(read(y, start + i), zero)
+            write(out, start + i, fma(-e, total, read(dy, start + i)))
+            i += step
+        if i < n:
+            e = exponential(read_part(y, start + i, n - i, zero), zero)
+            write_part(out, start + i, n - i, fma(-e, total, read_part(dy, start + i, n - i, zero)))
 
 
-# Columns: x(A, C, B) over C. A range is one of columns a B + b, cut into blocks; `scratch(2, A B)` holds two numbers
-# for each column.
+# Strips: a vector's width of columns of x(n, stride), from `start` on, of which the first `count` are read and written.
+
+
+@exact
+def softmax_strip(x, start, stride, n, count, out):
+    """Write softmax down the columns of x to out."""
+    none = NONE(zeros(x))
+    top, total = none, zeros(x)
+    for i in range(n):
+        top = larger(read_part(x, start + i * stride, count, none), top)
+    for i in range(n):
+        e = exponential(read_part(x, start + i * stride, count, none), top)
+        write_part(out, start + i * stride, count, e)
+        total = total + e
+    scale = ONE(total) / total
+    for i in range(n):
+        write_part(out, start + i * stride, count, read_part(out, start + i * stride, count, none) * scale)
+
+
+@exact
+def log_softmax_strip(x, start, stride, n, count, out):
+    """Write the logarithm of softmax down the columns of x to out."""
+    zero, none = zeros(x), NONE(zeros(x))
+    top, total = none, zero
+    for i in range(n):
+        top = larger(read_part(x, start + i * stride, count, none), top)
+    for i in range(n):
+        total = total + exponential(read_part(x, start + i * stride, count, none), top)
+    rest = logarithm(total)
+    for i in range(n):
+        value = read_part(x, start + i * stride, count, none)
+        write_part(out, start + i * stride, count, (value - top) - rest)
+
+
+@exact
+def softmax_backward_strip(dy, y, start, stride, n, count, out):
+    """Write y (dy - sum(dy y)) down the columns to out."""
+    zero = zeros(y)
+    total = zero
+    for i in range(n):
+        at = start + i * stride
+        total = fma(read_part(dy, at, count, zero), read_part(y, at, count, zero), total)
+    for i in range(n):
+        at = start + i * stride
+        write_part(out, at, count, read_part(y, at, count, zero) * (read_part(dy, at, count, zero) - total))
+
+
+@exact
+def log_softmax_backward_strip(dy, y, start, stride, n, count, out):
+    """Write dy - e^y sum(dy) down the columns to out."""
+    zero = zeros(y)
+    total = zero
+    for i in range(n):
+        total = total + read_part(dy, start + i * stride, count, zero)
+    for i in range(n):
+        at = start + i * stride
+        e = exponential(read_part(y, at, count, zero), zero)
+        write_part(out, at, count, fma(-e, total, read_part(dy, at, count, zero)))
+
+
+def strips(width, dtype):
+    """Return into how many strips so many columns of a dtype are cut."""
+    return -(-width * dtype.itemsize // vector_bytes())
+
+
+@exact
+def strip(k, shape, step):
+    """Return of all strips of an array (A, C, B) the k-th: where it starts, and how many columns it has."""
+    each = (shape[2] + step - 1) // step
+    a, first = k // each, k % each * step
+    return a * shape[1] * shape[2] + first, min(step, shape[2] - first)
+
+
+@kernel("T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
+def softmax__columns(x, out, lo, hi):
+    """x(A, C, B) -> out(A, C, B). The range is over strips."""
+    for k in range(lo, hi):
+        start, count = strip(k, x.shape, lanes(x.dtype.type(0)))
+        softmax_strip(pointer(x), start, x.shape[2], x.shape[1], count, pointer(out))
+
+
+@kernel("T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
+def log_softmax__columns(x, out, lo, hi):
+    """x(A, C, B) -> out(A, C, B). The range is over strips."""
+    for k in range(lo, hi):
+        start, count = strip(k, x.shape, lanes(x.dtype.type(0)))
+        log_softmax_strip(pointer(x), start, x.shape[2], x.shape[1], count, pointer(out))
+
+
+@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
+def softmax_backward__columns(dy, y, out, lo, hi):
+    """dy(A, C, B), y(A, C, B) -> out(A, C, B) = y (dy - sum(dy y)). The range is over strips."""
+    for k in range(lo, hi):
+        start, count = strip(k, y.shape, lanes(y.dtype.type(0)))
+        softmax_backward_strip(pointer(dy), pointer(y), start, y.shape[2], y.shape[1], count, pointer(out))
+
+
+@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
+def log_softmax_backward__columns(dy, y, out, lo, hi):
+    """dy(A, C, B), y(A, C, B) -> out(A, C, B) = dy - e^y sum(dy). The range is over strips."""
+    for k in range(lo, hi):
+        start, count = strip(k, y.shape, lanes(y.dtype.type(0)))
+        log_softmax_backward_strip(pointer(dy), pointer(y), start, y.shape[2], y.shape[1], count, pointer(out))
+
+
+# Few: rows of up to FEW numbers. As many as a vector is wide are turned around and become a strip.
 
 
 @jitted
-def block(width, lo, hi):
-    """Return of columns lo .. hi the first block that lies within one a: (a, its first b, its last b + 1)."""
-    a, first = lo // width, lo % width
-    return a, first, min(first + BLOCK, width, first + hi - lo)
+def turn(number, source, source_row, target, target_row, rows, columns):
+    """Write the transpose of rows x columns elements from one address to another."""
+    size, step = itemsize(number), lanes(number)
+    for i in range(0, rows, step):
+        for j in range(0, columns, step):
+            transpose_edge(
+                number, source + (i * source_row + j) * size, source_row, target + (j * target_row + i) * size,
+                target_row, min(step, rows - i), min(step, columns - j),
+            )  # fmt: skip
 
 
-@jitted
-def column_maximum(x, a, first, last, shift):
-    """Set shift to the largest values of columns first to last."""
-    shift[:] = -math.inf
-    for c in range(x.shape[1]):
-        values = x[a, c, first:last]
-        for b in range(shift.size):
-            shift[b] = maximum(shift[b], values[b])
+@kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
+def softmax__few(x, out, lo, hi):
+    """x(R, C) -> out(R, C)."""
+    zero, n = x.dtype.type(0), x.shape[1]
+    step, row, tile = lanes(zero), n * itemsize(zero), stack_bytes(TILE_BYTES)
+    numbers = pointer_at(zero, tile)
+    for r in range(lo, hi, step):
+        count = min(step, hi - r)
+        turn(zero, address(x) + r * row, n, tile, step, count, n)
+        softmax_strip(numbers, 0, step, n, step, numbers)
+        turn(zero, tile, step, address(out) + r * row, n, n, count)
 
 
-@kernel("T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
-def softmax__columns(x, out, scratch, lo, hi):
-    """x(A, C, B) -> out(A, C, B)."""
-    while lo < hi:
-        a, first, last = block(x.shape[2], lo, hi)
-        shift, total = scratch[0, lo : lo + last - first], scratch[1, lo : lo + last - first]
-        column_maximum(x, a, first, last, shift)
-        total[:] = 0
-        for c in range(x.shape[1]):
-            values, result = x[a, c, first:last], out[a, c, first:last]
-            for b in range(total.size):
-                e = exp(values[b] - shift[b])
-                result[b] = e
-                total[b] += e
-        for b in range(total.size):
-            total[b] = x.dtype.type(1) / total[b]
-        for c in range(x.shape[1]):
-            result = out[a, c, first:last]
-            for b in range(total.size):
-                result[b] *= total[b]
-        lo += last - first
-
-
-@kernel("T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
-def log_softmax__columns(x, out, scratch, lo, hi):
-    """x(A, C, B) -> out(A, C, B)."""
-    while lo < hi:
-        a, first, last = block(x.shape[2], lo, hi)
-        shift, total = scratch[0, lo : lo + last - first], scratch[1, lo : lo + last - first]
-        column_maximum(x, a, first, last, shift)
-        total[:] = 0
-        for c in range(x.shape[1]):
-            values = x[a, c, first:last]
-            for b in range(total.size):
-                total[b] += exp(values[b] - shift[b])
-        for b in range(total.size):
-            total[b] = log(total[b])
-        for c in range(x.shape[1]):
-            values, result = x[a, c, first:last], out[a, c, first:last]
-            for b in range(total.size):
-                result[b] = (values[b] - shift[b]) - total[b]
-        lo += last - first
-
-
-@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
-def softmax_backward__columns(dy, y, out, scratch, lo, hi):
-    """dy(A, C, B), y(A, C, B) -> out(A, C, B) = y (dy - sum(dy y))."""
-    while lo < hi:
-        a, first, last = block(y.shape[2], lo, hi)
-        total = scratch[0, lo : lo + last - first]
-        total[:] = 0
-        for c in range(y.shape[1]):
-            dvalues, values = dy[a, c, first:last], y[a, c, first:last]
-            for b in range(total.size):
-                total[b] += dvalues[b] * values[b]
-        for c in range(y.shape[1]):
-            dvalues, values, result = dy[a, c, first:last], y[a, c, first:last], out[a, c, first:last]
-            for b in range(total.size):
-                result[b] = values[b] * (dvalues[b] - total[b])
-        lo += last - first
-
-
-@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1], T[:,::1]", writes="out scratch", parallel=True)
-def log_softmax_backward__columns(dy, y, out, scratch, lo, hi):
-    """dy(A, C, B), y(A, C, B) -> out(A, C, B) = dy - e^y sum(dy)."""
-    while lo < hi:
-        a, first, last = block(y.shape[2], lo, hi)
-        total = scratch[0, lo : lo + last - first]
-        total[:] = 0
-        for c in range(y.shape[1]):
-            dvalues = dy[a, c, first:last]
-            for b in range(total.size):
-                total[b] += dvalues[b]
-        for c in range(y.shape[1]):
-            dvalues, values, result = dy[a, c, first:last], y[a, c, first:last], out[a, c, first:last]
-            for b in range(total.size):
-                result[b] = dvalues[b] - exp(values[b]) * total[b]
-        lo += last - first
+@kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
+def log_softmax__few(x, out, lo, hi):
+    """x(R, C) -> out(R, C)."""
+    zero, n = x.dtype.type(0), x.shape[1]
+    step, row, tile = lanes(zero), n * itemsize(zero), stack_bytes(TILE_BYTES)
+    numbers = pointer_at(zero, tile)
+    for r in range(lo, hi, step):
+        count = min(step, hi - r)
+        turn(zero, address(x) + r * row, n, tile, step, count, n)
+        log_softmax_strip(numbers, 0, step, n, step, numbers)
+        turn(zero, tile, step, address(out) + r * row, n, n, count)
