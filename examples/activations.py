@@ -49,8 +49,8 @@ def draw_all(file):
         y[1:][jumps] = np.nan
         axes.plot(x, y, color=BLUE, linewidth=2)
         axes.plot(x, slope, color=ORANGE, linewidth=1.4, linestyle="--")
-        low, high = (-6, 6) if np.nanmax(np.abs(y)) > 3 else (-1.7, 1.7)
-        axes.set(xlim=(-6, 6), ylim=(low, high))
+        low, high = (-8, 8) if np.nanmax(np.abs(y)) > 3 else (-1.7, 1.7)
+        axes.set(xlim=(-8, 8), ylim=(low, high))
         given = f"({', '.join(f'{p:g}' for p in parameters)})" if parameters else ""
         axes.set_title(name + given, fontsize=11)
     figure.legend(

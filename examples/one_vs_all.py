@@ -55,11 +55,12 @@ def draw(model, digits, labels, probabilities, file):
         rows[1, k].imshow(np.asarray(digits[chosen]).reshape(28, 28), cmap="gray_r")
         colours = ["#2a9d4a" if c == k else "#b0b7c3" for c in range(10)]
         rows[2, k].bar(range(10), probabilities[chosen], color=colours)
-        rows[2, k].set(ylim=(0, 1), xticks=range(0, 10, 3), yticks=(0, 0.5, 1) if k == 0 else ())
+        rows[2, k].set(ylim=(0, 1), xticks=range(0, 10, 3), yticks=(0, 0.5, 1) if k == 0 else (), xlabel="class")
         for axes in rows[:2, k]:
             axes.set(xticks=(), yticks=())
     for axes, name in zip(rows[:, 0], ("weights", "digit", "probabilities"), strict=True):
         axes.set_ylabel(name, fontsize=13)
+    figure.suptitle("Ten neurons: what speaks for (red) and against (blue) each class, and what all say of ten digits")
     Path(file).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 

@@ -17,6 +17,7 @@ a digit.
 """
 
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -100,22 +101,27 @@ def draw(path, reached, nets, histories):
     )
     for i, name in enumerate(names):
         bars.text(
-            100 * reached[name]["new"] - 0.4, i, f"{reached[name]['new']:.1%}", color="white", ha="right", va="center"
+            100 * reached[name]["new"] - 1, i, f"{reached[name]['new']:.1%}", color="white", ha="right", va="center"
         )
     bars.invert_yaxis()
-    bars.set(xlim=(50, 100.5), title="what is learned, and what it is good for, in %")
+    bars.set(xlim=(0, 100.5), title="what is learned, and what it is good for, in %")
     bars.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     for name in ("nothing", "L2", "L1", "dropout", "augmentation"):
-        curves.plot(histories[name]["val_loss"], label=name, linewidth=1.6)
+        losses = histories[name]["val_loss"]
+        curves.plot(range(1, len(losses) + 1), losses, label=name, linewidth=1.6)
     curves.set(xlabel="epoch", title="loss on new digits: without a remedy it rises again", ylim=(0.2, 2.4))
     curves.legend(frameon=False)
-    for axes, name in zip(bottom.subplots(1, 3, sharey=True), ("nothing", "L2", "L1"), strict=True):
+    histograms = bottom.subplots(1, 3, sharey=True)
+    histograms[0].set_ylabel("number of weights")
+    for axes, name in zip(histograms, ("nothing", "L2", "L1"), strict=True):
         axes.hist(weights(nets[name]), bins=np.linspace(-0.15, 0.15, 101), color="#e07b39")
         axes.set(title=f"weights with {name}: {reached[name]['zeros']:.0%} below 0.001", yscale="log", xlabel="weight")
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+    print(f"picture: {path}")
 
 
 if __name__ == "__main__":
-    main("regularisation.png", progress=False)
+    main("demo/regularisation.png")

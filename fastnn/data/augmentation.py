@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
+from fastnn_kernels.augment import BORDERS
 
 Array = np.ndarray[Any, Any]
 Generator = np.random.Generator
@@ -55,8 +56,13 @@ class Geometric(Transform):
     """
 
     def __init__(self, *, p: float = 1.0, mode: str = "bilinear", border: str = "constant", value: float = 0.0) -> None:
+        name = type(self).__name__
         if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p must be from 0 to 1, got {p}")
+            raise ValueError(f"{name}: p must be from 0 to 1, got {p}")
+        if mode not in ("bilinear", "nearest"):
+            raise ValueError(f"{name}: mode must be 'bilinear' or 'nearest', got {mode!r}")
+        if border not in BORDERS:
+            raise ValueError(f"{name}: border must be one of {', '.join(BORDERS)}, got {border!r}")
         self.p, self.mode, self.border, self.value = p, mode, border, value
 
     def size(self, size: Size) -> Size:
@@ -109,14 +115,16 @@ def _translation(row: Any, column: Any) -> Array:
     return matrix
 
 
-def _linear(rr: Any, rc: Any, cr: Any, cc: Any) -> Array:
-    matrix = np.zeros((max(np.size(v) for v in (rr, rc, cr, cc)), 3, 3))
+def _linear(count: int, rr: Any, rc: Any, cr: Any, cc: Any) -> Array:
+    matrix = np.zeros((count, 3, 3))
     matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1], matrix[:, 2, 2] = rr, rc, cr, cc, 1
     return matrix
 
 
 def _floating(images: Array) -> Array:
-    """Give images as floating-point numbers; bytes become float32 and keep their values."""
+    """Give images as floating-point numbers; bytes become float32 and keep their values. TypeError for other kinds."""
+    if images.dtype.kind not in "biuf":
+        raise TypeError(f"images must be numbers, got {images.dtype} (shape {images.shape})")
     return images if images.dtype.kind == "f" else images.astype(np.float32)
 
 
@@ -207,7 +215,7 @@ class Affine(Geometric):
         by = generator.uniform(*self.shift, (count, 2))
         cos, sin = np.cos(angle) / factor, np.sin(angle) / factor
         # from the result back to the input: undo the shift, the rotation and scale, and the shear, in that order
-        matrix = _linear(1, 0, np.tan(slant), 1) @ _linear(cos, sin, -sin, cos)
+        matrix = _linear(count, 1, 0, np.tan(slant), 1) @ _linear(count, cos, sin, -sin, cos)
         return matrix @ _translation(by[:, 0], by[:, 1])
 
 

@@ -100,6 +100,8 @@ class DataLoader:
             raise ValueError(f"DataLoader: prefetch must be a number of batches from 0, got {prefetch!r}")
         if transform is not None and not callable(transform):
             raise TypeError(f"DataLoader: transform must be a function, got {type(transform).__name__}")
+        if seed is not None and not _is_count(seed, 0):
+            raise ValueError(f"DataLoader: seed must be an integer from 0, got {seed!r}")
         if getattr(transform, "pairs", False) and len(self.arrays) < 2:
             raise ValueError("DataLoader: this transform changes targets as well, but there is only one array")
         self.batch_size, self.prefetch = int(batch_size), int(prefetch)
@@ -166,6 +168,10 @@ class DataLoader:
                 arrays[:2] = self.transform(*arrays[:2], generator)
             else:
                 arrays[0] = self.transform(arrays[0], generator)
+            shapes = [np.shape(array) for array in arrays]
+            if any(shape[:1] != (stop - start,) for shape in shapes):
+                given = ", ".join(map(str, shapes))
+                raise ValueError(f"DataLoader: after transform a batch of {stop - start} samples has shapes {given}")
             yield [form(arrays)]
 
     def _rows(self, array: Array, order: Array | None, start: int, stop: int) -> Array:

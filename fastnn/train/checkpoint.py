@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as _parse
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as _serialise
 
 Array = np.ndarray[Any, Any]
 StrPath = str | os.PathLike[str]
 
+DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?", "C64": "<c8",
+}  # fmt: skip
 _FORMAT = 1  # raised when an older reader could misunderstand the file
 
 
@@ -61,6 +64,8 @@ def save_weights(model: Any, path: StrPath) -> None:
 
 def load_weights(model: Any, path: StrPath) -> None:
     """Read a safetensors file into a model: one of `save_weights`, a checkpoint of `fit`, or one from PyTorch.
+
+    Half precision (float16, bfloat16) is converted.
 
     Raises
     ------
@@ -114,11 +119,22 @@ def _plain(value: Any) -> Array:
 def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
     content = Path(path).read_bytes()
     try:
-        arrays = _parse(content)
+        arrays = {name: _array(name, view) for name, view in deserialize(content)}  # type: ignore[no-untyped-call]
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{where}: {path} is not a safetensors file, or damaged: {error}") from error
     return arrays, header.get("__metadata__") or {}
+
+
+def _array(name: str, view: dict[str, Any]) -> Array:
+    """Give the array that a file has under a name; bfloat16 as float32, of which it is the upper half."""
+    dtype, data = view["dtype"], view["data"]
+    if dtype == "BF16":
+        upper: Array = np.frombuffer(data, "<u2").astype(np.uint32) << 16
+        return upper.view(np.float32).reshape(view["shape"])
+    if dtype not in DTYPES:
+        raise ValueError(f"{name} is an array of {dtype}, which cannot be read")
+    return np.frombuffer(data, DTYPES[dtype]).reshape(view["shape"])
 
 
 def _split(value: Any, name: str, arrays: dict[str, Array]) -> Any:

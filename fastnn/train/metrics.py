@@ -9,15 +9,17 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def accuracy(output: Array, target: Array) -> float:
+def accuracy(output: Array, target: Array, threshold: float = 0.5) -> float:
     """Share of samples whose highest output is the right class.
 
     Parameters
     ----------
     output : (N, C) or (N, C, ...)
-        Logits or probabilities. (N,) or (N, 1): probabilities of a yes, which count as yes from 0.5.
+        Logits or probabilities. (N,) or (N, 1): a number that says yes from `threshold` on.
     target : (N,) or (N, ...) integers, or the shape of `output`
         Class indices, or one probability per class (one-hot for instance), of which the highest counts.
+    threshold : float
+        0.5 is for probabilities; for logits it is 0: ``metrics={"accuracy": partial(accuracy, threshold=0)}``.
 
     Raises
     ------
@@ -27,7 +29,7 @@ def accuracy(output: Array, target: Array) -> float:
     if output.ndim == 1 or output.shape[1] == 1:
         if output.size != target.size:
             raise ValueError(f"accuracy: output {output.shape} and target {target.shape} differ in size")
-        return float(np.mean((output.reshape(-1) >= 0.5) == (target.reshape(-1) >= 0.5)))
+        return float(np.mean((output.reshape(-1) >= threshold) == (target.reshape(-1) >= 0.5)))
     if target.shape == output.shape:
         target = target.argmax(axis=1)
     predicted = output.argmax(axis=1)
@@ -51,7 +53,7 @@ def top_k(output: Array, target: Array, k: int = 5) -> float:
     if not 1 <= k <= output.shape[1]:
         raise ValueError(f"top_k: k must be in 1..{output.shape[1]} for output {output.shape}, got {k}")
     _check_labels("top_k", target, output.shape[1])
-    right = np.take_along_axis(output, target[:, np.newaxis], axis=1)
+    right = np.take_along_axis(output, target[:, np.newaxis].astype(np.int64, copy=False), axis=1)
     before = np.arange(output.shape[1]) < target[:, np.newaxis]
     rank = np.count_nonzero((output > right) | ((output == right) & before), axis=1)
     # a nan is greater than nothing: without the second condition a row of nan would count as a hit
@@ -88,10 +90,10 @@ def confusion_matrix(predicted: Array, target: Array, classes: int | None = None
     n = int(max(predicted.max(initial=-1), target.max(initial=-1))) + 1 if classes is None else classes
     _check_labels("confusion_matrix", predicted, n)
     _check_labels("confusion_matrix", target, n)
-    return np.bincount(target * n + predicted, minlength=n * n).reshape(n, n)
+    return np.bincount(target.astype(np.int64) * n + predicted, minlength=n * n).reshape(n, n)
 
 
-def predictions(where: str, output: Array, target: Array) -> tuple[Array, Array, int]:
+def predictions(where: str, output: Array, target: Array, threshold: float = 0.5) -> tuple[Array, Array, int]:
     """Give (predicted classes, right classes, number of classes) of outputs and targets as `accuracy` takes them.
 
     Raises ValueError if the shapes do not fit together or a label is out of range.
@@ -99,19 +101,23 @@ def predictions(where: str, output: Array, target: Array) -> tuple[Array, Array,
     if output.ndim == 1 or output.shape[1] == 1:
         if output.size != target.size:
             raise ValueError(f"{where}: output {output.shape} and target {target.shape} differ in size")
-        predicted, truth, classes = output.reshape(-1) >= 0.5, target.reshape(-1) >= 0.5, 2
-        return predicted.astype(np.int64), truth.astype(np.int64), classes
+        if target.size and target.max() > 1:
+            raise ValueError(
+                f"{where}: output {output.shape} is for two classes, but there is a target of {target.max()}"
+            )
+        predicted, truth = output.reshape(-1) >= threshold, target.reshape(-1) >= 0.5
+        return predicted.astype(np.int64), truth.astype(np.int64), 2
     if target.shape == output.shape:
         target = target.argmax(axis=1)
     predicted = output.argmax(axis=1)
     if predicted.shape != target.shape:
         raise ValueError(f"{where}: output {output.shape} needs a target of {predicted.shape}, got {target.shape}")
     _check_labels(where, target, output.shape[1])
-    return predicted.reshape(-1), target.reshape(-1), output.shape[1]
+    return predicted.reshape(-1), target.reshape(-1).astype(np.int64, copy=False), output.shape[1]
 
 
 def _check_labels(where: str, labels: Array, classes: int) -> None:
-    if labels.dtype.kind not in "iu":
+    if labels.dtype.kind not in "iub":
         raise ValueError(f"{where}: class labels must be integers, got {labels.dtype}")
     if labels.size and not (0 <= labels.min() and labels.max() < classes):
         raise ValueError(f"{where}: labels must be in 0..{classes - 1}, got {labels.min()}..{labels.max()}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,11 +31,16 @@ _TRAIN, _VALIDATION, _INK, _GRID = "#2a6fbb", "#e07b39", "#333333", "#dddddd"
 
 
 def plot_history(history: History, path: StrPath | None = None) -> Any:
-    """Draw loss and metrics over the epochs, validation beside training."""
-    names = [name for name in history.numbers if name not in ("seconds", "lr") and not name.startswith("val_")]
-    figure = _figure((5.2 * max(len(names), 1), 3.8), path)
+    """Draw loss and metrics over the epochs, validation beside training; three to a row."""
+    names = [name for name in history.numbers if not re.fullmatch(r"seconds|lr\d*|val_.*", name)] or ["loss"]
+    columns = min(len(names), 4 if len(names) == 4 else 3)
+    rows = -(-len(names) // columns)
+    figure = _figure((5.2 * columns, 3.8 * rows), path)
+    grid = figure.subplots(rows, columns, squeeze=False)
     epochs = np.arange(1, len(history) + 1)
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, max(len(names), 1))), names, strict=False):
+    for axes in grid.flat[len(names) :]:
+        axes.remove()
+    for axes, name in zip(grid.flat, names, strict=False):
         share = is_share(name)
         for column, color, label in ((name, _TRAIN, "training"), (f"val_{name}", _VALIDATION, "validation")):
             if column in history:
@@ -43,32 +49,47 @@ def plot_history(history: History, path: StrPath | None = None) -> Any:
                 label = f"{label}, last {last}"
                 axes.plot(epochs, values, color=color, label=label, linewidth=1.8, marker="o", markersize=3)
         axes.set(xlabel="epoch", title=f"{name} in %" if share else name)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        if len(history) > 1:
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        else:  # there are no integers between which to find ticks
+            axes.set(xlim=(0.5, 1.5), xticks=[1])
         axes.grid(color=_GRID, linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
-        if name == "loss" and min(history["loss"]) > 0 and max(history["loss"]) > 10 * min(history["loss"]):
+        if name == "loss" and len(history) and 0 < 10 * min(history["loss"]) < max(history["loss"]):
             axes.set_yscale("log")
-        axes.legend(frameon=False, loc="lower right" if share else "upper right")
+        if axes.lines:
+            axes.legend(frameon=False, loc="upper right" if name == "loss" else "lower right" if share else "best")
+        else:
+            axes.text(0.5, 0.5, "no epoch was finished", ha="center", transform=axes.transAxes, color=_INK)
     return _finish(figure, path)
 
 
 def plot_confusion(matrix: Array, path: StrPath | None = None, *, names: Sequence[str] | None = None) -> Any:
     """Draw a confusion matrix (rows: truth, columns: prediction), coloured by the share of each row.
 
-    Mistakes are coloured on a scale of their own: beside a diagonal near 100 % they would all look white.
+    Mistakes are coloured on a scale of their own: beside a diagonal near 100 % they would all look white. Raises
+    ValueError unless the matrix is square, with as many names.
     """
-    n = len(matrix)
+    matrix = np.asarray(matrix)
+    n = len(matrix) if matrix.ndim else 0
+    if not n or matrix.shape != (n, n):
+        raise ValueError(f"plot_confusion: expected a square matrix, as confusion_matrix gives, got {matrix.shape}")
     names = [str(i) for i in range(n)] if names is None else list(names)
+    if len(names) != n:
+        raise ValueError(f"plot_confusion: {n} classes need as many names, got {len(names)}")
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     diagonal = np.eye(n, dtype=bool)
-    figure = _figure((0.55 * n + 1.8, 0.55 * n + 1.6), path)
+    letters, digits = max(map(len, names)), len(str(matrix.max()))
+    side = max(0.55, 0.11 * digits + 0.1) * n
+    upright = 0.1 * letters > side / n  # names that would run into each other
+    figure = _figure((max(side + 0.09 * letters + 1.0, 3.6), side + 0.09 * letters * upright + 1.4), path)
     axes = figure.subplots()
     axes.imshow(np.where(diagonal, share, np.nan), cmap="Blues", vmin=0, vmax=1.25)
     worst = max(float(share[~diagonal].max(initial=0)), 1e-9)
     axes.imshow(np.where(diagonal | (matrix == 0), np.nan, share), cmap="Oranges", vmin=0, vmax=1.6 * worst)
     for i, j in np.argwhere(matrix > 0):
         axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color="white" if i == j else _INK)
-    axes.set_xticks(range(n), names)
+    axes.set_xticks(range(n), names, rotation=90 if upright else 0)
     axes.set_yticks(range(n), names)
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
@@ -77,7 +98,7 @@ def plot_confusion(matrix: Array, path: StrPath | None = None, *, names: Sequenc
     axes.spines[:].set_visible(False)
     right, total = int(np.trace(matrix)), int(matrix.sum())
     axes.set(xlabel="read as", ylabel="truth")
-    axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.1%})", fontsize=11)
+    figure.suptitle(f"{right:,} of {total:,} right ({right / max(total, 1):.1%})", fontsize=11)
     return _finish(figure, path)
 
 
@@ -106,7 +127,7 @@ def plot_filters(weight: Any, path: StrPath | None = None, *, columns: int | Non
             image = axes.imshow(weight[i, 0], cmap="RdBu_r", vmin=-limit, vmax=limit)
     if image is not None:
         figure.colorbar(image, ax=grid, shrink=0.8, aspect=20)
-    figure.suptitle(f"{n} filters of {weight.shape[2]} x {weight.shape[3]}", fontsize=11)
+    figure.suptitle(f"{n} filter{'s' * (n > 1)} of {weight.shape[2]} x {weight.shape[3]}", fontsize=11)
     return _finish(figure, path)
 
 
@@ -208,7 +229,9 @@ def plot_embedding(
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=_GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    if shares is not None:
+    if shares is None:
+        axes.set(xlabel="first feature", ylabel="second feature")
+    else:
         axes.set(xlabel=f"first component ({shares[0]:.0%} of the variance)", ylabel=f"second ({shares[1]:.0%})")
     if labels is not None:
         axes.legend(frameon=False, bbox_to_anchor=(1.0, 1.0), loc="upper left", markerscale=1.6)

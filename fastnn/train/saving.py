@@ -7,6 +7,8 @@ as the names of layers and the arguments they were made with, and only layers of
 
 from __future__ import annotations
 
+import inspect
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,11 @@ from fastnn.optim import Optimizer
 from fastnn.train.checkpoint import StrPath, load_checkpoint, save_checkpoint
 
 DEPTH = 50  # of containers in containers; a file that is deeper is no model
+# Arguments of layers whose product is the number of their weights (about), which a hostile file could make enormous.
+SIZES = (
+    "in_features", "out_features", "in_channels", "out_channels", "kernel_size", "num_features", "num_channels",
+    "normalized_shape", "num_parameters",
+)  # fmt: skip
 
 
 @dataclass
@@ -161,8 +168,9 @@ def build(description: Any, weights: dict[str, Any]) -> Module:
     if description is None:
         raise ValueError("the model is not made of layers of fastnn.nn only: make it, and give it to load(path, model)")
     before = streams.get_state()
+    size = sum(np.size(array) for array in weights.values())
     try:
-        model = _build(description, sum(np.size(array) for array in weights.values()), 0)
+        model = _build(description, [2 * size + (1 << 20)], 0)  # there are layers whose sizes stand for no weights
     finally:
         streams.set_state(before)  # initial weights were drawn that nobody will see
     if not isinstance(model, Module):
@@ -170,21 +178,35 @@ def build(description: Any, weights: dict[str, Any]) -> Module:
     return model
 
 
-def _build(part: Any, size: int, depth: int) -> Any:
+def _build(part: Any, room: list[int], depth: int) -> Any:
+    """Make a part of a model. room[0]: how many weights there may still be."""
     if isinstance(part, list):
-        return tuple(_build(item, size, depth) for item in part)
+        return tuple(_build(item, room, depth) for item in part)
     if not isinstance(part, dict):
-        if isinstance(part, int) and abs(part) > max(size, 1 << 16):  # would be a matrix larger than the whole file
-            raise ValueError(f"a layer with an argument of {part} does not belong to {size} weights")
         return part
     name = part["layer"]
     kind = getattr(nn, name, None) if isinstance(name, str) and name in nn.__all__ else None
     if not (isinstance(kind, type) and issubclass(kind, Module)) or depth > DEPTH:
         raise ValueError(f"there is no layer {str(name)[:60]!r} in fastnn.nn")
-    args = [_build(item, size, depth + 1) for item in part["args"]]
-    options = {key: _build(item, size, depth + 1) for key, item in part["options"].items()}
+    args = [_build(item, room, depth + 1) for item in part["args"]]
+    options = {key: _build(item, room, depth + 1) for key, item in part["options"].items()}
+    room[0] -= _weights(kind, inspect.signature(kind).bind(*args, **options).arguments)
+    if room[0] < 0:
+        raise ValueError(f"a {name} of {', '.join(map(repr, args))} does not belong to so few weights")
     layer = kind(*args, **options)
     return layer.to(part["dtype"]) if part["dtype"] != "float32" else layer
+
+
+def _weights(kind: type[Module], arguments: dict[str, Any]) -> int:
+    """Estimate how many weights a layer has, from its arguments."""
+    sizes = []
+    for name in SIZES:
+        value = arguments.get(name, 1)
+        if name == "kernel_size" and isinstance(value, int) and kind.__name__[-2:] in ("2d", "3d"):
+            value = (value,) * int(kind.__name__[-2])
+        sizes += [abs(side) for side in (value if isinstance(value, tuple) else (value,)) if isinstance(side, int)]
+    groups = arguments.get("groups", 1)
+    return math.prod(sizes) // (groups if isinstance(groups, int) and groups > 0 else 1)
 
 
 def _written(model: Module, optimizer: Optimizer) -> dict[str, Any]:

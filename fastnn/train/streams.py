@@ -21,8 +21,8 @@ AVERAGES = ("binary", "macro", "micro", "weighted")
 class Stream:
     """Base of metrics: `reset`, `update` with each batch, `result` in the end.
 
-    Outputs and targets are as for `accuracy`: (N, C) of which the highest counts, or probabilities of a yes, (N,) or
-    (N, 1), against class labels (N,) or one probability per class.
+    Outputs and targets are as for `accuracy`: (N, C) of which the highest counts, or (N,) or (N, 1) that say yes from a
+    threshold on (0.5 for probabilities, 0 for logits), against class labels (N,) or one probability per class.
     """
 
     def reset(self) -> None:
@@ -70,7 +70,10 @@ class Mean(Stream):
 class ConfusionMatrix(Stream):
     """How often each class (row) was taken for each (column), int64 (classes, classes)."""
 
-    def __init__(self) -> None:
+    name = "confusion_matrix"  # what messages call it
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
         self.reset()
 
     def reset(self) -> None:
@@ -79,11 +82,11 @@ class ConfusionMatrix(Stream):
 
     def update(self, output: Array, target: Array) -> None:
         """Take a batch in."""
-        predicted, truth, classes = predictions("confusion_matrix", output, target)
+        predicted, truth, classes = predictions(self.name, output, target, self.threshold)
         counts = confusion_matrix(predicted, truth, classes)
         if counts.shape != self.counts.shape:
             if self.counts.size:
-                raise ValueError(f"confusion_matrix: {len(counts)} classes after batches of {len(self.counts)}")
+                raise ValueError(f"{self.name}: {len(counts)} classes after batches of {len(self.counts)}")
             self.counts = counts
         else:
             self.counts += counts
@@ -96,16 +99,11 @@ class ConfusionMatrix(Stream):
 class _Score(ConfusionMatrix):
     """A figure of each class from its hits, how often it was predicted, and how often it was right; and their mean."""
 
-    def __init__(self, average: str = "binary") -> None:
+    def __init__(self, average: str = "binary", threshold: float = 0.5) -> None:
         if average not in AVERAGES:
             raise ValueError(f"{self.name}: average must be one of {', '.join(AVERAGES)}, got {average!r}")
         self.average = average
-        super().__init__()
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return type(self).__name__.lower()
+        super().__init__(threshold)
 
     def update(self, output: Array, target: Array) -> None:
         """Take a batch in."""
@@ -141,6 +139,8 @@ def _share(part: Array, whole: Array) -> Array:
 class Precision(_Score):
     """Of what was taken for a class, the share that belongs to it; `average` over classes as in scikit-learn."""
 
+    name = "precision"
+
     def figure(self, hits: Array, predicted: Array, right: Array) -> Array:
         """Give it by class."""
         return _share(hits, predicted)
@@ -148,6 +148,8 @@ class Precision(_Score):
 
 class Recall(_Score):
     """Of what belongs to a class, the share that was found; `average` over classes as in scikit-learn."""
+
+    name = "recall"
 
     def figure(self, hits: Array, predicted: Array, right: Array) -> Array:
         """Give it by class."""
@@ -157,6 +159,8 @@ class Recall(_Score):
 class F1(_Score):
     """The harmonic mean of precision and recall; `average` over classes as in scikit-learn."""
 
+    name = "f1"
+
     def figure(self, hits: Array, predicted: Array, right: Array) -> Array:
         """Give it by class."""
         return _share(2 * hits, predicted + right)
@@ -164,6 +168,8 @@ class F1(_Score):
 
 class BalancedAccuracy(ConfusionMatrix):
     """The mean recall of the classes that occur."""
+
+    name = "balanced_accuracy"
 
     def result(self) -> float:
         """Give it."""

@@ -164,6 +164,7 @@ def test_input_is_left_alone_and_types_are_kept(dtype):
     np.testing.assert_array_equal(x, before)
     assert y.shape == (10, 1, 24, 24) and y.dtype == (dtype if dtype != np.uint8 else np.float32)
     assert np.isfinite(y).all()
+    assert ALL(x[:0], generator()).shape == (0, 1, 24, 24)
 
 
 def test_they_say_what_they_are():
@@ -191,7 +192,9 @@ def test_they_say_what_they_are():
         (lambda: Mixup(1, 2)(np.zeros((2, 3)), np.array([0, 2]), generator()), ValueError, r"labels \(B,\) in 0..1"),
         (lambda: Mixup(1, 2)(np.zeros((2, 3)), generator()), TypeError, "changes targets as well"),
         (lambda: Compose([Shift(1)]), TypeError, "one by one, got list"),
-        (lambda: Shift(1, border="zeros")(np.zeros((1, 1, 4, 4)), generator()), ValueError, "border must be one of"),
+        (lambda: Shift(1, border="zeros"), ValueError, "Shift: border must be one of constant, .* got 'zeros'"),
+        (lambda: Rotate(1, mode="cubic"), ValueError, "Rotate: mode must be 'bilinear' or 'nearest', got 'cubic'"),
+        (lambda: Flip()(np.zeros((1, 1, 4, 4), complex), generator()), TypeError, "must be numbers, got complex"),
     ],
 )  # fmt: skip
 def test_bad_input(call, error, message):

@@ -180,6 +180,7 @@ def test_leaving_early_ends_the_thread():
         ((X, Y), {"batch_size": 2.5}, ValueError, "got 2.5"),
         ((X, Y), {"batch_size": True}, ValueError, "got True"),
         ((X, Y), {"prefetch": -1}, ValueError, "prefetch must be a number of batches from 0, got -1"),
+        ((X, Y), {"seed": -1}, ValueError, "seed must be an integer from 0, got -1"),
         ((X, Y), {"transform": 3}, TypeError, "transform must be a function, got int"),
         ((X,), {"transform": Mixup(1.0)}, ValueError, "changes targets as well"),
         ((X, Y), {"weights": np.ones(9)}, ValueError, r"weights must be 10 finite numbers .* got shape \(9,\)"),
@@ -193,3 +194,11 @@ def test_leaving_early_ends_the_thread():
 def test_bad_input(data, options, error, message):
     with pytest.raises(error, match=message):
         DataLoader(data, **options)
+
+
+@pytest.mark.parametrize(
+    ("made", "shapes"), [(lambda x, g: x[:2], r"\(2, 2\), \(5,\)"), (lambda x, g: None, r"\(\), \(5,\)")]
+)
+def test_transforms_must_give_as_many_samples(made, shapes):
+    with pytest.raises(ValueError, match=f"after transform a batch of 5 samples has shapes {shapes}"):
+        next(iter(DataLoader((X, Y), 5, transform=made)))

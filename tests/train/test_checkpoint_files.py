@@ -1,5 +1,6 @@
 """Checkpoint files: exact, and whole whatever happens to the writer."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from fastnn.train import load_checkpoint, save_checkpoint
+from fastnn import nn
+from fastnn.train import load_checkpoint, load_weights, save_checkpoint
 
 STATE = {
     "model": {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3).T, "scalar": np.array(2.5)},
@@ -42,6 +44,28 @@ def test_other_programs_can_read_the_weights(tmp_path):
 
     save_checkpoint(tmp_path / "c.safetensors", STATE)
     np.testing.assert_array_equal(load_file(tmp_path / "c.safetensors")["model.0.weight"], STATE["model"]["0.weight"])
+
+
+def raw_file(path, **arrays):
+    """Write a file by hand: names, and (dtype, shape, bytes)."""
+    header, content = {}, b""
+    for name, (dtype, shape, data) in arrays.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(content), len(content) + len(data)]}
+        content += data
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
+
+def test_weights_of_half_precision(tmp_path):
+    model = nn.Linear(2, 1)
+    values = np.float32([[1.5, -3.0]])
+    upper = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+    raw_file(tmp_path / "half", weight=("BF16", [1, 2], upper), bias=("F16", [1], np.float16([0.25]).tobytes()))
+    load_weights(model, tmp_path / "half")
+    assert model.weight.numpy().tolist() == values.tolist() and model.bias.numpy().tolist() == [0.25]
+    raw_file(tmp_path / "other", weight=("F8_E4M3", [1, 2], b"12"), bias=("F32", [1], b"1234"))
+    with pytest.raises(ValueError, match="weight is an array of F8_E4M3, which cannot be read"):
+        load_weights(model, tmp_path / "other")
 
 
 def test_damaged_files_are_refused(tmp_path):

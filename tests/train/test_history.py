@@ -61,9 +61,22 @@ def test_pictures(history, tmp_path):
 
 def test_pictures_of_nothing(tmp_path):
     pytest.importorskip("matplotlib")
-    History().plot(tmp_path / "empty.png")
+    empty = History().plot(tmp_path / "empty.png")
+    assert [text.get_text() for text in empty.axes[0].texts] == ["no epoch was finished"]
+    one = History({name: [0.5] for name in ("loss", "val_loss", "lr1", "r2", "mae", "f1", "top5", "seconds")})
+    assert [axes.get_title() for axes in one.plot(tmp_path / "one.png").axes] == [
+        "loss", "r2", "mae", "f1 in %", "top5 in %",
+    ]  # fmt: skip
     plots.plot_misread(np.zeros((2, 1, 8, 8)), np.array([0, 1]), np.eye(2), tmp_path / "perfect.png")
     plots.plot_confusion(np.zeros((3, 3), int), tmp_path / "zeros.png")
+    for matrix, names, message in (([[1, 2]], None, "expected a square matrix"), (np.eye(2), ["a"], "2 classes need")):
+        with pytest.raises(ValueError, match=message):
+            plots.plot_confusion(matrix, names=names)
+    wide = plots.plot_confusion(np.eye(2, dtype=int) * 10**7, tmp_path / "wide.png", names=["a rather long name", "b"])
+    wide.draw_without_rendering()
+    texts = [*wide.axes[0].get_xticklabels(), wide._suptitle]
+    boxes = [text.get_window_extent() for text in texts]
+    assert not boxes[0].overlaps(boxes[1]) and all(0 <= box.x0 and box.x1 <= wide.bbox.x1 for box in boxes)
 
 
 def test_filters_need_a_convolution():

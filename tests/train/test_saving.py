@@ -154,6 +154,18 @@ def test_damage_anywhere_is_an_error_or_changes_numbers_only(file):
         ({"layer": "__builtins__", "args": [], "options": {}, "dtype": "float32"}, "there is no layer"),
         ({"layer": "functional", "args": [], "options": {}, "dtype": "float32"}, "there is no layer"),
         ({"layer": "Linear", "args": [10**9, 10**9], "options": {}, "dtype": "float32"}, "does not belong to"),
+        ({"layer": "Linear", "args": [65000, 65000], "options": {}, "dtype": "float32"}, "does not belong to so few"),
+        ({"layer": "LayerNorm", "args": [[65000, 65000]], "options": {}, "dtype": "float32"}, "does not belong to"),
+        ({"layer": "Conv3d", "args": [1, 1, 999], "options": {}, "dtype": "float32"}, "does not belong to so few"),
+        (
+            {
+                "layer": "Sequential",
+                "args": 99 * [{"layer": "BatchNorm2d", "args": [1 << 15], "options": {}, "dtype": "float32"}],
+                "options": {},
+                "dtype": "float32",
+            },
+            "does not belong to so few",
+        ),
         ({"layer": "Linear", "args": ["x", 2], "options": {}, "dtype": "float32"}, "load: .*"),
         ({"layer": "Linear", "args": [3, 2], "options": {"color": 1}, "dtype": "float32"}, "unexpected keyword"),
         ({"layer": "Linear", "args": [3, 2], "options": {}, "dtype": "object"}, "float32 or float64"),

@@ -5,7 +5,7 @@ import pytest
 
 import fastnn
 from fastnn import functional, nn, optim
-from fastnn.train import fit
+from fastnn.train import accuracy, fit
 from fastnn.train.streams import F1, R2, STREAMS, ConfusionMatrix, MeanAbsoluteError, Precision, Recall, RocAuc, resolve
 
 rng = np.random.default_rng(5)
@@ -81,6 +81,18 @@ def test_figures_of_numbers():
     assert R2()(np.ones(4), np.ones(4)) == 1 and R2()(np.array([1.0, 1.1]), np.ones(2)) == 0
 
 
+def test_logits_have_another_threshold():
+    logits = SCORE - 0.5  # as good as logits here
+    for name, stream in (("f1", F1), ("precision", Precision), ("recall", Recall)):
+        assert (
+            stream(threshold=0)(logits, YES)
+            == stream()(SCORE, YES)
+            == pytest.approx(theirs(f"{name}_score", YES, SCORE >= 0.5))
+        )
+    assert accuracy(logits, YES, threshold=0) == accuracy(SCORE, YES) != accuracy(logits, YES)
+    assert ConfusionMatrix(0)(logits, YES == 1).tolist() == ConfusionMatrix()(SCORE, YES).tolist()
+
+
 def test_nothing_seen_is_nan():
     for name in set(STREAMS) - {"confusion_matrix"}:
         assert np.isnan(resolve([name])[name].result()), name
@@ -113,8 +125,9 @@ def test_fit_keeps_arrays_in_the_history(capsys):
         (lambda: F1()(OUTPUT, TARGET), "f1: there are 5 classes; .* 'f1_macro'"),
         (lambda: Precision("mean"), "precision: average must be one of binary, macro, micro, weighted, got 'mean'"),
         (lambda: Recall("macro")(OUTPUT, TARGET[:9]), r"\(203, 5\) needs a target of \(203,\), got \(9,\)"),
-        (lambda: Recall("macro")(OUTPUT, TARGET + 5), r"labels must be in 0..4, got 5..9"),
+        (lambda: Recall("macro")(OUTPUT, TARGET + 5), r"recall: labels must be in 0..4, got 5..9"),
         (lambda: Recall("macro")(OUTPUT, TARGET / 2), "integers, got float64"),
+        (lambda: F1()(SCORE, YES + 1), r"f1: output \(203,\) is for two classes, but there is a target of 2"),
         (lambda: RocAuc("micro"), "average must be 'macro' or 'weighted'"),
         (lambda: R2()(GUESS, NUMBERS[:5]), r"r2: output \(203, 3\) and target \(5, 3\)"),
         (lambda: MeanAbsoluteError()(GUESS, NUMBERS[:, 0]), r"mean_absolute_error: output \(203, 3\)"),
