@@ -18,7 +18,7 @@ def _rows(
     y, statistics = normalized(function, input, by, weight, bias, eps)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        return normalized_backward(function, dy, input, by, weight, eps, statistics, needs)  # type: ignore[no-any-return]
+        return normalized_backward(f"{function}_backward", dy, input, by, weight, eps, statistics, needs)  # type: ignore[no-any-return]
 
     return y, backward
 

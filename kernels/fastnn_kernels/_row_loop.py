@@ -16,14 +16,18 @@ from ._simd import vector_bytes
 TOGETHER = 4  # vectors, whose sums do not wait for each other
 
 
-def row_loop(reads, writes=0, sums=0, rows=1):
-    """Make of `body(builder, reads, numbers, sums) -> (sums, results)`, all vectors, a function for kernels.
+def row_loop(reads, writes=0, sums=0, rows=1, far_writes=1, together=TOGETHER):
+    """Make of `body(t, reads, numbers, sums) -> (sums, results)`, all vectors, a function for kernels.
+
+    t.add, t.sub, t.mul and t.fma compute with vectors.
 
     loop(n, addresses, numbers, far) goes over n numbers: addresses of what is read and, behind, written; a tuple of
     numbers of the dtype that are the same for all. It returns a tuple of sums. What it writes it may read before.
 
-    far: 0, or where no cache would keep the first result, which goes past them then, how many numbers behind the
-    first `rows` of what is read lies what is read next (less than 0: nobody knows). Sums depend on no address.
+    far: 0, or how many numbers behind the first `rows` of what is read lies what will be read next. Then the first
+    `far_writes` results, which lie aligned alike, go past the caches. Sums depend on no address.
+
+    together: vectors of a row that are in flight at once.
     """
 
     def make(body):
@@ -35,7 +39,8 @@ def row_loop(reads, writes=0, sums=0, rows=1):
             def codegen(context, builder, signature, values):
                 n, addresses, numbers, far = values
                 pointers, numbers = (cgutils.unpack_tuple(builder, v) for v in (addresses, numbers))
-                made = _Loop(builder, number, body, pointers, numbers, (reads, writes, sums, rows))
+                made = _Loop(builder, number, body, pointers, numbers, (reads, sums, rows, far_writes))
+                made.together = together
                 made.emit(n, far)
                 if not sums:
                     return context.get_dummy_value()
@@ -55,15 +60,19 @@ class _Loop(_Tile):
 
     def __init__(self, builder, number, body, addresses, numbers, counts):
         super().__init__(builder.module, number, 1, 1, masked=False)
-        reads, _, sums, self.fetched = counts
+        reads, sums, self.fetched, self.streamed = counts
         self.builder, self.body = builder, body
+        self.add, self.sub, self.mul = builder.fadd, builder.fsub, builder.fmul
         pointers = [builder.inttoptr(address, self.scalar.as_pointer()) for address in addresses]
         self.reads, self.writes = pointers[:reads], pointers[reads:]
         self.numbers = [self._splat(builder, value) for value in numbers]
         self.sums = [[cgutils.alloca_once_value(builder, self.zero) for _ in range(TOGETHER)] for _ in range(sums)]
 
+    def fma(self, x, y, z):
+        return self._fma(self.builder, x, y, z)
+
     def emit(self, n, far):
-        b, step = self.builder, I64(TOGETHER * self.lanes)
+        b, step = self.builder, I64(self.together * self.lanes)
         near = b.icmp_signed("==", far, I64(0))
         start = I64(0)
         if self.writes:  # begin where the first result is aligned, as it must be to go past the caches
@@ -81,21 +90,20 @@ class _Loop(_Tile):
             self.part(at, b.sub(n, at))
 
     def whole(self, at, far=None):
-        """Go over TOGETHER vectors."""
+        """Go over some full vectors."""
         b = self.builder
         if far is not None:
-            with b.if_then(b.icmp_signed(">", far, I64(0))):
-                for x in self.reads[: self.fetched]:
-                    for j in range(0, TOGETHER, max(1, 64 // vector_bytes())):
-                        self._prefetch(b, self._at(b, b.gep(x, [b.add(at, far)]), j))
+            for x in self.reads[: self.fetched]:
+                for j in range(0, self.together, max(1, 64 // vector_bytes())):
+                    self._prefetch(b, self._at(b, b.gep(x, [b.add(at, far)]), j))
         rows = [b.gep(x, [at]) for x in self.reads]
-        vectors = [[self._load(b, row, j) for row in rows] for j in range(TOGETHER)]
+        vectors = [[self._load(b, row, j) for row in rows] for j in range(self.together)]
         for j, read in enumerate(vectors):
-            sums, results = self.body(b, read, self.numbers, [b.load(places[j]) for places in self.sums])
+            sums, results = self.body(self, read, self.numbers, [b.load(places[j]) for places in self.sums])
             for places, value in zip(self.sums, sums, strict=True):
                 b.store(value, places[j])
             for i, (row, value) in enumerate(zip(self.writes, results, strict=True)):
-                store = self._stream if i == 0 and far is not None else self._store
+                store = self._stream if i < self.streamed and far is not None else self._store
                 store(b, value, b.gep(row, [at]), j)
 
     def part(self, at, n):
@@ -105,7 +113,7 @@ class _Loop(_Tile):
         mask = b.icmp_signed("<", lanes, self._splat(b, n))
         self.masked, self.masks = True, [mask]
         before = [b.load(places[0]) for places in self.sums]
-        sums, results = self.body(b, [self._load(b, b.gep(x, [at]), 0) for x in self.reads], self.numbers, before)
+        sums, results = self.body(self, [self._load(b, b.gep(x, [at]), 0) for x in self.reads], self.numbers, before)
         for places, old, new in zip(self.sums, before, sums, strict=True):
             b.store(b.select(mask, new, old), places[0])
         for row, value in zip(self.writes, results, strict=True):

@@ -39,47 +39,50 @@ copy_row = _row_operation("copy_row", _copy)
 add_row = _row_operation("add_row", _add)
 
 
-def _normalize_row(vectors):
+def _normalize_rows(vectors):
     @intrinsic
-    def normalize_row(typing_context, number, x, n, weight, bias, out, eps, centred, mean, variance):
-        """Normalise n numbers, at most `vectors` vectors, and keep their mean (0 if not centred) and variance.
+    def normalize_rows(typing_context, number, x, count, n, weight, bias, out, eps, centred, mean, variance):
+        """Normalise rows of n numbers, at most `vectors` vectors; keep means (0 if not centred) and variances.
 
-        All but number, n, eps and centred are addresses.
+        All but number, count, n, eps and centred are addresses.
         """
 
         def codegen(context, builder, signature, values):
             tile = _Tile(builder.module, number, 1, vectors, masked=True)
-            _, x, n, weight, bias, out, eps, centred, mean, variance = values
+            _, x, count, n, weight, bias, out, eps, centred, mean, variance = values
             tile.masks = tile._masks(builder, n)
             x, weight, bias, out, mean, variance = (
                 builder.inttoptr(p, tile.scalar.as_pointer()) for p in (x, weight, bias, out, mean, variance)
             )
             one, none = ir.Constant(tile.scalar, 1.0), ir.Constant(tile.scalar, 0.0)
             share = builder.fdiv(one, builder.sitofp(n, tile.scalar))
-            rows = [tile._load(builder, x, j) for j in range(vectors)]
-            average = builder.fmul(_sum(tile, builder, rows), share)
-            average = builder.select(builder.icmp_signed("!=", centred, n.type(0)), average, none)
-            builder.store(average, mean)
-            average = tile._splat(builder, average)
-            rows = [
-                builder.select(mask, builder.fsub(row, average), tile.zero)
-                for mask, row in zip(tile.masks, rows, strict=True)
-            ]
-            spread = builder.fmul(_sum(tile, builder, [builder.fmul(row, row) for row in rows]), share)
-            builder.store(spread, variance)
+            weight, bias = ([tile._load(builder, p, j) for j in range(vectors)] for p in (weight, bias))
             kind = ir.FunctionType(tile.scalar, [tile.scalar])
             sqrt = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.f{number.bitwidth}")
-            root = builder.call(sqrt, [builder.fadd(spread, eps)])
-            scale = tile._splat(builder, builder.fdiv(one, root))
-            for j, row in enumerate(rows):
-                factor = builder.fmul(scale, tile._load(builder, weight, j))
-                tile._store(builder, tile._fma(builder, row, factor, tile._load(builder, bias, j)), out, j)
+            with cgutils.for_range(builder, count) as loop:
+                at = builder.mul(loop.index, n)
+                rows = [tile._load(builder, builder.gep(x, [at]), j) for j in range(vectors)]
+                average = builder.fmul(_sum(tile, builder, rows), share)
+                average = builder.select(builder.icmp_signed("!=", centred, n.type(0)), average, none)
+                builder.store(average, builder.gep(mean, [loop.index]))
+                average = tile._splat(builder, average)
+                rows = [
+                    builder.select(mask, builder.fsub(row, average), tile.zero)
+                    for mask, row in zip(tile.masks, rows, strict=True)
+                ]
+                spread = builder.fmul(_sum(tile, builder, [builder.fmul(row, row) for row in rows]), share)
+                builder.store(spread, builder.gep(variance, [loop.index]))
+                root = builder.call(sqrt, [builder.fadd(spread, eps)])
+                scale = tile._splat(builder, builder.fdiv(one, root))
+                for j, (row, w, b) in enumerate(zip(rows, weight, bias, strict=True)):
+                    value = tile._fma(builder, row, builder.fmul(scale, w), b)
+                    tile._store(builder, value, builder.gep(out, [at]), j)
             return context.get_dummy_value()
 
-        integers = [types.intp] * 5
+        integers = [types.intp] * 6
         return types.void(number, *integers, number, *[types.intp] * 3), codegen
 
-    return normalize_row
+    return normalize_rows
 
 
 def _sum(tile, builder, rows):
@@ -91,4 +94,4 @@ def _sum(tile, builder, rows):
     return builder.call(add, [ir.Constant(tile.scalar, 0.0), rows[0]], fastmath=["reassoc"])
 
 
-normalize_row1, normalize_row2, normalize_row4 = _normalize_row(1), _normalize_row(2), _normalize_row(4)
+normalize_rows1, normalize_rows2, normalize_rows4 = _normalize_rows(1), _normalize_rows(2), _normalize_rows(4)

@@ -14,19 +14,18 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+from numpy import empty as fresh
 from numpy import ndarray
 
-from ._memory import FAR, empty
+from ._memory import ALIGNMENT, FAR, empty
 from ._parallel import get_num_threads, tasks
-from ._plans import planned, planner
+from ._plans import Plans
 from ._shapes import F4, F8, contiguous, integer, output, promote, sizes
 from .cpu import norm as cpu
 
 GRAIN = 16384  # elements worth waking a second thread for
 SHORT = 64  # numbers of a row up to which the kernel with a weight per column is the faster one
 WARM = 1 << 16  # bytes up to which malloc gives memory that was just used
-LONG = 256  # numbers of a row that make it worth going past the caches, by whole lines
-NEAR = 1 << 14  # numbers of a row, the next of which can be fetched already
 BLOCKS = 64  # of rows, at most, whose sums are added in order
 
 
@@ -47,7 +46,7 @@ def layer_norm_backward(
     dy, input, normalized_shape, weight=None, eps=1e-5, *, statistics=None, needs=(True, True, True)
 ):
     """Return the gradients (dx, dweight, dbias) of layer_norm."""
-    return normalized_backward("layer_norm", dy, input, normalized_shape, weight, eps, statistics, needs)
+    return normalized_backward("layer_norm_backward", dy, input, normalized_shape, weight, eps, statistics, needs)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None, *, out=None):
@@ -61,7 +60,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None, *, out=None):
 def rms_norm_backward(dy, input, normalized_shape, weight=None, eps=None, *, statistics=None, needs=(True, True)):
     """Return the gradients (dx, dweight) of rms_norm."""
     needs = (*needs, False)
-    return normalized_backward("rms_norm", dy, input, normalized_shape, weight, eps, statistics, needs)[:2]
+    return normalized_backward("rms_norm_backward", dy, input, normalized_shape, weight, eps, statistics, needs)[:2]
 
 
 # --- groups of channels
@@ -77,7 +76,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5, *, out=None)
 
 def group_norm_backward(dy, input, num_groups, weight=None, eps=1e-5, *, statistics=None, needs=(True, True, True)):
     """Return the gradients (dx, dweight, dbias) of group_norm."""
-    return normalized_backward("group_norm", dy, input, num_groups, weight, eps, statistics, needs)
+    return normalized_backward("group_norm_backward", dy, input, num_groups, weight, eps, statistics, needs)
 
 
 # --- what they share
@@ -95,7 +94,13 @@ def normalized(function, input, by, weight, bias, eps, out=None):
         x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
     plan = _planned(function, x, by, weight, bias)
     if out is None:
-        y = empty(x.shape, x.dtype) if plan.large else np.empty(x.shape, x.dtype)
+        y = empty(x.shape, x.dtype) if plan.large else fresh(x.shape, x.dtype)
+        if plan.matrix == x.shape and plan.columns:  # the usual way, 0.3 us faster
+            statistics, eps = fresh(plan.statistics, x.dtype), plan.eps if eps is None else eps
+            weight, bias = plan.ones if weight is None else weight, plan.zeros if bias is None else bias
+            given = eps, plan.centred, plan.far_rows, plan.count, plan.number
+            plan.kernel(x, weight, bias, y, statistics, *given)
+            return y, statistics
         return y, plan.fill(x, weight, bias, eps, y)
     y = output(function, out, x.shape, x.dtype, x, weight, bias)
     target = y if y.flags.c_contiguous else empty(x.shape, x.dtype)
@@ -116,26 +121,19 @@ def normalized_backward(function, dy, input, by, weight, eps, statistics, needs)
         and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype and weight.flags.c_contiguous))
         and (x.dtype is F4 or x.dtype is F8)
     ):
-        dy, x, weight = _plain(f"{function}_backward", dy=dy, input=input, weight=weight)
+        dy, x, weight = _plain(function, dy=dy, input=input, weight=weight)
     if dy.shape != x.shape:
-        check_gradient(f"{function}_backward", dy, x)
+        check_gradient(function, dy, x)
     plan = _planned(function, x, by, weight, None)
-    dx = empty(x.shape, x.dtype) if plan.large else np.empty(x.shape, x.dtype)
+    dx = empty(x.shape, x.dtype) if plan.large else fresh(x.shape, x.dtype)
     if statistics is None:
         statistics = plan.fill(x, weight, None, eps, dx)
     return plan.gradients(dy, x, statistics, weight, eps, dx, needs)
 
 
-def _merged(parts):
-    """Return the sums (2, C) of parts (2, B, C)."""
-    sums = np.empty((2, parts.shape[2]), parts.dtype)
-    cpu.norm_sums__merge[parts.dtype](parts, sums)
-    return sums
-
-
-def far(size, length):
-    """Return whether a result of some bytes, in rows of some length, goes past the caches."""
-    return int(size >= FAR and length >= LONG)
+def far(size, row):
+    """Return whether a result of some bytes goes past the caches: if it is large and its rows are whole lines."""
+    return int(size >= FAR and row % ALIGNMENT == 0)
 
 
 def _plain(function, **arrays):
@@ -150,11 +148,10 @@ def check_gradient(function, dy, x):
 
 
 def _planned(function, x, by, weight, bias):
+    if type(by) is not int and type(by) is not tuple:
+        by = tuple(by) if isinstance(by, (list, ndarray)) else integer(function, "normalized_shape", by, 0)
     w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
-    try:
-        return _Plan(function, x.shape, x.dtype, by, w, b, get_num_threads())
-    except TypeError:  # a list cannot be a key
-        return planned(_Plan, function, x.shape, x.dtype, by, w, b, get_num_threads())
+    return _plans[function, x.shape, x.dtype, by, w, b, get_num_threads()]
 
 
 def last_dimensions(function, shape, normalized_shape):
@@ -176,7 +173,6 @@ def groups_of(function, shape, groups):
     return groups
 
 
-@planner
 class _Plan:
     """How arrays of one shape are cut into rows: `count` of `length` numbers.
 
@@ -206,17 +202,18 @@ class _Plan:
         self.eps = float(np.finfo(dtype).eps)
         self.number = tasks(count, -(-GRAIN // max(length, 1)))
         self.affine = weight_shape is not None or bias_shape is not None
-        self.columns = not self.runs and (self.affine or length <= SHORT)
+        self.columns = not self.runs and (self.affine or length <= SHORT) and count * length > 0
         width = prod(self.weights) if self.affine or self.columns else 1
         self.ones, self.zeros = np.ones(width, dtype), np.zeros(width, dtype)
-        size = count * length * dtype.itemsize
-        self.large, self.far = size > WARM, far(size, length)
-        self.near_rows = self.far if length < NEAR else -self.far
+        size, self.width = count * length * dtype.itemsize, prod(self.weights)
+        self.large, self.far = size > WARM, far(size, length * dtype.itemsize)
+        self.far_rows = self.far if self.far or size < FAR else -1
         self.empty = size == 0
         self.statistics = 2, count
         self.block = max(-(-count // BLOCKS), -(-2 * GRAIN // max(length, 1)))
         self.blocks = -(-count // self.block)
         self.number_blocks = min(self.number, self.blocks)
+        self.kernel = (cpu.norm__columns if self.columns else cpu.norm__runs)[dtype]
 
     def fill(self, x, weight, bias, eps, y):
         """Normalise one contiguous array into another, and return the statistics."""
@@ -228,15 +225,14 @@ class _Plan:
             eps = self.eps
         weight = self.ones if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
         bias = self.zeros if bias is None else bias if bias.ndim == 1 else bias.reshape(-1)
+        number = self.number
         if self.columns:
             if x.ndim != 2:
                 x, y = x.reshape(self.matrix), y.reshape(self.matrix)
-            views, given = (x, weight, bias, y, statistics), (eps, self.centred, self.near_rows)
-            cpu.norm__columns[self.dtype](*views, *given, self.count, self.number)
+            self.kernel(x, weight, bias, y, statistics, eps, self.centred, self.far_rows, self.count, number)
         else:
             views, runs = (x.ravel(), weight, bias, y.ravel(), statistics), self.runs if self.affine else 1
-            given = self.length, eps, runs, self.centred, self.far
-            cpu.norm__runs[self.dtype](*views, *given, self.count, self.number)
+            self.kernel(*views, self.length, eps, runs, self.centred, self.far, self.count, number)
         return statistics
 
     def gradients(self, dy, x, statistics, weight, eps, dx, needs):
@@ -248,25 +244,35 @@ class _Plan:
         weighted = needs[1] or needs[2]
         if self.runs == 0 and (weight is not None or weighted):
             weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
-            sums = np.empty((2, self.blocks, length), dtype)
-            if x.ndim == 2:
-                views = dy, x, statistics, weight, dx, sums
+            parts = self.blocks
+            dweight, dbias = fresh(parts * length, dtype), fresh(parts * length, dtype)
+            if x.ndim != 2:
+                dy, x, dx2 = dy.reshape(self.matrix), x.reshape(self.matrix), dx.reshape(self.matrix)
             else:
-                shape = self.matrix
-                views = dy.reshape(shape), x.reshape(shape), statistics, weight, dx.reshape(shape), sums
-            given = eps, self.block, self.centred, self.near_rows
-            cpu.norm_backward__columns[dtype](*views, *given, self.blocks, self.number_blocks)
+                dx2 = dx
+            given = eps, self.block, self.centred, self.far_rows, self.blocks, self.number_blocks
+            cpu.norm_backward__columns[dtype](dy, x, statistics, weight, dx2, dweight, dbias, *given)
         else:
             runs, share = max(self.runs, 1), 1 / length
-            weight = np.ones(1, dtype) if weight is None else weight
-            sums = np.empty((2, count * runs), dtype)
-            views = dy.ravel(), x.ravel(), *statistics, weight, dx.ravel(), sums
+            weight, parts = np.ones(1, dtype) if weight is None else weight, count * runs // self.width
+            dweight, dbias = fresh(count * runs, dtype), fresh(count * runs, dtype)
+            views = dy.ravel(), x.ravel(), *statistics, weight, dx.ravel(), dweight, dbias
             given = length, eps, runs, share * self.centred, share, self.far
             cpu.norm_backward__runs[dtype](*views, *given, count, self.number)
         if not weighted:
             return dx, None, None
-        sums = sums.reshape(2, -1, prod(self.weights))
-        dweight, dbias = sums[:, 0] if sums.shape[1] == 1 else _merged(sums)
+        if parts > 1:
+            dweight, dbias = _merged(dweight, self.width), _merged(dbias, self.width)
         if len(self.weights) > 1:
             dweight, dbias = dweight.reshape(self.weights), dbias.reshape(self.weights)
         return dx, dweight if needs[1] else None, dbias if needs[2] else None
+
+
+_plans = Plans(_Plan)
+
+
+def _merged(parts, length):
+    """Return the sum of some parts of a length that lie one after the other."""
+    sum = fresh(length, parts.dtype)
+    cpu.norm_sums__merge[parts.dtype](parts, sum)
+    return sum

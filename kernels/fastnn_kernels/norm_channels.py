@@ -11,18 +11,19 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
+from numpy import empty as fresh
 from numpy import ndarray
 
-from ._memory import empty
+from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
-from ._plans import ghost, planner
+from ._plans import Plans, ghost
 from ._shapes import F4, F8, as_float_array, check_out, contiguous, promote
 from .cpu import norm as cpu
 from .cpu import norm_pixels as by_pixels
 from .norm import BLOCKS, GRAIN, WARM, check_gradient, far, normalized, normalized_backward
 
 PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache
-WIDE = 128  # numbers that a row of pixels should have
+WIDE, WIDER = 128, 1024  # numbers that a row of pixels should have, near and far
 
 
 def batch_norm(
@@ -72,7 +73,7 @@ def batch_norm_backward(
         dy, x, weight = promote(name, dy=dy, input=x, weight=weight)
     if dy.shape != x.shape:
         check_gradient(name, dy, x)
-    plan = _planned("batch_norm", x, weight, None)
+    plan = _planned(name, x, weight, None)
     if statistics is None:
         if training:
             statistics = plan.normalize(plan.view(x), None, None, eps, plan.make())
@@ -119,7 +120,7 @@ def instance_norm_backward(
         given = running_mean, running_var, weight, False, eps
         return batch_norm_backward(dy, input, *given, statistics=statistics, needs=needs)
     channels = _channels("instance_norm_backward", np.shape(input))
-    return normalized_backward("instance_norm", dy, input, channels, weight, eps, statistics, needs)
+    return normalized_backward("instance_norm_backward", dy, input, channels, weight, eps, statistics, needs)
 
 
 def batch_normalized(function, input, given, weight, bias, eps, out=None):
@@ -135,8 +136,8 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
     plan = _planned(function, x, weight, bias)
     y = plan.make() if out is None else plan.target(out, x, weight, bias)
     if not training:
-        statistics = _running(function, mean, variance, plan)
-        plan.apply(plan.view(x), *statistics, weight, bias, eps, y)
+        statistics = mean, variance = _running(function, mean, variance, plan)
+        plan.apply(x.ravel() if plan.plain else plan.view(x), mean, variance, weight, bias, eps, y)
     else:
         if plan.each == 1:
             _check_batch(function, plan.each, x.shape)
@@ -230,10 +231,9 @@ def _running(function, mean, variance, plan):
 
 def _planned(function, x, weight, bias):
     w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
-    return _Plan(function, x.shape, x.strides, x.dtype, w, b, get_num_threads())
+    return _plans[function, x.shape, x.strides, x.dtype, w, b, get_num_threads()]
 
 
-@planner
 class _Plan:
     """What is known of arrays that lie in one way; kernels see them flat, as (B, C, L) or by pixels as (N, C)."""
 
@@ -255,22 +255,23 @@ class _Plan:
         self.dense = self.plain or self.last
         self.pixels = self.last or length == 1
         self.each = shape[0] * length
-        fold = 1
-        while self.pixels and 0 < 2 * fold * c <= WIDE and self.each % (2 * fold) == 0 and self.each:
+        size, fold = self.each * c * dtype.itemsize, 1
+        wide = WIDE if size < FAR else WIDER
+        while self.pixels and 0 < 2 * fold * c <= wide and self.each % (2 * fold) == 0 and self.each:
             fold *= 2
         self.rows, self.width = self.each // fold, fold * c
-        size, width = self.each * c * dtype.itemsize, max(self.width, 1)
+        width = max(self.width, 1)
         self.empty, self.large = size == 0, size > WARM
-        self.far = far(size, self.each * c if self.pixels else length)
+        self.far = far(size, dtype.itemsize * (self.width if self.pixels else length))
         self.weights, self.ones, self.zeros = (c,), np.ones(c, dtype), np.zeros(c, dtype)
-        self.no_parts = np.empty((0, 2, self.width), dtype)
-        self.block = max(PIECE // width, 32)
+        self.no_parts = fresh((0, 4, self.width), dtype)
+        self.piece = max(PIECE // width, 32)
+        self.block = max(self.piece, -(-self.rows // BLOCKS))
         self.blocks = -(-self.rows // self.block)
-        self.sums_block = max(self.block, -(-self.rows // BLOCKS))
-        self.sums_blocks = -(-self.rows // self.sums_block)
         self.tasks_rows = tasks(self.rows, -(-GRAIN // width))
         self.tasks_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
         self.planes = shape[0] * c
+        self.kernel = (by_pixels.norm__pixels if self.pixels else cpu.norm__given)[dtype]
         self.tasks_planes = tasks(self.planes, -(-GRAIN // max(length, 1)))
 
     def view(self, x):
@@ -282,7 +283,7 @@ class _Plan:
     def make(self):
         """Return an array for a result, which lies as the input does, if that is dense."""
         shape = self.lying if self.last else self.shape
-        y = empty(shape, self.dtype) if self.large else np.empty(shape, self.dtype)
+        y = empty(shape, self.dtype) if self.large else fresh(shape, self.dtype)
         return y.transpose(self.back) if self.last else y
 
     def target(self, out, *inputs):
@@ -296,13 +297,14 @@ class _Plan:
         if self.empty:
             return np.zeros((2, self.channels), self.dtype)
         if self.pixels:
-            mean, variance = np.empty(self.weights, self.dtype), np.empty(self.weights, self.dtype)
-            parts = np.empty((self.blocks, 2, self.width), self.dtype)
+            mean, variance = fresh(self.weights, self.dtype), fresh(self.weights, self.dtype)
+            parts = fresh((self.blocks, 4, self.width), self.dtype)
             number = min(self.tasks_rows, self.blocks)
-            by_pixels.moments__pixels[self.dtype](x, parts, self.block, self.blocks, number)
+            given = self.block, self.piece, self.far
+            by_pixels.moments__pixels[self.dtype](x, parts, *given, self.blocks, number)
             self.apply(x, mean, variance, weight, bias, eps, y, parts)
             return mean, variance
-        made = np.empty((2, self.channels), self.dtype)
+        made = fresh((2, self.channels), self.dtype)
         views = x, self.ones if weight is None else weight, self.zeros if bias is None else bias, self.view(y), made
         given = self.length, eps, 1, True, self.far
         cpu.norm__runs[self.dtype](*views, *given, self.channels, self.tasks_channels)
@@ -312,30 +314,34 @@ class _Plan:
         """Normalise by given statistics, or those that the parts of pixels give, which are kept then."""
         if self.empty:
             return
-        scale = self.ones if weight is None else weight, self.zeros if bias is None else bias, self.view(y)
+        weight, bias = self.ones if weight is None else weight, self.zeros if bias is None else bias
+        y = y.ravel() if self.plain else self.view(y)
         if self.pixels:
-            views = x, self.no_parts if parts is None else parts, mean, variance, *scale
-            by_pixels.norm__pixels[self.dtype](*views, eps, self.block, self.far, self.rows, self.tasks_rows)
+            given, parts = (eps, self.block, self.far), self.no_parts if parts is None else parts
+            self.kernel(x, parts, mean, variance, weight, bias, y, *given, self.rows, self.tasks_rows)
         else:
             given = self.length, eps, self.far
-            cpu.norm__given[self.dtype](x, mean, variance, *scale, *given, self.planes, self.tasks_planes)
+            self.kernel(x, mean, variance, weight, bias, y, *given, self.planes, self.tasks_planes)
 
     def gradients(self, dy, x, statistics, weight, training, eps, needs):
         """Return (dx, dweight, dbias)."""
         dtype, share = self.dtype, training / max(self.each, 1)
         mean, variance = statistics
-        dx, sums = self.make(), np.empty((2, self.channels), dtype)
+        dx, dweight, dbias = self.make(), fresh(self.weights, dtype), fresh(self.weights, dtype)
         weight, flat = self.ones if weight is None else weight, self.view(dx)
         if self.empty:
-            sums[...] = 0
+            dweight[...], dbias[...] = 0, 0
         elif not self.pixels:
-            views, given = (dy, x, mean, variance, weight, flat, sums), (self.length, eps, 1, share, share, self.far)
-            cpu.norm_backward__runs[dtype](*views, *given, self.channels, self.tasks_channels)
+            views, given = (mean, variance, weight, flat, dweight, dbias), (eps, 1, share, share, self.far)
+            number = self.tasks_channels
+            cpu.norm_backward__runs[dtype](dy, x, *views, self.length, *given, self.channels, number)
         else:
-            parts = np.empty((2, self.sums_blocks, self.width), dtype)
-            given, number = (self.sums_block, self.sums_blocks), min(self.tasks_rows, self.sums_blocks)
+            parts = fresh((2, self.blocks, self.width), dtype)
+            given, number = (self.block, self.far, self.blocks), min(self.tasks_rows, self.blocks)
             by_pixels.norm_backward_sums__pixels[dtype](dy, x, contiguous(mean), parts, *given, number)
-            views, given = (dy, x, mean, variance, weight, parts, flat, sums), (eps, share, self.far)
-            by_pixels.norm_backward__pixels[dtype](*views, *given, self.rows, self.tasks_rows)
-        dweight, dbias = sums
+            views, given = (mean, variance, weight, parts, flat, dweight, dbias), (eps, share, self.far)
+            by_pixels.norm_backward__pixels[dtype](dy, x, *views, *given, self.rows, self.tasks_rows)
         return dx, dweight if needs[1] else None, dbias if needs[2] else None
+
+
+_plans = Plans(_Plan)

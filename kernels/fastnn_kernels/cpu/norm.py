@@ -13,68 +13,79 @@ from math import sqrt
 
 from .._jit import jitted, kernel
 from .._row_loop import row_loop
-from .._rows import normalize_row1, normalize_row2, normalize_row4
+from .._rows import normalize_rows1, normalize_rows2, normalize_rows4
 from .._simd import address, fence, itemsize, lanes, load, store
 
 PIECE = 4096  # numbers whose mean and variance are taken at once
 
 
 @row_loop(reads=1, sums=1)
-def total(b, reads, numbers, sums):
+def total(t, reads, numbers, sums):
     """Sum x."""
-    return [b.fadd(sums[0], reads[0])], []
+    return [t.add(sums[0], reads[0])], []
 
 
 @row_loop(reads=1, sums=1)
-def spread(b, reads, numbers, sums):
+def spread(t, reads, numbers, sums):
     """Sum (x - mean)^2."""
-    distance = b.fsub(reads[0], numbers[0])
-    return [b.fadd(sums[0], b.fmul(distance, distance))], []
+    distance = t.sub(reads[0], numbers[0])
+    return [t.add(sums[0], t.mul(distance, distance))], []
 
 
 @row_loop(reads=2, sums=2, rows=2)
-def products(b, reads, numbers, sums):
+def products(t, reads, numbers, sums):
     """Sum dy (x - mean) and dy."""
     dy, x = reads
-    return [b.fadd(sums[0], b.fmul(dy, b.fsub(x, numbers[0]))), b.fadd(sums[1], dy)], []
+    return [t.add(sums[0], t.mul(dy, t.sub(x, numbers[0]))), t.add(sums[1], dy)], []
 
 
 @row_loop(reads=3, sums=2, rows=2)
-def weighted_products(b, reads, numbers, sums):
+def weighted_products(t, reads, numbers, sums):
     """Sum w dy (x - mean) and w dy."""
     dy, x, w = reads
-    g = b.fmul(dy, w)
-    return [b.fadd(sums[0], b.fmul(g, b.fsub(x, numbers[0]))), b.fadd(sums[1], g)], []
+    g = t.mul(dy, w)
+    return [t.add(sums[0], t.mul(g, t.sub(x, numbers[0]))), t.add(sums[1], g)], []
 
 
 @row_loop(reads=1, writes=1)
-def affine(b, reads, numbers, sums):
+def affine(t, reads, numbers, sums):
     """Set y = (x - mean) scale + bias."""
     mean, scale, bias = numbers
-    return [], [b.fadd(b.fmul(b.fsub(reads[0], mean), scale), bias)]
+    return [], [t.add(t.mul(t.sub(reads[0], mean), scale), bias)]
 
 
-@row_loop(reads=3, writes=1)
-def affine_columns(b, reads, numbers, sums):
+@row_loop(reads=3, writes=1, rows=0)
+def affine_columns(t, reads, numbers, sums):
     """Set y = (x - mean) scale w + b."""
     (x, weight, bias), (mean, scale) = reads, numbers
-    return [], [b.fadd(b.fmul(b.fmul(b.fsub(x, mean), scale), weight), bias)]
+    return [], [t.add(t.mul(t.mul(t.sub(x, mean), scale), weight), bias)]
 
 
-@row_loop(reads=2, writes=1, rows=2)
-def slope(b, reads, numbers, sums):
+@row_loop(reads=2, writes=1, rows=0)
+def slope(t, reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope."""
     (dy, x), (mean, factor, offset, slope) = reads, numbers
-    return [], [b.fsub(b.fsub(b.fmul(dy, factor), offset), b.fmul(b.fsub(x, mean), slope))]
+    return [], [t.sub(t.sub(t.mul(dy, factor), offset), t.mul(t.sub(x, mean), slope))]
 
 
-@row_loop(reads=5, writes=3, rows=2)
-def slope_columns(b, reads, numbers, sums):
-    """Set dx = dy w scale - offset - (x - mean) slope, and add to the gradients of w and b."""
-    (dy, x, w, dweight, dbias), (mean, scale, offset, slope) = reads, numbers
-    distance, g = b.fsub(x, mean), b.fmul(dy, scale)
-    dx = b.fsub(b.fsub(b.fmul(g, w), offset), b.fmul(distance, slope))
-    return [], [dx, b.fadd(dweight, b.fmul(g, distance)), b.fadd(dbias, dy)]
+def slope_columns(rows):
+    """Make a loop over some rows that sets dx = dy w scale - offset - (x - mean) slope, and adds to dw and db."""
+
+    @row_loop(2 * rows + 3, rows + 2, rows=0, far_writes=rows, together=2 // rows)
+    def slope_columns(t, reads, numbers, sums):
+        *pairs, w, dw, db = reads
+        results = []
+        for i in range(rows):
+            dy, x, (mean, scale, offset, slope) = pairs[i], pairs[rows + i], numbers[4 * i : 4 * i + 4]
+            distance, g = t.sub(x, mean), t.mul(dy, scale)
+            results.append(t.sub(t.sub(t.mul(g, w), offset), t.mul(distance, slope)))
+            dw, db = t.add(dw, t.mul(g, distance)), t.add(db, dy)
+        return [], [*results, dw, db]
+
+    return slope_columns
+
+
+slope_one, slope_two = slope_columns(1), slope_columns(2)
 
 
 @jitted
@@ -120,7 +131,7 @@ def norm__runs(x, weight, bias, out, statistics, length, eps, runs, centred, far
         for p in range(planes - 1, -1, -1):  # what was read last is still near
             for k in range(runs):
                 w, at = (r * runs + k) % weight.size, ((p * rows + r) * length + k * part) * size
-                affine(part, (address(x) + at, address(out) + at), (middle, scale * weight[w], bias[w]), -far)
+                affine(part, (address(x) + at, address(out) + at), (middle, scale * weight[w], bias[w]), far)
     if far:
         fence()
 
@@ -138,10 +149,14 @@ def norm__given(x, mean, variance, weight, bias, out, length, eps, far, lo, hi):
 
 
 @kernel(
-    "T[::1], T[::1], T[:], T[:], T[:], T[::1], T[:,::1], int, f8, int, f8, f8, int", writes="dx sums", parallel=True
+    "T[::1], T[::1], T[:], T[:], T[:], T[::1], T[::1], T[::1], int, f8, int, f8, f8, int",
+    writes="dx dweight dbias",
+    parallel=True,
 )
-def norm_backward__runs(dy, x, mean, variance, weight, dx, sums, length, eps, runs, mean_share, share, far, lo, hi):
-    """dy(P R L), x(P R L), mean(R), variance(R), weight(W) -> dx(P R L), sums(2, R runs): of dy xhat, and of dy.
+def norm_backward__runs(
+    dy, x, mean, variance, weight, dx, dweight, dbias, length, eps, runs, mean_share, share, far, lo, hi
+):
+    """dy(P R L), x(P R L), mean(R), variance(R), weight(W) -> dx(P R L), dweight(R runs), dbias(R runs).
 
     dx = (w dy - mean(w dy) - xhat mean(w dy xhat)) / std. share is what makes a mean of a sum: 1 / (P L), or 0 where
     the variance does not depend on x; mean_share the same of the mean.
@@ -160,7 +175,7 @@ def norm_backward__runs(dy, x, mean, variance, weight, dx, sums, length, eps, ru
                 at = ((p * rows + r) * length + k * part) * size
                 product, sum = products(part, (address(dy) + at, address(x) + at), (middle,), ahead)
                 s1, s2 = s1 + sum, s2 + product
-            sums[0, r * runs + k], sums[1, r * runs + k] = s2 * scale, s1
+            dweight[r * runs + k], dbias[r * runs + k] = s2 * scale, s1
             m1, m2 = m1 + w * s1, m2 + w * s2
         offset, steepness = T(scale * m1 * mean_share), T(scale**3 * m2 * share)
         for p in range(planes - 1, -1, -1):
@@ -169,72 +184,93 @@ def norm_backward__runs(dy, x, mean, variance, weight, dx, sums, length, eps, ru
                     T(scale * weight[(r * runs + k) % weight.size]), ((p * rows + r) * length + k * part) * size
                 )  # fmt: skip
                 places = address(dy) + at, address(x) + at, address(dx) + at
-                slope(part, places, (middle, factor, offset, steepness), -far)
+                slope(part, places, (middle, factor, offset, steepness), far)
     if far:
         fence()
+
+
+@jitted
+def scale(variance, eps):
+    """Return 1 / sqrt(variance + eps) in the dtype of the variance."""
+    T = type(variance)
+    return T(1) / sqrt(variance + T(eps))
 
 
 @kernel("T[:,::1], T[::1], T[::1], T[:,::1], T[:,::1], T, int, int", writes="out statistics", parallel=True)
 def norm__columns(x, weight, bias, out, statistics, eps, centred, far, lo, hi):
-    """x(R, C), weight(C), bias(C) -> out(R, C), statistics(2, R). far: whether out is more than the caches hold."""
+    """x(R, C), weight(C), bias(C) -> out(R, C), statistics(2, R).
+
+    far: 1 if out is more than the caches hold, -1 if besides its rows are no whole lines.
+    """
     T, n = x.dtype.type, x.shape[1]
     size, width = itemsize(eps), lanes(eps)
-    means, variances = statistics[0], statistics[1]
-    w, b = address(weight), address(bias)
-    for r in range(lo, hi):
-        a, y = address(x) + r * n * size, address(out) + r * n * size
-        mean, variance = address(means) + r * size, address(variances) + r * size
-        if n <= width:
-            normalize_row1(eps, a, n, w, b, y, eps, centred, mean, variance)
-        elif n <= 2 * width:
-            normalize_row2(eps, a, n, w, b, y, eps, centred, mean, variance)
-        elif n <= 4 * width:
-            normalize_row4(eps, a, n, w, b, y, eps, centred, mean, variance)
-        else:
-            count, average, squares = moments(T(0), a, n, centred, 0, 0, 0.0, 0.0)
-            means[r], variances[r] = average, squares / count
-            scale = T(1) / sqrt(variances[r] + eps)
-            affine_columns(n, (a, w, b, y), (means[r], scale), far * n)
+    means, variances, count = statistics[0], statistics[1], hi - lo
+    a, y, w, b = address(x) + lo * n * size, address(out) + lo * n * size, address(weight), address(bias)
+    mean, variance = address(means) + lo * size, address(variances) + lo * size
+    if n <= width:
+        normalize_rows1(eps, a, count, n, w, b, y, eps, centred, mean, variance)
+    elif n <= 2 * width:
+        normalize_rows2(eps, a, count, n, w, b, y, eps, centred, mean, variance)
+    elif n <= 4 * width:
+        normalize_rows4(eps, a, count, n, w, b, y, eps, centred, mean, variance)
+    else:
+        for r in range(lo, hi):
+            _, average, squares = moments(T(0), address(x[r]), n, centred, abs(far) * n, 0, 0.0, 0.0)
+            means[r], variances[r] = average, squares / n
+            factor = scale(variances[r], eps)
+            affine_columns(n, (address(x[r]), w, b, address(out[r])), (means[r], factor), max(far, 0))
     if far:
         fence()
+
+
+@jitted
+def steepness(dy, x, statistics, weight, eps, centred, ahead, r):
+    """Return (mean, scale, offset, slope) of a row for `slope_columns`."""
+    T, n = x.dtype.type, x.shape[1]
+    mean, factor, share = statistics[0, r], scale(statistics[1, r], eps), T(1) / T(n)
+    product, sum = weighted_products(n, (address(dy[r]), address(x[r]), address(weight)), (mean,), ahead)
+    return mean, factor, factor * sum * share if centred else T(0), factor * factor * factor * product * share
 
 
 @kernel(
-    "T[:,::1], T[:,::1], T[:,::1], T[::1], T[:,::1], T[:,:,::1], f8, int, int, int", writes="dx sums", parallel=True
+    "T[:,::1], T[:,::1], T[:,::1], T[::1], T[:,::1], T[::1], T[::1], f8, int, int, int",
+    writes="dx dweights dbiases",
+    parallel=True,
 )
-def norm_backward__columns(dy, x, statistics, weight, dx, sums, eps, block, centred, far, lo, hi):
-    """dy(R, C), x(R, C), statistics(2, R), weight(C) -> dx(R, C), sums(2, B, C): of dy xhat, and of dy.
+def norm_backward__columns(dy, x, statistics, weight, dx, dweights, dbiases, eps, block, centred, far, lo, hi):
+    """dy(R, C), x(R, C), statistics(2, R), weight(C) -> dx(R, C), dweights(B C), dbiases(B C).
 
     The range is over B blocks of rows.
     """
-    T, n = x.dtype.type, x.shape[1]
-    share = T(1) / T(n)
-    for b in range(lo, hi):
-        dweight, dbias = sums[0, b], sums[1, b]
-        dweight[:] = 0
-        dbias[:] = 0
-        for r in range(b * block, min((b + 1) * block, x.shape[0])):
-            mean, scale = statistics[0, r], T(1) / sqrt(statistics[1, r] + T(eps))
-            product, sum = weighted_products(n, (address(dy[r]), address(x[r]), address(weight)), (mean,), 0)
-            offset = scale * sum * share if centred else T(0)
-            steepness = scale * scale * scale * product * share
-            dw, db = address(dweight), address(dbias)
-            places = address(dy[r]), address(x[r]), address(weight), dw, db, address(dx[r]), dw, db
-            slope_columns(n, places, (mean, scale, offset, steepness), far * n)
+    n, ahead = x.shape[1], abs(far) * 2 * x.shape[1]
+    for i in range(lo, hi):
+        dweight, dbias = dweights[i * n : (i + 1) * n], dbiases[i * n : (i + 1) * n]
+        for c in range(n):
+            dweight[c], dbias[c] = 0, 0
+        w, dw, db = address(weight), address(dweight), address(dbias)
+        end = min((i + 1) * block, x.shape[0])
+        for r in range(i * block, end - 1, 2):
+            p = steepness(dy, x, statistics, weight, eps, centred, ahead, r)
+            q = steepness(dy, x, statistics, weight, eps, centred, ahead, r + 1)
+            a, b, c, d = address(dy[r]), address(dy[r + 1]), address(x[r]), address(x[r + 1])
+            slope_two(n, (a, b, c, d, w, dw, db, address(dx[r]), address(dx[r + 1]), dw, db), p + q, max(far, 0))
+        if (end - i * block) % 2:
+            r = end - 1
+            p = steepness(dy, x, statistics, weight, eps, centred, ahead, r)
+            slope_one(n, (address(dy[r]), address(x[r]), w, dw, db, address(dx[r]), dw, db), p, max(far, 0))
     if far:
         fence()
 
 
-@kernel("T[:,:,::1], T[:,::1]", writes="sums")
-def norm_sums__merge(parts, sums):
-    """parts(2, B, C) -> sums(2, C) over B."""
-    for i in range(2):
-        for c in range(sums.shape[1]):
-            sums[i, c] = parts[i, 0, c]
-        for b in range(1, parts.shape[1]):
-            part, sum = parts[i, b], sums[i]
-            for c in range(sum.size):
-                store(sum, c, load(sum, c) + load(part, c))
+@kernel("T[::1], T[::1]", writes="sum")
+def norm_sums__merge(parts, sum):
+    """parts(B C) -> sum(C) over B."""
+    for c in range(sum.size):
+        sum[c] = parts[c]
+    for start in range(sum.size, parts.size, sum.size):
+        part = parts[start : start + sum.size]
+        for c in range(part.size):
+            store(sum, c, load(sum, c) + load(part, c))
 
 
 @kernel("T[:], T[:], T[:], T[:], f8, f8", writes="running_mean running_variance")

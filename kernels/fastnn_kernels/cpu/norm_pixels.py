@@ -10,82 +10,128 @@ from math import sqrt
 
 from .._jit import jitted, kernel
 from .._row_loop import row_loop
-from .._simd import address, fence, fma, itemsize, load, stack_bytes, store, vector_at
+from .._simd import address, fence, itemsize, stack_bytes, vector_at
 
 LINE = 1024  # columns that are normalised together, of float64; twice as many lines of float32 would fit
 BYTES = 4 * 8 * LINE
+ROWS = 64  # that are normalised in the order they lie in
+AHEAD = 2048  # numbers to fetch, at least, before they are added up
 
 
-@row_loop(reads=4, writes=1)
-def affine_lines(b, reads, numbers, sums):
-    """Set y = (x - mean) scale + bias."""
-    x, mean, scale, bias = reads
-    return [], [b.fadd(b.fmul(b.fsub(x, mean), scale), bias)]
+@row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
+def add_rows(t, reads, numbers, sums):
+    """Add x - first of four rows to a sum."""
+    *rows, first, sum = reads
+    for x in rows:  # fma keeps fastmath from subtracting from the sum: the same error every time
+        sum = t.fma(t.sub(x, first), numbers[0], sum)
+    return [], [sum]
 
 
-@row_loop(reads=6, writes=1, rows=2)
-def slope_lines(b, reads, numbers, sums):
-    """Set dx = dy factor - offset - (x - mean) slope."""
-    dy, x, mean, factor, offset, slope = reads
-    return [], [b.fsub(b.fsub(b.fmul(dy, factor), offset), b.fmul(b.fsub(x, mean), slope))]
+@row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
+def add_squares(t, reads, numbers, sums):
+    """Add (x - mean)^2 of four rows to a sum."""
+    *rows, mean, sum = reads
+    for x in rows:
+        distance = t.sub(x, mean)
+        sum = t.add(sum, t.mul(distance, distance))
+    return [], [sum]
+
+
+@row_loop(reads=4, writes=2, rows=0, far_writes=0)
+def merge_moments(t, reads, numbers, sums):
+    """Merge means and sums of squares of other rows into those of some."""
+    (other, squares, mean, sum), (share, weight) = reads, numbers
+    step = t.sub(other, mean)
+    return [], [t.add(mean, t.mul(step, share)), t.add(sum, t.add(squares, t.mul(t.mul(step, step), weight)))]
+
+
+def add_products(rows):
+    """Make a loop that adds dy (x - mean) and dy of some rows to two sums."""
+
+    @row_loop(2 * rows + 3, writes=2, rows=2 * rows, far_writes=0, together=1)
+    def add_products(t, reads, numbers, sums):
+        *pairs, mean, product, total = reads
+        for dy, x in zip(pairs[:rows], pairs[rows:], strict=True):
+            product, total = t.add(product, t.mul(dy, t.sub(x, mean))), t.add(total, dy)
+        return [], [product, total]
+
+    return add_products
+
+
+add_one, add_four = add_products(1), add_products(4)
+
+
+@row_loop(reads=7, writes=4, rows=4, far_writes=4, together=1)
+def affine_lines(t, reads, numbers, sums):
+    """Set y = (x - mean) scale + bias, of four rows."""
+    *rows, mean, scale, bias = reads
+    return [], [t.add(t.mul(t.sub(x, mean), scale), bias) for x in rows]
+
+
+@row_loop(reads=8, writes=2, rows=4, far_writes=2, together=1)
+def slope_lines(t, reads, numbers, sums):
+    """Set dx = dy factor - offset - (x - mean) slope, of two rows."""
+    *rows, mean, factor, offset, slope = reads
+    return [], [
+        t.sub(t.sub(t.mul(dy, factor), offset), t.mul(t.sub(x, mean), slope))
+        for dy, x in zip(rows[:2], rows[2:], strict=True)
+    ]
 
 
 @jitted
-def row(x, r, width):
-    """Return row r."""
-    return vector_at(x[0], address(x) + r * width * itemsize(x[0]), width)
+def four(x, width, r, end, other):
+    """Return the addresses of four rows from r on, or another for those that are at the end or behind."""
+    step = width * itemsize(x[0])
+    p = address(x) + r * step
+    q = p + step if r + 1 < end else other
+    s = p + 2 * step if r + 2 < end else other
+    return p, q, s, p + 3 * step if r + 3 < end else other
 
 
-@kernel("T[::1], T[:,:,::1], int", writes="parts", parallel=True)
-def moments__pixels(x, parts, block, lo, hi):
-    """x(N C) -> parts(B, 2, C): of each block of rows the means, and the sums of squared distances from them."""
+@kernel("T[::1], T[:,:,::1], int, int, int", writes="parts", parallel=True)
+def moments__pixels(x, parts, block, piece, far, lo, hi):
+    """x(N C) -> parts(B, 4, C): of each block of rows the means, and the sums of squared distances from them.
+
+    A block is taken in pieces of some rows, which the other two lines of parts are for.
+    """
     T, n = x.dtype.type, parts.shape[2]
-    one = T(1)
     for b in range(lo, hi):
-        start, end = b * block, min((b + 1) * block, x.size // n)
-        mean, squares, first = parts[b, 0], parts[b, 1], row(x, start, n)
-        fours = end - (end - start) % 4
-        mean[:] = 0
-        squares[:] = 0
-        for r in range(start, fours, 4):
-            p, q, s, t = row(x, r, n), row(x, r + 1, n), row(x, r + 2, n), row(x, r + 3, n)
-            for c in range(mean.size):  # fma keeps fastmath from subtracting from the sum: the same error every time
-                shift = load(first, c)
-                sum = fma(load(q, c) - shift, one, fma(load(p, c) - shift, one, load(mean, c)))
-                store(mean, c, fma(load(t, c) - shift, one, fma(load(s, c) - shift, one, sum)))
-        for r in range(fours, end):
-            p = row(x, r, n)
-            for c in range(mean.size):
-                store(mean, c, fma(load(p, c) - load(first, c), one, load(mean, c)))
-        share = one / T(end - start)
-        for c in range(mean.size):
-            mean[c] = first[c] + mean[c] * share
-        for r in range(start, fours, 4):
-            p, q, s, t = row(x, r, n), row(x, r + 1, n), row(x, r + 2, n), row(x, r + 3, n)
-            for c in range(mean.size):
-                middle = load(mean, c)
-                d, e, f, g = load(p, c) - middle, load(q, c) - middle, load(s, c) - middle, load(t, c) - middle
-                store(squares, c, load(squares, c) + ((d * d + e * e) + (f * f + g * g)))
-        for r in range(fours, end):
-            p = row(x, r, n)
-            for c in range(mean.size):
-                d = load(p, c) - load(mean, c)
-                store(squares, c, load(squares, c) + d * d)
+        end = min((b + 1) * block, x.size // n)
+        for start in range(b * block, end, piece):
+            last, line = min(start + piece, end), 0 if start == b * block else 2
+            mean, squares = parts[b, line], parts[b, line + 1]
+            first = x[start * n : (start + 1) * n]
+            for c in range(n):
+                mean[c], squares[c] = 0, 0
+            m, s, f = address(mean), address(squares), address(first)
+            for r in range(start, last, 4):
+                add_rows(n, four(x, n, r, last, f) + (f, m, m), (T(1),), 0)
+            share = T(1) / T(last - start)
+            for c in range(n):
+                mean[c] = first[c] + mean[c] * share
+            for r in range(start, last, 4):
+                add_squares(n, four(x, n, r, last, m) + (m, s, s), (T(0),), far * piece * n)
+            if line:
+                done, count = start - b * block, last - start
+                share, whole = T(count) / T(done + count), (address(parts[b, 0]), address(parts[b, 1]))
+                merge_moments(n, (m, s) + whole + whole, (share, T(done) * share), 0)
 
 
 @jitted
 def merged(parts, channel, channels, block, rows):
     """Return mean and variance of a channel from the parts of all blocks, where K columns are its own."""
-    done, count, mean, squares = 0, 0, 0.0, 0.0
+    mean, squares = 0.0, 0.0
     for b in range(parts.shape[0]):
-        n = min(block, rows - done)
-        done += n
+        share = min(block, rows - b * block) / rows
         for column in range(channel, parts.shape[2], channels):
-            step, share = parts[b, 0, column] - mean, n / (count + n)
-            mean += step * share
-            squares += parts[b, 1, column] + step * step * (count * share)
-            count += n
-    return mean, squares / count
+            mean += share * parts[b, 0, column]
+    mean *= channels / parts.shape[2]
+    for b in range(parts.shape[0]):
+        count = min(block, rows - b * block)
+        for column in range(channel, parts.shape[2], channels):
+            step = parts[b, 0, column] - mean
+            squares += parts[b, 1, column] + count * step * step
+    return mean, squares / rows * channels / parts.shape[2]
 
 
 @jitted
@@ -101,7 +147,7 @@ def repeat(line, channels):
     parallel=True,
 )
 def norm__pixels(x, parts, mean, variance, weight, bias, out, eps, block, far, lo, hi):
-    """x(N K C), parts(B, 2, K C), mean(C), variance(C), weight(C), bias(C) -> out(N K C) = (x - mean) scale + bias.
+    """x(N K C), parts(B, 4, K C), mean(C), variance(C), weight(C), bias(C) -> out(N K C) = (x - mean) scale + bias.
 
     Mean and variance are made of the parts, or given where there are none.
     """
@@ -125,51 +171,46 @@ def norm__pixels(x, parts, mean, variance, weight, bias, out, eps, block, far, l
         repeat(means, channels)
         repeat(scales, channels)
         repeat(shifts, channels)
-        for i in range(hi - lo):
-            at = ((hi - 1 - i) * width + start) * size
-            affine_lines(n, (address(x) + at, place, second, third, address(out) + at), (T(0),), -far)
+        for k in range(-(-(hi - lo) // ROWS), 0, -1):
+            end = min(lo + k * ROWS, hi)
+            for r in range(lo + (k - 1) * ROWS, end, 4):
+                rows = four(x[start:], width, r, end, address(x) + ((end - 1) * width + start) * size)
+                results = four(out[start:], width, r, end, address(out) + ((end - 1) * width + start) * size)
+                affine_lines(n, rows + (place, second, third) + results, (T(0),), far * max(4 * width, AHEAD))
     if far:
         fence()
 
 
-@kernel("T[::1], T[::1], T[::1], T[:,:,::1], int", writes="parts", parallel=True)
-def norm_backward_sums__pixels(dy, x, mean, parts, block, lo, hi):
+@kernel("T[::1], T[::1], T[::1], T[:,:,::1], int, int", writes="parts", parallel=True)
+def norm_backward_sums__pixels(dy, x, mean, parts, block, far, lo, hi):
     """dy(N K C), x(N K C), mean(C) -> parts(2, B, K C): of each block of rows the sums of dy (x - mean), and of dy."""
-    T, n = x.dtype.type, parts.shape[2]
+    T, n, size = x.dtype.type, parts.shape[2], itemsize(x[0])
     means = mean
     if n > mean.size:
         means = vector_at(T(0), stack_bytes(BYTES), n)
-        means[: mean.size] = mean
+        for c in range(mean.size):
+            means[c] = mean[c]
         repeat(means, mean.size)
-    for b in range(lo, hi):
-        product, total = parts[0, b], parts[1, b]
+    for i in range(lo, hi):
+        product, total = parts[0, i], parts[1, i]
         product[:] = 0
         total[:] = 0
-        start, end = b * block, min((b + 1) * block, x.size // n)
+        start, end = i * block, min((i + 1) * block, x.size // n)
         fours = end - (end - start) % 4
+        sums = address(means), address(product), address(total), address(product), address(total)
         for r in range(start, fours, 4):
-            p, q, s, t = row(dy, r, n), row(dy, r + 1, n), row(dy, r + 2, n), row(dy, r + 3, n)
-            d, e, f, g = row(x, r, n), row(x, r + 1, n), row(x, r + 2, n), row(x, r + 3, n)
-            for c in range(total.size):
-                middle = load(means, c)
-                sum = load(p, c) * (load(d, c) - middle) + load(q, c) * (load(e, c) - middle)
-                sum += load(s, c) * (load(f, c) - middle) + load(t, c) * (load(g, c) - middle)
-                store(product, c, load(product, c) + sum)
-                store(total, c, load(total, c) + ((load(p, c) + load(q, c)) + (load(s, c) + load(t, c))))
+            add_four(n, four(dy, n, r, end, 0) + four(x, n, r, end, 0) + sums, (T(0),), far * max(4 * n, AHEAD))
         for r in range(fours, end):
-            p, d = row(dy, r, n), row(x, r, n)
-            for c in range(total.size):
-                store(product, c, load(product, c) + load(p, c) * (load(d, c) - load(means, c)))
-                store(total, c, load(total, c) + load(p, c))
+            add_one(n, (address(dy) + r * n * size, address(x) + r * n * size) + sums, (T(0),), 0)
 
 
 @kernel(
-    "T[::1], T[::1], T[:], T[:], T[:], T[:,:,::1], T[::1], T[:,::1], f8, f8, int",
-    writes="dx sums",
+    "T[::1], T[::1], T[:], T[:], T[:], T[:,:,::1], T[::1], T[::1], T[::1], f8, f8, int",
+    writes="dx dweight dbias",
     parallel=True,
 )
-def norm_backward__pixels(dy, x, mean, variance, weight, parts, dx, sums, eps, share, far, lo, hi):
-    """dy(N K C), x(N K C), mean(C), variance(C), weight(C), parts(2, B, K C) -> dx(N K C), sums(2, C).
+def norm_backward__pixels(dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, far, lo, hi):
+    """dy(N K C), x(N K C), mean(C), variance(C), weight(C), parts(2, B, K C) -> dx(N K C), dweight(C), dbias(C).
 
     See `norm_backward__runs`.
     """
@@ -191,16 +232,20 @@ def norm_backward__pixels(dy, x, mean, variance, weight, parts, dx, sums, eps, s
             scale = 1 / sqrt(variance[start + c] + eps)
             factor = weight[start + c] * scale
             if lo == 0:
-                sums[0, start + c], sums[1, start + c] = slopes[c] * scale, offsets[c]
+                dweight[start + c], dbias[start + c] = slopes[c] * scale, offsets[c]
             means[c], factors[c] = mean[start + c], factor
             offsets[c], slopes[c] = factor * offsets[c] * share, factor * scale * scale * slopes[c] * share
         repeat(means, channels)
         repeat(factors, channels)
         repeat(offsets, channels)
         repeat(slopes, channels)
-        for i in range(hi - lo):
-            at = ((hi - 1 - i) * width + start) * size
-            places = address(dy) + at, address(x) + at, place, second, third, fourth, address(dx) + at
-            slope_lines(n, places, (T(0),), -far)
+        ahead = far * max(2 * width, AHEAD)
+        for k in range(-(-(hi - lo) // ROWS), 0, -1):
+            end = min(lo + k * ROWS, hi)
+            for r in range(lo + (k - 1) * ROWS, end, 2):
+                at, other = (r * width + start) * size, (min(r + 1, end - 1) * width + start) * size
+                rows = address(dy) + at, address(dy) + other, address(x) + at, address(x) + other
+                results = address(dx) + at, address(dx) + other
+                slope_lines(n, rows + (place, second, third, fourth) + results, (T(0),), ahead)
     if far:
         fence()
