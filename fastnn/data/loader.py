@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -131,48 +131,58 @@ class DataLoader:
             order = np.searchsorted(self._cumulated, drawn, side="right")
         elif self.shuffle:
             order = generator.permutation(len(self.arrays[0]))
-        key = None if self.transform is None else int(generator.integers(2**64, dtype=np.uint64))
-        groups = self._groups(order, key)
-        return chain.from_iterable(_ahead(groups, self._depth) if self.prefetch else groups)
+        if self.transform is None:
+            batches = self._batches(order)
+        else:
+            batches = self._transformed(self.transform, order, int(generator.integers(2**64, dtype=np.uint64)))
+        if not self.prefetch:
+            return batches
+        together = min(self._fitting(sum(array.nbytes for array in self.arrays)), self.prefetch)
+        groups = iter(lambda: list(islice(batches, together)), [])
+        return chain.from_iterable(_ahead(groups, -(-self.prefetch // together)))
 
-    @property
-    def _size_of_group(self) -> int:
-        """Batches that are gathered at once."""
+    def _fitting(self, nbytes: int) -> int:
+        """Say how many batches of arrays of so many bytes are gathered at once, unless they are transformed."""
         if self.transform is not None:
             return 1
-        sample = sum(array.nbytes for array in self.arrays) // len(self.arrays[0])
-        fitting = max(CHUNK // max(sample * self.batch_size, 1), 1)
-        return min(fitting, max(self.prefetch, 1)) if self.prefetch else fitting
+        return max(CHUNK * len(self.arrays[0]) // max(nbytes * self.batch_size, 1), 1)
 
-    @property
-    def _depth(self) -> int:
-        return -(-self.prefetch // self._size_of_group)
+    def _batches(self, order: Array | None) -> Iterator[Any]:
+        """Go through all arrays side by side, without a line of Python for each batch."""
+        parts = zip(*(chain.from_iterable(self._pieces(array, order)) for array in self.arrays), strict=True)
+        return parts if self._form is tuple else map(self._form, parts)
 
-    def _groups(self, order: Array | None, key: int | None) -> Iterator[Iterable[Any]]:
-        """Yield groups of batches."""
-        size, form, count = self.batch_size, self._form, self.samples
-        step = size * self._size_of_group
+    def _pieces(self, array: Array, order: Array | None) -> Iterator[Iterable[Array]]:
+        """Gather several batches of an array at once, and give them cut."""
+        size, count = self.batch_size, self.samples
+        fitting = self._fitting(array.nbytes)
+        step = size * (min(fitting, self.prefetch) if self.prefetch else fitting)
         for start in range(0, count, step):
             stop = min(start + step, count)
+            rows = self._rows(array, order, start, stop)
+            whole = (stop - start) // size
+            yield rows[: whole * size].reshape(whole, size, *rows.shape[1:])
+            if start + whole * size < stop:
+                yield [rows[whole * size :]]
+            del rows  # its memory is for the next
+
+    def _transformed(self, transform: Transform, order: Array | None, key: int) -> Iterator[Any]:
+        """Go through all arrays batch by batch."""
+        size, count = self.batch_size, self.samples
+        for start in range(0, count, size):
+            stop = min(start + size, count)
             arrays = [self._rows(array, order, start, stop) for array in self.arrays]
-            if self.transform is None:
-                whole = (stop - start) // size  # batches of the full size, cut without a line of Python for each
-                parts = zip(*(a[: whole * size].reshape(whole, size, *a.shape[1:]) for a in arrays), strict=True)
-                yield parts if form is tuple else map(form, parts)
-                if start + whole * size < stop:
-                    yield [form([array[whole * size :] for array in arrays])]
-                continue
             # a stream of its own for every batch: what one transform draws does not depend on what others have drawn
             generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, start, 0]))
-            if getattr(self.transform, "pairs", False):
-                arrays[:2] = self.transform(*arrays[:2], generator)
+            if getattr(transform, "pairs", False):
+                arrays[:2] = transform(*arrays[:2], generator)
             else:
-                arrays[0] = self.transform(arrays[0], generator)
+                arrays[0] = transform(arrays[0], generator)
             shapes = [np.shape(array) for array in arrays]
             if any(shape[:1] != (stop - start,) for shape in shapes):
                 given = ", ".join(map(str, shapes))
                 raise ValueError(f"DataLoader: after transform a batch of {stop - start} samples has shapes {given}")
-            yield [form(arrays)]
+            yield self._form(arrays)
 
     def _rows(self, array: Array, order: Array | None, start: int, stop: int) -> Array:
         rows: Array

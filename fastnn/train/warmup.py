@@ -98,7 +98,7 @@ def _watch(progress: bool) -> Iterator[list[str]]:
 
     from fastnn_kernels._jit import specs
 
-    known = {id(spec.kernel.dispatcher): spec.name for spec in specs()}
+    known = {id(spec.kernel.body.dispatcher): spec.name for spec in specs()}
     names: list[str] = []
 
     class Listener(event.Listener):

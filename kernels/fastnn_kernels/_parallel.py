@@ -1,6 +1,6 @@
 """Threads: how many, and how a kernel's range of work is dealt out to them.
 
-A kernel is a function of a range `(lo, hi)`. `parallel_for` runs it once per task, each task with an even share of the
+A kernel is a function of a range `(lo, hi)`. `run_tasks` runs it once per task, each task with an even share of the
 whole range, on the threads of Numba's threading layer. It calls the layer's C entry point itself: launching costs what
 the layer costs (1-2 us with OpenMP), and a kernel compiles as plain serial code, three times faster than under
 `parallel=True`. The number of tasks is an argument of every launch, so threads can be set at any time.
@@ -19,7 +19,6 @@ from pathlib import Path
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 INTP = ir.IntType(64)
 FLAG = ir.IntType(8)
@@ -126,52 +125,45 @@ def guarded(entry):
     return locked
 
 
-@intrinsic
-def parallel_for(typing_context, body, n, number, args):
-    """Call `body(*args, lo, hi)` for `number` even shares of `range(n)`, at once; in this thread if it is one share."""
-    signature = typing_context.resolve_function_type(body, (*args.types, types.intp, types.intp), {})
-
-    def codegen(context, builder, _, values):
-        result = body.dispatcher.get_compile_result(signature)
-        context.add_linking_libs([result.library])
-        failed = cgutils.alloca_once_value(builder, FLAG(0))
-        state = cgutils.pack_struct(builder, [*values[1:], failed])
-        data = builder.bitcast(cgutils.alloca_once_value(builder, state), BYTES)
-        task = _task_function(context, builder.module, result.fndesc, args, state.type)
-        slot = cgutils.alloca_once(builder, BYTES, zfill=True)
-        with builder.if_else(builder.icmp_signed("<=", values[2], INTP(1))) as (alone, together):
-            with alone:
-                builder.call(
-                    task, [slot, ir.Constant(INTP.as_pointer(), None), ir.Constant(INTP.as_pointer(), None), data]
-                )
-            with together:
-                _launch(builder, task, slot, values[2], data)
-        with builder.if_then(builder.trunc(builder.load(failed), ir.IntType(1)), likely=False):
-            context.call_conv.return_user_exc(
-                builder, IndexError, (f"{body.dispatcher.py_func.__name__}: out of bounds",)
-            )
-        return context.get_dummy_value()
-
-    return types.void(body, types.intp, types.intp, args), codegen
+def call_body(context, builder, descriptor, argument_types, values):
+    """Emit a call of a compiled function that returns nothing, and return whether it failed."""
+    function = context.declare_function(builder.module, descriptor)
+    status, _ = context.call_conv.call_function(builder, function, types.none, argument_types, values)
+    return status.is_error
 
 
-def _task_function(context, module, descriptor, args, state_type):
+def run_tasks(context, builder, descriptor, argument_types, *values):
+    """Emit calls of a compiled function(*arguments, lo, hi), and return whether one failed.
+
+    values: its arguments, n and a number: for as many even shares of `range(n)`, at once; in this thread if it is one.
+    """
+    failed = cgutils.alloca_once_value(builder, FLAG(0))
+    state = cgutils.pack_struct(builder, [*values, failed])
+    data = builder.bitcast(cgutils.alloca_once_value(builder, state), BYTES)
+    task = _task_function(context, builder.module, descriptor, argument_types, state.type)
+    slot = cgutils.alloca_once(builder, BYTES, zfill=True)
+    number, nothing = values[-1], ir.Constant(INTP.as_pointer(), None)
+    with builder.if_else(builder.icmp_signed("<=", number, INTP(1))) as (alone, together):
+        with alone:
+            builder.call(task, [slot, nothing, nothing, data])
+        with together:
+            _launch(builder, task, slot, number, data)
+    return builder.trunc(builder.load(failed), ir.IntType(1))
+
+
+def _task_function(context, module, descriptor, argument_types, state_type):
     """Emit the function that one thread runs: its first argument slot holds the task's number instead of a pointer."""
     task = ir.Function(module, TASK, f"task.{descriptor.mangled_name}")
     task.linkage = "internal"
     task.attributes.add("noinline")
     builder = ir.IRBuilder(task.append_basic_block())
-    n, number, values, failed = cgutils.unpack_tuple(
-        builder, builder.load(builder.bitcast(task.args[3], state_type.as_pointer()))
-    )
+    state = builder.load(builder.bitcast(task.args[3], state_type.as_pointer()))
+    *values, n, number, failed = cgutils.unpack_tuple(builder, state)
     index = builder.ptrtoint(builder.load(task.args[0]), INTP)
     lo = builder.sdiv(builder.mul(index, n), number)
     hi = builder.sdiv(builder.mul(builder.add(index, INTP(1)), n), number)
-    body = context.declare_function(module, descriptor)
-    values = cgutils.unpack_tuple(builder, values, len(args)) if len(args) else []
-    argument_types = (*args.types, types.intp, types.intp)
-    status, _ = context.call_conv.call_function(builder, body, types.none, argument_types, [*values, lo, hi])
-    with builder.if_then(status.is_error, likely=False):  # only where bounds checks are compiled in
+    error = call_body(context, builder, descriptor, (*argument_types, types.intp, types.intp), [*values, lo, hi])
+    with builder.if_then(error, likely=False):  # only where bounds checks are compiled in
         builder.store(FLAG(1), failed)
     builder.ret_void()
     return task

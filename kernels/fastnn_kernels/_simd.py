@@ -15,6 +15,7 @@ LLVM_FILES = (
     "_simd.py",
     "_jit.py",
     "_parallel.py",
+    "_entry.py",
     "_microkernel.py",
     "_row_tile.py",
     "_dot_tile.py",

@@ -135,5 +135,5 @@ def test_the_cases_reach_every_kernel():
     _plans.forget()  # they hold such entries, too
     for parameter in ALL:
         call(parameter.values[0], np.float32)
-    missed = [spec.name for spec in registered if not spec.kernel]
+    missed = [spec.name for spec in registered if not spec.kernel and not spec.kernel.flats]
     assert not missed, "add cases to tests/kernels/contract_cases.py"
