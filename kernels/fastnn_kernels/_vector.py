@@ -163,6 +163,20 @@ def write_part(typing_context, p, i, count, value):
     return types.void(p, types.intp, types.intp, value), codegen
 
 
+@intrinsic
+def prefetch(typing_context, p, i, write):
+    """Ask for the cache line of element i, wherever that is, in the second-level cache; write: 1 to write, else 0."""
+    if not isinstance(write, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        _call(builder, "llvm.prefetch.p0", ir.VoidType(), place, I32(write.literal_value), I32(2), I32(1))
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp, write), codegen
+
+
 def _larger(builder, a, b):
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 

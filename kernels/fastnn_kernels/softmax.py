@@ -18,6 +18,7 @@ from .cpu import softmax as cpu
 from .cpu.softmax import FEW
 
 GRAIN = 32768  # elements worth waking a second thread for
+WARM = 2 * SMALL  # elements below which NumPy's memory has been used before, and is faster to get than the pool's
 
 
 class Variants(NamedTuple):
@@ -65,7 +66,7 @@ def _forward(function, variants, x, dim, out):
         run = variants[length <= FEW].get(x.dtype)
         if run is not None and count and length and x.flags.c_contiguous:
             n = count * length
-            y = empty_like(x) if n < SMALL else empty((count, length), x.dtype)
+            y = empty_like(x) if n < WARM else empty((count, length), x.dtype)
             run(x, y, count, 1 if n < 2 * GRAIN else tasks(count, -(-GRAIN // length)))
             return y
     return _general(function, variants, dim, out, as_float_array(function, "input", x))
@@ -79,7 +80,7 @@ def _backward(function, variants, dy, y, dim, out):
         same = dy.dtype is dtype and dy.shape == shape
         if run is not None and same and count and length and y.flags.c_contiguous and dy.flags.c_contiguous:
             n = count * length
-            dx = empty_like(y) if n < SMALL else empty(shape, dtype)
+            dx = empty_like(y) if n < WARM else empty(shape, dtype)
             run(dy, y, dx, count, 1 if n < 2 * GRAIN else tasks(count, -(-GRAIN // length)))
             return dx
     dy, y = promote(function, dy=dy, y=y)

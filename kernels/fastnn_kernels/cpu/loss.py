@@ -59,9 +59,9 @@ def cross_entropy__labels(x, labels, weight, ignore, smoothing, scale, losses, d
             continue
         shift = row_maximum(logits, r * classes, classes)
         if dx.shape[0]:
-            total = sum_of_exponentials(logits, r * classes, classes, shift, pointer(dx))
+            total, _ = sum_of_exponentials(logits, r * classes, classes, shift, pointer(dx), None)
         else:
-            total = sum_of_exponentials(logits, r * classes, classes, shift, None)
+            total, _ = sum_of_exponentials(logits, r * classes, classes, shift, None, None)
         rest = log(total)
         a = x.dtype.type(1) - smoothing
         if weight.size:
@@ -153,7 +153,8 @@ def cross_entropy__probabilities(x, target, scale, losses, dx, lo, hi):
     classes, logits = x.shape[1], pointer(x)
     for r in range(lo, hi):
         shift = row_maximum(logits, r * classes, classes)
-        rest = log(sum_of_exponentials(logits, r * classes, classes, shift, None))
+        total, _ = sum_of_exponentials(logits, r * classes, classes, shift, None, None)
+        rest = log(total)
         loss = x.dtype.type(0)
         for c in range(x.shape[1]):
             loss += target[r, c] * (rest - (x[r, c] - shift))
