@@ -217,23 +217,21 @@ class _Plan:
 
     def fill(self, x, weight, bias, eps, y):
         """Normalise one contiguous array into another, and return the statistics."""
-        statistics = np.empty(self.statistics, self.dtype)
         if self.empty:
-            statistics[...] = 0
-            return statistics
+            return np.zeros(self.statistics, self.dtype)
         if eps is None:
             eps = self.eps
         weight = self.ones if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
         bias = self.zeros if bias is None else bias if bias.ndim == 1 else bias.reshape(-1)
-        number = self.number
         if self.columns:
-            if x.ndim != 2:
-                x, y = x.reshape(self.matrix), y.reshape(self.matrix)
-            self.kernel(x, weight, bias, y, statistics, eps, self.centred, self.far_rows, self.count, number)
-        else:
-            views, runs = (x.ravel(), weight, bias, y.ravel(), statistics), self.runs if self.affine else 1
-            self.kernel(*views, self.length, eps, runs, self.centred, self.far, self.count, number)
-        return statistics
+            statistics = fresh(self.statistics, self.dtype)
+            views = x.reshape(self.matrix), weight, bias, y.reshape(self.matrix), statistics
+            self.kernel(*views, eps, self.centred, self.far_rows, self.count, self.number)
+            return statistics
+        mean, variance = fresh(self.count, self.dtype), fresh(self.count, self.dtype)
+        views, runs = (x.ravel(), weight, bias, y.ravel(), mean, variance), self.runs if self.affine else 1
+        self.kernel(*views, self.length, eps, runs, self.centred, self.far, self.count, self.number)
+        return mean, variance
 
     def gradients(self, dy, x, statistics, weight, eps, dx, needs):
         """Return (dx, dweight, dbias) of contiguous arrays, dx in the array given."""
@@ -244,7 +242,7 @@ class _Plan:
         weighted = needs[1] or needs[2]
         if self.runs == 0 and (weight is not None or weighted):
             weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
-            parts = self.blocks
+            parts, statistics = self.blocks, np.stack(statistics) if type(statistics) is tuple else statistics
             dweight, dbias = fresh(parts * length, dtype), fresh(parts * length, dtype)
             if x.ndim != 2:
                 dy, x, dx2 = dy.reshape(self.matrix), x.reshape(self.matrix), dx.reshape(self.matrix)
@@ -256,7 +254,8 @@ class _Plan:
             runs, share = max(self.runs, 1), 1 / length
             weight, parts = np.ones(1, dtype) if weight is None else weight, count * runs // self.width
             dweight, dbias = fresh(count * runs, dtype), fresh(count * runs, dtype)
-            views = dy.ravel(), x.ravel(), *statistics, weight, dx.ravel(), dweight, dbias
+            mean, variance = statistics
+            views = dy.ravel(), x.ravel(), mean, variance, weight, dx.ravel(), dweight, dbias
             given = length, eps, runs, share * self.centred, share, self.far
             cpu.norm_backward__runs[dtype](*views, *given, count, self.number)
         if not weighted:

@@ -74,12 +74,13 @@ def batch_norm_backward(
     if dy.shape != x.shape:
         check_gradient(name, dy, x)
     plan = _planned(name, x, weight, None)
+    flat, dy = (x.ravel(), dy.ravel()) if plan.plain and dy.flags.c_contiguous else (plan.view(x), plan.view(dy))
     if statistics is None:
         if training:
-            statistics = plan.normalize(plan.view(x), None, None, eps, plan.make())
+            statistics = plan.normalize(flat, None, None, eps, plan.view(plan.make()))
         else:
             statistics = _running(name, running_mean, running_var, plan)
-    return plan.gradients(plan.view(dy), plan.view(x), statistics, weight, training, eps, needs)
+    return plan.gradients(dy, flat, *statistics, weight, training, eps, needs)
 
 
 def instance_norm(
@@ -135,14 +136,15 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
         x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
     plan = _planned(function, x, weight, bias)
     y = plan.make() if out is None else plan.target(out, x, weight, bias)
+    flat, target = (x.ravel(), y.ravel()) if plan.plain else (plan.view(x), plan.view(y))
     if not training:
         statistics = mean, variance = _running(function, mean, variance, plan)
-        plan.apply(x.ravel() if plan.plain else plan.view(x), mean, variance, weight, bias, eps, y)
+        plan.apply(flat, mean, variance, weight, bias, eps, target)
     else:
         if plan.each == 1:
             _check_batch(function, plan.each, x.shape)
         running = None if mean is None and variance is None else _following(function, mean, variance, plan.channels)
-        statistics = plan.normalize(plan.view(x), weight, bias, eps, y)
+        statistics = plan.normalize(flat, weight, bias, eps, target)
         if running is not None and x.size:
             _follow(*running, *statistics, plan.each, momentum)
     if out is None or y is out:
@@ -163,7 +165,8 @@ def instance_normalized(function, input, given, weight, bias, eps, out=None):
     running = _following(function, mean, variance, channels)
     y, statistics = normalized(function, input, channels, weight, bias, eps, out)
     if y.size:
-        _follow(*running, *statistics.reshape(2, -1, channels).mean(1), each, momentum)
+        mean, variance = (part.reshape(-1, channels).mean(0) for part in statistics)
+        _follow(*running, mean, variance, each, momentum)
     return y, statistics
 
 
@@ -263,6 +266,7 @@ class _Plan:
         width = max(self.width, 1)
         self.empty, self.large = size == 0, size > WARM
         self.far = far(size, dtype.itemsize * (self.width if self.pixels else length))
+        self.small = not self.large and not self.last
         self.weights, self.ones, self.zeros = (c,), np.ones(c, dtype), np.zeros(c, dtype)
         self.no_parts = fresh((0, 4, self.width), dtype)
         self.piece = max(PIECE // width, 32)
@@ -282,6 +286,8 @@ class _Plan:
 
     def make(self):
         """Return an array for a result, which lies as the input does, if that is dense."""
+        if self.small:
+            return fresh(self.shape, self.dtype)
         shape = self.lying if self.last else self.shape
         y = empty(shape, self.dtype) if self.large else fresh(shape, self.dtype)
         return y.transpose(self.back) if self.last else y
@@ -294,28 +300,25 @@ class _Plan:
 
     def normalize(self, x, weight, bias, eps, y):
         """Normalise a batch by its own statistics, and return these."""
+        mean, variance = fresh(self.weights, self.dtype), fresh(self.weights, self.dtype)
         if self.empty:
-            return np.zeros((2, self.channels), self.dtype)
-        if self.pixels:
-            mean, variance = fresh(self.weights, self.dtype), fresh(self.weights, self.dtype)
+            mean[...], variance[...] = 0, 0
+        elif self.pixels:
             parts = fresh((self.blocks, 4, self.width), self.dtype)
-            number = min(self.tasks_rows, self.blocks)
-            given = self.block, self.piece, self.far
+            given, number = (self.block, self.piece, self.far), min(self.tasks_rows, self.blocks)
             by_pixels.moments__pixels[self.dtype](x, parts, *given, self.blocks, number)
             self.apply(x, mean, variance, weight, bias, eps, y, parts)
-            return mean, variance
-        made = fresh((2, self.channels), self.dtype)
-        views = x, self.ones if weight is None else weight, self.zeros if bias is None else bias, self.view(y), made
-        given = self.length, eps, 1, True, self.far
-        cpu.norm__runs[self.dtype](*views, *given, self.channels, self.tasks_channels)
-        return made
+        else:
+            views = x, self.ones if weight is None else weight, self.zeros if bias is None else bias, y, mean, variance
+            given = self.length, eps, 1, True, self.far
+            cpu.norm__runs[self.dtype](*views, *given, self.channels, self.tasks_channels)
+        return mean, variance
 
     def apply(self, x, mean, variance, weight, bias, eps, y, parts=None):
         """Normalise by given statistics, or those that the parts of pixels give, which are kept then."""
         if self.empty:
             return
         weight, bias = self.ones if weight is None else weight, self.zeros if bias is None else bias
-        y = y.ravel() if self.plain else self.view(y)
         if self.pixels:
             given, parts = (eps, self.block, self.far), self.no_parts if parts is None else parts
             self.kernel(x, parts, mean, variance, weight, bias, y, *given, self.rows, self.tasks_rows)
@@ -323,12 +326,11 @@ class _Plan:
             given = self.length, eps, self.far
             self.kernel(x, mean, variance, weight, bias, y, *given, self.planes, self.tasks_planes)
 
-    def gradients(self, dy, x, statistics, weight, training, eps, needs):
+    def gradients(self, dy, x, mean, variance, weight, training, eps, needs):
         """Return (dx, dweight, dbias)."""
         dtype, share = self.dtype, training / max(self.each, 1)
-        mean, variance = statistics
         dx, dweight, dbias = self.make(), fresh(self.weights, dtype), fresh(self.weights, dtype)
-        weight, flat = self.ones if weight is None else weight, self.view(dx)
+        weight, flat = self.ones if weight is None else weight, dx.ravel() if self.plain else self.view(dx)
         if self.empty:
             dweight[...], dbias[...] = 0, 0
         elif not self.pixels:

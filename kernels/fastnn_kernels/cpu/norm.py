@@ -88,50 +88,69 @@ def slope_columns(rows):
 slope_one, slope_two = slope_columns(1), slope_columns(2)
 
 
-@jitted
-def moments(zero, place, size, centred, far, count, mean, squares):
-    """Merge the numbers at an address into (count, mean, sum of squared distances from it): the last two in float64."""
-    T = type(zero)
-    for first in range(0, size, PIECE):
-        n, here = min(PIECE, size - first), (place + first * itemsize(zero),)
-        middle = total(n, here, (zero,), 0)[0] / T(n) if centred else zero
-        around = spread(n, here, (middle,), far)[0]
-        if count == 0:
-            mean, squares = float(middle), float(around)
-        else:
-            step, share = middle - mean, n / (count + n)
-            mean += step * share
-            squares += around + step * step * (count * share)
-        count += n
-    return count, mean, squares
-
-
 # Runs: a flat x is (P, R, L).
 
 
-@kernel("T[::1], T[:], T[:], T[::1], T[:,::1], int, f8, int, int, int", writes="out statistics", parallel=True)
-def norm__runs(x, weight, bias, out, statistics, length, eps, runs, centred, far, lo, hi):
-    """x(P R L), weight(W), bias(W) -> out(P R L), statistics(2, R).
+@jitted
+def moments(x, planes, rows, length, centred, ahead, r):
+    """Return mean and variance of a long x[:, r], merged from pieces."""
+    zero, count, mean, squares = x.dtype.type(0), 0, 0.0, 0.0
+    for p in range(planes):
+        for first in range(0, length, PIECE):
+            n, at = min(PIECE, length - first), ((p * rows + r) * length + first) * itemsize(zero)
+            place = (address(x) + at,)
+            middle = total(n, place, (zero,), 0)[0] / type(zero)(n) if centred else zero
+            around = spread(n, place, (middle,), ahead)[0]
+            step, share = middle - mean, n / (count + n)
+            mean += step * share
+            squares += around + step * step * (count * share)
+            count += n
+    return mean, squares / count
+
+
+@jitted
+def set_statistics(x, mean, variance, planes, length, centred, ahead, lo, hi):
+    """Set mean and variance for some rows, of short ones for one after the other, that none waits for another."""
+    T, rows, n = x.dtype.type, mean.size, planes * length
+    size = length * itemsize(T(0))
+    if n > PIECE:
+        for r in range(lo, hi):
+            mean[r], variance[r] = moments(x, planes, rows, length, centred, ahead, r)
+        return
+    for r in range(lo, hi):
+        whole = 0.0
+        if centred:
+            for p in range(planes):
+                whole += total(length, (address(x) + (p * rows + r) * size,), (T(0),), 0)[0]
+        mean[r] = whole / n
+    for r in range(lo, hi):
+        around = 0.0
+        for p in range(planes):
+            around += spread(length, (address(x) + (p * rows + r) * size,), (mean[r],), ahead)[0]
+        variance[r] = around / n
+
+
+@kernel("T[::1], T[:], T[:], T[::1], T[::1], T[::1], int, f8, int, int, int", writes="out mean variance", parallel=True)
+def norm__runs(x, weight, bias, out, mean, variance, length, eps, runs, centred, far, lo, hi):
+    """x(P R L), weight(W), bias(W) -> out(P R L), mean(R), variance(R).
 
     Each x[p, r] is cut into equal runs; all weights serve one run after the other, over and over. far: whether out is
     more than the caches hold.
     """
     T = x.dtype.type
-    zero, size, part = T(0), itemsize(T(0)), length // runs
-    rows = statistics.shape[1]
+    size, part, rows = itemsize(T(0)), length // runs, mean.size
     planes = x.size // (rows * length)
+    batch = max(1, PIECE // (planes * length))
     ahead = far * (length if planes == 1 else rows * length)  # there lies what is read next
-    for r in range(lo, hi):
-        count, mean, squares = 0, 0.0, 0.0
-        for p in range(planes):
-            place = address(x) + (p * rows + r) * length * size
-            count, mean, squares = moments(zero, place, length, centred, ahead, count, mean, squares)
-        statistics[0, r], statistics[1, r] = mean, squares / count
-        middle, scale = T(mean), T(1 / sqrt(squares / count + eps))
-        for p in range(planes - 1, -1, -1):  # what was read last is still near
-            for k in range(runs):
-                w, at = (r * runs + k) % weight.size, ((p * rows + r) * length + k * part) * size
-                affine(part, (address(x) + at, address(out) + at), (middle, scale * weight[w], bias[w]), far)
+    for start in range(lo, hi, batch):
+        end = min(start + batch, hi)
+        set_statistics(x, mean, variance, planes, length, centred, ahead, start, end)
+        for r in range(start, end):
+            factor = T(1 / sqrt(variance[r] + eps))
+            for p in range(planes - 1, -1, -1):  # what was read last is still near
+                for k in range(runs):
+                    w, at = (r * runs + k) % weight.size, ((p * rows + r) * length + k * part) * size
+                    affine(part, (address(x) + at, address(out) + at), (mean[r], factor * weight[w], bias[w]), far)
     if far:
         fence()
 
@@ -202,7 +221,7 @@ def norm__columns(x, weight, bias, out, statistics, eps, centred, far, lo, hi):
 
     far: 1 if out is more than the caches hold, -1 if besides its rows are no whole lines.
     """
-    T, n = x.dtype.type, x.shape[1]
+    n = x.shape[1]
     size, width = itemsize(eps), lanes(eps)
     means, variances, count = statistics[0], statistics[1], hi - lo
     a, y, w, b = address(x) + lo * n * size, address(out) + lo * n * size, address(weight), address(bias)
@@ -214,11 +233,13 @@ def norm__columns(x, weight, bias, out, statistics, eps, centred, far, lo, hi):
     elif n <= 4 * width:
         normalize_rows4(eps, a, count, n, w, b, y, eps, centred, mean, variance)
     else:
-        for r in range(lo, hi):
-            _, average, squares = moments(T(0), address(x[r]), n, centred, abs(far) * n, 0, 0.0, 0.0)
-            means[r], variances[r] = average, squares / n
-            factor = scale(variances[r], eps)
-            affine_columns(n, (address(x[r]), w, b, address(out[r])), (means[r], factor), max(far, 0))
+        batch = 1 if far else max(1, PIECE // n)
+        for start in range(lo, hi, batch):
+            end = min(start + batch, hi)
+            set_statistics(x, means, variances, 1, n, centred, abs(far) * n, start, end)
+            for r in range(start, end):
+                numbers = means[r], scale(variances[r], eps)
+                affine_columns(n, (address(x[r]), w, b, address(out[r])), numbers, max(far, 0))
     if far:
         fence()
 
