@@ -88,7 +88,8 @@ def page():
         name = 'gelu(x, approximate="tanh")' if spec.name == "gelu_tanh" else f"{spec.name}(x{given})"
         summary = spec.doc.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
         layer = f"`{spec.layer}`" if spec.layer else ""
-        lines.append(f"| `{name}` | {layer} | {summary} | {spec.ulp[0]:g} | {spec.ulp[1]:g} | the {spec.gradient_of} |")
+        source = "nothing: it is 0 everywhere" if "gradient is 0 everywhere" in spec.doc else f"the {spec.gradient_of}"
+        lines.append(f"| `{name}` | {layer} | {summary} | {spec.ulp[0]:g} | {spec.ulp[1]:g} | {source} |")
     return "\n".join(lines) + "\n"
 
 

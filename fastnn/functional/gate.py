@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 import fastnn_kernels as kernels
@@ -22,7 +25,9 @@ def prelu(input: Array, weight: Array) -> WithBackward:
     return kernels.prelu(input, weight), backward
 
 
-def rrelu(input: Array, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Array:
+def rrelu(
+    input: Array, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False
+) -> Any:
     """Give x above 0, x times a random slope below: even between lower and upper (Xu et al., 2015).
 
     Without `training`, the slope is the mean of the two. Each call draws other slopes, all from `fastnn.manual_seed`.
@@ -30,16 +35,20 @@ def rrelu(input: Array, lower: float = 1 / 8, upper: float = 1 / 3, training: bo
     """
     if not 0 <= lower <= upper:
         raise ValueError(f"rrelu: needs 0 <= lower <= upper, got {lower} and {upper}")
-    return _rrelu(input, lower, upper) if training else leaky_relu(input, (lower + upper) / 2)
+    if training:
+        return _rrelu(input, lower, upper, inplace=inplace)
+    return leaky_relu(input, (lower + upper) / 2, inplace=inplace)
 
 
-@differentiable
-def _rrelu(input: Array, lower: float, upper: float) -> WithBackward:
+def _random_slopes(input: Array, lower: float, upper: float, *, out: Any = None) -> WithBackward:
     seed, offset = next_philox()
     slopes = kernels.uniform(input.shape, lower, upper, seed=seed, offset=offset, dtype=input.dtype)
     slopes[input > 0] = 1
-    y: np.ndarray = input * slopes
+    y: np.ndarray = np.multiply(input, slopes, out=out)
     return y, lambda dy, needs: (dy * slopes,)
+
+
+_rrelu: Callable[..., Any] = differentiable(in_place=True)(_random_slopes)
 
 
 @differentiable

@@ -12,22 +12,22 @@ from .module import Module
 class Dropout(Module):
     """In training, set each element to 0 with probability p and divide the others by 1 - p; else do nothing.
 
-    Raises ValueError for p outside 0 .. 1.
+    inplace: write over the input where gradients do not need it. Raises ValueError for p outside 0 .. 1.
     """
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p must be from 0 to 1, got {p}")
-        self.p = p
+        self.p, self.inplace = p, inplace
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.dropout(input, self.p) if self.training else input
+        return F.dropout(input, self.p, True, self.inplace) if self.training else input
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
-        return f"p={self.p}"
+        return f"p={self.p}{', inplace=True' * self.inplace}"
 
 
 class Dropout1d(Dropout):
@@ -35,7 +35,7 @@ class Dropout1d(Dropout):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.dropout1d(input, self.p) if self.training else input
+        return F.dropout1d(input, self.p, True, self.inplace) if self.training else input
 
 
 class Dropout2d(Dropout):
@@ -43,7 +43,7 @@ class Dropout2d(Dropout):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.dropout2d(input, self.p) if self.training else input
+        return F.dropout2d(input, self.p, True, self.inplace) if self.training else input
 
 
 class Dropout3d(Dropout):
@@ -51,7 +51,7 @@ class Dropout3d(Dropout):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.dropout3d(input, self.p) if self.training else input
+        return F.dropout3d(input, self.p, True, self.inplace) if self.training else input
 
 
 class AlphaDropout(Dropout):
@@ -59,7 +59,7 @@ class AlphaDropout(Dropout):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.alpha_dropout(input, self.p, self.training)
+        return F.alpha_dropout(input, self.p, True, self.inplace) if self.training else input
 
 
 class FeatureAlphaDropout(Dropout):
@@ -67,4 +67,4 @@ class FeatureAlphaDropout(Dropout):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.feature_alpha_dropout(input, self.p, self.training)
+        return F.feature_alpha_dropout(input, self.p, True, self.inplace) if self.training else input

@@ -33,17 +33,17 @@ class PReLU(Module):
 class RReLU(Module):
     """x above 0, x times a random slope from lower to upper below; in eval mode times their mean."""
 
-    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3) -> None:
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
         super().__init__()
-        self.lower, self.upper = lower, upper
+        self.lower, self.upper, self.inplace = lower, upper, inplace
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
-        return F.rrelu(input, self.lower, self.upper, self.training)
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
-        return f"lower={self.lower:g}, upper={self.upper:g}"
+        return f"lower={self.lower:g}, upper={self.upper:g}{', inplace=True' * self.inplace}"
 
 
 class GLU(Module):

@@ -106,7 +106,8 @@ class Optimizer:
                 raise ValueError(f"{name}: betas must be two numbers in 0 <= beta < 1, got {value}")
             if not all(low <= v < high or (closed and v == high) for v in values):
                 if high == np.inf:
-                    raise ValueError(f"{name}: {key} must not be negative, got {value}")
+                    what = "must not be negative" if value < 0 else "must be a finite number"
+                    raise ValueError(f"{name}: {key} {what}, got {value}")
                 what = "two numbers in 0 <= beta < 1" if key == "betas" else f"from {low:g} to {high:g}"
                 raise ValueError(f"{name}: {key} must be {what}, got {value}")
 
@@ -146,11 +147,15 @@ class Optimizer:
         self.updates += 1
         return loss
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for flats in self._flats:
-            for flat in flats:
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with ``set_to_none=False`` those that are there become 0, and `step` will use them."""
+        for flat in self.flats():
+            if set_to_none:
                 flat.zero_grad()
+            else:
+                for leaf in flat.leaves:
+                    if leaf.grad is not None:
+                        leaf.grad[...] = 0
 
     # --- state
 

@@ -1,9 +1,9 @@
 """Dropout of single numbers and of whole channels, setting them to 0 or to the least value of SELU (alpha dropout).
 
 All take float32 or float64 arrays of any strides (TypeError for others) and give a contiguous array of their shape, or
-`out`. The mask depends on p, seed, offset (integers of 0 .. 2^64 - 1) and on the position of an element or channel
-alone: not on dtype, strides or the number of threads. NaN stays NaN where it is dropped, as in PyTorch. Gradients go
-through the same mask, which is computed again.
+`out`, which may be the input itself. The mask depends on p, seed, offset (integers of 0 .. 2^64 - 1) and on where an
+element or channel stands alone: not on dtype, strides or the number of threads. NaN stays NaN where it is dropped, as
+in PyTorch. Gradients go through the same mask, which is computed again.
 
 Raise ValueError for p outside 0 .. 1.
 """
@@ -81,7 +81,7 @@ def _alpha_line(p):
 def _run(function, name, x, line, p, seed, offset, out):
     x = as_float_array(function, name, x)
     _check(function, p, seed, offset)
-    y = output(function, out, x.shape, x.dtype, x)
+    y = output(function, out, x.shape, x.dtype, None if out is x else x)
     target = y if y.flags.c_contiguous else output(function, None, x.shape, x.dtype)
     _draw(contiguous(x).reshape(-1), target.reshape(-1), line, p, seed, offset)
     if target is not y:
@@ -101,7 +101,7 @@ def _run_channels(function, name, x, line, p, seed, offset, out):
     _check(function, p, seed, offset)
     if x.ndim < 2:
         raise ValueError(f"{function}: {name} must have at least 2 dimensions (B, C, ...), got shape {x.shape}")
-    y = output(function, out, x.shape, x.dtype, x)
+    y = output(function, out, x.shape, x.dtype, None if out is x else x)
     target = y if y.flags.c_contiguous else output(function, None, x.shape, x.dtype)
     scale, shift, low = line
     channels, length = prod(x.shape[:2]), prod(x.shape[2:])

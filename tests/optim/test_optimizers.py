@@ -186,6 +186,16 @@ def test_gradients_add_up_until_they_are_cleared():
     np.testing.assert_array_equal(weight.numpy(), [-5.0, -4.0])
 
 
+def test_gradients_can_become_0_instead():
+    a, b = Parameter(np.ones(2)), Parameter(np.ones(2))
+    optimizer = optim.SGD([a, b], lr=0.5, weight_decay=1.0)
+    a.grad = np.ones(2)
+    optimizer.zero_grad(set_to_none=False)
+    assert a.grad.tolist() == [0, 0] and b.grad is None
+    optimizer.step()
+    assert a.tolist() == [0.5, 0.5] and b.tolist() == [1, 1]
+
+
 def test_groups_have_their_own_settings():
     a, b = Parameter(np.ones(2)), Parameter(np.ones(3, np.float32))
     optimizer = optim.SGD([{"params": [a], "lr": 0.5}, {"params": [b]}], lr=0.25)
@@ -284,7 +294,8 @@ def test_conversion_needs_a_new_optimizer():
         (lambda: optim.SGD([np.ones(2)]), TypeError, "expected parameters, got ndarray"),
         (lambda: optim.SGD([Tensor([1.0])]), ValueError, "leaf tensors that require gradients"),
         (lambda: optim.SGD([Parameter([1.0])], lr=-1.0), ValueError, "lr must not be negative, got -1.0"),
-        (lambda: optim.SGD([Parameter([1.0])], lr=float("nan")), ValueError, "lr must not be negative, got nan"),
+        (lambda: optim.SGD([Parameter([1.0])], lr=float("nan")), ValueError, "lr must be a finite number, got nan"),
+        (lambda: optim.SGD([Parameter([1.0])], lr=float("inf")), ValueError, "lr must be a finite number, got inf"),
         (lambda: optim.SGD([Parameter([1.0])], momentum=-0.1), ValueError, "momentum must not be negative"),
         (lambda: optim.SGD([Parameter([1.0])], nesterov=True), ValueError, "nesterov needs momentum"),
         (lambda: optim.SGD([{"params": [Parameter([1.0])], "speed": 2}]), ValueError, "unknown settings speed"),
