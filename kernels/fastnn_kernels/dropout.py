@@ -112,7 +112,7 @@ def _run_channels(function, name, x, line, p, seed, offset, out):
         moments = np.zeros((2, channels), x.dtype)
         moments[1] = 1
         views = contiguous(x).reshape(-1), *moments, factors, offsets, target.reshape(-1)
-        given, number = (length, 0.0, far(x.nbytes, length * x.itemsize)), tasks(channels, -(-GRAIN // length))
+        given, number = (0.0, length, far(x.nbytes, length * x.itemsize)), tasks(channels, -(-GRAIN // length))
         norm__given[x.dtype](*views, *given, channels, number)
     if target is not y:
         y[...] = target

@@ -77,7 +77,7 @@ def batch_norm_backward(
     flat, dy = (x.ravel(), dy.ravel()) if plan.plain and dy.flags.c_contiguous else (plan.view(x), plan.view(dy))
     if statistics is None:
         if training:
-            statistics = plan.normalize(flat, None, None, eps, plan.view(plan.make()))
+            statistics = plan.normalize(flat, plan.ones, plan.zeros, eps, plan.make()[1])
         else:
             statistics = _running(name, running_mean, running_var, plan)
     return plan.gradients(dy, flat, *statistics, weight, training, eps, needs)
@@ -135,11 +135,13 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
     ):
         x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
     plan = _planned(function, x, weight, bias)
-    y = plan.make() if out is None else plan.target(out, x, weight, bias)
-    flat, target = (x.ravel(), y.ravel()) if plan.plain else (plan.view(x), plan.view(y))
+    weight, bias = plan.ones if weight is None else weight, plan.zeros if bias is None else bias
+    flat = x.ravel() if plan.plain else plan.view(x)
+    y, target = plan.make() if out is None else plan.target(out, x, weight, bias)
     if not training:
         statistics = mean, variance = _running(function, mean, variance, plan)
-        plan.apply(flat, mean, variance, weight, bias, eps, target)
+        if not plan.empty:
+            plan.kernel(flat, mean, variance, weight, bias, target, eps, *plan.given)
     else:
         if plan.each == 1:
             _check_batch(function, plan.each, x.shape)
@@ -254,8 +256,7 @@ class _Plan:
         lying = ghost(shape, dtype, strides)
         self.plain = lying.flags.c_contiguous
         self.last = not self.plain and len(shape) > 2 and lying.transpose(self.axes).flags.c_contiguous
-        self.lying = (shape[0], *shape[2:], c)
-        self.dense = self.plain or self.last
+        self.lying = (shape[0], *shape[2:], c) if self.last else shape
         self.pixels = self.last or length == 1
         self.each = shape[0] * length
         size, fold = self.each * c * dtype.itemsize, 1
@@ -266,17 +267,19 @@ class _Plan:
         width = max(self.width, 1)
         self.empty, self.large = size == 0, size > WARM
         self.far = far(size, dtype.itemsize * (self.width if self.pixels else length))
-        self.small = not self.large and not self.last
         self.weights, self.ones, self.zeros = (c,), np.ones(c, dtype), np.zeros(c, dtype)
-        self.no_parts = fresh((0, 4, self.width), dtype)
         self.piece = max(PIECE // width, 32)
         self.block = max(self.piece, -(-self.rows // BLOCKS))
         self.blocks = -(-self.rows // self.block)
         self.tasks_rows = tasks(self.rows, -(-GRAIN // width))
         self.tasks_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
-        self.planes = shape[0] * c
-        self.kernel = (by_pixels.norm__pixels if self.pixels else cpu.norm__given)[dtype]
-        self.tasks_planes = tasks(self.planes, -(-GRAIN // max(length, 1)))
+        if self.pixels:
+            given = fresh((0, 4, self.width), dtype), self.block, self.far, self.rows, self.tasks_rows
+            self.kernel, self.given = by_pixels.norm__pixels[dtype], given
+        else:
+            planes = shape[0] * c
+            given = length, self.far, planes, tasks(planes, -(-GRAIN // max(length, 1)))
+            self.kernel, self.given = cpu.norm__given[dtype], given
 
     def view(self, x):
         """Return the numbers of an array flat and in the order of this plan, in place where they lie so."""
@@ -285,18 +288,15 @@ class _Plan:
         return x.ravel()
 
     def make(self):
-        """Return an array for a result, which lies as the input does, if that is dense."""
-        if self.small:
-            return fresh(self.shape, self.dtype)
-        shape = self.lying if self.last else self.shape
-        y = empty(shape, self.dtype) if self.large else fresh(shape, self.dtype)
-        return y.transpose(self.back) if self.last else y
+        """Return an array for a result, which lies as the input does, if that is dense, and the same flat."""
+        lying = empty(self.lying, self.dtype) if self.large else fresh(self.lying, self.dtype)
+        return lying.transpose(self.back) if self.last else lying, lying.ravel()
 
     def target(self, out, *inputs):
-        """Return `out`, or another array if the result cannot be written to it in order."""
+        """Return `out`, or another array if the result cannot be written to it in order, and the same flat."""
         check_out(self.function, out, self.shape, self.dtype, *inputs)
         turned = out.transpose(self.axes) if self.last else out
-        return out if turned.flags.c_contiguous else self.make()
+        return (out, turned.ravel()) if turned.flags.c_contiguous else self.make()
 
     def normalize(self, x, weight, bias, eps, y):
         """Normalise a batch by its own statistics, and return these."""
@@ -307,30 +307,18 @@ class _Plan:
             parts = fresh((self.blocks, 4, self.width), self.dtype)
             given, number = (self.block, self.piece, self.far), min(self.tasks_rows, self.blocks)
             by_pixels.moments__pixels[self.dtype](x, parts, *given, self.blocks, number)
-            self.apply(x, mean, variance, weight, bias, eps, y, parts)
+            given = parts, self.block, self.far, self.rows, self.tasks_rows
+            self.kernel(x, mean, variance, weight, bias, y, eps, *given)
         else:
-            views = x, self.ones if weight is None else weight, self.zeros if bias is None else bias, y, mean, variance
-            given = self.length, eps, 1, True, self.far
-            cpu.norm__runs[self.dtype](*views, *given, self.channels, self.tasks_channels)
+            given = self.length, eps, 1, True, self.far, self.channels, self.tasks_channels
+            cpu.norm__runs[self.dtype](x, weight, bias, y, mean, variance, *given)
         return mean, variance
-
-    def apply(self, x, mean, variance, weight, bias, eps, y, parts=None):
-        """Normalise by given statistics, or those that the parts of pixels give, which are kept then."""
-        if self.empty:
-            return
-        weight, bias = self.ones if weight is None else weight, self.zeros if bias is None else bias
-        if self.pixels:
-            given, parts = (eps, self.block, self.far), self.no_parts if parts is None else parts
-            self.kernel(x, parts, mean, variance, weight, bias, y, *given, self.rows, self.tasks_rows)
-        else:
-            given = self.length, eps, self.far
-            self.kernel(x, mean, variance, weight, bias, y, *given, self.planes, self.tasks_planes)
 
     def gradients(self, dy, x, mean, variance, weight, training, eps, needs):
         """Return (dx, dweight, dbias)."""
         dtype, share = self.dtype, training / max(self.each, 1)
-        dx, dweight, dbias = self.make(), fresh(self.weights, dtype), fresh(self.weights, dtype)
-        weight, flat = self.ones if weight is None else weight, dx.ravel() if self.plain else self.view(dx)
+        (dx, flat), dweight, dbias = self.make(), fresh(self.weights, dtype), fresh(self.weights, dtype)
+        weight = self.ones if weight is None else weight
         if self.empty:
             dweight[...], dbias[...] = 0, 0
         elif not self.pixels:

@@ -155,8 +155,8 @@ def norm__runs(x, weight, bias, out, mean, variance, length, eps, runs, centred,
         fence()
 
 
-@kernel("T[::1], T[:], T[:], T[:], T[:], T[::1], int, f8, int", writes="out", parallel=True)
-def norm__given(x, mean, variance, weight, bias, out, length, eps, far, lo, hi):
+@kernel("T[::1], T[:], T[:], T[:], T[:], T[::1], f8, int, int", writes="out", parallel=True)
+def norm__given(x, mean, variance, weight, bias, out, eps, length, far, lo, hi):
     """x(P R L), mean(R), variance(R), weight(R), bias(R) -> out(P R L). The range is over P R."""
     T = x.dtype.type
     for i in range(lo, hi):

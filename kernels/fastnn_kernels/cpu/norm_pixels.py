@@ -142,12 +142,12 @@ def repeat(line, channels):
 
 
 @kernel(
-    "T[::1], T[:,:,::1], T[:], T[:], T[:], T[:], T[::1], f8, int, int",
+    "T[::1], T[:], T[:], T[:], T[:], T[::1], f8, T[:,:,::1], int, int",
     writes="mean variance out",
     parallel=True,
 )
-def norm__pixels(x, parts, mean, variance, weight, bias, out, eps, block, far, lo, hi):
-    """x(N K C), parts(B, 4, K C), mean(C), variance(C), weight(C), bias(C) -> out(N K C) = (x - mean) scale + bias.
+def norm__pixels(x, mean, variance, weight, bias, out, eps, parts, block, far, lo, hi):
+    """x(N K C), mean(C), variance(C), weight(C), bias(C), parts(B, 4, K C) -> out(N K C) = (x - mean) scale + bias.
 
     Mean and variance are made of the parts, or given where there are none.
     """
