@@ -103,7 +103,7 @@ def normalized(function, input, by, weight, bias, eps, out=None):
             return y, statistics
         return y, plan.fill(x, weight, bias, eps, y)
     y = output(function, out, x.shape, x.dtype, x, weight, bias)
-    target = y if y.flags.c_contiguous else empty(x.shape, x.dtype)
+    target = y if y.flags.carray else empty(x.shape, x.dtype)
     statistics = plan.fill(x, weight, bias, eps, target)
     if target is not y:
         y[...] = target

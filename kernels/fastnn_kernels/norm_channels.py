@@ -296,7 +296,7 @@ class _Plan:
         """Return `out`, or another array if the result cannot be written to it in order, and the same flat."""
         check_out(self.function, out, self.shape, self.dtype, *inputs)
         turned = out.transpose(self.axes) if self.last else out
-        return (out, turned.ravel()) if turned.flags.c_contiguous else self.make()
+        return (out, turned.ravel()) if turned.flags.carray else self.make()
 
     def normalize(self, x, weight, bias, eps, y):
         """Normalise a batch by its own statistics, and return these."""

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as k
+from fastnn_kernels import _plans, norm, norm_channels
 from fastnn_kernels._parallel import threads
 from fastnn_kernels.cpu.norm import PIECE
 from tests.reference import norm as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 ROWS = pytest.mark.parametrize(
-    "shape", [(7, 10), (3, 16), (40, 17), (5, 64), (2, 3, 1000), (3, PIECE), (2, 2 * PIECE + 3), (4, 3)], ids=str
+    "shape",
+    [(7, 10), (3, 16), (40, 17), (5, 64), (9, 65), (2, 3, 1000), (3, PIECE), (2, 2 * PIECE + 3), (4, 3)],
+    ids=str,
 )
 IMAGES = pytest.mark.parametrize("shape", [(9, 6), (3, 6, 11), (2, 6, 5, 7), (2, 6, 3, 2, 4), (3, 6, 70, 60)], ids=str)
 LAYOUTS = pytest.mark.parametrize("last", [False, True], ids=["planes", "pixels"])
@@ -44,6 +47,50 @@ def test_rows(shape, affine, dtype):
         reference.layer_norm(x, 1, w, None, eps, False), *reference.layer_norm_backward(dy, x, 1, w, eps, False)[:2]
     ]  # fmt: skip
     check([k.rms_norm(x, n, w), *k.rms_norm_backward(dy, x, n, w)], exact, x.size)
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """Have all arrays count as more than the caches hold: results go past them, and pixels are folded wider."""
+    monkeypatch.setattr(norm, "FAR", 1)
+    monkeypatch.setattr(norm_channels, "FAR", 1)
+    _plans.forget()
+    yield
+    _plans.forget()
+
+
+@DTYPES
+@pytest.mark.parametrize("n", [16, 65, 128, 1000, 1024])
+def test_rows_past_the_caches(far, n, dtype):
+    """Rows of whole cache lines, and others, an odd number of them; the result may start anywhere."""
+    x, dy, w, b = draw((7, n), dtype), draw((7, n), dtype, 6), draw((n,), dtype, 7), draw((n,), dtype, 8)
+    exact = [reference.layer_norm(x, 1, w, b), *reference.layer_norm_backward(dy, x, 1, w)]
+    check([k.layer_norm(x, n, w, b), *k.layer_norm_backward(dy, x, n, w)], exact, x.size)
+    room = np.full(x.size + 3, np.nan, dtype)
+    for start in range(4):
+        k.layer_norm(x, n, w, b, out=room[start : start + x.size].reshape(x.shape))
+        check([room[start : start + x.size].reshape(x.shape)], exact[:1], x.size)
+
+
+@DTYPES
+@LAYOUTS
+@pytest.mark.parametrize(
+    "shape", [(3, 16, 8, 8), (5, 8, 16, 16), (2, 64, 7, 9), (3, 1040, 2, 2), (130, 64, 3, 3)], ids=str
+)
+def test_batches_past_the_caches(far, shape, last, dtype):
+    """Channels of whole lines, and others; more columns than are normalised together, and several blocks."""
+    x, dy, w, b = (
+        draw(shape, dtype, 5, last),
+        draw(shape, dtype, 6, last),
+        draw(shape[1:2], dtype, 7),
+        draw(shape[1:2], dtype, 8),
+    )
+    for training in (True, False):
+        given = (None, None) if training else (b, w * w)
+        results = [k.batch_norm(x, *given, w, b, training), *k.batch_norm_backward(dy, x, *given, w, training)]
+        exact = [reference.batch_norm(x, *given, w, b), *reference.batch_norm_backward(dy, x, *given, w)]
+        check(results, exact, x.size)
+    check([k.group_norm(x, 4, w, b)], [reference.group_norm(x, 4, w, b)], x.size)
 
 
 @pytest.mark.parametrize("function", ["layer_norm", "rms_norm"])

@@ -13,7 +13,7 @@ from .._row_loop import row_loop
 from .._simd import address, fence, itemsize, stack_bytes, vector_at
 
 LINE = 1024  # columns that are normalised together, of float64; twice as many lines of float32 would fit
-BYTES = 4 * 8 * LINE
+BYTES = 6 * 8 * LINE
 ROWS = 64  # that are normalised in the order they lie in
 AHEAD = 2048  # numbers to fetch, at least, before they are added up
 
@@ -118,20 +118,39 @@ def moments__pixels(x, parts, block, piece, far, lo, hi):
 
 
 @jitted
-def merged(parts, channel, channels, block, rows):
-    """Return mean and variance of a channel from the parts of all blocks, where K columns are its own."""
-    mean, squares = 0.0, 0.0
+def merge(parts, start, channels, block, rows, mean, variance):
+    """Set mean and variance, of float64, to those of some channels, each of which has K columns of all parts."""
+    width, n = parts.shape[2], mean.size
+    numbers = rows * width / channels
+    for c in range(n):
+        mean[c], variance[c] = 0, 0
     for b in range(parts.shape[0]):
-        share = min(block, rows - b * block) / rows
-        for column in range(channel, parts.shape[2], channels):
-            mean += share * parts[b, 0, column]
-    mean *= channels / parts.shape[2]
+        share = min(block, rows - b * block) / numbers
+        for first in range(start, width, channels):
+            part = parts[b, 0, first : first + n]
+            for c in range(n):
+                mean[c] += share * part[c]
     for b in range(parts.shape[0]):
         count = min(block, rows - b * block)
-        for column in range(channel, parts.shape[2], channels):
-            step = parts[b, 0, column] - mean
-            squares += parts[b, 1, column] + count * step * step
-    return mean, squares / rows * channels / parts.shape[2]
+        for first in range(start, width, channels):
+            part, squares = parts[b, 0, first : first + n], parts[b, 1, first : first + n]
+            for c in range(n):
+                variance[c] += squares[c] + count * (part[c] - mean[c]) ** 2
+    for c in range(n):
+        variance[c] /= numbers
+
+
+@jitted
+def add_parts(parts, i, start, channels, sum):
+    """Set sum, of float64, to that of parts(2, B, K C)[i] of some channels."""
+    n = sum.size
+    for c in range(n):
+        sum[c] = 0
+    for b in range(parts.shape[1]):
+        for first in range(start, parts.shape[2], channels):
+            part = parts[i, b, first : first + n]
+            for c in range(n):
+                sum[c] += part[c]
 
 
 @jitted
@@ -157,15 +176,19 @@ def norm__pixels(x, mean, variance, weight, bias, out, eps, parts, block, far, l
         n = min(LINE, width - start)
         second, third = place + n * size, place + 2 * n * size
         means, scales, shifts = vector_at(T(0), place, n), vector_at(T(0), second, n), vector_at(T(0), third, n)
-        for c in range(min(n, channels)):
-            if parts.shape[0]:
-                m, v = merged(parts, start + c, channels, block, x.size // width)
-                means[c], scales[c] = m, v
-                if lo == 0:
-                    mean[start + c], variance[start + c] = m, v
-            else:
+        some, wide = min(n, channels), place + 4 * 8 * LINE
+        if parts.shape[0]:
+            m, v = vector_at(0.0, wide, some), vector_at(0.0, wide + 8 * some, some)
+            merge(parts, start, channels, block, x.size // width, m, v)
+            for c in range(some):
+                means[c], scales[c] = m[c], v[c]
+            if lo == 0:
+                for c in range(some):
+                    mean[start + c], variance[start + c] = means[c], scales[c]
+        else:
+            for c in range(some):
                 means[c], scales[c] = mean[start + c], variance[start + c]
-        for c in range(min(n, channels)):
+        for c in range(some):
             scales[c] = weight[start + c] / sqrt(scales[c] + eps)
             shifts[c] = bias[start + c]
         repeat(means, channels)
@@ -221,20 +244,18 @@ def norm_backward__pixels(dy, x, mean, variance, weight, parts, dx, dweight, dbi
         second, third, fourth = place + n * size, place + 2 * n * size, place + 3 * n * size
         means, factors = vector_at(T(0), place, n), vector_at(T(0), second, n)
         offsets, slopes = vector_at(T(0), third, n), vector_at(T(0), fourth, n)
-        for c in range(min(n, channels)):
-            product, total = 0.0, 0.0
-            for b in range(parts.shape[1]):
-                for column in range(start + c, parts.shape[2], channels):
-                    product += parts[0, b, column]
-                    total += parts[1, b, column]
-            slopes[c], offsets[c] = product, total
-        for c in range(min(n, channels)):
+        some, wide = min(n, channels), place + 4 * 8 * LINE
+        product, total = vector_at(0.0, wide, some), vector_at(0.0, wide + 8 * some, some)
+        add_parts(parts, 0, start, channels, product)
+        add_parts(parts, 1, start, channels, total)
+        for c in range(some):
             scale = 1 / sqrt(variance[start + c] + eps)
-            factor = weight[start + c] * scale
-            if lo == 0:
-                dweight[start + c], dbias[start + c] = slopes[c] * scale, offsets[c]
-            means[c], factors[c] = mean[start + c], factor
-            offsets[c], slopes[c] = factor * offsets[c] * share, factor * scale * scale * slopes[c] * share
+            means[c], factors[c] = mean[start + c], weight[start + c] * scale
+            offsets[c], slopes[c] = factors[c] * total[c] * share, factors[c] * scale * scale * product[c] * share
+            product[c] *= scale
+        if lo == 0:
+            for c in range(some):
+                dweight[start + c], dbias[start + c] = product[c], total[c]
         repeat(means, channels)
         repeat(factors, channels)
         repeat(offsets, channels)
