@@ -16,16 +16,17 @@ LIBRARIES = ("numpy", "torch", "jax")
 SIZES = {"10 k": ((100, 100),), "12.5 M": ((3125, 4000),)}
 ROWS = {"10 k": ((1000, 10), (160, 64), (10, 1000), (2, 4096)), "12.5 M": ((12500, 1000), (64, 64, 3136))}
 TOLERANCE = 8.0  # ulp of the result
-SHORT = ("relu", "sigmoid", "tanh", "gelu", "exp", "silu", "softmax")
+SHORT = ("relu", "add", "sigmoid", "tanh", "gelu", "exp", "silu", "softmax")
 GIVEN = {"threshold": (0.5, -1.25)}
+PAIRS = ("add", "mul")  # of two arrays; their gradients are such products again
 
 
 def _cases(name, sizes):
     """Make the rows of a function, those of its gradient with it."""
-    for gradient in (False, True):
+    for gradient in (False,) if name in PAIRS else (False, True):
         for size, shapes in sizes.items():
             for shape in shapes:
-                moved = 4 * int(np.prod(shape)) * (3 if gradient else 2)
+                moved = 4 * int(np.prod(shape)) * (3 if gradient or name in PAIRS else 2)
                 yield Case(
                     "activation", f"{name} gradient" if gradient else name, f"{size} {shape}",
                     {"name": name, "shape": shape, "gradient": gradient}, float(moved), "byte", moved, traffic="copy",
@@ -35,7 +36,7 @@ def _cases(name, sizes):
 
 CASES = [
     case
-    for name in (*FUNCTIONS, "softmax", "log_softmax")
+    for name in (*FUNCTIONS, *PAIRS, "softmax", "log_softmax")
     if name not in ("identity", "binary_step", "bipolar_step")
     for case in _cases(name, ROWS if name.endswith("softmax") else SIZES)
 ]
@@ -55,7 +56,7 @@ def build(library, case, threads):
     for _ in range(2):
         x = 3 * rng.standard_normal(case.params["shape"], np.float32)
         x = np.abs(x) + np.float32(0.01) if name == "log" else x
-        dy = rng.standard_normal(case.params["shape"], np.float32) if gradient else None
+        dy = rng.standard_normal(case.params["shape"], np.float32) if gradient or name in PAIRS else None
         sets.append((x, dy))
     make, to_numpy = globals()[f"_build_{library}"](name, dim, gradient, threads)
     calls = [make(x, dy) for x, dy in sets]
@@ -70,6 +71,8 @@ def _options(name, dim):
     """Return the arguments after the array, in PyTorch's order and fastnn's."""
     if dim is not None:
         return (dim,)
+    if name in PAIRS:
+        return ()
     return GIVEN.get(name, FUNCTIONS[name].usual_parameters)
 
 
@@ -78,6 +81,8 @@ def _build_fastnn(name, dim, gradient, threads):
 
     approximation = {"gelu": ("none",), "gelu_tanh": ("tanh",)}.get(name)
     options = approximation or _options(name, dim)
+    if name in PAIRS:
+        return lambda x, dy: partial(getattr(kernels, name), x, dy), np.asarray
     stem = "gelu" if approximation else name
     forward, backward = getattr(kernels, stem), getattr(kernels, f"{stem}_backward")
     of_output = dim is not None or FUNCTIONS[name].gradient_of == "output"
@@ -95,6 +100,8 @@ def _build_numpy(name, dim, gradient, threads):
         e = np.exp(x - x.max(1, keepdims=True))
         return e / e.sum(1, keepdims=True)
 
+    if name in PAIRS:
+        return lambda x, dy: partial({"add": np.add, "mul": np.multiply}[name], x, dy), np.asarray
     found = {
         "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh, "exp": np.exp,
         "log": np.log, "softmax": softmax,
@@ -109,6 +116,9 @@ def _build_torch(name, dim, gradient, threads):
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
+    if name in PAIRS:
+        function = getattr(torch, name)
+        return lambda x, dy: partial(function, torch.from_numpy(x), torch.from_numpy(dy)), lambda y: y.numpy()
     forward = getattr(torch.nn.functional, name, None) or getattr(torch, name, None)
     if name == "gelu_tanh":
         forward = partial(torch.nn.functional.gelu, approximate="tanh")
@@ -158,12 +168,18 @@ def _build_jax(name, dim, gradient, threads):
         "gelu": partial(jax.nn.gelu, approximate=False), "gelu_tanh": partial(jax.nn.gelu, approximate=True),
         "logsigmoid": jax.nn.log_sigmoid, "softsign": jax.nn.soft_sign,
     }.get(name) or getattr(jax.nn, name, None)  # fmt: skip
+    if name in PAIRS:
+        function = jax.jit({"add": jax.numpy.add, "mul": jax.numpy.multiply}[name])
+        return lambda x, dy: partial(_blocking, function, jax.device_put(x), jax.device_put(dy)), np.asarray
     if found is None or gradient or name in ("hardshrink", "softshrink", "threshold"):
         raise Unsupported
     function = jax.jit(partial(found, axis=dim) if dim is not None else found)
 
     def make(x, dy):
-        x = jax.device_put(x)
-        return lambda: function(x).block_until_ready()
+        return partial(_blocking, function, jax.device_put(x))
 
     return make, np.asarray
+
+
+def _blocking(function, *arrays):
+    return function(*arrays).block_until_ready()

@@ -1,6 +1,7 @@
 """Element by element: + - * / ** and friends, with NumPy's broadcasting.
 
-These run at memory speed in NumPy, so NumPy runs them; exp and log are ours.
+NumPy runs most of them, at memory speed; sums and products of arrays of one shape, exp and log are ours: their outputs
+come from the pool.
 """
 
 from __future__ import annotations
@@ -11,6 +12,14 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+
+
+def _sum(a: Any, b: Any) -> Any:
+    return kernels.add(a, b) if type(a) is type(b) is np.ndarray and a.shape == b.shape else a + b
+
+
+def _product(a: Any, b: Any) -> Any:
+    return kernels.mul(a, b) if type(a) is type(b) is np.ndarray and a.shape == b.shape else a * b
 
 
 def unbroadcast(dy: Any, like: Any) -> Any:
@@ -30,7 +39,7 @@ def add(input: Array, other: Array) -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
         return unbroadcast(dy, input) if needs[0] else None, unbroadcast(dy, other) if needs[1] else None
 
-    return input + other, backward
+    return _sum(input, other), backward
 
 
 @differentiable
@@ -49,11 +58,11 @@ def mul(input: Array, other: Array) -> WithBackward:
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         return (
-            unbroadcast(dy * other, input) if needs[0] else None,
-            unbroadcast(dy * input, other) if needs[1] else None,
+            unbroadcast(_product(dy, other), input) if needs[0] else None,
+            unbroadcast(_product(dy, input), other) if needs[1] else None,
         )
 
-    return input * other, backward
+    return _product(input, other), backward
 
 
 @differentiable

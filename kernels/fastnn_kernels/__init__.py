@@ -5,6 +5,7 @@ from ._jit import specs
 from ._memory import empty_pool, pool_stats, set_pool_limit
 from ._parallel import get_num_threads, set_num_threads, threading_layer, threads
 from .activation import *  # noqa: F403  (its names follow from its table)
+from .arithmetic import add, mul
 from .augment import erase, mix, noise, uniform, warp
 from .conv import (
     conv2d,
@@ -138,6 +139,8 @@ __all__ = [
     "feature_alpha_dropout",
     "feature_alpha_dropout_backward",
     *activation.__all__,
+    "add",
+    "mul",
     "PreparedConv",
     "PreparedConv2d",
     "PreparedMatmul",

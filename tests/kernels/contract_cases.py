@@ -353,6 +353,8 @@ CASES = {
 }
 
 CASES |= {
+    "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
+    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7))],
     "prelu": [
         lambda make, n: k.prelu(make(n, 7, 5), make(7)),
         lambda make, n: k.prelu(make(n, 70), make(70)),

@@ -1,0 +1,95 @@
+"""Entry points of elementwise kernels: small plain arrays are done in C at once, see `_entry`, all others here."""
+
+from math import fabs
+
+import numpy as np
+from numpy import ndarray
+
+from ._elementwise import SMALL
+from ._memory import empty
+from ._parallel import tasks
+from ._shapes import F4, F8, as_float_array, check_out, contiguous, promote
+
+
+def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=None):
+    """Make an entry point: the kernel's own way to be called, which sends back what is not a small plain array.
+
+    arrays: their names. parameters: names and usual values (None where there is none). grain: elements worth a thread.
+    otherwise: what takes two arrays that differ in shape, dtype or layout; without it, shapes that differ are an error.
+    """
+    names, inputs = (*arrays, *parameters), len(arrays)
+
+    def any_kind(*given):
+        if otherwise is not None and not _alike(*given[:inputs]):
+            return otherwise(*given)
+        return _general(name, kernel, grain, dict(zip(arrays, given, strict=False)), names, *given[inputs:])
+
+    def not_single(*given):
+        if type(given[0]) is ndarray and given[0].dtype is F8:
+            return kernel.flat(F8, inputs, SMALL, any_kind)(*given)
+        return any_kind(*given)
+
+    def first(*given):
+        nonlocal single
+        if type(given[0]) is ndarray and given[0].dtype is F4:
+            single = kernel.flat(F4, inputs, SMALL, not_single)
+            return single(*given)
+        return not_single(*given)
+
+    single = first
+
+    def one(a, *, out=None):
+        return single(a, out)
+
+    def two(a, b, *, out=None):
+        return single(a, b, out)
+
+    def three(a, b, c, *, out=None):
+        return single(a, b, c, out)
+
+    def four(a, b, c, d, *, out=None):
+        return single(a, b, c, d, out)
+
+    entry = (one, two, three, four)[len(names) - 1]
+    code = entry.__code__  # with its own names, Python checks the arguments: a third of the time of *args, **named
+    entry.__code__ = code.replace(co_name=name, co_varnames=(*names, "out"))
+    entry.__name__ = entry.__qualname__ = name
+    entry.__defaults__ = tuple(usual for usual in parameters.values() if usual is not None)
+    entry.__doc__ = text
+    return entry
+
+
+def _alike(a, b):
+    """Say whether two objects are arrays of one shape and one dtype, which kernels know, and lie in memory alike."""
+    if type(a) is not ndarray or type(b) is not ndarray or a.shape != b.shape or a.dtype is not b.dtype:
+        return False
+    return (a.dtype is F4 or a.dtype is F8) and a.flags.c_contiguous and b.flags.c_contiguous
+
+
+def _general(name, kernel, grain, arrays, names, *rest):
+    """Run a kernel over arrays of any kind, along memory if they are dense in some order."""
+    *parameters, out = rest
+    for parameter, value in zip(names[len(arrays) :], parameters, strict=True):
+        try:
+            fabs(value)
+        except TypeError:
+            raise TypeError(f"{name}: {parameter} must be a number, got {value!r}") from None
+    views = promote(name, **{key: as_float_array(name, key, array) for key, array in arrays.items()})
+    x, shape, dtype = views[-1], views[-1].shape, views[-1].dtype
+    if views[0].shape != shape:
+        raise ValueError(f"{name}: {names[0]} has shape {views[0].shape} but {names[1]} has {shape}")
+    if out is not None:
+        check_out(name, out, shape, dtype, *[array for array in arrays.values() if array is not out])
+    plain = all(view.flags.c_contiguous for view in views)
+    axes = None if plain else np.argsort([-abs(stride) for stride in x.strides], kind="stable")
+    if axes is not None:
+        views = [contiguous(view.transpose(axes)) for view in views]
+    target = out if out is None or axes is None else out.transpose(axes)
+    y = target if target is not None and target.flags.c_contiguous else empty(views[0].shape, dtype)
+    n = y.size
+    kernel[dtype](*[view.reshape(-1) for view in views], y.reshape(-1), *parameters, n, tasks(n, grain))
+    if target is None:
+        return y if axes is None else y.transpose(np.argsort(axes))
+    if target is not y:
+        target[...] = y
+    return out

@@ -1,0 +1,24 @@
+"""Sums and products: NumPy's, with smaller costs per call, outputs from the pool and threads for arrays of one shape.
+
+Whatever else NumPy takes (other dtypes, shapes that broadcast, numbers), NumPy does.
+"""
+
+import numpy as np
+
+from ._elementwise import CHEAP
+from ._flat import elementwise_entry
+from .cpu import arithmetic as cpu
+
+
+def _entry(name, kernel, ufunc, text):
+    return elementwise_entry(name, kernel, ("input", "other"), {}, CHEAP, text, lambda a, b, out: ufunc(a, b, out=out))
+
+
+add = _entry(
+    "add", cpu.add__vector, np.add,
+    "Return input + other, as numpy.add does. `out` may be one of the inputs, not overlap them (ValueError).",
+)  # fmt: skip
+mul = _entry(
+    "mul", cpu.mul__vector, np.multiply,
+    "Return input times other, as numpy.multiply does; see `add`.",
+)  # fmt: skip

@@ -1,0 +1,20 @@
+"""Two arrays of one shape, element by element."""
+
+from .._jit import kernel
+from .._simd import load, store
+
+
+@kernel("T[::1], T[::1], T[::1]", parallel=True)
+def add__vector(a, b, out, lo, hi):
+    """a(n), b(n) -> out(n)."""
+    a, b, out = a[lo:hi], b[lo:hi], out[lo:hi]
+    for i in range(out.size):
+        store(out, i, load(a, i) + load(b, i))
+
+
+@kernel("T[::1], T[::1], T[::1]", parallel=True)
+def mul__vector(a, b, out, lo, hi):
+    """a(n), b(n) -> out(n)."""
+    a, b, out = a[lo:hi], b[lo:hi], out[lo:hi]
+    for i in range(out.size):
+        store(out, i, load(a, i) * load(b, i))
