@@ -135,7 +135,7 @@ def _build_torch(name, dim, gradient, threads):
         "hardshrink": lambda dy, x, y: partial(aten.hardshrink_backward, dy, x, 0.5),
         "softshrink": lambda dy, x, y: partial(aten.softshrink_backward, dy, x, 0.5),
         "sigmoid": lambda dy, x, y: partial(aten.sigmoid_backward, dy, y),
-        "logsigmoid": lambda dy, x, y: partial(aten.log_sigmoid_backward, dy, x, torch.empty(0)),
+        "logsigmoid": lambda dy, x, y: partial(aten.log_sigmoid_backward, dy, x, aten.log_sigmoid_forward(x)[1]),
         "tanh": lambda dy, x, y: partial(aten.tanh_backward, dy, y),
         "elu": lambda dy, x, y: partial(aten.elu_backward, dy, 1, 1, 1, False, x),
         "softplus": lambda dy, x, y: partial(aten.softplus_backward, dy, x, 1, 20),

@@ -1,7 +1,8 @@
 """Optimizer steps over the parameters of a small and of a large network, through the optimizer objects of both sides.
 
 PyTorch runs its fused kernels where it has them, else its default. What counts is the bytes of parameters, gradients
-and states that a step reads and writes.
+and states that a step reads and writes. Over 10 M parameters a step takes as long as a loop that does nothing but read
+and write the same arrays: fetching ahead, huge pages and other places in memory change nothing.
 """
 
 from __future__ import annotations

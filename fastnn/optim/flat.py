@@ -11,11 +11,13 @@ from fastnn._tape import Leaf, clock
 from fastnn.tensor import Tensor
 
 ALIGNMENT = 64  # bytes: parameters start on cache lines, as the kernels' vectors like it
+PAGE = 4096  # a load is held up by an earlier store to the same place in another page
 
 
-def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:
-    raw = np.zeros(count * dtype.itemsize + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+def _zeros(count: int, dtype: np.dtype[Any], number: int) -> np.ndarray:
+    """Make buffer `number` of those that one kernel reads and writes: each starts in another part of its page."""
+    raw = np.zeros(count * dtype.itemsize + PAGE, np.uint8)
+    start = (number * PAGE // 4 + number // 4 * PAGE // 8 - raw.ctypes.data) % PAGE
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
@@ -40,9 +42,9 @@ class Flat:
         for parameter in parameters:
             self.ranges.append((end, end + parameter.numel()))
             end += -(-parameter.numel() // step) * step
-        self.values = _aligned_zeros(end, self.dtype)
-        self.gradients = _aligned_zeros(end, self.dtype)
+        self.values, self.gradients = (_zeros(end, self.dtype, number) for number in range(2))
         self.state: dict[str, np.ndarray] = {}
+        self._side_by_side: dict[tuple[str, ...], tuple[np.ndarray, ...]] = {}
         self.steps = [0] * len(parameters)  # updates that each parameter has seen
         self.common_steps: int | None = 0  # ... if that is the same number for all
         self.products: dict[int, float] = {}  # by number of steps: of NAdam's momenta
@@ -70,14 +72,23 @@ class Flat:
     def buffer(self, name: str, fill: float = 0.0) -> np.ndarray:
         """Give an optimizer's state of that name, one number per parameter, `fill` at first."""
         if name not in self.state:
-            self.state[name] = _aligned_zeros(len(self.values), self.dtype)
+            self.state[name] = _zeros(len(self.values), self.dtype, 2 + len(self.state))
             if fill:
                 self.state[name].fill(fill)
         return self.state[name]
 
     def buffers(self, names: tuple[str, ...], fill: float = 0.0) -> tuple[np.ndarray, ...]:
         """Give values, gradients and the states of these names."""
-        return (self.values, self.gradients, *[self.buffer(name, fill) for name in names])
+        found = self._side_by_side.get(names)
+        if found is None:
+            found = (self.values, self.gradients, *[self.buffer(name, fill) for name in names])
+            self._side_by_side[names] = found
+        return found
+
+    def forget_state(self) -> None:
+        """Begin anew, without an optimizer's state."""
+        self.state.clear()
+        self._side_by_side.clear()
 
     def touch(self) -> None:
         """Count as a write to all parameters: who keeps something made of them makes it anew."""

@@ -206,7 +206,7 @@ class Optimizer:
         for group, changes in zip(self.param_groups, settings, strict=True):
             group.update({k: tuple(v) if isinstance(v, list) else v for k, v in changes.items()})
         for flat in self.flats():
-            flat.state.clear()
+            flat.forget_state()
         for i, flat, k in places:
             self._take_state(flat, k, entries[i])
 
