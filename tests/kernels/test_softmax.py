@@ -41,11 +41,22 @@ def test_forward(shape, dim, dtype):
     y, logs = kernels.softmax(x, dim), kernels.log_softmax(x, dim)
     assert y.dtype == logs.dtype == dtype and y.shape == logs.shape == shape
     if x.size:
-        exact = reference.softmax(x.reshape(shape or 1), dim).reshape(shape)
+        x = x.reshape(shape or 1)
+        exact = reference.log_softmax(x, dim)
+        error = np.abs(y.reshape(x.shape) / np.exp(exact) - 1)
+        assert (error <= reference.softmax_tolerance(x, dim)).all()
         tolerance = reference.tolerance(dtype, length)
-        # an error of eps in x is one of |x| eps in e^x
-        np.testing.assert_allclose(y, exact, rtol=tolerance + 100 * np.finfo(dtype).eps)
-        np.testing.assert_allclose(logs, np.log(exact), rtol=tolerance, atol=50 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(logs.reshape(x.shape), exact, rtol=tolerance, atol=tolerance)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape, dim", [((3, 10), 1), ((3, 100), 1), ((10, 3), 0)], ids=str)
+def test_logarithms_of_numbers_far_from_zero(shape, dim, dtype):
+    x = draw(shape, dtype, 1) + dtype(4096)  # whose differences are exact
+    tolerance = reference.tolerance(dtype, x.shape[dim])
+    np.testing.assert_allclose(
+        kernels.log_softmax(x, dim), reference.log_softmax(x, dim), rtol=tolerance, atol=tolerance
+    )
 
 
 @DTYPES

@@ -8,6 +8,13 @@ def tolerance(dtype, length):
     return 4 * np.finfo(dtype).eps * max(1, length) ** 0.5
 
 
+def softmax_tolerance(x, dim=-1):
+    """Return the relative error allowed of each element: besides that of the sum, that of rounding x - max."""
+    x = np.asarray(x)
+    distance = np.abs(x - x.max(dim, keepdims=True))
+    return tolerance(x.dtype, x.shape[dim]) + np.finfo(x.dtype).eps * distance
+
+
 def log_softmax(x, dim=-1):
     """Return x - max - log(sum e^(x - max))."""
     x = np.asarray(x, np.float64)

@@ -53,8 +53,8 @@ NONE = constant(-math.inf, -math.inf)
 def exponential(x, largest):
     """Return e^(x - largest) for vectors; 1 at the largest itself.
 
-    The difference is rounded, so the relative error is up to eps |x - largest| / 2 larger than without it. That is why
-    ln(2) in one piece is good enough here.
+    The difference is rounded, which makes a relative error of up to eps / 2 times its size. That is why ln(2) in one
+    piece is good enough here.
     """
     d = larger(-FAR(x), x - largest)
     n = rint(d * LOG2_E(d))
@@ -138,6 +138,12 @@ def softmax__rows(x, out, lo, hi):
             write_part(out, start + i, n - i, read_part(out, start + i, n - i, zero) * scale)
 
 
+@exact
+def log_share(x, largest, rest):
+    """Return x - largest - rest, in this order: x may be near the largest, and both far from 0."""
+    return (x - largest) - rest
+
+
 @kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
 def log_softmax__rows(x, out, lo, hi):
     """x(R, C) -> out(R, C). Short rows go together, up to a vector's width of them: one logarithm serves them all."""
@@ -156,10 +162,10 @@ def log_softmax__rows(x, out, lo, hi):
         for r in range(count):
             start, shift, rest, i = (first + r) * n, broadcast(shifts[r]), broadcast(rests[r]), 0
             while i + step <= n:
-                write(out, start + i, (read(x, start + i) - shift) - rest)
+                write(out, start + i, log_share(read(x, start + i), shift, rest))
                 i += step
             if i < n:
-                write_part(out, start + i, n - i, (read_part(x, start + i, n - i, zero) - shift) - rest)
+                write_part(out, start + i, n - i, log_share(read_part(x, start + i, n - i, zero), shift, rest))
 
 
 @exact
@@ -258,7 +264,7 @@ def log_softmax_strip(x, start, stride, n, count, out, ahead):
     rest = logarithm(total)
     for i in range(n):
         at = start + i * stride
-        write_part(out, at, count, (read_part(x, at, count, none) - top) - rest)
+        write_part(out, at, count, log_share(read_part(x, at, count, none), top, rest))
 
 
 @exact
