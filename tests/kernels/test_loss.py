@@ -52,6 +52,17 @@ def test_cross_entropy(shape, reduction, dtype):
 
 
 @DTYPES
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("shape", [(40, 10), (5, 100)], ids=str)
+def test_logits_far_from_zero(shape, smoothing, dtype):
+    x = logits(shape, dtype) + dtype(4096)  # whose differences are exact
+    for target in targets(shape, dtype):
+        loss = kernels.cross_entropy(x, target, reduction="none", label_smoothing=smoothing)
+        expected = reference.cross_entropy(x, target, reduction="none", label_smoothing=smoothing)
+        np.testing.assert_allclose(loss, expected, rtol=reference.tolerance(dtype, shape[1]))
+
+
+@DTYPES
 @REDUCTIONS
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weighted", [False, True])

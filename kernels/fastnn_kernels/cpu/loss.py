@@ -4,7 +4,7 @@ from .._elementary import exp, log
 from .._jit import jitted, kernel
 from .._simd import address, itemsize, maximum, stack_bytes, vector_at
 from .._vector import pointer
-from .softmax import row_maximum, sum_of_exponentials, turn
+from .softmax import log_share, row_maximum, sum_of_exponentials, turn
 
 FEW = 32  # classes up to which rows are turned around, so that a vector holds many rows
 TOGETHER = 64  # rows that are turned around at a time
@@ -66,11 +66,11 @@ def cross_entropy__labels(x, labels, weight, ignore, smoothing, scale, losses, d
         a = x.dtype.type(1) - smoothing
         if weight.size:
             a *= weight[label]
-        loss = a * (rest - (x[r, label] - shift))
+        loss = -a * log_share(x[r, label], shift, rest)
         if smoothing:
             more = x.dtype.type(0)
             for c in range(classes):
-                more += (rest - (x[r, c] - shift)) * (weight[c] if weight.size else x.dtype.type(1))
+                more -= log_share(x[r, c], shift, rest) * (weight[c] if weight.size else x.dtype.type(1))
             loss += each * more
         losses[r] = loss
         if dx.shape[0]:
@@ -126,7 +126,7 @@ def cross_entropy__few(x, labels, weight, ignore, smoothing, scale, losses, dx, 
             losses[lo + i] = 0
             if label != ignore:
                 a = (T(1) - smoothing) * (weight[label] if weight.size else T(1))
-                loss = a * (rest[i] - (x[lo + i, label] - shift[i]))
+                loss = -a * log_share(x[lo + i, label], shift[i], rest[i])
                 losses[lo + i] = loss + (smooth * rest[i] - each * share[i]) if smoothing else loss
                 share[i] = a
         if dx.shape[0]:
@@ -157,14 +157,14 @@ def cross_entropy__probabilities(x, target, scale, losses, dx, lo, hi):
         rest = log(total)
         loss = x.dtype.type(0)
         for c in range(x.shape[1]):
-            loss += target[r, c] * (rest - (x[r, c] - shift))
+            loss -= target[r, c] * log_share(x[r, c], shift, rest)
         losses[r] = loss
         if dx.shape[0]:
             weight = x.dtype.type(0)
             for c in range(x.shape[1]):
                 weight += target[r, c]
             for c in range(x.shape[1]):
-                dx[r, c] = scale * (exp((x[r, c] - shift) - rest) * weight - target[r, c])
+                dx[r, c] = scale * (exp(log_share(x[r, c], shift, rest)) * weight - target[r, c])
 
 
 @kernel("T[::1], f8, T[::1]", writes="out")
