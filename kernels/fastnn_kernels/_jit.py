@@ -44,8 +44,16 @@ from numba.extending import intrinsic
 from ._entry import entry, flat_entry, name_symbols, python_function
 from ._parallel import guarded, start_threading_layer
 
-# Full fastmath would let LLVM assume away NaN and infinity. "numpy" error model: no branch for zero division.
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"}}
+# Full fastmath would let LLVM assume away NaN and infinity. "numpy" error model: no branch for zero division. Without
+# Numba's runtime (nrt) no references to arrays are counted: every slice counts one, up and down again, and threads that
+# change one count wait for each other. So nothing compiled here can allocate an array, nor return one from a function:
+# take parts of arrays in place, or by `_simd.part`.
+OPTIONS = {
+    "nogil": True,
+    "_nrt": False,
+    "error_model": "numpy",
+    "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"},
+}
 FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
 SCALARS = {
     "int": types.intp,

@@ -217,6 +217,20 @@ def vector_at(typing_context, number, address, length):
     return array(number, types.intp, types.intp), codegen
 
 
+@intrinsic
+def part(typing_context, x, start, length):
+    """Return `length` numbers of a contiguous array from number `start` on, whatever its rank: nothing is checked."""
+    row = types.Array(x.dtype, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        whole, made = context.make_array(x)(context, builder, args[0]), context.make_array(row)(context, builder)
+        data, size = builder.gep(whole.data, [args[1]]), whole.itemsize
+        context.populate_array(made, data=data, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
+        return made._getvalue()
+
+    return row(x, types.intp, types.intp), codegen
+
+
 def _scope(module):
     """Return the metadata by which loads and stores are told apart: a list of one scope in one domain."""
     domain = module.add_metadata(["fastnn"])

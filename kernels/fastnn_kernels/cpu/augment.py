@@ -9,7 +9,7 @@ import numpy as np
 
 from .._elementary import log
 from .._jit import exact, jitted, kernel
-from .._simd import bits_of_float, float_from_bits, polynomial, rint, stack_bytes, vector_at
+from .._simd import bits_of_float, float_from_bits, part, polynomial, rint, stack_bytes, vector_at
 from .dropout import CHUNK, LANES, philox
 
 CONSTANT, REFLECT, REPLICATE, CIRCULAR = range(4)
@@ -149,11 +149,6 @@ def _fetch(plane, places, value, out):
         out[j] = value if bits_of_float(places[j]) < 0 else out[j]
 
 
-@jitted
-def _part(room, number, n):
-    return room[number * SPAN : number * SPAN + n]
-
-
 @kernel("T[:,:,::1], f8[:,:,::1], T[:,:,::1], int, int, int, int, T, T[:,:,::1]", writes="y", parallel=True)
 def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo, hi):
     """x(B,C,H*W), matrix(B,2,3), field(B,2,OH*OW) -> y(B,C,OH*OW), from the four pixels around each place.
@@ -167,8 +162,13 @@ def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo
         b, span = divmod(index, spans)
         start = span * SPAN
         n = min(SPAN, y.shape[2] - start)
-        down, right = _part(room, 0, n), _part(room, 1, n)
-        top, bottom, first, second = _part(room, 2, n), _part(room, 3, n), _part(room, 4, n), _part(room, 5, n)
+        down, right = part(room, 0, n), part(room, 1 * SPAN, n)
+        top, bottom, first, second = (
+            part(room, 2 * SPAN, n),
+            part(room, 3 * SPAN, n),
+            part(room, 4 * SPAN, n),
+            part(room, 5 * SPAN, n),
+        )
         m, f = matrix[b if matrix.shape[0] > 1 else 0], field[b if field.shape[0] > 1 else 0]
         _places(m, f, out_width, start, down, right)
         if nearest:
@@ -176,13 +176,13 @@ def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo
                 down[j], right[j] = rint(down[j]), rint(right[j])
         _taps(down, height, border, top, bottom)
         _taps(right, width, border, first, second)
-        at = _part(room, 6, n)
+        at = part(room, 6 * SPAN, n)
         _address(top, first, width, at)
         if nearest:
             for c in range(x.shape[1]):
                 _fetch(x[b, c], at, value, y[b, c, start : start + n])
             continue
-        at_right, below, below_right = _part(room, 7, n), _part(room, 8, n), _part(room, 9, n)
+        at_right, below, below_right = part(room, 7 * SPAN, n), part(room, 8 * SPAN, n), part(room, 9 * SPAN, n)
         _address(top, second, width, at_right)
         _address(bottom, first, width, below)
         _address(bottom, second, width, below_right)

@@ -1,7 +1,7 @@
 """The gradients of a small linear layer in one call: apart, its four products cost more to ask for than to compute."""
 
 from .._jit import jitted, kernel
-from .._simd import address, itemsize, stack_bytes
+from .._simd import address, itemsize, part, stack_bytes
 from .activation import FUNCTIONS
 from .epilogue import CODES
 from .matmul import STACK, ZEROS, multiply
@@ -17,7 +17,7 @@ def linear_backward__small(dy, y, x, w, code, needs, dz, dw, db, dx):
     """dy(M,N), y(M,N), x(M,K), w(N,K) -> dz(M,N), and of dx(M,K), dw(N,K), db(N) those that bits 1, 2, 4 ask for."""
     gradient = dz
     if code:
-        _activation_gradient(code, dy.ravel(), y.ravel(), dz.ravel())
+        _activation_gradient(code, part(dy, 0, dy.size), part(y, 0, dy.size), part(dz, 0, dy.size))
     else:
         gradient = dy
     m, n, k = dy.shape[0], dy.shape[1], x.shape[1]

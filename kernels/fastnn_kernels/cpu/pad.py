@@ -6,13 +6,7 @@ A table holds the source of every row or column of the result, -1 for "the const
 
 from .._jit import jitted, kernel
 from .._rows import copy_row
-from .._simd import address, itemsize, lanes
-
-
-@jitted
-def part(row, at, length):
-    """Return `length` numbers of a row."""
-    return row[at : at + length]
+from .._simd import address, itemsize, lanes, part
 
 
 @jitted

@@ -44,9 +44,9 @@ def end_turns(rows, count, turns, length):
 
 
 @jitted
-def row_at(number, start, n, wide, across, length):
-    """Return the n-th row, where `wide` of them are across[1] bytes from each other, and across[0] lead to the next."""
-    return vector_at(number, start + n // wide * across[0] + n % wide * across[1], length)
+def row_at(start, n, wide, across):
+    """Return where row n is: `wide` of them are across[1] bytes from each other, and across[0] lead to the next."""
+    return start + n // wide * across[0] + n % wide * across[1]
 
 
 @kernel("T[:,:,:,:,:,:], T, int, T[:,:,:,:,:,:]", writes="y", parallel=True)
@@ -66,10 +66,10 @@ def reorder__turns(x, number, forth, y, lo, hi):
         turns = vector_at(number, turns_at, count * length)
         if count <= 4:
             rows = (
-                row_at(number, rows_at, 0, wide, across, length),
-                row_at(number, rows_at, 1, wide, across, length),
-                row_at(number, rows_at, 2, wide, across, length),
-                row_at(number, rows_at, 3, wide, across, length),
+                vector_at(number, row_at(rows_at, 0, wide, across), length),
+                vector_at(number, row_at(rows_at, 1, wide, across), length),
+                vector_at(number, row_at(rows_at, 2, wide, across), length),
+                vector_at(number, row_at(rows_at, 3, wide, across), length),
             )
             if forth:
                 take_turns(rows, count, turns, length)
@@ -77,7 +77,7 @@ def reorder__turns(x, number, forth, y, lo, hi):
                 end_turns(rows, count, turns, length)
             continue
         for n in range(count):
-            row = row_at(number, rows_at, n, wide, across, length)
+            row = vector_at(number, row_at(rows_at, n, wide, across), length)
             if forth:
                 for m in range(length):
                     turns[m * count + n] = row[m]
