@@ -14,7 +14,7 @@ point: 0.07 us for three arrays, where Numba takes 0.17, and its dispatcher 0.27
 Over range(lo, hi) itself the loop would be ten times slower: an index that starts at an unknown `lo` might count from
 the end, and LLVM compiles gathers for that.
 
-Nothing is checked on that call but the item size and rank of arrays, so entry points check first.
+Nothing is checked on that call but the item size of arrays, so entry points check first.
 
 Why not Numba's own cache: it misses edits in callees that live in other files, and raises on a corrupt file or a
 folder it cannot write. Here the key holds the content of the kernel's module and of every module of this package that
