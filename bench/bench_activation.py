@@ -14,7 +14,10 @@ from fastnn_kernels.cpu.activation import FUNCTIONS
 
 LIBRARIES = ("numpy", "torch", "jax")
 SIZES = {"10 k": ((100, 100),), "12.5 M": ((3125, 4000),)}
-ROWS = {"10 k": ((1000, 10), (160, 64), (10, 1000), (2, 4096)), "12.5 M": ((12500, 1000), (64, 64, 3136))}
+ROWS = {
+    "10 k": ((1000, 10), (160, 64), (10, 1000), (2, 4096), (4, 40, 64)),
+    "12.5 M": ((12500, 1000), (64, 64, 3136)),
+}  # the dimension is 1
 TOLERANCE = 8.0  # ulp of the result
 SHORT = ("relu", "add", "sigmoid", "tanh", "gelu", "exp", "silu", "softmax")
 GIVEN = {"threshold": (0.5, -1.25)}

@@ -3,6 +3,9 @@
 All take float32 or float64 arrays of any shape and strides (TypeError for other dtypes), and `dim` from -ndim to
 ndim - 1 (ValueError beyond). They write to a new contiguous array, or to `out`, which must have the input's shape and
 dtype and not overlap an input (ValueError). Rows of -inf give NaN, as in PyTorch.
+
+Sums go by fixed pieces, so results have the same bits for any number of threads. Errors were measured for 2 to 4096
+normal numbers times 1, 3, 10 and 25, in eps of the dtype.
 """
 
 from math import prod
@@ -38,7 +41,11 @@ LOG_SOFTMAX_BACKWARD = Variants(
 
 
 def softmax(input, dim=-1, *, out=None):
-    """Return e^(x - max) / sum over `dim`."""
+    """Return e^(x - max) / sum over `dim`.
+
+    The relative error is at most 3.2 eps where x is within 1 of the largest. Further away the rounding of x - max adds
+    0.5 eps |x - max| in float32, 0.65 in float64.
+    """
     return _forward("softmax", SOFTMAX, input, dim, out)
 
 
@@ -48,7 +55,10 @@ def softmax_backward(dy, y, dim=-1, *, out=None):
 
 
 def log_softmax(input, dim=-1, *, out=None):
-    """Return x - max - log(sum e^(x - max)) over `dim`: the logarithm of softmax without its underflow."""
+    """Return x - max - log(sum e^(x - max)) over `dim`: the logarithm of softmax without its underflow.
+
+    The error is at most 3.2 eps, relative to the result or, where that is below 1, to 1.
+    """
     return _forward("log_softmax", LOG_SOFTMAX, input, dim, out)
 
 
