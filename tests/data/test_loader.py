@@ -39,6 +39,7 @@ def test_many_batches_gathered_at_once_stay_as_they_were():
 def test_drop_last():
     loader = DataLoader((X, Y), 4, drop_last=True)
     assert [len(x) for x, _ in loader] == [4, 4] and len(loader) == 2 and loader.samples == 8
+    assert [len(x) for x, _ in DataLoader((X, Y), 10, drop_last=True)] == [10]
     with pytest.raises(ValueError, match="leaves nothing of 10 samples at batch_size 11"):
         DataLoader((X, Y), 11, drop_last=True)
 

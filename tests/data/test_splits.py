@@ -103,6 +103,28 @@ def test_stratified_parts():
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({}, (15, 5)),
+        ({"train_size": 12}, (12, 8)),
+        ({"test_size": 0.33}, (13, 7)),
+        ({"train_size": 0.33}, (6, 14)),
+        ({"train_size": 12, "test_size": 3}, (12, 3)),
+        ({"train_size": 2, "test_size": 11}, (2, 11)),
+    ],
+)
+def test_sizes(sizes, expected, shuffle):
+    train, test = train_test_split(np.arange(20), shuffle=shuffle, **sizes)
+    assert (len(train), len(test)) == expected and len({*train, *test}) == sum(expected)
+    assert shuffle or np.array_equal(np.concatenate([train, test]), np.arange(sum(expected)))
+
+
+def test_folds_by_hand():
+    assert [test.tolist() for _, test in KFold(2).split(np.zeros(5))] == [[0, 1, 2], [3, 4]]
+
+
 @pytest.mark.parametrize("n", [5, 7, 23])
 def test_folds_are_scikit_learns(n):
     theirs = pytest.importorskip("sklearn.model_selection").KFold(5)

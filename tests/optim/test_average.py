@@ -39,7 +39,9 @@ def test_applied_exchanges_and_puts_back(rng):
     optimizer.step()
     ema.update()
     moved = np.array(model(x).numpy())
+    versions = [p.version for p in model.parameters()]
     with ema.applied():
+        assert all(p.version > v for p, v in zip(model.parameters(), versions, strict=True))  # packed copies are old
         np.testing.assert_allclose(model(x).numpy(), (start + moved) / 2, rtol=1e-5)
         with pytest.raises(RuntimeError, match=r"EMA: update inside applied\(\)"):
             ema.update()
@@ -50,9 +52,11 @@ def test_applied_exchanges_and_puts_back(rng):
 
 def test_state_goes_to_another(rng):
     parameters, optimizer = make(rng)
-    ema = optim.EMA(optimizer)
-    other = optim.EMA(make(rng)[1])
+    ema = optim.EMA(optimizer, warmup=True)
+    ema.update()
+    other = optim.EMA(make(rng)[1], warmup=True)
     other.load_state_dict(ema.state_dict())
+    assert other.updates == 1
     for a, b in zip(ema.state_dict()["averages"].values(), other.state_dict()["averages"].values(), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="these averages belong to other parameters"):

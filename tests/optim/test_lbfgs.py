@@ -1,10 +1,13 @@
 """L-BFGS: exact on what it should solve, PyTorch's path, state, misuse."""
 
+import json
+
 import numpy as np
 import pytest
 
 from fastnn import optim
 from fastnn.nn import Parameter
+from tests.optim.record import FILE
 
 START = np.array([-1.5, 2.0])
 
@@ -46,33 +49,55 @@ def test_rosenbrock():
     assert closure().item() < 1e-9
 
 
-@pytest.mark.parametrize("search", ["strong_wolfe", None])
-@pytest.mark.parametrize(
-    "options", [{"max_iter": 1}, {"max_iter": 5, "history_size": 3}, {"max_iter": 7, "max_eval": 4}]
-)
-def test_the_path_is_pytorchs(search, options):
+BRIEF = {"one": {"max_iter": 1}, "five": {"max_iter": 5, "history_size": 3}, "seven": {"max_iter": 7, "max_eval": 4}}
+OPTIONS = {
+    **{name: {**options, "lr": 0.002} for name, options in BRIEF.items()},
+    **{f"{name}, search": {**options, "line_search_fn": "strong_wolfe"} for name, options in BRIEF.items()},
+    "lax, search": {"max_iter": 30, "tolerance_change": 1e-3, "line_search_fn": "strong_wolfe"},
+    "short, search": {"max_iter": 3, "lr": 0.03, "line_search_fn": "strong_wolfe"},
+}
+VALUES = np.array([START, [0.5, -1.0]]), np.array(3.0)
+every_path = pytest.mark.parametrize("name", OPTIONS)
+
+
+def path_of(kind, name, tensor=np.array, parameter=Parameter):
+    """Give the losses before each step, where it ends, and how often the function was evaluated."""
+    parameters = [parameter(tensor(value)) for value in VALUES]
+    optimizer = kind(parameters, **OPTIONS[name])
+    closure = closure_of(optimizer, both, *parameters)
+    losses = [optimizer.step(closure).item() for _ in range(max(50 // OPTIONS[name]["max_iter"], 2))]
+    state = optimizer.state_dict()["state"][0]
+    return [losses, np.concatenate([np.ravel(p.tolist()) for p in parameters]).tolist(),
+            [state["n_iter"], state["func_evals"]]]  # fmt: skip
+
+
+def assert_same_path(path, expected):
+    losses, ends, counts = path
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(ends, expected[1], rtol=1e-5, atol=1e-9)
+    assert counts == expected[2]
+
+
+@every_path
+def test_the_path_is_that_recorded_of_pytorch(name):
+    assert_same_path(path_of(optim.LBFGS, name), json.loads(FILE.read_text())["lbfgs"][name])
+
+
+@every_path
+def test_the_path_is_pytorchs_and_state_moves(name):
     torch = pytest.importorskip("torch")
-    options = {**options, "lr": 1.0 if search else 0.002, "line_search_fn": search}
-    values = np.array([START, [0.5, -1.0]]), np.array(3.0)
-    ours = [Parameter(value) for value in values]
-    theirs = [torch.nn.Parameter(torch.from_numpy(value.copy())) for value in values]
-    optimizer, other = optim.LBFGS(ours, **options), torch.optim.LBFGS(theirs, **options)
-    for _ in range(50 // options["max_iter"]):
-        one = optimizer.step(closure_of(optimizer, both, *ours))
-        two = other.step(closure_of(other, both, *theirs))
-        assert one.item() == pytest.approx(two.item(), rel=1e-5, abs=1e-12)
-        for mine, its in zip(ours, theirs, strict=True):
-            np.testing.assert_allclose(mine.numpy(), its.detach().numpy(), rtol=1e-5, atol=1e-9)
-    mine, its = optimizer.state_dict()["state"][0], other.state_dict()["state"][0]
-    assert mine["n_iter"] == its["n_iter"] and mine["func_evals"] == its["func_evals"]
-    assert set(mine) <= set(its)
-    resumed = optim.LBFGS([Parameter(p.numpy()) for p in ours], **options)
+    assert_same_path(path_of(optim.LBFGS, name), path_of(torch.optim.LBFGS, name, torch.tensor, torch.nn.Parameter))
+    theirs = [torch.nn.Parameter(torch.from_numpy(value.copy())) for value in VALUES]
+    other = torch.optim.LBFGS(theirs, **OPTIONS[name])
+    other.step(closure_of(other, both, *theirs))
+    again = [Parameter(p.detach().numpy()) for p in theirs]
+    resumed = optim.LBFGS(again, **OPTIONS[name])
     resumed.load_state_dict(other.state_dict())
-    again = list(resumed.param_groups[0]["params"])
     resumed.step(closure_of(resumed, both, *again))
     other.step(closure_of(other, both, *theirs))
     for mine, its in zip(again, theirs, strict=True):
         np.testing.assert_allclose(mine.numpy(), its.detach().numpy(), rtol=1e-5, atol=1e-9)
+    assert set(resumed.state_dict()["state"][0]) <= set(other.state_dict()["state"][0])
 
 
 def test_state_dict_continues_bit_for_bit():
@@ -92,7 +117,9 @@ def test_state_dict_continues_bit_for_bit():
     state, here = optimizer.state_dict(), [np.array(p.numpy()) for p in first]
     run(first, optimizer, 2)  # must not reach into the state that was taken
     second, optimizer = make(here)
+    optimizer.lr = 0.5
     optimizer.load_state_dict(state)
+    assert optimizer.lr == 1.0
     run(second, optimizer, 2)
     for one, other in zip(whole, second, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -1,4 +1,4 @@
-"""Schedules: values by hand, the same as PyTorch's over 100 steps, misuse, state."""
+"""Schedules: values by hand, the same as PyTorch's (recorded, or as installed) over 100 steps, misuse, state."""
 
 import json
 import math
@@ -10,6 +10,7 @@ import pytest
 from fastnn import optim
 from fastnn.nn import Parameter
 from fastnn.optim import lr_scheduler as schedules
+from tests.optim.record import EVERY, FILE
 
 
 def optimizer(kind=optim.SGD, **settings):
@@ -68,35 +69,44 @@ TABLE = {
     ),
     "ReduceLROnPlateau max rel": lambda m, o: m.ReduceLROnPlateau(o, "max", 0.7, 4, 0.05),
 }
-every_schedule = pytest.mark.parametrize("make", TABLE.values(), ids=TABLE)
+every_schedule = pytest.mark.parametrize("name", TABLE)
 
 
-def figures_of(schedule):
-    return FIGURES if isinstance(schedule, schedules.ReduceLROnPlateau) else None
+def figures_of(name):
+    return FIGURES if name.startswith("ReduceLROnPlateau") else None
+
+
+def theirs(torch, kind, **settings):
+    groups = [
+        {"params": [torch.nn.Parameter(torch.ones(2))]},
+        {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.03},
+    ]
+    return getattr(torch.optim, kind)(groups, lr=0.5, **settings)
+
+
+@every_schedule
+def test_values_are_those_recorded_of_pytorch(name):
+    schedule = TABLE[name](schedules, optimizer(momentum=0.9))
+    expected = json.loads(FILE.read_text())["schedules"][name]
+    np.testing.assert_allclose(follow(schedule, 100, figures_of(name))[::EVERY], expected, rtol=1e-9, atol=1e-16)
 
 
 @every_schedule
 @pytest.mark.parametrize("kind", ["SGD", "Adam"])
-def test_values_are_pytorchs(make, kind):
+def test_values_are_pytorchs(name, kind):
     torch = pytest.importorskip("torch")
     settings = {"momentum": 0.9} if kind == "SGD" else {}
-    theirs = getattr(torch.optim, kind)(
-        [{"params": [torch.nn.Parameter(torch.ones(2))]}, {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.03}],
-        lr=0.5,
-        **settings,
-    )
-    schedule = make(schedules, optimizer(getattr(optim, kind), **settings))
+    schedule = TABLE[name](schedules, optimizer(getattr(optim, kind), **settings))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        figures = figures_of(schedule)
-        expected = follow(make(torch.optim.lr_scheduler, theirs), 100, figures)
-    np.testing.assert_allclose(follow(schedule, 100, figures), expected, rtol=1e-9, atol=1e-16)
+        expected = follow(TABLE[name](torch.optim.lr_scheduler, theirs(torch, kind, **settings)), 100, figures_of(name))
+    np.testing.assert_allclose(follow(schedule, 100, figures_of(name)), expected, rtol=1e-9, atol=1e-16)
 
 
 @every_schedule
-def test_state_goes_through_json_and_continues(make):
+def test_state_goes_through_json_and_continues(name):
+    make, figures = TABLE[name], figures_of(name)
     whole = make(schedules, optimizer(momentum=0.9))
-    figures = figures_of(whole)
     later = None if figures is None else figures[40:]
     expected = follow(whole, 100, figures)
     first = make(schedules, optimizer(momentum=0.9))

@@ -93,6 +93,19 @@ def test_state_dict_continues_bit_for_bit(row, rng):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
+def test_an_empty_state_starts_anew():
+    weight = Parameter(np.ones(2))
+    optimizer = optim.SGD([weight], lr=0.5, momentum=0.5)
+    empty = optimizer.state_dict()
+    for _ in range(2):
+        weight.grad = np.ones(2)
+        optimizer.step()
+    optimizer.load_state_dict(empty)
+    weight.data[...] = 1.0
+    optimizer.step()
+    assert weight.tolist() == [0.5, 0.5]
+
+
 def test_every_optimizer_has_a_row():
     classes = {x for name in optim.__all__ if isinstance(x := getattr(optim, name), type)}
     optimizers = {x for x in classes if issubclass(x, optim.Optimizer)} - {optim.Optimizer, optim.LBFGS}

@@ -73,22 +73,58 @@ def test_area_under_the_curve():
         assert streamed(name, share, truth) == pytest.approx(expected, rel=1e-12)
 
 
+def area_by_pairs(score, yes):
+    """How often a yes is above a no, of all pairs; ties are a half."""
+    above = score[yes][:, None] - score[~yes]
+    return float(np.mean((above > 0) + 0.5 * (above == 0)))
+
+
+def test_areas_by_hand():
+    truth = np.arange(203) % 5
+    share = np.exp(OUTPUT)
+    share /= share.sum(1, keepdims=True)
+    areas = np.array([area_by_pairs(share[:, k], truth == k) for k in range(5)])
+    for output in (OUTPUT, share):
+        assert streamed("roc_auc", output, truth) == pytest.approx(areas.mean())
+        assert streamed("roc_auc_ovr_weighted", output, truth) == pytest.approx(areas @ np.bincount(truth) / 203)
+    for output in (SCORE, SCORE[:, None], np.stack([1 - SCORE, SCORE], 1)):
+        assert streamed("roc_auc", output, YES) == pytest.approx(area_by_pairs(SCORE, YES == 1))
+
+
+def test_scores_by_hand():
+    taken = OUTPUT.argmax(1)
+    hits, predicted, right = (np.bincount(x, minlength=5) for x in (TARGET[taken == TARGET], taken, TARGET))
+    assert right[3] == 0 < predicted[3]
+    for name, each in (
+        ("precision", hits / np.maximum(predicted, 1)),
+        ("recall", hits / np.maximum(right, 1)),
+        ("f1", 2 * hits / (predicted + right)),
+    ):
+        assert streamed(f"{name}_macro", OUTPUT, TARGET) == pytest.approx(each.mean())
+        assert streamed(f"{name}_weighted", OUTPUT, TARGET) == pytest.approx(each @ right / 203)
+        assert streamed(f"{name}_micro", OUTPUT, TARGET) == pytest.approx(hits.sum() / 203)
+    yes = SCORE >= 0.5
+    two = np.stack([1 - SCORE, SCORE + 1e-9], 1)
+    for name, figure in (("precision", YES[yes].mean()), ("recall", yes[YES == 1].mean())):
+        assert streamed(name, SCORE, YES) == streamed(name, two, YES) == pytest.approx(figure)
+
+
+def test_constant_targets():
+    assert R2()(np.ones(4), np.ones(4)) == 1 and R2()(np.array([1.0, 1.1]), np.ones(2)) == 0
+    assert R2()(GUESS, NUMBERS) == pytest.approx(np.mean(1 - ((GUESS - NUMBERS) ** 2).mean(0) / NUMBERS.var(0)))
+
+
 def test_figures_of_numbers():
     for name, function in (("r2", "r2_score"), ("mae", "mean_absolute_error"), ("mse", "mean_squared_error")):
         assert streamed(name, GUESS, NUMBERS) == pytest.approx(theirs(function, NUMBERS, GUESS), rel=1e-9)
         column = streamed(name, GUESS[:, :1], NUMBERS[:, 0])
         assert column == pytest.approx(theirs(function, NUMBERS[:, 0], GUESS[:, 0]), rel=1e-9)
-    assert R2()(np.ones(4), np.ones(4)) == 1 and R2()(np.array([1.0, 1.1]), np.ones(2)) == 0
 
 
 def test_logits_have_another_threshold():
     logits = SCORE - 0.5  # as good as logits here
-    for name, stream in (("f1", F1), ("precision", Precision), ("recall", Recall)):
-        assert (
-            stream(threshold=0)(logits, YES)
-            == stream()(SCORE, YES)
-            == pytest.approx(theirs(f"{name}_score", YES, SCORE >= 0.5))
-        )
+    for stream in (F1, Precision, Recall):
+        assert stream(threshold=0)(logits, YES) == stream()(SCORE, YES) != stream()(logits, YES)
     assert accuracy(logits, YES, threshold=0) == accuracy(SCORE, YES) != accuracy(logits, YES)
     assert ConfusionMatrix(0)(logits, YES == 1).tolist() == ConfusionMatrix()(SCORE, YES).tolist()
 
@@ -101,9 +137,11 @@ def test_nothing_seen_is_nan():
 
 def test_callers_own_streams_are_not_touched():
     mine = F1("macro")
+    mine.update(OUTPUT[:9], TARGET[:9])
     taken = resolve([mine])["f1"]
+    assert not taken.counts.size
     taken.update(OUTPUT, TARGET)
-    assert not mine.counts.size and taken.counts.sum() == 203
+    assert mine.counts.sum() == 9 and taken.counts.sum() == 203
 
 
 def test_fit_keeps_arrays_in_the_history(capsys):
