@@ -8,14 +8,27 @@ The polynomials are near-minimax: least squares at Chebyshev nodes, reweighted b
 in 60 digits, for the relative error of the final result; then rounded to the dtype one coefficient after the other,
 each time fitting the rest again. What the comments give is the error left after rounding.
 
-Errors were measured in the compiled vector loop, float32 over all 2^32 arguments against float64, float64 over 8e6
-random ones against extended precision. The figures stand with the entry points in `activation`.
+Errors were measured in the compiled vector loop, float32 over all 2^32 arguments against float64, float64 over 1e5
+random ones against 50 digits. The figures stand with the entries of `cpu.activation`; they may reach 2 ulp, and what
+that leaves room for is not corrected: on AVX-512 comparisons and divisions cost as much as multiplications, so clamps
+are minima and maxima, and quotients are taken once, of top and bottom multiplied by a power of two.
 """
 
 import math
 
 from ._jit import exact
-from ._simd import HAS_LDEXP, bits_of_float, constant, copysign, float_from_bits, fma, ldexp, polynomial
+from ._simd import (
+    HAS_LDEXP,
+    bits_of_float,
+    constant,
+    copysign,
+    float_from_bits,
+    fma,
+    ldexp,
+    maximum,
+    minimum,
+    polynomial,
+)
 
 MANTISSA_BITS = constant(23, 52)
 LOG2_E = constant(1.4426950408889634, 1.4426950408889634)
@@ -43,67 +56,81 @@ EXP = polynomial(
 
 
 @exact
-def _split(x, low):
-    """Return (n + ROUND_AND_BIAS, r, (e^r - 1 - r) / r^2) with x + low = n ln(2) + r, |r| <= ln(2)/2 (and a bit)."""
+def reduced(x, low):
+    """Return n + ROUND_AND_BIAS and r with x + low = n ln(2) + r, |r| <= ln(2)/2 (and a bit)."""
     biased = fma(x, LOG2_E(x), ROUND_AND_BIAS(x))
     n = biased - ROUND_AND_BIAS(x)
-    r = fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), x)) + low
-    return biased, r, EXP(r)
+    return biased, fma(n, -LN2_LOW(x), fma(n, -LN2_HIGH(x), x)) + low
+
+
+@exact
+def power_of_2(biased):
+    """Return 2^n for n + ROUND_AND_BIAS, n from -126 (-1022) to 127 (1023); 0 for the n below."""
+    return float_from_bits(type(bits_of_float(biased))(bits_of_float(biased) << MANTISSA_BITS(biased)))
+
+
+# n + ROUND_AND_BIAS, as an integer, for an n whose power of two is nothing beside 1
+NEGLIGIBLE = constant(0x4B40007F - 100, 0x43380000000003FF - 900)
+
+
+@exact
+def small_power_of_2(biased):
+    """Return 2^n for n + ROUND_AND_BIAS, and something negligible for the n for which that is."""
+    i = bits_of_float(biased)
+    i = i if i > NEGLIGIBLE(biased) else NEGLIGIBLE(biased)
+    return float_from_bits(type(bits_of_float(biased))(i << MANTISSA_BITS(biased)))
+
+
+@exact
+def exponent(biased):
+    """Return n as an integer."""
+    return type(bits_of_float(biased))(bits_of_float(biased) - ROUND_AND_BIAS_BITS(biased))
 
 
 if HAS_LDEXP:
 
     @exact
-    def scaled(y, biased):
-        """Return y 2^n for n + ROUND_AND_BIAS."""
-        return ldexp(y, type(bits_of_float(y))(bits_of_float(biased) - ROUND_AND_BIAS_BITS(y)))
+    def scaled(y, n):
+        """Return y 2^n for an integer n."""
+        return ldexp(y, n)
 
 else:
 
     @exact
-    def scaled(y, biased):
-        """Return y 2^n for n + ROUND_AND_BIAS: in two steps, for 2^128, and for subnormal results."""
-        i = bits_of_float(biased)
-        integer = type(i)
+    def scaled(y, n):
+        """Return y 2^n for an integer n: in two steps, for 2^128, and for subnormal results."""
+        integer = type(n)
+        half = integer(n >> 1)
+        first, second = integer(half + BIAS(y)), integer(integer(n - half) + BIAS(y))
         shift = MANTISSA_BITS(y)
-        i = integer(i + BIAS(y))
-        half = integer(i >> 1)
-        return y * float_from_bits(integer(half << shift)) * float_from_bits(integer(integer(i - half) << shift))
-
-
-@exact
-def power_of_e(x, low):
-    """Return e^(x + low) as scaled(1 + p, n): p and n; low is what did not fit into x."""
-    n, r, curve = _split(_limited(x), low)
-    return fma(r * r, curve, r), n
+        return y * float_from_bits(integer(first << shift)) * float_from_bits(integer(second << shift))
 
 
 @exact
 def _limited(x):
-    v = EXP_LOW(x) if x < EXP_LOW(x) else x
-    return EXP_HIGH(x) if v > EXP_HIGH(x) else v
-
-
-@exact
-def times_exp(factor, rest_of_factor, x, low):
-    """(factor + its rest) e^(x + low), rounded little more than once, for factors of up to a million."""
-    n, r, curve = _split(_limited(x), low)
-    return scaled(factor + fma(factor, r, fma(factor, r * r * curve, rest_of_factor)), n)
+    return minimum(maximum(x, EXP_LOW(x)), EXP_HIGH(x))
 
 
 @exact
 def exp(x):
     """e^x."""
-    p, n = power_of_e(x, type(x)(-0.0))
-    return scaled(type(x)(1) + p, n)
+    biased, r = reduced(_limited(x), type(x)(-0.0))
+    return scaled(type(x)(1) + fma(r * r, EXP(r), r), exponent(biased))
+
+
+@exact
+def times_exp(factor, rest_of_factor, x, low):
+    """(factor + its rest) e^(x + low), rounded little more than once, for x from EXP_LOW to EXP_HIGH."""
+    biased, r = reduced(x, low)
+    return scaled(factor + fma(factor, r, fma(factor, r * r * EXP(r), rest_of_factor)), exponent(biased))
 
 
 @exact
 def small_expm1(x):
     """Return e^x - 1 for |x| <= 80."""
-    biased, r, curve = _split(x, type(x)(-0.0))
-    power = float_from_bits(type(bits_of_float(x))(bits_of_float(biased) << MANTISSA_BITS(x)))
-    return fma(power, fma(r * r, curve, r), power - type(x)(1))
+    biased, r = reduced(x, type(x)(-0.0))
+    power = power_of_2(biased)
+    return fma(power, fma(r * r, EXP(r), r), power - type(x)(1))
 
 
 EXPM1_LOW = constant(-20.0, -40.0)  # e^x - 1 is -1 from here down
@@ -125,6 +152,7 @@ LOG = polynomial(
 )  # fmt: skip
 SQRT_HALF_BITS = constant(0x3F3504F3, 0x3FE6A09E667F3BCD)
 SMALLEST_NORMAL = constant(2.0**-126, 2.0**-1022)
+LARGEST = constant(3.4028234663852886e38, 1.7976931348623157e308)
 SUBNORMAL_SCALE = constant(2.0**24, 2.0**54)
 SUBNORMAL_EXPONENT = constant(24.0, 54.0)
 
@@ -140,52 +168,42 @@ def log(x):
     exponent = integer(integer(i - SQRT_HALF_BITS(x)) >> shift)
     n = T(exponent) - (SUBNORMAL_EXPONENT(x) if subnormal else T(0))
     f = float_from_bits(integer(i - integer(exponent << shift))) - T(1)
-    # log1p(f) = f - (half - s (half + z LOG)) keeps f, the leading term, out of all rounding but the last
+    # log(1 + f) = f - s (f - z LOG) keeps f, the leading term, out of all rounding but the last
     s = f / (T(2) + f)
     z = s * s
-    half = T(0.5) * f * f
-    small = fma(s, fma(z, LOG(z), half), n * LN2_LOW(x))
-    y = fma(n, LN2_HIGH(x), f - (half - small))
-    y = x if x == T(math.inf) else y
-    y = T(-math.inf) if x == T(0) else y
-    return y if x >= T(0) else T(math.nan)
+    rest = f - fma(s, fma(-z, LOG(z), f), n * -LN2_LOW(x))
+    # infinity and NaN take the way of n, which is shorter
+    n = n + (x - minimum(x, LARGEST(x)))
+    n = T(-math.inf) if x == T(0) else n
+    return fma(n if x >= T(0) else T(math.nan), LN2_HIGH(x), rest)
 
 
-# log(1 + f) = 2s + s z LOG1P(z) with s = f / (2 + f), z = s^2 for f in 0 .. 1, error 2^-33.0 and 2^-59.4
+# log(1 + f) = f - f^2 LOG1P(f) for f in 0 .. 1, error 2^-27.5 and 2^-59.1
 LOG1P = polynomial(
-    (0.66666675, 0.39998952, 0.2861509, 0.21445458, 0.24238811),
     (
-        0.6666666666666631, 0.40000000000155805, 0.28571428548040023, 0.2222222395781062, 0.18181744357172222,
-        0.15386550482019676, 0.1330110011897665, 0.12105068723352697, 0.0834460483370571, 0.1701014699622768,
+        0.4999993, -0.3333047, 0.24958156, -0.19693181, 0.15348996, -0.10669693, 0.05755672, -0.020146864, 0.003305569,
+    ),
+    (
+        0.499999999999999, -0.3333333333331349, 0.2499999999860501, -0.19999999949616037, 0.16666665563421185,
+        -0.1428569818483836, 0.12499833524754642, -0.11109838971548319, 0.09992591528508853, -0.09057262359387815,
+        0.08212010198593772, -0.07339937321470591, 0.06308209796444283, -0.05035094836563639, 0.03583212860979848,
+        -0.021768612767284118, 0.010781544027368778, -0.00412698454892887, 0.0011353283790727284,
+        -0.00019855390411254792, 1.6513108246327862e-05,
     ),
 )  # fmt: skip
 
 
 @exact
-def _log1p_parts(x):
-    """Return log(1 + e^x) for x <= 0 as a difference of two."""
-    T = type(x)
-    f = exp(x)
-    s = f / (T(2) + f)
-    z = s * s
-    half = T(0.5) * f * f
-    return f, half - s * fma(z, LOG1P(z), half)
-
-
-@exact
 def log1p_exp(x):
     """log(1 + e^x) for x <= 0."""
-    f, less = _log1p_parts(x)
-    return f - less
+    f = exp(x)
+    return fma(f * f, -LOG1P(f), f)
 
 
 @exact
 def softplus(x):
     """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
-    T = type(x)
-    f, less = _log1p_parts(-abs(x))
-    log1p = f - less
-    return ((T(0) if x < T(0) else x) + ((f - log1p) - less)) + log1p
+    return maximum(x, type(x)(0)) + log1p_exp(-abs(x))
 
 
 @exact
@@ -195,46 +213,76 @@ def sign(x):
     return one if x > type(x)(0) else (-one if x < type(x)(0) else x)
 
 
-@exact
-def quotient(top, rest_of_top, a, b):
-    """Return (top + its rest) / (a + b), b a small integer, as if the sum had not been rounded: corrected once."""
-    bottom = a + b
-    lost = a - (bottom - b)
-    reciprocal = type(a)(1) / bottom
-    y = top * reciprocal
-    return fma(fma(-y, lost, fma(-y, bottom, top)) + rest_of_top, reciprocal, y)
-
-
 TANH_ONE = constant(10.0, 20.0)  # tanh is 1 from here on
+TANH_SHIFT = constant(0.084, 0.084)
+TWO_LOG2_E = constant(2.8853900817779268, 2.8853900817779268)
+HALF_LN2 = constant(0.34657359027997264, 0.34657359027997264)
+# bits of a power of two, from which those of 2^n are taken: 2^-n is left, or twice that
+INVERSE = constant(254 << 23, 2046 << 52)
+TWICE_INVERSE = constant(255 << 23, 2047 << 52)
+# tanh(h) = h + h^3 TANH(h^2) for |h| <= 0.258, error 2^-28.0 and 2^-65.8
+TANH = polynomial(
+    (-0.3333322, 0.13323046, -0.051271003),
+    (
+        -0.3333333333333333, 0.13333333333332426, -0.0539682539667289, 0.02186948841187115, -0.00886322990000526,
+        0.0035919782177811013, -0.001453485080228988, 0.0005694685485966056, -0.00015391294279908682,
+    ),
+)  # fmt: skip
 
 
 @exact
 def tanh(x):
-    """Hyperbolic tangent: E / (E + 2) with E = e^2|x| - 1."""
+    """Hyperbolic tangent: of |x| = n ln(2)/2 + h by the theorem of addition.
+
+    With t = tanh(h), s = 2^-n it is (1 - s + t (1 + s)) / (1 + s + t (1 - s)), whose bottom is the top and 2s (1 - t):
+    then the top's rounding cancels where tanh is large. n is 0 up to h = 0.257, beyond which rounding weighs less.
+    """
     T = type(x)
-    a = abs(x)
-    a = TANH_ONE(x) if a > TANH_ONE(x) else a
-    e = small_expm1(a + a)
-    return copysign(
-        quotient(e, T(-0.0), e, T(2)), x
-    )  # e / (e + 2) alone would be a third faster, and off by up to 2.5 ulp
+    a = minimum(abs(x), TANH_ONE(x))
+    biased = fma(a - TANH_SHIFT(x), TWO_LOG2_E(x), ROUND_AND_BIAS(x))
+    h = fma(biased - ROUND_AND_BIAS(x), -HALF_LN2(x), a)
+    z = h * h
+    t = fma(h * z, TANH(z), h)
+    power = bits_of_float(power_of_2(biased))
+    integer = type(power)
+    s = float_from_bits(integer(INVERSE(x) - power))
+    twice = float_from_bits(integer(TWICE_INVERSE(x) - power))
+    top = fma(t, T(1) + s, T(1) - s)
+    return copysign(top / (top + fma(-t, twice, twice)), x)
 
 
-@exact
-def sigmoid(x):
-    """1 / (1 + e^-x), from e^-|x| so that neither end overflows or loses its digits."""
-    T = type(x)
-    e = exp(-abs(x))
-    return quotient(T(1) if x >= T(0) else e, T(-0.0), e, T(1))
+LOGISTIC_ONE = constant(17.4, 37.6)  # 1 / (1 + e^-x) is 1 from here on
+LOGISTIC_ZERO = constant(-88.0, -709.0)  # and subnormal from here down
 
 
 @exact
 def logistic_part(top, x, low):
-    """Top / (1 + e^-(x + low)), low being the part of the argument that did not fit into x."""
+    """Return top / (1 + e^-(x + low)), low being the part of the argument that did not fit into x.
+
+    With x + low = n ln(2) - r it is 2^n top / (2^n + e^r).
+    """
     T = type(x)
-    positive = x >= T(0)
-    p, n = power_of_e(-abs(x), -low if positive else low)
-    more = T(0) if positive else p  # below 0 it is top e^x / (1 + e^x)
-    full = fma(top, more, top)
-    y = quotient(full, fma(top, more, top - full), scaled(T(1) + p, n), T(1))
-    return y if positive else scaled(y, n)
+    v = minimum(maximum(x, EXP_LOW(x)), LOGISTIC_ONE(x))
+    biased, minus = reduced(v, low)
+    r = -minus
+    p = fma(r * r, EXP(r), r)
+    s = small_power_of_2(biased)
+    bottom = T(1) + s
+    lost = s - (bottom - T(1))
+    return scaled(top / (bottom + (p + lost)), exponent(biased))
+
+
+@exact
+def sigmoid(x):
+    """1 / (1 + e^-x)."""
+    return logistic_part(type(x)(1), x, type(x)(-0.0))
+
+
+@exact
+def logistic(x):
+    """1 / (1 + e^-x) to 3 ulp, for slopes: the same without subnormal results and what 2^n + 1 loses."""
+    T = type(x)
+    biased, minus = reduced(minimum(maximum(x, LOGISTIC_ZERO(x)), LOGISTIC_ONE(x)), T(-0.0))
+    r = -minus
+    s = power_of_2(biased)
+    return s / ((T(1) + s) + fma(r * r, EXP(r), r))

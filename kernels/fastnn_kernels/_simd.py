@@ -123,6 +123,12 @@ def maximum(typing_context, a, b):
 
 
 @intrinsic
+def minimum(typing_context, a, b):
+    """Return the smaller of two floats, NaN if either is. One instruction if one of them is a constant."""
+    return a(a, a), _scalar("minimum", 2)
+
+
+@intrinsic
 def copysign(typing_context, x, sign):
     """Return |x| with the sign of `sign`."""
     return x(x, x), _scalar("copysign", 2)

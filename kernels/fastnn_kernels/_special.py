@@ -3,9 +3,23 @@
 In the same style, and measured in the same way, as `_elementary`.
 """
 
-from ._elementary import EXP_LOW, exp, logistic_part, power_of_e, quotient, scaled, small_expm1, times_exp
+from ._elementary import (
+    EXP,
+    EXP_LOW,
+    LOGISTIC_ZERO,
+    exp,
+    exponent,
+    logistic,
+    logistic_part,
+    power_of_2,
+    reduced,
+    scaled,
+    small_expm1,
+    small_power_of_2,
+    times_exp,
+)
 from ._jit import exact
-from ._simd import constant, copysign, fma, polynomial
+from ._simd import constant, copysign, fma, maximum, minimum, polynomial
 
 # The normal distribution's upper tail is Q(a) = e^(-a^2/2) M(u) / (a + 4), M(u) = MILLS_0 + u MILLS(u), where
 # u = (a - 4) / (a + 4), for a up to TAIL_END, from where on a Q(a) is 0; relative error 2^-28.1 and 2^-55.4 if MILLS_0
@@ -26,39 +40,31 @@ MILLS = polynomial(
         -1.2024817142870024e-09,
     ),
 )  # fmt: skip
-MILLS_SLOPE = polynomial((-0.805, 0.36), (-0.805, 0.36))  # M' / M, to a few percent
 TAIL_END = constant(14.5, 39.0)
 INVERSE_SQRT_TAU = constant(0.3989422804014327, 0.3989422804014327)
 
 
 @exact
-def _normal(x):
-    """Return a = |x| up to TAIL_END, -a^2/2 as a sum of two, 1 / (a + 4), and u."""
-    T = type(x)
-    a = abs(x)
-    a = TAIL_END(x) if a > TAIL_END(x) else a
-    square = a * a
-    reciprocal = T(1) / (a + T(4))
-    return a, T(-0.5) * square, T(-0.5) * fma(a, a, -square), reciprocal, fma(T(-8), reciprocal, T(1))
-
-
-@exact
 def gelu(x):
-    """Return x P(X < x) for a standard normal X: -a Q(a) below 0, x - a Q(a) above."""
+    """Return x P(X < x) for a standard normal X: -a Q(a) below 0, x - a Q(a) above, a = |x|."""
     T = type(x)
-    a, minus, low, reciprocal, _ = _normal(x)
-    # a / (a + 4) as a sum of two, then u
+    a = minimum(abs(x), TAIL_END(x))
+    # share = a / (a + 4), in multiples of 2^-25 (2^-54) so that u is exact, and how much of its top that left over
     bottom = a + T(4)
-    share = a * reciprocal
-    missing = fma(-share, a - (bottom - T(4)), fma(-share, bottom, a)) * reciprocal
-    u = fma(T(2), share, T(-1))
-    rest_of_u = fma(T(2), missing, fma(T(2), share, T(-1) - u))
+    u = fma(T(2), a / bottom, T(-1))
+    share = fma(T(0.5), u, T(0.5))
+    left = fma(-share, a - (bottom - T(4)), fma(-share, bottom, a))
+    # a Q(a) = factor e^(-a^2/2)
     slope = MILLS(u)
     mills = fma(u, slope, MILLS_0(x))
-    rest = fma(u, slope, MILLS_0(x) - mills) + fma(mills * MILLS_SLOPE(u), rest_of_u, MILLS_0_REST(x))
+    rest = fma(u, slope, MILLS_0(x) - mills) + MILLS_0_REST(x)
     factor = share * mills
-    rest = fma(share, rest, fma(missing, mills, fma(share, mills, -factor)))
-    tail = times_exp(factor, rest, minus, low)
+    rest = fma(share, rest, fma(share, mills, -factor))
+    # the factor grows by u^2 (1 - u) / 4 times what is left, near enough; for u > 0, where M falls as fast, hardly
+    v = minimum(u, T(0))
+    rest = fma(left * v, v * fma(T(-0.25), v, T(0.25)), rest)
+    square = a * a
+    tail = times_exp(factor, rest, T(-0.5) * square, T(-0.5) * fma(a, a, -square))
     return (x if x > T(0) else x * T(0)) - tail  # x * 0 makes -inf NaN, as in PyTorch
 
 
@@ -66,8 +72,10 @@ def gelu(x):
 def gelu_slope(x):
     """Return the derivative of gelu: P(X < x) + x times the density at x."""
     T = type(x)
-    _, minus, low, reciprocal, u = _normal(x)
-    bell = times_exp(T(1), T(-0.0), minus, low)
+    a = minimum(abs(x), TAIL_END(x))
+    reciprocal = T(1) / (a + T(4))
+    u = fma(T(-8), reciprocal, T(1))
+    bell = exp(T(-0.5) * a * a)
     tail = bell * (fma(u, MILLS(u), MILLS_0(x)) * reciprocal)
     return fma(x * INVERSE_SQRT_TAU(x), bell, T(1) - tail if x > T(0) else tail)
 
@@ -110,12 +118,12 @@ def gelu_tanh_slope(x):
     """Return the derivative of gelu_tanh: s + x s (1 - s) u'."""
     T = type(x)
     u, low, square = _gelu_tanh_argument(x)
-    s = logistic_part(T(1), u, low)
+    s = logistic(u)
     slope = fma(T(3) * CUBIC(x), square, LINEAR(x))
     return fma(x * slope, s * (T(1) - s), s)
 
 
-# erf(x) = x + x ERF(x^2) for |x| <= 1, error 2^-29.4 and 2^-56.1; beyond, 1 - 2 Q(sqrt(2) |x|)
+# erf(x) = x + x ERF(x^2) for |x| <= 1, error 2^-29.4 and 2^-56.1
 ERF = polynomial(
     (0.12837917, -0.37612626, 0.112835824, -0.026853643, 0.0051879636, -0.00080068153, 7.842417e-05),
     (
@@ -124,26 +132,33 @@ ERF = polynomial(
         -1.6204694979693878e-07, 1.3704547312832806e-08, -7.768346271535366e-10,
     ),
 )  # fmt: skip
-SQRT_2 = constant(1.4142135623730951, 1.4142135623730951)
+# 1 - erf(x) = e^(x ERFC(x)) for x from 1 to ERF_ONE, from where on it is 1; error of erf 2^-28.5 and 2^-63.0
+ERFC = polynomial(
+    (-1.1284802, -0.63583094, -0.10511687, 0.022798946, -0.003187105, 0.0002106635),
+    (
+        -1.12837921769205, -0.6366191953953475, -0.10277570637344835, 0.019138915414157107, 0.0001843451112727878,
+        -0.0016520855146449377, 0.0005293484071946505, 4.0564805963794876e-05, -0.00012289746209197556,
+        7.11971392049093e-05, -2.7067919701600542e-05, 7.766720682705743e-06, -1.7499951702410785e-06,
+        3.1221525223467e-07, -4.3753141351026365e-08, 4.714815857990674e-09, -3.7638360711111333e-10,
+        2.0891892332747504e-11, -7.159804427666466e-13, 1.1320314651671938e-14,
+    ),
+)  # fmt: skip
+ERF_ONE = constant(3.93, 5.93)
 TWO_OVER_SQRT_PI = constant(1.1283791670955126, 1.1283791670955126)
 
 
 @exact
 def erf(x):
     """Return the error function."""
-    T = type(x)
-    _, minus, low, reciprocal, u = _normal(SQRT_2(x) * x)
-    tail = times_exp(fma(u, MILLS(u), MILLS_0(x)) * reciprocal, T(-0.0), minus, low)
-    beyond = copysign(fma(T(-2), tail, T(1)), x)
-    return fma(x, ERF(x * x), x) if abs(x) <= T(1) else beyond
+    a = minimum(abs(x), ERF_ONE(x))
+    beyond = copysign(small_expm1(a * ERFC(a)), x)
+    return fma(x, ERF(x * x), x) if a <= type(x)(1) else beyond
 
 
 @exact
 def erf_slope(x):
     """Return 2 / sqrt(pi) e^(-x^2)."""
-    T = type(x)
-    square = x * x
-    return TWO_OVER_SQRT_PI(x) * times_exp(T(1), T(-0.0), -square, -fma(x, x, -square))
+    return TWO_OVER_SQRT_PI(x) * exp(-x * x)
 
 
 # x - tanh(x) = x^3 (1/3 + x^2 SHRINK(x^2)) for |x| <= 1, error 2^-27.4 and 2^-55.9
@@ -178,50 +193,55 @@ def tanhshrink(x):
     return near if a <= T(1) else copysign(beyond, x)
 
 
-LINEAR_FROM = constant(20.0, 40.0)  # from here on silu and mish are x, infinity included
+MISH_LINEAR = constant(20.0, 40.0)  # from here on mish is x
 
 
 @exact
 def silu(x):
     """Return x / (1 + e^-x)."""
-    T = type(x)
-    v = EXP_LOW(x) if x < EXP_LOW(x) else x
-    y = logistic_part(v, v, T(-0.0)) if x >= EXP_LOW(x) else x * T(0)  # NaN for -inf, as in PyTorch
-    return x if x > LINEAR_FROM(x) else y
+    return logistic_part(x, x, type(x)(-0.0)) if x >= EXP_LOW(x) else x * type(x)(0)  # NaN for -inf, as in PyTorch
 
 
 @exact
 def mish(x):
     """Return x tanh(log(1 + e^x)).
 
-    With e = e^-|x| it is x (1 + 2e) / (1 + 2e + 2e^2) above 0 and x e (2 + e) / (2 + 2e + e^2) below.
+    With w = e^x (1 + e^x / 2) it is x w / (1 + w) below 0; above it is x - x / (1 + w), where rounding weighs less.
     """
     T = type(x)
     positive = x > T(0)
-    p, n = power_of_e(-abs(x), T(-0.0))
-    e = scaled(T(1) + p, n)
-    share, more, whole = (e + e, T(0), T(1)) if positive else (e, p, T(2))
-    # x (whole + share) (1 + more), as a sum of two
-    part = whole + share
-    top = x * part
-    rest = fma(x, part, -top) + x * (share - (part - whole))
-    full = fma(top, more, top)
-    rest = fma(rest, more, rest) + fma(top, more, top - full)
-    y = quotient(full, rest, fma(share, e, e + e), whole)
-    y = y if positive else scaled(y, n)
-    y = y if x >= EXP_LOW(x) else x * T(0)  # NaN for -inf, as in PyTorch
-    return x if x > LINEAR_FROM(x) else y
+    v = minimum(maximum(x, EXP_LOW(x)), MISH_LINEAR(x))
+    biased, r = reduced(v, T(-0.0))
+    p = fma(r * r, EXP(r), r)
+    n, s = exponent(biased), small_power_of_2(biased)
+    # e^x (1 + e^x / 2) = s (1 + more)
+    half = T(0.5) * s
+    more = fma(p, fma(p, half, T(1) + s), half)
+    whole = T(1) + more
+    bottom = fma(s, whole, T(1))
+    lost = fma(s, whole, T(1) - bottom)
+    top = fma(x, more, x)
+    rest = fma(x, more, x - top)
+    top, rest = (v, T(0)) if positive else (top, rest)
+    # (top + rest) / (bottom + lost)
+    reciprocal = T(1) / bottom
+    y = top * reciprocal
+    y = fma(fma(-y, lost, fma(-y, bottom, top)) + rest, reciprocal, y)
+    y = x - y if positive else scaled(y, n)
+    return y if x >= EXP_LOW(x) else x * T(0)  # NaN for -inf, as in PyTorch
 
 
 @exact
 def mish_slope(x):
     """Return t + x (1 - t^2) s, where t = tanh(log(1 + e^x)) and s = 1 / (1 + e^-x)."""
     T = type(x)
-    positive = x > T(0)
-    e = exp(-abs(x))
-    one = fma(T(2), e, T(1)) if positive else fma(e, e, e + e)
-    other = T(2) * e * e if positive else T(2)
-    reciprocal = T(1) / (one + other)
-    t, one_minus_t = one * reciprocal, other * reciprocal
-    s = (T(1) if positive else e) / (T(1) + e)
-    return fma(x * one_minus_t, (T(1) + t) * s, t)
+    v = minimum(maximum(x, LOGISTIC_ZERO(x)), MISH_LINEAR(x))
+    biased, r = reduced(v, T(-0.0))
+    power = power_of_2(biased)
+    e = fma(power, fma(r * r, EXP(r), r), power)
+    # t = w / (1 + w) and 1 - t^2 = (1 + 2w) / (1 + w)^2 with w = e + e^2 / 2, s = e / (1 + e): one division for both
+    w = fma(T(0.5) * e, e, e)
+    above, below = T(1) + w, T(1) + e
+    both = T(1) / (above * below)
+    inverse = below * both
+    return fma(v * ((above + w) * inverse), inverse * (e * (above * both)), w * inverse)
