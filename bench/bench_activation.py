@@ -1,6 +1,7 @@
 """Elementwise functions, softmax, their gradients: in the cache, where arithmetic decides, and where memory does.
 
-Every entry of the table of functions has its rows.
+Every entry of the table of functions has its rows. "with out": the result goes into an array that is there already, on
+all sides.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from bench.harness import Calls, Case, Unsupported
+from fastnn_kernels._elementwise import CHEAP
 from fastnn_kernels.cpu.activation import FUNCTIONS
 
 LIBRARIES = ("numpy", "torch", "jax")
@@ -24,17 +26,40 @@ GIVEN = {"threshold": (0.5, -1.25)}
 PAIRS = ("add", "mul")  # of two arrays; their gradients are such products again
 
 
+WITH_OUT = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "exp", "silu")
+COPY = 0.85  # share of a copy's speed that functions of large arrays are to reach
+
+
+def _bars(name, large, gradient, out):
+    """Return what a row is to reach, by its kind of function."""
+    rows = name.endswith("softmax")
+    bars = {"numpy": 1.0, "torch": 2.0 if rows and not gradient else 1.5, "jax": 1.0}
+    if large:
+        return bars | ({"peak@2": COPY} if out else {"peak@2": 1 / 1.3} if rows else {"torch@2": 4.0})
+    if gradient or rows:
+        return bars
+    if name in PAIRS or FUNCTIONS[name].grain == CHEAP:
+        return bars | {"numpy": 1.5}
+    return {"numpy": 1.0, "torch": 1.0, "jax": 1.0, "seconds@1": 0.2e-9 * 1e4}
+
+
+def _case(name, size, shape, gradient=False, out=False):
+    moved = 4 * int(np.prod(shape)) * (3 if gradient or name in PAIRS else 2)
+    return Case(
+        "activation", name + " gradient" * gradient + " with out" * out, f"{size} {shape}",
+        {"name": name, "shape": shape, "gradient": gradient, "out": out}, float(moved), "byte", moved, traffic="copy",
+        bars=_bars(name, size != "10 k", gradient, out), short=name in SHORT and not gradient,
+    )  # fmt: skip
+
+
 def _cases(name, sizes):
     """Make the rows of a function, those of its gradient with it."""
     for gradient in (False,) if name in PAIRS else (False, True):
         for size, shapes in sizes.items():
             for shape in shapes:
-                moved = 4 * int(np.prod(shape)) * (3 if gradient or name in PAIRS else 2)
-                yield Case(
-                    "activation", f"{name} gradient" if gradient else name, f"{size} {shape}",
-                    {"name": name, "shape": shape, "gradient": gradient}, float(moved), "byte", moved, traffic="copy",
-                    bars={"numpy": 1.0, "torch": 1.5, "jax": 1.0}, short=name in SHORT and not gradient,
-                )  # fmt: skip
+                yield _case(name, size, shape, gradient)
+    if name in WITH_OUT:
+        yield _case(name, "12.5 M", SIZES["12.5 M"][0], out=True)
 
 
 CASES = [
@@ -52,22 +77,39 @@ def verify(case, summaries):
 
 def build(library, case, threads):
     """Build the case in the process of one library; the first rows are checked, against fastnn in float64."""
-    name, gradient = case.params["name"], case.params["gradient"]
+    name, gradient, shape = (case.params[k] for k in ("name", "gradient", "shape"))
     dim = 1 if name.endswith("softmax") else None
     rng = np.random.default_rng(0)
     calls, sets = [], []
     for _ in range(2):
-        x = 3 * rng.standard_normal(case.params["shape"], np.float32)
+        x = 3 * rng.standard_normal(shape, np.float32)
         x = np.abs(x) + np.float32(0.01) if name == "log" else x
-        dy = rng.standard_normal(case.params["shape"], np.float32) if gradient or name in PAIRS else None
+        dy = rng.standard_normal(shape, np.float32) if gradient or name in PAIRS else None
         sets.append((x, dy))
     make, to_numpy = globals()[f"_build_{library}"](name, dim, gradient, threads)
     calls = [make(x, dy) for x, dy in sets]
+    if case.params["out"]:
+        calls = [_with_out(library, name, call, shape) for call in calls]
     x, dy = (None if a is None else a[:10].astype(np.float64) for a in sets[0])
     result, expected = to_numpy(calls[0]())[:10], _build_fastnn(name, dim, gradient, threads)[0](x, dy)()
     slack = np.finfo(np.float32).eps * np.maximum(np.abs(expected), 1.0)  # others compute tails by cancellation
     terms = 40 if dim else 4 if gradient else 1  # of a sum
     return {"": Calls(calls, [float((np.abs(result - expected) / slack).max() / terms)])}
+
+
+def _with_out(library, name, call, shape):
+    """Let a call fill an array that is there already."""
+    out = np.empty(shape, np.float32)
+    if library == "fastnn":
+        return partial(call, out=out)
+    if library == "numpy" and name in ("tanh", "exp"):
+        return partial(getattr(np, name), *call.args, out=out)
+    if library == "torch":
+        import torch
+
+        function = getattr(torch.ops.aten, name.removesuffix("_tanh"))
+        return partial(function, *call.args, **call.keywords, out=torch.from_numpy(out))
+    raise Unsupported
 
 
 def _options(name, dim):

@@ -25,11 +25,13 @@ def _cases():
                         if name == "group_norm" and len(shape) == 2:
                             continue
                         moved = 4 * int(np.prod(shape)) * (3 if gradient else 2)
+                        bars = {"torch": 1.5 if gradient else 2.0}
+                        bars |= {} if size == "cached" else {"peak@2": 1 / 1.3}
                         yield Case(
                             "norm", f"{name} gradient" if gradient else name,
                             f"{size} {shape}" + " channels last" * last,
                             {"name": name, "shape": shape, "gradient": gradient, "last": last}, float(moved), "byte",
-                            moved, traffic="copy", bars={"torch": 1.5 if gradient else 2.0},
+                            moved, traffic="copy", bars=bars,
                         )  # fmt: skip
 
 

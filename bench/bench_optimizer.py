@@ -39,7 +39,7 @@ CASES = [
     Case("optimizer", name, size, {"name": name, "size": size},
          4.0 * arrays * sum(map(np.prod, shapes)), "byte", int(4 * (arrays + 1) // 2 * sum(map(np.prod, shapes))),
          traffic="read" if name == "norm of gradients" else "update",
-         bars={"torch": 1.2} | ({"peak@1": 0.9, "peak@2": 0.9} if size == "10 M" and name in HEADLINES else {}),
+         bars={"torch": 1.2} | ({"peak": 0.9} if size == "10 M" and name in HEADLINES else {}),
          short=name in HEADLINES)
     for name, (_, arrays) in RULES.items()
     for size, shapes in SIZES.items()

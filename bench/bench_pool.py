@@ -26,7 +26,7 @@ def _case(layer, direction, short):
     numbers = prod(layer.x) + prod(layer.y) + (prod(layer.x) if (direction, layer.kind) == ("backward", "max") else 0)
     bars = {**dict.fromkeys(LIBRARIES, 1.0), "torch": 2.0}
     if 4 * numbers >= LARGE:
-        bars |= {"peak@1": 0.8, "peak@2": 0.8}
+        bars |= {"peak": 0.8}
     params = {"layer": asdict(layer), "direction": direction}
     group = f"{layer.kind} {direction}"
     return Case("pool", group, str(layer), params, 4.0 * numbers, "byte", 4 * numbers, bars=bars, short=short)

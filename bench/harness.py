@@ -44,8 +44,9 @@ class Case:
 
     work: floating-point operations (unit "flop"), bytes that have to be moved (unit "byte"; within `footprint` bytes
     of memory, which its traffic says how to pass: "read", "copy" or "update"), or calls (unit "call").
-    bars: what is to be reached, as "peak@1" (share of the limit with one thread) or a library's name (how many times
-    faster than it). short: belongs to the selection that is measured by default.
+    bars: what is to be reached: "peak" (share of the limit), "seconds" (or less), or a library's name (how many times
+    faster than it); with "@2" behind, on that many threads only. short: belongs to the selection that is measured by
+    default.
     """
 
     stem: str

@@ -88,15 +88,19 @@ def missed(row: dict) -> list[str]:
     """Return the bars of a row that were not reached, in words."""
     found = []
     for bar, wanted in row["bars"].items():
-        if bar.startswith("peak@"):
-            reached = share(row, "fastnn") if bar == f"peak@{row['threads']}" else None
-        elif bar == "seconds":
+        name, _, threads = bar.partition("@")
+        if threads not in ("", str(row["threads"])):
+            continue
+        if name == "peak":
+            reached = share(row, "fastnn")
+        elif name == "seconds":
             mine = best_of(row, "fastnn")
             reached, wanted = (1 / mine, 1 / wanted) if mine else (None, wanted)
         else:
-            reached = ratio(row, bar)
+            reached = ratio(row, name)
         if reached is not None and reached < wanted:
-            found.append(f"{bar} {reached:.3g} < {wanted:.3g}" if bar != "seconds" else f"{1e6 / reached:.2f} us")
+            seconds = f"{_seconds(1 / reached)} > {_seconds(1 / wanted)}" if name == "seconds" else ""
+            found.append(seconds or f"{name} {reached:.3g} < {wanted:.3g}")
     return found
 
 

@@ -15,8 +15,9 @@ from numpy import empty_like, ndarray
 
 from ._jit import Kernel
 from ._memory import SMALL, empty
-from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, normalize_dim, output, promote
+from ._parallel import get_num_threads, tasks
+from ._plans import Plans
+from ._shapes import F4, F8, as_float_array, contiguous, normalize_dim, output, promote
 from .cpu import softmax as cpu
 from .cpu.softmax import FEW
 
@@ -32,12 +33,14 @@ class Variants(NamedTuple):
     columns: Kernel
 
 
-SOFTMAX = Variants(cpu.softmax__rows, cpu.softmax__few, cpu.softmax__columns)
-LOG_SOFTMAX = Variants(cpu.log_softmax__rows, cpu.log_softmax__few, cpu.log_softmax__columns)
-SOFTMAX_BACKWARD = Variants(cpu.softmax_backward__rows, cpu.softmax_backward__rows, cpu.softmax_backward__columns)
-LOG_SOFTMAX_BACKWARD = Variants(
-    cpu.log_softmax_backward__rows, cpu.log_softmax_backward__rows, cpu.log_softmax_backward__columns
-)
+VARIANTS = {
+    "softmax": Variants(cpu.softmax__rows, cpu.softmax__few, cpu.softmax__columns),
+    "log_softmax": Variants(cpu.log_softmax__rows, cpu.log_softmax__few, cpu.log_softmax__columns),
+    "softmax_backward": Variants(cpu.softmax_backward__rows, cpu.softmax_backward__rows, cpu.softmax_backward__columns),
+    "log_softmax_backward": Variants(
+        cpu.log_softmax_backward__rows, cpu.log_softmax_backward__rows, cpu.log_softmax_backward__columns
+    ),
+}
 
 
 def softmax(input, dim=-1, *, out=None):
@@ -46,12 +49,12 @@ def softmax(input, dim=-1, *, out=None):
     The relative error is at most 3.2 eps where x is within 1 of the largest. Further away the rounding of x - max adds
     0.5 eps |x - max| in float32, 0.65 in float64.
     """
-    return _forward("softmax", SOFTMAX, input, dim, out)
+    return _forward("softmax", input, dim, out)
 
 
 def softmax_backward(dy, y, dim=-1, *, out=None):
     """Return y (dy - sum(dy y)) for softmax's output y."""
-    return _backward("softmax_backward", SOFTMAX_BACKWARD, dy, y, dim, out)
+    return _backward("softmax_backward", dy, y, dim, out)
 
 
 def log_softmax(input, dim=-1, *, out=None):
@@ -59,62 +62,71 @@ def log_softmax(input, dim=-1, *, out=None):
 
     The error is at most 3.2 eps, relative to the result or, where that is below 1, to 1.
     """
-    return _forward("log_softmax", LOG_SOFTMAX, input, dim, out)
+    return _forward("log_softmax", input, dim, out)
 
 
 def log_softmax_backward(dy, y, dim=-1, *, out=None):
     """Return dy - e^y sum(dy) for log_softmax's output y."""
-    return _backward("log_softmax_backward", LOG_SOFTMAX_BACKWARD, dy, y, dim, out)
+    return _backward("log_softmax_backward", dy, y, dim, out)
 
 
-# Rows of a contiguous matrix are the common case, and go straight to their kernel.
+def _forward(function, input, dim, out):
+    x = input
+    if type(x) is not ndarray or (x.dtype is not F4 and x.dtype is not F8):
+        x = as_float_array(function, "input", x)
+    dim = dim if type(dim) is int else normalize_dim(function, dim, x.ndim)
+    plan = _plans[function, x.shape, x.dtype, dim, get_num_threads()]
+    if out is None and plan.direct and x.flags.c_contiguous:
+        y = empty_like(x) if plan.warm else empty(x.shape, x.dtype)
+        plan.kernel(x, y, plan.count, plan.number)
+        return y
+    return plan.anyhow(out, x)
 
 
-def _forward(function, variants, x, dim, out):
-    if out is None and (dim == -1 or dim == 1) and type(x) is ndarray and x.ndim == 2:
-        count, length = x.shape
-        run = variants[length <= FEW].get(x.dtype)
-        if run is not None and count and length and x.flags.c_contiguous:
-            n = count * length
-            y = empty_like(x) if n < WARM else empty((count, length), x.dtype)
-            run(x, y, count, 1 if n < 2 * GRAIN else tasks(count, -(-GRAIN // length)))
-            return y
-    return _general(function, variants, dim, out, as_float_array(function, "input", x))
-
-
-def _backward(function, variants, dy, y, dim, out):
-    if out is None and (dim == -1 or dim == 1) and type(dy) is type(y) is ndarray and y.ndim == 2:
-        shape, dtype = y.shape, y.dtype
-        count, length = shape
-        run = variants[length <= FEW].get(dtype)
-        same = dy.dtype is dtype and dy.shape == shape
-        if run is not None and same and count and length and y.flags.c_contiguous and dy.flags.c_contiguous:
-            n = count * length
-            dx = empty_like(y) if n < WARM else empty(shape, dtype)
-            run(dy, y, dx, count, 1 if n < 2 * GRAIN else tasks(count, -(-GRAIN // length)))
-            return dx
-    dy, y = promote(function, dy=dy, y=y)
+def _backward(function, dy, y, dim, out):
+    if not (type(dy) is type(y) is ndarray and dy.dtype is y.dtype and (y.dtype is F4 or y.dtype is F8)):
+        dy, y = promote(function, dy=dy, y=y)
     if dy.shape != y.shape:
         raise ValueError(f"{function}: dy has shape {dy.shape} but y has {y.shape}")
-    return _general(function, variants, dim, out, dy, y)
+    dim = dim if type(dim) is int else normalize_dim(function, dim, y.ndim)
+    plan = _plans[function, y.shape, y.dtype, dim, get_num_threads()]
+    if out is None and plan.direct and y.flags.c_contiguous and dy.flags.c_contiguous:
+        dx = empty_like(y) if plan.warm else empty(y.shape, y.dtype)
+        plan.kernel(dy, y, dx, plan.count, plan.number)
+        return dx
+    return plan.anyhow(out, dy, y)
 
 
-def _general(function, variants, dim, out, *arrays):
-    """Return the result over any dimension of arrays of one shape and dtype, in any layout."""
-    x = arrays[-1]
-    shape, dtype = x.shape, x.dtype
-    dim = normalize_dim(function, dim, x.ndim)
-    y = output(function, out, shape, dtype, *arrays)
-    target = y if y.flags.c_contiguous else empty(shape, dtype)
-    if x.size:
+class _Plan:
+    """How contiguous arrays of one shape are seen, as rows or as columns: `count` of them for `number` tasks.
+
+    direct: whether they have the form that the kernel wants. warm: whether the result is small.
+    """
+
+    def __init__(self, function, shape, dtype, dim, threads):
+        variants, dim, size = VARIANTS[function], normalize_dim(function, dim, len(shape)), prod(shape)
         length, width = shape[dim] if shape else 1, prod(shape[dim + 1 :])
         if width == 1:
-            kernel, form, count = variants[length <= FEW], (-1, length), x.size // length
+            kernel, self.form = variants[length <= FEW], (size // max(length, 1), length)
+            self.count = self.form[0]
         else:
-            kernel, form = variants.columns, (-1, length, width)
-            count = x.size // (length * width) * cpu.strips(width, dtype)
-        views = [contiguous(a).reshape(form) for a in (*arrays, target)]
-        kernel[dtype](*views, count, tasks(count, -(-GRAIN * count // x.size)))
-    if target is not y:
-        y[...] = target
-    return y
+            kernel, self.form = variants.columns, (prod(shape[:dim]), length, width)
+            self.count = self.form[0] * cpu.strips(width, dtype)
+        self.function, self.size, self.kernel = function, size, kernel[dtype]
+        self.direct, self.warm = size > 0 and self.form == shape, size < WARM
+        self.number = tasks(self.count, max(-(-GRAIN * self.count // max(size, 1)), 1))
+
+    def anyhow(self, out, *arrays):
+        """Return the result, in `out` if it is not None, of arrays in any layout."""
+        shape, dtype = arrays[0].shape, arrays[0].dtype
+        y = output(self.function, out, shape, dtype, *arrays)
+        target = y if y.flags.c_contiguous else empty(shape, dtype)
+        if self.size:
+            views = [contiguous(array).reshape(self.form) for array in (*arrays, target)]
+            self.kernel(*views, self.count, self.number)
+        if target is not y:
+            y[...] = target
+        return y
+
+
+_plans = Plans(_Plan)
