@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin
 
-from ._simd import VectorType, _float_type, features, suffix
+from ._simd import VectorType, _float_type, features, suffix, vector_bytes
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 HAS_SCALEF = "avx512f" in features()
@@ -161,6 +161,18 @@ def write_part(typing_context, p, i, count, value):
         return context.get_dummy_value()
 
     return types.void(p, types.intp, types.intp, value), codegen
+
+
+@intrinsic
+def stream(typing_context, p, i, value):
+    """Write a vector past the caches from element i on, which lies aligned to its width. See `_simd.fence`."""
+
+    def codegen(context, builder, signature, args):
+        stored = builder.store(args[2], _place(builder, *args[:2], value), align=vector_bytes())
+        stored.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp, value), codegen
 
 
 @intrinsic

@@ -78,7 +78,7 @@ def _forward(function, input, dim, out):
     plan = _plans[function, x.shape, x.dtype, dim, get_num_threads()]
     if out is None and plan.direct and x.flags.c_contiguous:
         y = empty_like(x) if plan.warm else empty(x.shape, x.dtype)
-        plan.kernel(x, y, plan.count, plan.number)
+        plan.kernel(x, y, *plan.given)
         return y
     return plan.anyhow(out, x)
 
@@ -92,15 +92,16 @@ def _backward(function, dy, y, dim, out):
     plan = _plans[function, y.shape, y.dtype, dim, get_num_threads()]
     if out is None and plan.direct and y.flags.c_contiguous and dy.flags.c_contiguous:
         dx = empty_like(y) if plan.warm else empty(y.shape, y.dtype)
-        plan.kernel(dy, y, dx, plan.count, plan.number)
+        plan.kernel(dy, y, dx, *plan.given)
         return dx
     return plan.anyhow(out, dy, y)
 
 
 class _Plan:
-    """How contiguous arrays of one shape are seen, as rows or as columns: `count` of them for `number` tasks.
+    """How contiguous arrays of one shape are seen, as rows or as columns.
 
-    direct: whether they have the form that the kernel wants. warm: whether the result is small.
+    direct: whether they have the form that the kernel wants. warm: whether the result is small. given: what the kernel
+    gets besides arrays, how many rows or strips of columns there are and for how many tasks.
     """
 
     def __init__(self, function, shape, dtype, dim, threads):
@@ -108,13 +109,15 @@ class _Plan:
         length, width = shape[dim] if shape else 1, prod(shape[dim + 1 :])
         if width == 1:
             kernel, self.form = variants[length <= FEW], (size // max(length, 1), length)
-            self.count = self.form[0]
+            count = self.form[0]
         else:
             kernel, self.form = variants.columns, (prod(shape[:dim]), length, width)
-            self.count = self.form[0] * cpu.strips(width, dtype)
+            count = self.form[0] * cpu.strips(width, dtype)
         self.function, self.size, self.kernel = function, size, kernel[dtype]
         self.direct, self.warm = size > 0 and self.form == shape, size < WARM
-        self.number = tasks(self.count, max(-(-GRAIN * self.count // max(size, 1)), 1))
+        number = tasks(count, max(-(-GRAIN * count // max(size, 1)), 1))
+        far = () if width == 1 or function.endswith("backward") else (cpu.far(self.form, dtype),)
+        self.given = *far, count, number
 
     def anyhow(self, out, *arrays):
         """Return the result, in `out` if it is not None, of arrays in any layout."""
@@ -123,7 +126,7 @@ class _Plan:
         target = y if y.flags.c_contiguous else empty(shape, dtype)
         if self.size:
             views = [contiguous(array).reshape(self.form) for array in (*arrays, target)]
-            self.kernel(*views, self.count, self.number)
+            self.kernel(*views, *self.given)
         if target is not y:
             y[...] = target
         return y

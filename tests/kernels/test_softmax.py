@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels import _plans
 from fastnn_kernels._parallel import threads
 from fastnn_kernels._simd import vector_bytes
+from fastnn_kernels.cpu import softmax as cpu
 from fastnn_kernels.cpu.softmax import FEW, PIECE
 from tests.reference import softmax as reference
 
@@ -47,6 +49,25 @@ def test_forward(shape, dim, dtype):
         assert (error <= reference.softmax_tolerance(x, dim)).all()
         tolerance = reference.tolerance(dtype, length)
         np.testing.assert_allclose(logs.reshape(x.shape), exact, rtol=tolerance, atol=tolerance)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(2, 3, 16), (1, 40, 48), (1, 300, 16)], ids=str)
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_past_the_caches_it_is_the_same(name, shape, dtype, monkeypatch):
+    x, run = draw(shape, dtype), getattr(kernels, name)
+    near = run(x, 1)
+    monkeypatch.setattr(cpu, "FAR", 0)
+    _plans.forget()
+    try:
+        for shift in (0, near.itemsize):  # only what starts with a cache line can go past the caches
+            memory = np.zeros(near.nbytes + 128, np.uint8)
+            start = -memory.ctypes.data % 64 + shift
+            out = memory[start : start + near.nbytes].view(dtype).reshape(shape)
+            assert np.array_equal(run(x, 1, out=out), near)
+            assert not memory[:start].any() and not memory[start + near.nbytes :].any()
+    finally:
+        _plans.forget()
 
 
 @DTYPES

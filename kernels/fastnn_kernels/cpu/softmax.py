@@ -8,8 +8,9 @@ import math
 
 from .._elementary import LN2_HIGH, LN2_LOW, LOG, LOG2_E
 from .._jit import exact, jitted, kernel
+from .._memory import ALIGNMENT, FAR
 from .._microkernel import transpose_edge
-from .._simd import address, constant, fma, itemsize, lanes, polynomial, rint, stack_bytes, vector_bytes
+from .._simd import address, constant, fence, fma, itemsize, lanes, polynomial, rint, stack_bytes, vector_bytes
 from .._vector import (
     broadcast,
     larger,
@@ -20,6 +21,7 @@ from .._vector import (
     prefetch,
     read,
     read_part,
+    stream,
     sum_of_lanes,
     times_power_of_2,
     width,
@@ -33,6 +35,7 @@ PIECE = 16  # vectors whose sum is taken at once: sums of sums are rounded less 
 FETCH = 32  # vectors that rows are fetched before they are read for the first time
 AHEAD = 256  # bytes that columns are fetched before their turn: rows lie too far apart for the CPU to foresee them
 TOGETHER = 4096  # numbers of rows that go together
+KEPT = 1 << 14  # bytes of a strip's exponentials up to which they wait aside for their sum, if the result is far
 TILE_BYTES = 64 * FEW  # a tile of FEW vectors, whose width is at most 64 bytes
 
 # e^r for |r| <= ln(2)/2 (and a bit), relative error 2^-28.2 and 2^-57.9
@@ -44,7 +47,7 @@ POWER = polynomial(
         2.7630538479894165e-07, 2.5010453283142315e-08,
     ),
 )  # fmt: skip
-FAR = constant(110.0, 760.0)  # e^-FAR is 0
+VANISHED = constant(110.0, 760.0)  # e^-VANISHED is 0
 ONE, HALF = constant(1.0, 1.0), constant(0.5, 0.5)
 NONE = constant(-math.inf, -math.inf)
 
@@ -56,7 +59,7 @@ def exponential(x, largest):
     The difference is rounded, which makes a relative error of up to eps / 2 times its size. That is why ln(2) in one
     piece is good enough here.
     """
-    d = larger(-FAR(x), x - largest)
+    d = larger(-VANISHED(x), x - largest)
     n = rint(d * LOG2_E(d))
     return times_power_of_2(POWER(fma(-n, LN2_HIGH(d), d)), n)
 
@@ -224,13 +227,14 @@ def log_softmax_backward__rows(dy, y, out, lo, hi):
 
 
 # Strips: a vector's width of columns of x(n, stride), from `start` on, of which the first `count` are read and written.
-# `ahead`: how many columns to fetch ahead, or 0.
+# ahead: how many columns to fetch ahead, or 0. far: whether results, which are whole cache lines, go past the caches.
 
 
 @exact
-def softmax_strip(x, start, stride, n, count, out, ahead):
-    """Write softmax down the columns of x to out."""
+def softmax_strip(x, start, stride, n, count, out, kept, ahead, far):
+    """Write softmax down the columns of x to out. What is far waits in `kept` for the sum."""
     none = NONE(zeros(x))
+    e, place, step = (kept, 0, width(none)) if far else (out, start, stride)
     top, total = none, zeros(x)
     for i in range(n):
         top = larger(read_part(x, start + i * stride, count, none), top)
@@ -238,18 +242,27 @@ def softmax_strip(x, start, stride, n, count, out, ahead):
         at = start + i * stride
         if ahead:
             prefetch(x, at + ahead, 0)
-            prefetch(out, at + ahead, 1)
-        e = exponential(read_part(x, at, count, none), top)
-        write_part(out, at, count, e)
-        total = total + e
+            if not far:
+                prefetch(out, at + ahead, 1)
+        power = exponential(read_part(x, at, count, none), top)
+        write_part(e, place + i * step, count, power)
+        total = total + power
     scale = ONE(total) / total
     for i in range(n):
-        at = start + i * stride
-        write_part(out, at, count, read_part(out, at, count, none) * scale)
+        finish_strip(out, start + i * stride, count, read_part(e, place + i * step, count, none) * scale, far)
 
 
 @exact
-def log_softmax_strip(x, start, stride, n, count, out, ahead):
+def finish_strip(out, at, count, value, far):
+    """Write a vector of a strip."""
+    if far:
+        stream(out, at, value)
+    else:
+        write_part(out, at, count, value)
+
+
+@exact
+def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, far):
     """Write the logarithm of softmax down the columns of x to out."""
     none = NONE(zeros(x))
     top, total = none, zeros(x)
@@ -259,12 +272,13 @@ def log_softmax_strip(x, start, stride, n, count, out, ahead):
         at = start + i * stride
         if ahead:
             prefetch(x, at + ahead, 0)
-            prefetch(out, at + ahead, 1)
+            if not far:
+                prefetch(out, at + ahead, 1)
         total = total + exponential(read_part(x, at, count, none), top)
     rest = logarithm(total)
     for i in range(n):
         at = start + i * stride
-        write_part(out, at, count, log_share(read_part(x, at, count, none), top, rest))
+        finish_strip(out, at, count, log_share(read_part(x, at, count, none), top, rest), far)
 
 
 @exact
@@ -309,6 +323,13 @@ def strips(width, dtype):
     return -(-width * dtype.itemsize // vector_bytes())
 
 
+def far(shape, dtype):
+    """Return whether a result (A, C, B) goes past the caches: too large for them, and its strips whole lines."""
+    height, width = shape[1], shape[2] * dtype.itemsize
+    line = vector_bytes() == ALIGNMENT and width % ALIGNMENT == 0
+    return line and shape[0] * height * width >= FAR and height * ALIGNMENT <= KEPT
+
+
 @exact
 def strip(k, shape, step):
     """Return of all strips of an array (A, C, B) the k-th: where it starts, and how many columns it has."""
@@ -317,24 +338,27 @@ def strip(k, shape, step):
     return a * shape[1] * shape[2] + first, min(step, shape[2] - first)
 
 
-@kernel("T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
-def softmax__columns(x, out, lo, hi):
-    """x(A, C, B) -> out(A, C, B). The range is over strips."""
-    for k in range(lo, hi):
-        start, count = strip(k, x.shape, lanes(x.dtype.type(0)))
-        softmax_strip(
-            pointer(x), start, x.shape[2], x.shape[1], count, pointer(out), AHEAD // itemsize(x.dtype.type(0))
-        )
+def columns(strip_of):
+    """Make a kernel body of what is done with a strip."""
+
+    def softmax__columns(x, out, far, lo, hi):
+        """x(A, C, B) -> out(A, C, B). The range is over strips. far: see `far`."""
+        number, stride, n = x.dtype.type(0), x.shape[2], x.shape[1]
+        step, kept, y = lanes(number), pointer_at(number, stack_bytes(KEPT)), pointer(out)
+        far = far and address(out) % ALIGNMENT == 0
+        for k in range(lo, hi):
+            start, count = strip(k, x.shape, step)
+            strip_of(pointer(x), start, stride, n, count, y, kept, AHEAD // itemsize(number), far)
+        if far:
+            fence()
+
+    return softmax__columns
 
 
-@kernel("T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
-def log_softmax__columns(x, out, lo, hi):
-    """x(A, C, B) -> out(A, C, B). The range is over strips."""
-    for k in range(lo, hi):
-        start, count = strip(k, x.shape, lanes(x.dtype.type(0)))
-        log_softmax_strip(
-            pointer(x), start, x.shape[2], x.shape[1], count, pointer(out), AHEAD // itemsize(x.dtype.type(0))
-        )
+softmax__columns = kernel("T[:,:,::1], T[:,:,::1], int", writes="out", parallel=True)(columns(softmax_strip))
+log_softmax__columns = kernel("T[:,:,::1], T[:,:,::1], int", writes="out", parallel=True, name="log_softmax__columns")(
+    columns(log_softmax_strip)
+)
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
@@ -395,7 +419,7 @@ def softmax__few(x, out, lo, hi):
     for r in range(lo, hi, step):
         count = min(step, hi - r)
         turn(zero, address(x) + r * row, n, tile, step, count, n)
-        softmax_strip(numbers, 0, step, n, step, numbers, 0)
+        softmax_strip(numbers, 0, step, n, step, numbers, numbers, 0, False)
         turn(zero, tile, step, address(out) + r * row, n, n, count)
 
 
@@ -408,5 +432,5 @@ def log_softmax__few(x, out, lo, hi):
     for r in range(lo, hi, step):
         count = min(step, hi - r)
         turn(zero, address(x) + r * row, n, tile, step, count, n)
-        log_softmax_strip(numbers, 0, step, n, step, numbers, 0)
+        log_softmax_strip(numbers, 0, step, n, step, numbers, numbers, 0, False)
         turn(zero, tile, step, address(out) + r * row, n, n, count)
