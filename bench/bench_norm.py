@@ -11,7 +11,7 @@ from bench.harness import Calls, Case, Unsupported
 LIBRARIES = ("torch",)
 ROWS = {"cached": ((1000, 10), (160, 64), (10, 1000), (3, 4096)), "50 MB": ((200_000, 64), (12_500, 1000))}
 IMAGES = {"cached": ((160, 64), (4, 8, 16, 16)), "50 MB": ((64, 64, 56, 56),)}
-TOLERANCE = 100.0  # eps, of the largest number
+TOLERANCE, PEERS_TOLERANCE = 100.0, 1000.0  # eps, of the largest number; PyTorch loses 200 by pixels
 EPS = 1e-5
 
 
@@ -40,7 +40,8 @@ CASES = list(_cases())
 
 def verify(case, summaries):
     """Complain about results that are further from float64 than rounding explains."""
-    return {name: f"wrong: error {e[0]:.3g}" for name, e in summaries.items() if not e[0] <= TOLERANCE}
+    allowed = {name: TOLERANCE if name.startswith("fastnn") else PEERS_TOLERANCE for name in summaries}
+    return {name: f"wrong: error {e[0]:.3g}" for name, e in summaries.items() if not e[0] <= allowed[name]}
 
 
 def build(library, case, threads):
@@ -93,6 +94,7 @@ def _build_torch(name, gradient, threads, *arrays):
     import torch
 
     torch.set_num_threads(threads)
+    torch.set_grad_enabled(True)
     dy, x, w, b, mean, variance = map(torch.from_numpy, arrays)
     F, aten, shape = torch.nn.functional, torch.ops.aten, [w.numel()]
     if name == "rms_norm" and gradient:  # has no operation of its own for the gradient
