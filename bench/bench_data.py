@@ -18,7 +18,7 @@ BORDERS = {"constant": "grid-constant", "reflect": "mirror", "replicate": "neare
 
 def _augment(name, images, short=True, **params):
     shape = SHAPES[images]
-    title = f"{name} {images} {'x'.join(map(str, shape))}"
+    title = f"{name} {images} {'x'.join(map(str, shape))} {params.get('border', '')}".strip()
     return Case("data", "augment", title, {"kind": name, "shape": shape, **params}, bars={"scipy": 5.0}, short=short)
 
 
@@ -68,13 +68,13 @@ def verify(case, summaries):
         near = field[:, :, : size[0], : size[1]] if kind == "field" else None
         matrix = matrix if kind != "field" else np.eye(2, 3)[None]
         mode, border = "nearest" if kind == "nearest" else "bilinear", params.get("border", "constant")
-        expected = reference.warp(images[:, -1:], matrix, near, size, mode, border, 0.0)[0, 0].ravel()
-        allowed = 1e-3 if kind != "nearest" else np.inf  # where a place lies half-way, rounding decides
-    return {
-        name: f"off by {np.abs(np.subtract(values, expected)).max():.2g}"
-        for name, values in summaries.items()
-        if not np.allclose(values, expected, rtol=0, atol=allowed)
-    }
+        expected, allowed = reference.warp(images[:, -1:], matrix, near, size, mode, border, 0.0)[0, 0].ravel(), 1e-3
+    complaints = {}
+    for name, values in summaries.items():
+        wrong = ~(np.abs(np.subtract(values, expected)) <= allowed)
+        if wrong.mean() > (0.02 if params["kind"] == "nearest" else 0):  # half-way between two, rounding decides
+            complaints[name] = f"{wrong.sum()} of {wrong.size} numbers are wrong"
+    return complaints
 
 
 def build(library, case, threads):

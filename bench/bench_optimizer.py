@@ -34,7 +34,7 @@ RULES = {
 }
 FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
 HEADLINES = ("SGD", "SGD momentum", "Adam", "AdamW", "norm of gradients")
-TOLERANCE = 16.0  # in eps of the largest parameter, after two steps
+TOLERANCE, PEERS_TOLERANCE = 16.0, 160.0  # eps of the largest parameter, after two steps; PyTorch's norm loses 84
 CASES = [
     Case("optimizer", name, size, {"name": name, "size": size},
          4.0 * arrays * sum(map(np.prod, shapes)), "byte", int(4 * (arrays + 1) // 2 * sum(map(np.prod, shapes))),
@@ -48,7 +48,8 @@ CASES = [
 
 def verify(case, summaries):
     """Complain about parameters that are further from those of float64 than rounding explains."""
-    return {name: f"wrong: error {e[0]:.3g}" for name, e in summaries.items() if not e[0] <= TOLERANCE}
+    allowed = {name: TOLERANCE if name == "fastnn" else PEERS_TOLERANCE for name in summaries}
+    return {name: f"wrong: error {e[0]:.3g}" for name, e in summaries.items() if not e[0] <= allowed[name]}
 
 
 def build(library, case, threads):

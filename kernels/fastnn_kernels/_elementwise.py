@@ -31,9 +31,9 @@ class Elementwise:
     """All that is known of an elementwise function y = f(x, *parameters).
 
     name, doc: those of its formula. parameters: names and usual values (None where there is none); usual_parameters:
-    only the values. layer: the name of
-    its class in `nn`, or None. ulp: its largest error in float32 and float64, in units in the last place, measured by
-    `make exhaustive`. gradient_of: whether its gradient takes the "output" or the "input".
+    only the values. layer: the name of its class in `nn`, or None. ulp: its largest error in float32 and float64, in
+    units in the last place, measured by `make exhaustive`. grain: elements worth waking a second thread for.
+    gradient_of: whether its gradient takes the "output" or the "input".
     """
 
     gradient_of: str
