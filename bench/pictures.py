@@ -43,6 +43,7 @@ def draw(result: dict, folder: Path) -> list[Path]:
             for family, members in _grouped(found, lambda row: row["group"]):
                 finish(_bars(plt, members), f"{stem}-{'-'.join(re.findall('[a-z0-9]+', family))}", f"{stem}: {family}")
         else:
+            found = [row for row in found if row["short"]] or found
             for threads, members in _grouped(found, lambda row: row["threads"]):
                 finish(_dots(plt, members), f"{stem}-{threads}", f"{stem}, {threads} thread{'s' * (threads > 1)}")
     return made
