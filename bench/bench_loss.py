@@ -110,7 +110,7 @@ def _build_fastnn(name, gradient, x, target, threads):
         return (lambda: kernels.cross_entropy_with_gradient(x, target)), lambda result: result
     loss = getattr(kernels, name)
     if gradient:
-        return (lambda: (loss(x, target), loss.backward(1.0, x, target))), lambda result: result
+        return (lambda: loss.with_gradient(x, target)), lambda result: result
     return (lambda: loss(x, target)), lambda loss: (float(loss), None)
 
 

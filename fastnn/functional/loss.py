@@ -53,14 +53,26 @@ def cross_entropy(
 
 def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[..., Any] | None = None) -> Any:
     """Make a differentiable operation of a loss; only its first arguments, `operands` of them, are differentiated."""
+    together: Callable[..., Any] | None = getattr(loss, "with_gradient", None)
 
     def operation(*args: Any, **options: Any) -> WithBackward:
-        y = loss(*args, **options)
+        if together is None or not is_grad_enabled():
+            y, ready = loss(*args, **options), None
+        else:  # operands are read once for both
+            y, ready = together(*args, **options)
 
         def backward(dy: Array, needs: Needs) -> Gradients:
             if gradient is not None:
                 return (gradient(dy, *args, **options),)
+            if ready is not None and needs[0]:
+                first, needs = ready if dy == 1 else ready * dy, (False, *needs[1:])
+                if not any(needs):
+                    return (first, *[None] * (len(needs) - 1))
+            else:
+                first = None
             gradients = loss.backward(dy, *args, needs=needs, **options)  # type: ignore[attr-defined]
+            if first is not None:
+                gradients = (first, *gradients[1:])
             # one operand may be given once for all of a row
             return tuple(
                 g if g is None or g.shape == np.shape(x) else g.sum(-1).reshape(np.shape(x))

@@ -3,7 +3,8 @@
 A loss is a function that says by a plan what its arguments mean; the decorator turns it into the loss and into its
 gradient, `NAME_backward(dloss, ...the same arguments)`. dloss is a number, or an array of the losses' shape for
 reduction "none". It gives the gradient of the first operand; with `needs`, one bool per operand, a tuple with None for
-those that are not asked for.
+those that are not asked for. `NAME.with_gradient(...the same arguments)` gives a mean or sum and, from the same pass,
+the gradient of the first operand for dloss = 1; None with reduction "none" or weights.
 
 Operands are float32 or float64 in any layout (TypeError for others; targets may be integers or booleans) and of one
 shape (ValueError); reduction is "none", "mean" or "sum". Sums go over fixed-size blocks in order: the same bits for any
@@ -18,12 +19,14 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import empty as fresh
+from numpy import ndarray
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, promote
+from ._shapes import F4, F8, as_float_array, promote
 from .cpu import loss_elementwise as cpu
-from .loss import check_reduction, flat, gradient_of_losses, share, total
+from .loss import NOTHING, check_reduction, flat, gradient_of_losses, share, total
 
 GRAIN = 16384  # elements worth waking a second thread for
 
@@ -50,6 +53,13 @@ def with_gradient(plan):
     return loss
 
 
+def of_elements(plan):
+    """Make a loss as `with_gradient` does, of a function that returns a `Plan`, which can give both at once."""
+    loss, name = with_gradient(plan), plan.__name__
+    loss.with_gradient = lambda *args, **options: plan(*args, **options).both(name)
+    return loss
+
+
 class Plan(NamedTuple):
     """What a call of a loss means: an entry, its operands by name, its parameters, and what comes after."""
 
@@ -65,6 +75,14 @@ class Plan(NamedTuple):
     def arrays(self, function):
         """Return the operands in one dtype and one shape."""
         check_reduction(function, self.reduction)
+        made = tuple(self.operands.values())
+        x = made[0]
+        for other in made:
+            if not (type(x) is type(other) is ndarray and other.dtype is x.dtype and other.shape == x.shape):
+                return self._promoted(function)
+        return made if x.dtype is F4 or x.dtype is F8 else self._promoted(function)
+
+    def _promoted(self, function):
         names, arrays = list(self.operands), dict(self.operands)
         if hasattr(arrays.get("target"), "dtype") and arrays["target"].dtype.kind in "biu":
             arrays["target"] = arrays["target"].astype(as_float_array(function, names[0], arrays[names[0]]).dtype)
@@ -78,27 +96,43 @@ class Plan(NamedTuple):
         """Return the losses, their mean or their sum."""
         arrays = self.arrays(function)
         x = arrays[0]
-        single = self.reduction == "none" or self.weight is not None or self.extra is not None
+        if self.reduction != "none" and self.weight is None and self.extra is None:
+            return self._reduced(function, arrays, NOTHING[x.dtype], 0.0)
+        losses = empty(x.shape, x.dtype)
+        self._run(arrays, losses.reshape(-1), NOTHING[x.dtype], NOTHING[x.dtype], 0.0)
+        if self.extra is not None:
+            losses += self.extra(*arrays)
+        if self.factor != 1:
+            losses *= self.factor
+        if self.weight is not None:
+            losses *= _weight(function, self.weight, x)
+        return self._checked(
+            function, arrays, losses if self.reduction == "none" else total(flat(losses), self.reduction, x.size)
+        )
+
+    def both(self, function):
+        """Return the mean or the sum of the losses and its gradient for the first operand, if they go together."""
+        if self.reduction == "none" or self.weight is not None or self.extra is not None:
+            return self.losses(function), None
+        arrays = self.arrays(function)
+        x = arrays[0]
+        dx = empty(x.shape, x.dtype)
+        scale = self.factor * share(1.0, self.reduction, x.size)
+        return self._reduced(function, arrays, dx.reshape(-1), scale), dx
+
+    def _reduced(self, function, arrays, dx, scale):
+        x = arrays[0]
+        partial = fresh(-(-x.size // cpu.BLOCK), x.dtype)
+        self._run(arrays, NOTHING[x.dtype], partial, dx, scale)
+        return self._checked(function, arrays, total(partial, self.reduction, x.size, self.factor))
+
+    def _run(self, arrays, *results):
+        x = arrays[0]
         blocks = -(-x.size // cpu.BLOCK)
-        losses, partial = empty((x.size if single else 0,), x.dtype), empty((0 if single else blocks,), x.dtype)
-        cpu.values[self.entry][x.dtype](
-            *map(flat, arrays), losses, partial, *self.parameters, blocks,
-            1 if x.size < 2 * GRAIN else tasks(blocks, GRAIN // cpu.BLOCK),
-        )  # fmt: skip
-        if single:
-            losses = losses.reshape(x.shape)
-            if self.extra is not None:
-                losses += self.extra(*arrays)
-            if self.factor != 1:
-                losses *= self.factor
-            if self.weight is not None:
-                losses *= _weight(function, self.weight, x)
-        if self.reduction == "none":
-            result = losses
-        elif single:
-            result = total(flat(losses), self.reduction, x.size)
-        else:
-            result = total(partial, self.reduction, x.size, self.factor)
+        number = 1 if x.size < 2 * GRAIN else tasks(blocks, GRAIN // cpu.BLOCK)
+        cpu.blocks[self.entry][x.dtype](*map(flat, arrays), *results, *self.parameters, blocks, number)
+
+    def _checked(self, function, arrays, result):
         if self.refuse is not None and np.isnan(result).any():
             self.refuse(function, *arrays)
         return result
@@ -106,18 +140,19 @@ class Plan(NamedTuple):
     def gradients(self, function, dloss, needs):
         """Return the gradient of each operand that is needed, None for the others."""
         arrays = self.arrays(function)
-        x, slopes = arrays[0], cpu.slopes[self.entry]
+        x, slopes = arrays[0], (None, *cpu.slopes[self.entry])
         made: list[Any] = [None] * len(needs)
         single = self.reduction == "none"
         scale = self.factor * (1.0 if single else share(float(dloss), self.reduction, x.size))
         for i, (needed, slope) in enumerate(zip(needs, slopes, strict=False)):
-            if not needed or slope is None:
+            if not needed or (i and slope is None):
                 continue
-            kernel, sign = (slopes[0], -1) if slope is cpu.MINUS else (slope, 1)
             made[i] = out = empty(x.shape, x.dtype)
-            kernel[x.dtype](
-                *map(flat, arrays), out.reshape(-1), sign * scale, *self.parameters, x.size, tasks(x.size, GRAIN)
-            )
+            if i == 0 or slope is cpu.MINUS:
+                self._run(arrays, NOTHING[x.dtype], NOTHING[x.dtype], out.reshape(-1), -scale if i else scale)
+            else:
+                given = scale, *self.parameters, x.size, tasks(x.size, GRAIN)
+                slope[x.dtype](*map(flat, arrays), out.reshape(-1), *given)
             if single:
                 out *= gradient_of_losses(function, dloss, x.shape)
             if self.weight is not None:
@@ -142,19 +177,19 @@ def _at_least_0(function, name, value):
     return value
 
 
-@with_gradient
+@of_elements
 def mse_loss(input, target, reduction="mean"):
     """Return (input - target)^2, or its mean or sum over all elements."""
     return Plan("mse", {"input": input, "target": target}, reduction)
 
 
-@with_gradient
+@of_elements
 def l1_loss(input, target, reduction="mean"):
     """Return |input - target|, or its mean or sum. The gradient where they are equal is 0."""
     return Plan("smooth_l1", {"input": input, "target": target}, reduction, (0.0,))
 
 
-@with_gradient
+@of_elements
 def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     """Return d^2 / (2 beta) for d = |input - target| < beta, else d - beta / 2 (Girshick, 2015).
 
@@ -164,7 +199,7 @@ def smooth_l1_loss(input, target, reduction="mean", beta=1.0):
     return Plan("smooth_l1", {"input": input, "target": target}, reduction, (beta,))
 
 
-@with_gradient
+@of_elements
 def huber_loss(input, target, reduction="mean", delta=1.0):
     """Return d^2 / 2 for d = |input - target| < delta, else delta (d - delta / 2) (Huber, 1964).
 
@@ -175,7 +210,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
     return Plan("smooth_l1", {"input": input, "target": target}, reduction, (delta,), float(delta))
 
 
-@with_gradient
+@of_elements
 def binary_cross_entropy(input, target, weight=None, reduction="mean"):
     """Return -target log(input) - (1 - target) log(1 - input), logarithms no less than -100.
 
@@ -193,7 +228,7 @@ def _no_probabilities(function, input, target):
             raise ValueError(f"{function}: {name} must be probabilities from 0 to 1, got {x[outside].flat[0]}{advice}")
 
 
-@with_gradient
+@of_elements
 def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean", pos_weight=None):
     """Return binary_cross_entropy(sigmoid(input), target), from the logits themselves.
 
@@ -216,7 +251,7 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
     return Plan("bce_logits_weighted", operands, reduction, weight=weight)
 
 
-@with_gradient
+@of_elements
 def kl_div(input, target, reduction="mean", log_target=False):
     """Return target (log(target) - input), the terms of the Kullback-Leibler divergence; input: log-probabilities.
 
@@ -229,13 +264,13 @@ def kl_div(input, target, reduction="mean", log_target=False):
     return Plan("kl_log" if log_target else "kl", {"input": input, "target": target}, reduction, factor=factor)
 
 
-@with_gradient
+@of_elements
 def hinge_loss(input, target, reduction="mean", margin=1.0):
     """Return max(0, margin - target input) for targets of -1 and 1, as in support vector machines."""
     return Plan("hinge", {"input": input, "target": target}, reduction, (margin,))
 
 
-@with_gradient
+@of_elements
 def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     """Return input, a distance, for target 1, max(0, margin - input) for target -1 (Hadsell, Chopra & LeCun, 2006).
 
@@ -244,7 +279,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
     return Plan("hinge_embedding", {"input": input, "target": target}, reduction, (margin,), refuse=_no_signs)
 
 
-@with_gradient
+@of_elements
 def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean"):
     """Return max(0, margin - target (input1 - input2)): target 1 wants input1 above input2, -1 below."""
     operands = {"input1": input1, "input2": input2, "target": target}
@@ -257,13 +292,13 @@ def _no_signs(function, input, target):
         raise ValueError(f"{function}: target must be -1 or 1, got {target[wrong].flat[0]}")
 
 
-@with_gradient
+@of_elements
 def soft_margin_loss(input, target, reduction="mean"):
     """Return log(1 + e^(-target input)) for targets of -1 and 1."""
     return Plan("soft_margin", {"input": input, "target": target}, reduction)
 
 
-@with_gradient
+@of_elements
 def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduction="mean"):
     """Return the negative log-likelihood of counts under a Poisson distribution, without the term of target alone.
 
@@ -282,7 +317,7 @@ def _stirling(input, target):
     return np.where(target > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0).astype(target.dtype, copy=False)
 
 
-@with_gradient
+@of_elements
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
     """Return the negative log-likelihood of target under a normal distribution with mean input and variance var.
 

@@ -70,6 +70,21 @@ def test_gradients(row, reduction):
 
 
 @rows
+@REDUCTIONS
+def test_value_and_gradient_together(row, reduction):
+    together = getattr(getattr(kernels, row.name), "with_gradient", None)
+    if together is None:
+        pytest.skip("of rows")
+    args, given = inputs(row, np.float32), {"reduction": reduction, **options(row, np.float32)}
+    loss, dx = together(*args, **given)
+    np.testing.assert_array_equal(loss, getattr(kernels, row.name)(*args, **given))
+    if reduction == "none" or row.options.get("weight") is not None or row.options.get("full"):
+        assert dx is None
+    else:
+        np.testing.assert_array_equal(dx, gradients(row, 1.0, args, reduction, np.float32)[0])
+
+
+@rows
 def test_layouts_and_empty_batches(row):
     args = inputs(row, np.float64)
     loss = getattr(kernels, row.name)
@@ -98,6 +113,8 @@ def test_same_bits_for_any_number_of_threads(name):
         with threads(count):
             loss = getattr(kernels, name)
             results.append((loss(*args), loss(*args, reduction="none"), loss.backward(1.0, *args)))
+            if hasattr(loss, "with_gradient"):
+                results[-1] += loss.with_gradient(*args)
     for result in results[1:]:
         for a, b in zip(result, results[0], strict=True):
             np.testing.assert_array_equal(a, b)

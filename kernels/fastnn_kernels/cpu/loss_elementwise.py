@@ -2,14 +2,15 @@
 
 An entry is the loss of one element as a function of its operands (input x, target t, and where there is one a third)
 and of parameters, and its slope with respect to each operand. The kernels apply it to whole arrays: `__blocks` gives
-losses, or sums of them over blocks, `_slope__vector` the gradient. To add a loss, add its entry to ENTRIES.
+losses, or sums of them over blocks, and at once, if wanted, the gradient of the first operand, `_slope__vector` that of
+another. To add a loss, add its entry to ENTRIES.
 """
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .._elementary import exp, log, log1p_exp, sigmoid, sign
+from .._elementary import exp, log, log1p_exp, logistic, sign
 from .._jit import exact, jitted, kernel
 from .._simd import maximum, stack_bytes, vector_at
 
@@ -92,7 +93,7 @@ def bce_logits(x, t, positive):
 @exact
 def bce_logits_slope(x, t, positive):
     """Return its slope in x."""
-    return (type(x)(1) - t) * sigmoid(x) - positive * t * sigmoid(-x)
+    return (type(x)(1) - t) * logistic(x) - positive * t * logistic(-x)
 
 
 @exact
@@ -187,7 +188,7 @@ def soft_margin(x, t):
 @exact
 def soft_margin_slope(x, t):
     """Return its slope in x."""
-    return -t * sigmoid(-t * x)
+    return -t * logistic(-t * x)
 
 
 @exact
@@ -287,34 +288,47 @@ def total(row):
     return made
 
 
-def _value_kernel(name, entry):
-    """Make x(N), t(N), ... -> losses(N) or, if this is empty, partial(N / BLOCK): sums, of which the range counts."""
-    value, operands, parameters = entry.value, len(entry.slopes), entry.parameters
+def _blocks_kernel(name, entry):
+    """Make x(N), t(N), ... -> losses(N), partial(N / BLOCK), their sums, dx(N) = scale slope: those that are not empty.
 
-    def two(x, t, losses, partial, *rest):
+    Losses or their sums, not both. The range is over blocks.
+    """
+    value, slope, operands = entry.value, entry.slopes[0], len(entry.slopes)
+
+    def two(x, t, losses, partial, dx, scale, *rest):
         numbers = rest[:-2]
         for block in range(rest[-2], rest[-1]):
             first = block * BLOCK
             a, b = x[first : first + BLOCK], t[first : first + BLOCK]
-            row = losses[first : first + BLOCK] if losses.size else vector_at(x[0], stack_bytes(BYTES), a.size)
-            for i in range(a.size):
-                row[i] = value(a[i], b[i], *numbers)
-            if partial.size:
-                partial[block] = total(row)
+            if losses.size or partial.size:
+                row = losses[first : first + BLOCK] if losses.size else vector_at(x[0], stack_bytes(BYTES), a.size)
+                for i in range(a.size):
+                    row[i] = value(a[i], b[i], *numbers)
+                if partial.size:
+                    partial[block] = total(row)
+            if dx.size:
+                row = dx[first : first + BLOCK]
+                for i in range(a.size):
+                    row[i] = scale * slope(a[i], b[i], *numbers)
 
-    def three(x, t, w, losses, partial, *rest):
+    def three(x, t, w, losses, partial, dx, scale, *rest):
         numbers = rest[:-2]
         for block in range(rest[-2], rest[-1]):
             first = block * BLOCK
             a, b, c = x[first : first + BLOCK], t[first : first + BLOCK], w[first : first + BLOCK]
-            row = losses[first : first + BLOCK] if losses.size else vector_at(x[0], stack_bytes(BYTES), a.size)
-            for i in range(a.size):
-                row[i] = value(a[i], b[i], c[i], *numbers)
-            if partial.size:
-                partial[block] = total(row)
+            if losses.size or partial.size:
+                row = losses[first : first + BLOCK] if losses.size else vector_at(x[0], stack_bytes(BYTES), a.size)
+                for i in range(a.size):
+                    row[i] = value(a[i], b[i], c[i], *numbers)
+                if partial.size:
+                    partial[block] = total(row)
+            if dx.size:
+                row = dx[first : first + BLOCK]
+                for i in range(a.size):
+                    row[i] = scale * slope(a[i], b[i], c[i], *numbers)
 
-    loop = two if operands == 2 else three
-    return _kernel(loop, f"{name}_loss__blocks", operands + 2, parameters, "losses partial", _value_kernel.__doc__)
+    loop, numbers = two if operands == 2 else three, entry.parameters + 1
+    return _kernel(loop, f"{name}_loss__blocks", operands + 3, numbers, "losses partial dx", _blocks_kernel.__doc__)
 
 
 def _slope_kernel(name, operand, slope, operands, parameters):
@@ -341,11 +355,11 @@ def _kernel(loop, name, arrays, numbers, writes, doc):
     return kernel(", ".join(["T[::1]"] * arrays + ["T"] * numbers), writes=writes, parallel=True, name=name)(loop)
 
 
-values = {name: _value_kernel(name, entry) for name, entry in ENTRIES.items()}
-slopes = {
+blocks = {name: _blocks_kernel(name, entry) for name, entry in ENTRIES.items()}
+slopes = {  # of the other operands
     name: [
         slope if slope in (None, MINUS) else _slope_kernel(name, i, slope, len(entry.slopes), entry.parameters)
-        for i, slope in enumerate(entry.slopes)
+        for i, slope in enumerate(entry.slopes[1:], 1)
     ]
     for name, entry in ENTRIES.items()
 }
