@@ -34,7 +34,7 @@ def float32_error(name: str, step: int = 1) -> tuple[float, np.float32]:
         with np.errstate(over="ignore"):
             nearest = expected.astype(np.float32)
         known = np.isfinite(nearest)
-        y = np.where(np.isinf(y), np.copysign(np.float64(2.0**128), y), y)  # the number that would come after the largest
+        y = np.where(np.isinf(y), np.copysign(np.float64(2.0**128), y), y)  # what follows the largest
         error = np.abs(y[known] - expected[known]) / np.spacing(np.abs(nearest[known]))
         if np.isnan(error).any():
             return np.inf, x[known][np.isnan(error)][0]

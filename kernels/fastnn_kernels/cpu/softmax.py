@@ -339,9 +339,9 @@ def strip(k, shape, step):
 
 
 def columns(strip_of):
-    """Make a kernel body of what is done with a strip."""
+    """Make the body of a kernel of what is done with a strip."""
 
-    def softmax__columns(x, out, far, lo, hi):
+    def columns(x, out, far, lo, hi):
         """x(A, C, B) -> out(A, C, B). The range is over strips. far: see `far`."""
         number, stride, n = x.dtype.type(0), x.shape[2], x.shape[1]
         step, kept, y = lanes(number), pointer_at(number, stack_bytes(KEPT)), pointer(out)
@@ -352,50 +352,21 @@ def columns(strip_of):
         if far:
             fence()
 
-    return softmax__columns
+    return columns
 
 
-softmax__columns = kernel("T[:,:,::1], T[:,:,::1], int", writes="out", parallel=True)(columns(softmax_strip))
-log_softmax__columns = kernel("T[:,:,::1], T[:,:,::1], int", writes="out", parallel=True, name="log_softmax__columns")(
-    columns(log_softmax_strip)
-)
+def columns_backward(strip_of):
+    """Make the body of a kernel of what is done with a strip."""
 
+    def columns_backward(dy, y, out, lo, hi):
+        """dy(A, C, B), y(A, C, B) -> out(A, C, B): see the kernel of rows. The range is over strips."""
+        number, stride, n = y.dtype.type(0), y.shape[2], y.shape[1]
+        for k in range(lo, hi):
+            start, count = strip(k, y.shape, lanes(number))
+            places = pointer(dy), pointer(y)
+            strip_of(*places, start, stride, n, count, pointer(out), AHEAD // itemsize(number))
 
-@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
-def softmax_backward__columns(dy, y, out, lo, hi):
-    """dy(A, C, B), y(A, C, B) -> out(A, C, B) = y (dy - sum(dy y)). The range is over strips."""
-    for k in range(lo, hi):
-        start, count = strip(k, y.shape, lanes(y.dtype.type(0)))
-        softmax_backward_strip(
-            pointer(dy),
-            pointer(y),
-            start,
-            y.shape[2],
-            y.shape[1],
-            count,
-            pointer(out),
-            AHEAD // itemsize(y.dtype.type(0)),
-        )
-
-
-@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1]", writes="out", parallel=True)
-def log_softmax_backward__columns(dy, y, out, lo, hi):
-    """dy(A, C, B), y(A, C, B) -> out(A, C, B) = dy - e^y sum(dy). The range is over strips."""
-    for k in range(lo, hi):
-        start, count = strip(k, y.shape, lanes(y.dtype.type(0)))
-        log_softmax_backward_strip(
-            pointer(dy),
-            pointer(y),
-            start,
-            y.shape[2],
-            y.shape[1],
-            count,
-            pointer(out),
-            AHEAD // itemsize(y.dtype.type(0)),
-        )
-
-
-# Few: rows of up to FEW numbers. As many as a vector is wide are turned around and become a strip.
+    return columns_backward
 
 
 @jitted
@@ -410,27 +381,33 @@ def turn(number, source, source_row, target, target_row, rows, columns):
             )  # fmt: skip
 
 
-@kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
-def softmax__few(x, out, lo, hi):
-    """x(R, C) -> out(R, C)."""
-    zero, n = x.dtype.type(0), x.shape[1]
-    step, row, tile = lanes(zero), n * itemsize(zero), stack_bytes(TILE_BYTES)
-    numbers = pointer_at(zero, tile)
-    for r in range(lo, hi, step):
-        count = min(step, hi - r)
-        turn(zero, address(x) + r * row, n, tile, step, count, n)
-        softmax_strip(numbers, 0, step, n, step, numbers, numbers, 0, False)
-        turn(zero, tile, step, address(out) + r * row, n, n, count)
+def few(strip_of):
+    """Make the body of a kernel of rows of up to FEW numbers: a vector's width of them is turned into a strip."""
+
+    def few(x, out, lo, hi):
+        """x(R, C) -> out(R, C)."""
+        zero, n = x.dtype.type(0), x.shape[1]
+        step, row, tile = lanes(zero), n * itemsize(zero), stack_bytes(TILE_BYTES)
+        numbers = pointer_at(zero, tile)
+        for r in range(lo, hi, step):
+            count = min(step, hi - r)
+            turn(zero, address(x) + r * row, n, tile, step, count, n)
+            strip_of(numbers, 0, step, n, step, numbers, numbers, 0, False)
+            turn(zero, tile, step, address(out) + r * row, n, n, count)
+
+    return few
 
 
-@kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
-def log_softmax__few(x, out, lo, hi):
-    """x(R, C) -> out(R, C)."""
-    zero, n = x.dtype.type(0), x.shape[1]
-    step, row, tile = lanes(zero), n * itemsize(zero), stack_bytes(TILE_BYTES)
-    numbers = pointer_at(zero, tile)
-    for r in range(lo, hi, step):
-        count = min(step, hi - r)
-        turn(zero, address(x) + r * row, n, tile, step, count, n)
-        log_softmax_strip(numbers, 0, step, n, step, numbers, numbers, 0, False)
-        turn(zero, tile, step, address(out) + r * row, n, n, count)
+def _kernel(name, signature, body):
+    return kernel(signature, writes="out", parallel=True, name=name)(body)
+
+
+OF_X, OF_DY = "T[:,:,::1], T[:,:,::1], int", "T[:,:,::1], T[:,:,::1], T[:,:,::1]"
+softmax__columns = _kernel("softmax__columns", OF_X, columns(softmax_strip))
+log_softmax__columns = _kernel("log_softmax__columns", OF_X, columns(log_softmax_strip))
+softmax_backward__columns = _kernel("softmax_backward__columns", OF_DY, columns_backward(softmax_backward_strip))
+log_softmax_backward__columns = _kernel(
+    "log_softmax_backward__columns", OF_DY, columns_backward(log_softmax_backward_strip)
+)
+softmax__few = _kernel("softmax__few", "T[:,::1], T[:,::1]", few(softmax_strip))
+log_softmax__few = _kernel("log_softmax__few", "T[:,::1], T[:,::1]", few(log_softmax_strip))
