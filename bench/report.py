@@ -247,6 +247,22 @@ def readme(result: dict, text: str) -> str:
     return "\n".join([text[:start], machine, "", *lines, "", text[end:]])
 
 
+def joined(results: list[dict]) -> dict:
+    """Return several results as one: of rows that stand in more than one, the best figures of each side."""
+    rows: dict[tuple, dict] = {}
+    for row in (row for result in results for row in result["rows"]):
+        key = row["stem"], title(row), row["threads"]
+        known = rows.setdefault(key, row)
+        if known is not row:
+            times = dict(known["times"])
+            for name, found in row["times"].items():
+                times[name] = min(found, times.get(name, found), key=lambda one: one["best"])
+            failed = {name: why for name, why in known["failed"].items() if name in row["failed"]}
+            limits = [limit for limit in (known["limit"], row["limit"]) if limit]
+            rows[key] = {**row, "times": times, "failed": failed, "limit": max(limits, default=None)}
+    return results[0] | {"rows": list(rows.values())}
+
+
 def main(argv=None) -> None:
     """Write benchmarks.md, its pictures, and the table in the README."""
     from bench.pictures import draw
@@ -256,8 +272,7 @@ def main(argv=None) -> None:
     parser.add_argument("folder", type=Path, help="where benchmarks.md goes")
     parser.add_argument("--readme", type=Path, help="a README whose table of measurements to replace")
     options = parser.parse_args(argv)
-    results = [json.loads(path.read_text()) for path in options.result]
-    result = results[0] | {"rows": [row for one in results for row in one["rows"]]}
+    result = joined([json.loads(path.read_text()) for path in options.result])
     pictures = draw(result, options.folder / "benchmarks")
     page = options.folder / "benchmarks.md"
     page.write_text(document(result, pictures, options.folder))

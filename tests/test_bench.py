@@ -43,6 +43,16 @@ def test_prepacked_variants_are_peers_of_their_own():
     assert "slower than the fastest peer" in text.lower() and "0.75 of PyTorch, prepacked's speed" in text
 
 
+def test_of_several_runs_each_side_has_its_best():
+    first, second = row(fastnn=1.0, torch=0.8, jax=2.0), row(fastnn=1.1, torch=0.5)
+    first["failed"], second["limit"] = {"torch linear": "died"}, 2e11
+    other = row(fastnn=3.0) | {"threads": 2}
+    both, alone = report.joined([{"rows": [first, other]}, {"rows": [second]}])["rows"]
+    assert {name: times["best"] for name, times in both["times"].items()} == {"fastnn": 1.0, "torch": 0.5, "jax": 2.0}
+    assert both["failed"] == {} and both["limit"] == 2e11 and alone == other
+    assert first["times"]["torch"]["best"] == 0.8
+
+
 def test_the_table_of_the_readme_is_made_from_the_same_figures(monkeypatch):
     one = row(fastnn=1.0, torch=0.8)
     monkeypatch.setattr(report, "README", [("matmul", 1, report.title(one)[:20])])
