@@ -95,8 +95,10 @@ def entry(body, name: str, argument_types, parallel: bool):
         for i, kind in enumerate(kinds):
             item = builder.load(builder.gep(items, [INTP(i)]))
             if isinstance(kind, types.Array):
-                wrong = builder.not_(is_array(builder, item, kind.dtype, kind.ndim))
-                fail(wrong, "PyExc_TypeError", f"argument {i + 1} must be an array of {kind.dtype} of rank {kind.ndim}")
+                dense = kind.layout == "C"
+                wrong = builder.not_(is_array(builder, item, kind.dtype, kind.ndim, dense))
+                wanted = f"a{' contiguous' if dense else 'n'} array of {kind.dtype} of rank {kind.ndim}"
+                fail(wrong, "PyExc_TypeError", f"argument {i + 1} must be {wanted}")
                 values.append(array(context, builder, item, kind))
             else:
                 native = api.to_native_value(kind, item)
@@ -226,8 +228,8 @@ def type_of(builder, item):
     return builder.load(builder.gep(builder.bitcast(item, OBJECT.as_pointer()), [INTP(object.__basicsize__ // 8 - 1)]))
 
 
-def is_array(builder, item, dtype, ndim):
-    """Emit whether an object is an array of this dtype and rank: mostly three comparisons tell."""
+def is_array(builder, item, dtype, ndim, dense):
+    """Emit whether an object is an array of this dtype and rank, and contiguous if dense: mostly four comparisons."""
     one = ir.IntType(1)
     ndarray, wanted = named(builder, "fastnn_ndarray"), named(builder, f"fastnn_{dtype}")
     kind = type_of(builder, item)
@@ -243,7 +245,10 @@ def is_array(builder, item, dtype, ndim):
     found.add_incoming(inherited, other)
     start = builder.block
     with builder.if_then(found):
-        rank = builder.icmp_signed("==", field(builder, item, NDIM), I32(ndim))
+        fits = builder.icmp_signed("==", field(builder, item, NDIM), I32(ndim))
+        if dense:
+            flag = builder.and_(field(builder, item, FLAGS), I32(CONTIGUOUS))
+            fits = builder.and_(fits, builder.icmp_signed("!=", flag, I32(0)))
         given = field(builder, item, DTYPE)
         same = builder.icmp_unsigned("==", given, wanted)
         middle = builder.block
@@ -254,7 +259,7 @@ def is_array(builder, item, dtype, ndim):
         right = builder.phi(one)
         right.add_incoming(one(1), middle)
         right.add_incoming(alike, other)
-        right = builder.and_(right, rank)
+        right = builder.and_(right, fits)
         end = builder.block
     result = builder.phi(one)
     result.add_incoming(one(0), start)
