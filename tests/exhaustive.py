@@ -35,7 +35,8 @@ def float32_error(name: str, step: int = 1) -> tuple[float, np.float32]:
             nearest = expected.astype(np.float32)
         known = np.isfinite(nearest)
         y = np.where(np.isinf(y), np.copysign(np.float64(2.0**128), y), y)  # what follows the largest
-        error = np.abs(y[known] - expected[known]) / np.spacing(np.abs(nearest[known]))
+        ulp = np.spacing(np.minimum(np.abs(nearest[known]), np.float32(2.0**127)))  # the largest one's is the same
+        error = np.abs(y[known] - expected[known]) / ulp
         if np.isnan(error).any():
             return np.inf, x[known][np.isnan(error)][0]
         if error.size and error.max() > worst:
