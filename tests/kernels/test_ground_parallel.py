@@ -187,6 +187,17 @@ print(_parallel.threading_layer(), _parallel.get_num_threads(), len(wrong))
 """
 
 
+def test_how_long_threads_wait_is_the_users_choice_and_not_left_behind(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    with _parallel._patience():
+        assert os.environ["GOMP_SPINCOUNT"] == _parallel.SPINS
+    assert "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    with _parallel._patience():
+        assert "GOMP_SPINCOUNT" not in os.environ
+
+
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 def test_threading_layers(layer):
     """Four threads launch at once on each layer; workqueue would abort the process without its lock."""
