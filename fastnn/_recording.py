@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
 
+import numpy as np
+
 from fastnn._tape import Leaf, Node, grad_mode
 from fastnn._tensor import Tensor, recorded, unrecorded
 
@@ -163,6 +165,8 @@ def _differentiable(
 def _target(name: str, a: Any) -> Any:
     """Return the memory of `a` for an operation in place, or None where what it holds may be needed for gradients."""
     if not isinstance(a, Tensor):
+        if not isinstance(a, np.ndarray):
+            raise TypeError(f"{name}: inplace=True needs a tensor or an array to change, got {type(a).__name__}")
         return a
     if grad_mode.enabled and isinstance(a._node, Leaf):
         raise RuntimeError(

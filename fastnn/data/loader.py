@@ -250,7 +250,8 @@ def _arrays(data: Any) -> dict[Any, Array] | list[Array]:
     if isinstance(data, np.ndarray):
         given = [data]
     elif not isinstance(given, (tuple, list)) or not given:
-        raise TypeError(f"DataLoader: data must be an array, or a tuple or dict of arrays, got {type(data).__name__}")
+        what = f"an empty {type(data).__name__}" if isinstance(given, (tuple, list)) else type(data).__name__
+        raise TypeError(f"DataLoader: data must be an array, or a tuple or dict of arrays, got {what}")
     arrays = [np.asarray(array) for array in given]
     shapes = ", ".join(str(array.shape) for array in arrays)
     if any(array.ndim == 0 or len(array) != len(arrays[0]) for array in arrays):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
+from fastnn_kernels._shapes import sizes
 
 from .module import Buffer, Module, Parameter
 
@@ -41,7 +42,7 @@ class LayerNorm(_Norm):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = _shape("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self._learn(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
@@ -66,7 +67,7 @@ class RMSNorm(_Norm):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        self.normalized_shape = _shape(normalized_shape)
+        self.normalized_shape = _shape("RMSNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self._learn(self.normalized_shape, elementwise_affine, False, dtype)
@@ -282,5 +283,8 @@ class InstanceNorm3d(_InstanceNorm):
     dims = (4, 5)
 
 
-def _shape(normalized_shape: Any) -> tuple[int, ...]:
-    return (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+def _shape(layer: str, normalized_shape: Any) -> tuple[int, ...]:
+    found: tuple[int, ...] = sizes(layer, "normalized_shape", normalized_shape, np.size(normalized_shape), 1)
+    if not found:
+        raise ValueError(f"{layer}: normalized_shape must have at least one dimension, got {normalized_shape!r}")
+    return found

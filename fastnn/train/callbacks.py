@@ -65,7 +65,7 @@ def latest(run: Run, column: str) -> float:
     """Give the last figure of a column of the history. Raises ValueError if there is none."""
     if column not in run.history:
         raise ValueError(
-            f"there is no {column!r} to monitor, only {', '.join(run.history.columns)}"
+            f"fit: there is no {column!r} to monitor, only {', '.join(run.history.columns)}"
             + ("; give fit a validation set" if column.startswith("val_") else "")
         )
     figure: float = run.history[column][-1]

@@ -88,8 +88,8 @@ def save_checkpoint(path: StrPath, state: dict[str, Any]) -> None:
     write_atomically(path, _serialise(arrays, metadata))
 
 
-def load_checkpoint(path: StrPath) -> dict[str, Any]:
-    """Read back what `save_checkpoint` wrote, bit for bit.
+def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict[str, Any]:
+    """Read back what `save_checkpoint` wrote, bit for bit; `function` is named in errors.
 
     Raises
     ------
@@ -98,17 +98,17 @@ def load_checkpoint(path: StrPath) -> dict[str, Any]:
     ValueError
         If the file is damaged, or is not a checkpoint.
     """
-    arrays, metadata = _read("load_checkpoint", path)
+    arrays, metadata = _read(function, path)
     if "fastnn" not in metadata:
-        raise ValueError(f"load_checkpoint: {path} holds weights only, it is not a checkpoint; see load_weights")
+        raise ValueError(f"{function}: {path} holds weights only, it is not a checkpoint; see load_weights")
     try:
         content = json.loads(metadata["fastnn"])
         if content["format"] <= _FORMAT:
             state: dict[str, Any] = _join(content["state"], arrays)
             return state
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"load_checkpoint: {path} is damaged: {type(error).__name__}: {error}") from error
-    raise ValueError(f"load_checkpoint: {path} has format {content['format']}; this version reads {_FORMAT}")
+        raise ValueError(f"{function}: {path} is damaged: {type(error).__name__}: {error}") from error
+    raise ValueError(f"{function}: {path} has format {content['format']}; this version reads {_FORMAT}")
 
 
 def _plain(value: Any) -> Array:

@@ -106,7 +106,7 @@ def load(
     >>> saved.model(np.ones((1, 3), np.float32)).shape, saved.config["classes"]
     ((1, 2), ['cat', 'dog'])
     """
-    state = load_checkpoint(path)
+    state = load_checkpoint(path, function="load")
     if not isinstance(state, dict) or not {"model", "architecture", "optimizer", "config", "random"} <= set(state):
         raise ValueError(f"load: {path} was not written by fastnn.save; for a checkpoint of fit see fit(resume=...)")
     try:

@@ -56,7 +56,13 @@ def with_gradient(plan):
 def of_elements(plan):
     """Make a loss as `with_gradient` does, of a function that returns a `Plan`, which can give both at once."""
     loss, name = with_gradient(plan), plan.__name__
-    loss.with_gradient = lambda *args, **options: plan(*args, **options).both(name)
+
+    def together(*args, **options):
+        return plan(*args, **options).both(name)
+
+    together.__signature__, together.__name__ = inspect.signature(plan), f"{name}.with_gradient"
+    together.__doc__ = f"Return ({name}, its gradient for the first operand and dloss = 1), None for no mean or sum."
+    loss.with_gradient = together
     return loss
 
 

@@ -174,7 +174,7 @@ def test_leaving_early_ends_the_thread():
         ((X, Y[:9]), {}, ValueError, r"\(10, 2\), \(9,\)"),
         ((X[:0], Y[:0]), {}, ValueError, r"empty: shapes \(0, 2\), \(0,\)"),
         ({"x": X, "y": Y[:3]}, {}, ValueError, r"\(10, 2\), \(3,\)"),
-        ((), {}, TypeError, "an array, or a tuple or dict of arrays, got tuple"),
+        ((), {}, TypeError, "an array, or a tuple or dict of arrays, got an empty tuple"),
         (3, {}, TypeError, "got int"),
         ((X.astype(object), Y), {}, TypeError, "arrays of objects"),
         ((X, Y), {"batch_size": 0}, ValueError, "batch_size must be a positive integer, got 0"),
