@@ -88,20 +88,21 @@ def normalized(function, input, by, weight, bias, eps, out=None):
     plain = type(x) is ndarray and (x.dtype is F4 or x.dtype is F8)
     if plain and (weight is None or type(weight) is ndarray) and (bias is None or type(bias) is ndarray):
         plan = _planned(function, x, by, weight, bias)
-        try:  # the usual ways; the kernel takes contiguous arrays of one dtype only
-            if out is None and plan.direct:
+        try:  # the usual way; kernels refuse arrays of another dtype, and those that ought to be contiguous
+            if out is None and not plan.empty:
                 y = empty(x.shape, x.dtype) if plan.large else fresh(x.shape, x.dtype)
-                return y, plan.normalize(x, y, weight, bias, eps)
-            if plan.vectors and (out is None or (type(out) is ndarray and out.flags.carray)):
+                run = plan.normalize if plan.direct else plan.fill
+                return y, run(x, y, weight, bias, eps)
+            if type(out) is ndarray and out.flags.carray and not plan.empty:
                 y = output(function, out, x.shape, x.dtype, x, weight, bias)
-                return y, plan.normalize(x.reshape(plan.matrix), y.reshape(plan.matrix), weight, bias, eps)
+                return y, plan.fill(x, y, weight, bias, eps)
         except TypeError:
             pass
     x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
     plan = _planned(function, x, by, weight, bias)
     y = output(function, out, x.shape, x.dtype, x, weight, bias)
     target = y if y.flags.carray else empty(x.shape, x.dtype)
-    statistics = plan.fill(x, weight, bias, eps, target)
+    statistics = plan.fill(x, target, weight, bias, eps)
     if target is not y:
         y[...] = target
     return y, statistics
@@ -124,7 +125,7 @@ def normalized_backward(function, dy, input, by, weight, eps, statistics, needs)
     plan = _planned(function, x, by, weight, None)
     dx = empty(x.shape, x.dtype) if plan.large else fresh(x.shape, x.dtype)
     if statistics is None:
-        statistics = plan.fill(x, weight, None, eps, dx)
+        statistics = plan.fill(x, dx, weight, None, eps)
     return plan.gradients(dy, x, statistics, weight, eps, dx, needs)
 
 
@@ -174,7 +175,7 @@ class _Plan:
     """How arrays of one shape are cut into rows: `count` of `length` numbers.
 
     runs: how many parts of a row have a weight each; 0 where each column has one. columns: whether the kernel with a
-    weight per column serves, vectors: and weights have one dimension, direct: and arrays two.
+    weight per column serves; direct: and arrays have two dimensions, weights one.
     """
 
     def __init__(self, function, shape, dtype, by, weight_shape, bias_shape, threads):
@@ -201,8 +202,7 @@ class _Plan:
         self.number = tasks(count, -(-GRAIN // max(length, 1)))
         self.affine = weight_shape is not None or bias_shape is not None
         self.columns = not self.runs and (self.affine or length <= SHORT) and count * length > 0
-        self.vectors = self.columns and len(self.weights) == 1
-        self.direct = self.vectors and self.matrix == shape
+        self.direct = self.columns and len(self.weights) == 1 and self.matrix == shape
         width = prod(self.weights) if self.affine or self.columns else 1
         self.ones, self.zeros = np.ones(width, dtype), np.zeros(width, dtype)
         size, self.width = count * length * dtype.itemsize, prod(self.weights)
@@ -222,8 +222,8 @@ class _Plan:
         self.kernel(x, weight, bias, y, statistics, eps, self.centred, self.far_rows, self.count, self.number)
         return statistics
 
-    def fill(self, x, weight, bias, eps, y):
-        """Normalise one contiguous array into another, and return the statistics."""
+    def fill(self, x, y, weight, bias, eps):
+        """Normalise an array into a contiguous one, and return the statistics."""
         if self.empty:
             return np.zeros(self.statistics, self.dtype)
         weight = weight if weight is None or weight.ndim == 1 else weight.reshape(-1)
