@@ -24,8 +24,6 @@ TOLERANCE = 8.0  # ulp of the result
 SHORT = ("relu", "add", "sigmoid", "tanh", "gelu", "exp", "silu", "softmax")
 GIVEN = {"threshold": (0.5, -1.25)}
 PAIRS = ("add", "mul")  # of two arrays; their gradients are such products again
-
-
 WITH_OUT = ("relu", "leaky_relu", "sigmoid", "tanh", "gelu", "exp", "silu")
 COPY = 0.85  # share of a copy's speed that functions of large arrays are to reach
 
@@ -109,8 +107,7 @@ def _with_out(library, name, call, shape):
     if library == "torch":
         import torch
 
-        function = getattr(torch.ops.aten, name.removesuffix("_tanh"))
-        return partial(function, *call.args, **call.keywords, out=torch.from_numpy(out))
+        return partial(getattr(torch.ops.aten, name), *call.args, **call.keywords, out=torch.from_numpy(out))
     raise Unsupported
 
 

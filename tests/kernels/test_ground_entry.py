@@ -24,10 +24,7 @@ def array(*shape, dtype=np.float32):
         ((array(3), array(3), 0.1, 3), "takes 5 arguments"),
         ((array(3), array(3), 0.1, 3, 1, 1), "takes 5 arguments"),
         ((array(3), [1.0, 2.0, 3.0], 0.1, 3, 1), f"argument 2 {WANTED}"),
-        (
-            (array(3, dtype=np.float64), array(3), 0.1, 3, 1),
-            f"argument 1 {WANTED}",
-        ),
+        ((array(3, dtype=np.float64), array(3), 0.1, 3, 1), f"argument 1 {WANTED}"),
         ((array(3, dtype=np.int32), array(3), 0.1, 3, 1), f"argument 1 {WANTED}"),
         ((array(3, 1), array(3), 0.1, 3, 1), f"argument 1 {WANTED}"),
         ((array(6)[::2], array(3), 0.1, 3, 1), f"argument 1 {WANTED}"),
