@@ -15,18 +15,19 @@ from numpy import ndarray
 
 from ._memory import empty
 
-F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
+F4, F8, I8 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 INT_LIMIT = 2**31  # sizes stay below, so that no product of two of them overflows int64
 ADDRESSABLE = 2**45  # elements; no machine has the memory for more
 
 
 def as_float_array(function: str, name: str, x, ndim: int | tuple[int, ...] | None = None) -> ndarray:
-    """Return `x` as a float32 or float64 array of native byte order, without a copy where it is one already.
+    """Return `x` as an aligned float32 or float64 array whose dtype is `F4` or `F8`, without a copy if it is one already.
 
-    Lists of floats and subclasses such as numpy.matrix become plain arrays. TypeError for any other dtype and for
-    masked arrays, whose mask a kernel would not see; ValueError unless it has `ndim` dimensions (one of several).
+    Lists of floats and subclasses such as numpy.matrix become plain arrays; the dtype of an unpickled array, which is
+    equal to `F4` or `F8` but another object, becomes these. TypeError for None, for any other dtype and for masked
+    arrays, whose mask a kernel would not see; ValueError unless it has `ndim` dimensions (one of several).
     """
-    if type(x) is not ndarray or (x.dtype is not F4 and x.dtype is not F8):
+    if type(x) is not ndarray or (x.dtype is not F4 and x.dtype is not F8) or not x.flags.aligned:
         x = _convert(function, name, x)
     if ndim is not None and x.ndim != ndim:
         check_ndim(function, name, x, ndim)
@@ -45,12 +46,13 @@ def check_ndim(function: str, name: str, x, ndim: int | tuple[int, ...]) -> None
 def promote(function: str, **arrays) -> tuple:
     """Return the arrays in their common dtype, float32 or float64; None stays None.
 
-    promote("linear", input=x, weight=w, bias=None) -> (x, w, None). Raises as `as_float_array` does.
+    promote("linear", input=x, weight=w, bias=None) -> (x, w, None). Entry points ask `required` for what must not be
+    None. Raises as `as_float_array` does.
     """
     first = None
     for x in arrays.values():
         if x is not None:
-            if type(x) is not ndarray or ((dtype := x.dtype) is not F4 and dtype is not F8):
+            if type(x) is not ndarray or ((dtype := x.dtype) is not F4 and dtype is not F8) or not x.flags.aligned:
                 break
             if first is None:
                 first = dtype
@@ -59,8 +61,51 @@ def promote(function: str, **arrays) -> tuple:
     else:
         return tuple(arrays.values())
     made = [None if x is None else as_float_array(function, name, x) for name, x in arrays.items()]
-    common = F8 if any(x is not None and x.dtype == F8 for x in made) else F4
+    common = F8 if any(x is not None and x.dtype is F8 for x in made) else F4
     return tuple(None if x is None else x.astype(common, copy=False) for x in made)
+
+
+def required(function: str, **arrays) -> None:
+    """Raise TypeError if one of the arrays is None."""
+    for name, x in arrays.items():
+        if x is None:
+            raise TypeError(f"{function}: {name} must be an array, got None")
+
+
+def operand(function: str, name: str, x, shape: tuple[int, ...], dtype: np.dtype | None = None) -> ndarray:
+    """Return an array that an operation takes beside its main input: plain, aligned and C-contiguous.
+
+    shape: what it must be. dtype: `F4` or `F8`, to which it is converted; None keeps its own. TypeError and ValueError
+    as in `as_float_array`, and if the shape is another.
+    """
+    x = as_float_array(function, name, x)
+    if x.shape != tuple(shape):
+        raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {x.shape}")
+    return contiguous(x if dtype is None else x.astype(dtype, copy=False))
+
+
+def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: int) -> ndarray:
+    """Return an array of integers from 0 to `limit` - 1 as a C-contiguous int64 array of native byte order.
+
+    shape: what it must be, or None for any. The range is looked at before a cast could lose digits. TypeError unless
+    they are integers, ValueError for another shape and for an integer outside.
+    """
+    try:
+        array = np.asarray(x)
+    except (ValueError, OverflowError) as error:
+        raise TypeError(f"{function}: {name} must be an array of integers: {error}") from None
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+    if array.dtype.kind not in "iu" and not (array.size == 0 and array.dtype.kind == "f" and not hasattr(x, "dtype")):
+        raise TypeError(f"{function}: {name} must be integers, got {_dtype_name(array.dtype) if x is not None else None}")
+    if shape is not None and array.shape != tuple(shape):
+        raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {array.shape}")
+    if array.size:
+        for number in (array.min(), array.max()):
+            if not 0 <= int(number) < limit:
+                raise ValueError(f"{function}: {name} must be from 0 to {limit - 1}, got {number}")
+    plain = type(array) is ndarray and array.dtype is I8 and array.flags.c_contiguous and array.flags.aligned
+    return array if plain else np.array(array, I8, order="C", copy=True)
 
 
 def contiguous(x: ndarray) -> ndarray:
@@ -174,7 +219,7 @@ def check_out(function: str, out, shape: tuple[int, ...], dtype: np.dtype, *inpu
 
     Any strides will do. inputs: arrays or None. Raises TypeError or ValueError.
     """
-    if not isinstance(out, ndarray):
+    if not isinstance(out, ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"{function}: out must be an array, got {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
         raise TypeError(f"{function}: out must be {dtype}, got {_dtype_name(out.dtype)}")
@@ -204,13 +249,17 @@ def overlap(a: ndarray, b: ndarray) -> bool:
 def _convert(function, name, x):
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+    required(function, **{name: x})
     try:
         array = np.asarray(x)
     except ValueError:
         raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise TypeError(f"{function}: {name} must be float32 or float64, got {_dtype_name(array.dtype)}")
-    return array.astype(F4 if array.dtype.itemsize == 4 else F8, copy=False)
+    dtype = F4 if array.dtype.itemsize == 4 else F8
+    if not array.dtype.isnative or not array.flags.aligned:
+        return array.astype(dtype)
+    return array.view(dtype)
 
 
 def _dtype_name(dtype):

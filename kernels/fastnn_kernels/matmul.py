@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import activation as activations
-from ._memory import SMALL as POOLED
+from . import _memory
 from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks

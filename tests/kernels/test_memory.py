@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import sys
 import threading
 
 import numpy as np
@@ -11,9 +12,10 @@ import psutil
 import pytest
 
 from fastnn_kernels import _memory
-from fastnn_kernels._memory import ALIGNMENT, SMALL, empty, empty_pool, pool_stats, set_pool_limit
+from fastnn_kernels._memory import ALIGNMENT, allocator, empty, empty_like, empty_pool, pool_stats, set_pool_limit, zeros
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
+SMALL = _memory.SMALL // 4  # numbers of float32; fewer do not come from the pool
 LARGE = (4 * SMALL,)
 
 
@@ -88,6 +90,44 @@ def test_whatever_looks_at_the_memory_keeps_it(hold):
     assert address(other) != where
     del holder
     assert address(empty(LARGE, F4)) == where
+
+
+def test_the_pool_knows_its_idle_buffers_by_trying():
+    assert _memory._idle, "this interpreter has a lock, so memory can be pooled"
+    before = _memory._idle
+    try:
+        _memory._idle = 0
+        for _ in range(3):
+            empty(LARGE, F4)
+        assert pool_stats().buffers == 0, "without knowing which buffers are idle none is kept"
+        _memory._find_idle()
+        assert _memory._idle == before
+    finally:
+        _memory._idle = before
+
+
+def test_an_interpreter_without_its_lock_pools_nothing(monkeypatch):
+    monkeypatch.setattr(_memory, "_idle", 0)
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    _memory._find_idle()
+    set_pool_limit(1 << 30)
+    empty(LARGE, F4)
+    assert pool_stats().buffers == 0
+
+
+def test_every_allocation_can_be_watched():
+    seen = []
+
+    def watched(shape, dtype):
+        seen.append((shape, dtype))
+        return np.full(shape, 7, dtype)
+
+    with allocator(watched):
+        small, large, like = empty((3,), F4), empty((3000, 3000), F4), empty_like(np.ones((2, 5)))
+        assert not zeros((300, 300), F8).any()
+    assert (small == 7).all() and (large == 7).all() and (like == 7).all()
+    assert seen == [((3,), F4), ((3000, 3000), F4), ((2, 5), F8), ((300, 300), F8)]
+    assert not (empty((3,), F4).base is small or len(seen) > 4)
 
 
 def test_pickles_and_copies_stand_alone():
