@@ -214,25 +214,25 @@ def output(function: str, out: ndarray | None, shape: tuple[int, ...], dtype: np
         raise ValueError(f"{function}: an output of shape {tuple(shape)} does not fit into memory") from None
 
 
-def check_out(function: str, out, shape: tuple[int, ...], dtype: np.dtype, *inputs) -> ndarray:
+def check_out(function: str, out, shape: tuple[int, ...], dtype: np.dtype, *inputs, name: str = "out") -> ndarray:
     """Return `out` if a result can be written to it: an array of this shape and dtype that overlaps no input.
 
-    Any strides will do. inputs: arrays or None. Raises TypeError or ValueError.
+    Any strides will do. inputs: arrays or None. name: of the argument. Raises TypeError or ValueError.
     """
-    if not isinstance(out, ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"{function}: out must be an array, got {type(out).__name__}")
+    if not isinstance(out, ndarray) or isinstance(out, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"{function}: {name} must be a plain array, got {type(out).__name__}")
     if out.dtype != dtype or not out.dtype.isnative:
-        raise TypeError(f"{function}: out must be {dtype}, got {_dtype_name(out.dtype)}")
+        raise TypeError(f"{function}: {name} must be {dtype}, got {_dtype_name(out.dtype)}")
     if out.shape != tuple(shape):
-        raise ValueError(f"{function}: out must have shape {tuple(shape)}, got {out.shape}")
+        raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {out.shape}")
     if not out.flags.writeable:
-        raise ValueError(f"{function}: out is read-only")
+        raise ValueError(f"{function}: {name} is read-only")
     for stride, length in zip(out.strides, out.shape, strict=True):
         if stride == 0 and length > 1 and out.size:
-            raise ValueError(f"{function}: out is broadcast: several of its elements share memory")
+            raise ValueError(f"{function}: {name} is broadcast: several of its elements share memory")
     for x in inputs:
         if isinstance(x, ndarray) and overlap(out, x):
-            raise ValueError(f"{function}: out overlaps an input")
+            raise ValueError(f"{function}: {name} overlaps an input")
     return out
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 from math import prod
+from threading import Lock
 
 import numpy as np
 from numpy import ndarray
 
-from . import activation as activations
 from . import _memory
+from . import activation as activations
 from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
 from ._row_tile import ROWS as FEW  # fewer rows take as long as these: memory is what they wait for
-from ._shapes import F4, F8, as_float_array, output, promote
+from ._shapes import F4, F8, as_float_array, check_out, contiguous, output, promote, required
 from ._simd import vector_bytes
 from .cpu.epilogue import CODES
 from .cpu.linear import linear_backward__small
@@ -30,6 +31,7 @@ from .cpu.matmul import (
     matmul__small,
 )
 
+POOLED = _memory.SMALL // F8.itemsize  # numbers of a result that may come from the pool
 SMALL = 1 << 19  # multiplications; up to here one thread is fastest, its panels on its stack
 LIGHT = SMALL // FEW  # numbers of an operand that fewer rows than FEW meet in one thread
 GRAIN = 1 << 18  # multiplications of a task, at least
@@ -44,9 +46,14 @@ class PreparedMatmul:
     __slots__ = ("_packed", "_source", "dtype", "ndim", "shape")
 
     def __init__(self, b: ndarray):
+        b = as_float_array("prepare_matmul", "b", b, 2)
         self.shape, self.dtype, self.ndim = b.shape, b.dtype, 2
         self._source: ndarray | None = b.copy()
         self._packed: dict[bool, ndarray] = {}
+
+    def __reduce__(self):  # panels are as wide as this CPU's vectors, so the numbers themselves travel
+        with _packing:
+            return PreparedMatmul, (self._whole(),)
 
     def __repr__(self) -> str:
         return f"PreparedMatmul(shape={self.shape}, dtype={self.dtype})"
@@ -55,20 +62,30 @@ class PreparedMatmul:
         """Return the panels of the operand or its transpose, packed at the first use of either."""
         packed = self._packed.get(transposed)
         if packed is None:
-            source = self._unpack(not transposed) if self._source is None else self._source
-            packed = self._packed[transposed] = _pack(source.T if transposed else source)
-            self._source = None
+            with _packing:  # of two threads that want the same panels the second finds them
+                packed = self._packed.get(transposed)
+                if packed is None:
+                    source = self._whole()
+                    packed = self._packed[transposed] = _pack(source.T if transposed else source)
+                    self._source = None
         return packed
 
-    def _unpack(self, transposed: bool) -> ndarray:
+    def _whole(self) -> ndarray:
+        """Return the operand as it was given, from its panels if need be. The caller holds the lock."""
+        if self._source is not None:
+            return self._source
+        ((transposed, packed), *_) = self._packed.items()
         if 0 in self.shape:
-            return np.zeros(self.shape, self.dtype)
-        packed, width = self._packed[transposed], TILE_VECTORS * vector_bytes() // self.dtype.itemsize
+            return _memory.zeros(self.shape, self.dtype)
+        width = TILE_VECTORS * vector_bytes() // self.dtype.itemsize
         step = K_BYTES // self.dtype.itemsize
         blocks = [packed[p : p + step] for p in range(0, len(packed), step)]
         rows = [block.reshape(-1, len(block), width).transpose(1, 0, 2).reshape(len(block), -1) for block in blocks]
         whole = np.concatenate(rows)[:, : self.shape[0 if transposed else 1]]
         return whole.T if transposed else whole
+
+
+_packing = Lock()
 
 
 def matmul(a, b, *, out=None):
@@ -85,12 +102,11 @@ def matmul(a, b, *, out=None):
     """
     if type(a) is ndarray is type(b) and out is None and a.ndim == 2 == b.ndim:
         (m, k), (k_b, n), dtype = a.shape, b.shape, a.dtype
-        run = matmul__small.get(dtype)
-        if k == k_b and b.dtype is dtype and (run is not None or dtype in FLOATS):
+        if k == k_b and b.dtype is dtype and (dtype is F4 or dtype is F8):
             size = m * n
-            out = np.empty((m, n), dtype) if size < POOLED else empty((m, n), dtype)
-            if run is not None and size * k <= SMALL and (m >= FEW or n * k <= LIGHT):
-                run(a, b, out)
+            out = _memory.fresh((m, n), dtype) if size < POOLED else empty((m, n), dtype)
+            if size * k <= SMALL and (m >= FEW or n * k <= LIGHT):
+                matmul__small[dtype](a, b, out)
             elif size:
                 _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
             return out
@@ -113,7 +129,7 @@ def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
     if items == 1 and not packed and bias.size == 0 == code and max(m, FEW) * n * k <= SMALL:
         matmul__small[dtype](a, b, out)
         return
-    if items == 1 and not packed and n == 1 and bias.size == 0 == code:
+    if items == 1 and not packed and n == 1 < m and bias.size == 0 == code:
         _blocked(b.T, a.T, bias, out.T)
         return
     grid_m, grid_n, number, words = _cut(m, n, k, dtype, items)
@@ -161,14 +177,20 @@ def _matmul_any(a, b, out):
     if isinstance(b, PreparedMatmul):
         done = _packed_small(a, b, False, NO_BIAS[b.dtype], 0) if out is None else None
         return _matmul_prepared(a, b, out) if done is None else done
-    a, b = np.asarray(a), np.asarray(b)
-    if a.dtype not in FLOATS or b.dtype not in FLOATS:  # float16, integers, complex, objects ...
+    required("matmul", a=a, b=b)
+    given = {"a": a, "b": b}
+    for name, x in given.items():
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"matmul: {name} is a masked array; fill it first: {name}.filled(0)")
+        given[name] = np.asarray(x)
+    a, b = given.values()
+    if not all(x.dtype.kind == "f" and x.dtype.itemsize in (4, 8) for x in (a, b)):  # float16, integers, objects ...
         return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: operands must have at least one dimension, got shapes {a.shape} and {b.shape}")
     if a.shape[-1] != b.shape[-min(b.ndim, 2)]:
         raise _mismatch(a, b)
-    a, b = (_aligned(x) for x in promote("matmul", a=a, b=b))
+    a, b = promote("matmul", a=a, b=b)
     left, right = (a[np.newaxis] if a.ndim == 1 else a), (b[:, np.newaxis] if b.ndim == 1 else b)
     try:
         stack = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
@@ -177,10 +199,10 @@ def _matmul_any(a, b, out):
     shape = stack + left.shape[-2:-1] * (a.ndim > 1) + right.shape[-1:] * (b.ndim > 1)
     full = (*stack, left.shape[-2], right.shape[-1])
     out = output("matmul", out, shape, a.dtype, a, b)
-    result = out.reshape(full) if out.flags.c_contiguous else empty(full, a.dtype)
+    result = out.reshape(full) if out.flags.carray else empty(full, a.dtype)
     if out.size:
         _stack(np.broadcast_to(left, stack + left.shape[-2:]), np.broadcast_to(right, stack + right.shape[-2:]), result)
-    if result.base is not out and result is not out and not out.flags.c_contiguous:
+    if not out.flags.carray:
         out[...] = result.reshape(shape)
     return out
 
@@ -190,9 +212,9 @@ def _fits(out, a, b):
     if type(out) is not ndarray or out.shape != (a.shape[0], b.shape[1]) or a.shape[1] != b.shape[0]:
         return False
     dtype, flags = out.dtype, out.flags
-    if dtype is not a.dtype or dtype is not b.dtype or dtype not in FLOATS:
+    if dtype is not a.dtype or dtype is not b.dtype or (dtype is not F4 and dtype is not F8):
         return False
-    plain = flags.c_contiguous and flags.writeable
+    plain = flags.c_contiguous and flags.writeable and flags.aligned
     return plain and not np.may_share_memory(out, a) and not np.may_share_memory(out, b)
 
 
@@ -274,7 +296,7 @@ def _pack(b):
     """Return b(K, N) in panels, (K, N padded)."""
     width = TILE_VECTORS * vector_bytes() // b.dtype.itemsize
     panels = -(-b.shape[1] // width)
-    packed = np.empty((b.shape[0], panels * width), b.dtype)
+    packed = empty((b.shape[0], panels * width), b.dtype)
     if packed.size:
         matmul__pack[b.dtype](b, packed, panels, tasks(packed.size, GRAIN))
     return packed
@@ -287,12 +309,12 @@ def prepare_matmul(b) -> PreparedMatmul:
     copy: later changes of b do not reach it. Raises ValueError unless b has two dimensions, TypeError unless it has
     floats.
     """
-    return PreparedMatmul(as_float_array("prepare_matmul", "b", b, 2))
+    return PreparedMatmul(b)
 
 
 def _matmul_prepared(a, b, out):
     """Compute a product with a packed operand; a stack on the left is one tall matrix."""
-    a = _aligned(as_float_array("matmul", "a", a))
+    a = as_float_array("matmul", "a", a)
     if a.ndim == 0 or a.shape[-1] != b.shape[0]:
         raise _mismatch(a, b)
     return _prepared("matmul", a, b, False, NO_BIAS[b.dtype], 0, out)
@@ -308,13 +330,15 @@ def _packed_small(a, b, transposed, bias, code):
         return None
     if bias is not NO_BIAS[dtype] and not _fits_bias(bias, n, dtype):
         return None
-    out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
+    out = _memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
     linear__packed[dtype](a, b.panels(transposed), bias, out, code)
     return out
 
 
 def _fits_bias(bias, n, dtype):
-    return type(bias) is ndarray and bias.dtype is dtype and bias.shape == (n,) and bias.flags.c_contiguous
+    if type(bias) is not ndarray or bias.dtype is not dtype or bias.shape != (n,):
+        return False
+    return bias.flags.c_contiguous and bias.flags.aligned
 
 
 def _prepared(function, a, b, transposed, bias, code, out):
@@ -322,7 +346,7 @@ def _prepared(function, a, b, transposed, bias, code, out):
         raise TypeError(f"{function}: the prepared operand is {b.dtype} but the other is {a.dtype}")
     shape = a.shape[:-1] + (b.shape[0 if transposed else 1],)
     out = output(function, out, shape, a.dtype, a, bias)
-    result = out if out.flags.c_contiguous else empty(shape, a.dtype)
+    result = out if out.flags.carray else empty(shape, a.dtype)
     if out.size:
         _blocked(_rows(a), b.panels(transposed), bias, _rows(result), packed=1, code=code)
     if result is not out:
@@ -337,22 +361,22 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
     float64. activation: None, "relu", "sigmoid", "tanh", "leaky_relu" (slope 0.01) or "gelu" (by erf).
     Raises ValueError if shapes do not fit together, TypeError for arrays that are not of floats.
     """
-    code = CODES.get(activation)
-    if code is None:
-        raise ValueError(f"linear: activation must be one of {tuple(CODES)}, got {activation!r}")
+    try:
+        code = CODES[activation]
+    except (KeyError, TypeError):
+        raise ValueError(f"linear: activation must be one of {tuple(CODES)}, got {activation!r}") from None
     if type(input) is ndarray and type(weight) is ndarray and out is None and input.ndim == 2 and weight.ndim == 2:
         dtype = input.dtype
-        run = linear__small.get(dtype)
-        if run is not None and weight.dtype is dtype:
+        if weight.dtype is dtype and (dtype is F4 or dtype is F8):
             m, k = input.shape
             n, k_w = weight.shape
             b = NO_BIAS[dtype] if bias is None else bias
             fits = bias is None or _fits_bias(bias, n, dtype)
             if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= LIGHT) and fits:
-                out = np.empty((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
-                run(input, weight, b, out, code)
+                out = _memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
+                linear__small[dtype](input, weight, b, out, code)
                 return out
-    if type(weight) is PreparedMatmul and out is None:
+    elif type(weight) is PreparedMatmul and out is None:
         done = _packed_small(input, weight, True, NO_BIAS[weight.dtype] if bias is None else bias, code)
         if done is not None:
             return done
@@ -360,7 +384,9 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
 
 
 def _linear_any(input, weight, bias, code, out):
-    if type(weight) is PreparedMatmul:
+    required("linear", input=input, weight=weight)
+    prepared = weight if type(weight) is PreparedMatmul else None
+    if prepared is not None:
         input, bias = promote("linear", input=input, bias=bias)
     else:
         input, weight, bias = promote("linear", input=input, weight=weight, bias=bias)
@@ -374,16 +400,15 @@ def _linear_any(input, weight, bias, code, out):
     elif bias.shape != weight.shape[:1]:
         wanted = f"({weight.shape[0]},) as weight {weight.shape} says"
         raise ValueError(f"linear: bias must have shape {wanted}, got {bias.shape}")
-    elif not bias.flags.c_contiguous:
-        bias = bias.copy()
-    if type(weight) is PreparedMatmul:
-        return _prepared("linear", _aligned(input), weight, True, bias, code, out)
+    bias = contiguous(bias)
+    if prepared is not None:
+        return _prepared("linear", input, prepared, True, bias, code, out)
     n, k = weight.shape
     shape = (*input.shape[:-1], n)
     out = output("linear", out, shape, dtype, input, weight, bias)
-    result = out if out.flags.c_contiguous else empty(shape, dtype)
+    result = out if out.flags.carray else empty(shape, dtype)
     if out.size:
-        rows, weight, target = _rows(_aligned(input)), _aligned(weight), _rows(result)
+        rows, target = _rows(input), _rows(result)
         if max(len(rows), FEW) * weight.size <= SMALL:
             linear__small[dtype](rows, weight, bias, target, code)
         else:
@@ -398,19 +423,40 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
 
     dy and output (..., N), input (..., K), weight (N, K) -> (..., K), (N, K), (N,); None where `needs` is False.
     output: what `linear` returned, needed for the gradient of an activation ("gelu" has none in terms of its output:
-    ValueError). `out_weight`, if given, takes the gradient of the weight.
+    ValueError). `out_weight`, if given, takes the gradient of the weight. Raises ValueError if shapes do not fit
+    together or `out_weight` overlaps another array, TypeError for arrays that are not of floats.
     """
-    done = _linear_backward_small(dy, input, weight, output, activation, needs, out_weight)
+    try:
+        code = CODES[activation]
+    except (KeyError, TypeError):
+        known = tuple(name for name in CODES if name != "gelu")
+        raise ValueError(f"linear_backward: activation must be one of {known}, got {activation!r}") from None
+    if activation == "gelu":
+        raise ValueError("linear_backward: the gradient of gelu needs more than the output")
+    done = _linear_backward_small(dy, input, weight, output, code, needs, out_weight)
     if done is not None:
         return done
-    if activation is not None:
-        dy = _activation_backward(activation, dy, output)
-    n, k = weight.shape
-    if dy.shape != input.shape[:-1] + (n,):
+    required("linear_backward", dy=dy, input=input, weight=weight)
+    if code and output is None:
+        raise ValueError(f"linear_backward: the gradient of {activation} needs output, what linear returned")
+    output = output if code else None
+    dy, input, weight, output = promote("linear_backward", dy=dy, input=input, weight=weight, output=output)
+    if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"linear_backward: dy must have shape {input.shape[:-1] + (n,)} as input {input.shape} and weight "
-            f"{weight.shape} say, got {dy.shape}"
+            f"linear_backward: input has shape {input.shape} but weight expects (..., {weight.shape[-1]}) "
+            f"(shape {weight.shape})"
         )
+    n, k = weight.shape
+    for name, x in (("dy", dy), ("output", output)):
+        if x is not None and x.shape != input.shape[:-1] + (n,):
+            raise ValueError(
+                f"linear_backward: {name} must have shape {input.shape[:-1] + (n,)} as input {input.shape} and weight "
+                f"{weight.shape} say, got {x.shape}"
+            )
+    if out_weight is not None:
+        check_out("linear_backward", out_weight, (n, k), weight.dtype, dy, input, weight, output, name="out_weight")
+    if code:
+        dy = getattr(activations, f"{activation}_backward")(dy, output)
     rows = _rows(dy)
     dx = dw = db = None
     if needs[0]:
@@ -424,27 +470,30 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     return dx, dw, db
 
 
-def _linear_backward_small(dy, x, w, y, activation, needs, dw):
+def _linear_backward_small(dy, x, w, y, code, needs, dw):
     """Return the gradients of a small layer from one kernel, or None if it is not one or its arrays are not plain."""
-    code, dtype = CODES.get(activation), w.dtype
     y = dy if code == 0 else y
-    if code is None or activation == "gelu" or dtype not in FLOATS or w.ndim != 2:
+    if type(x) is not ndarray or type(w) is not ndarray or x.ndim != 2 or w.ndim != 2:
         return None
-    n, k = w.shape
-    if type(x) is not ndarray or x.ndim != 2 or x.shape[1] != k or x.shape[0] * n * k > SMALL:
+    (m, k), (n, k_w), dtype = x.shape, w.shape, x.dtype
+    if k != k_w or m * n * k > SMALL or (dtype is not F4 and dtype is not F8):
         return None
-    m = x.shape[0]
-    shapes = [(dy, (m, n)), (y, (m, n)), (x, (m, k)), (w, (n, k))] + [(dw, (n, k))] * (dw is not None)
-    for given, shape in shapes:
+    for given, shape in ((dy, (m, n)), (y, (m, n)), (x, (m, k)), (w, (n, k))):
         if type(given) is not ndarray or given.dtype is not dtype or given.shape != shape:
             return None
-        if not given.flags.c_contiguous:
+        if not given.flags.carray and not (given.flags.c_contiguous and given.flags.aligned):
             return None
-    dz = np.empty((m, n), dtype) if code else dy
-    dx = np.empty((m, k), dtype) if needs[0] else NO_WORK[dtype]
-    db = np.empty(n, dtype) if needs[2] else NO_BIAS[dtype]
+    if dw is not None:
+        if type(dw) is not ndarray or dw.dtype is not dtype or dw.shape != (n, k) or not dw.flags.carray:
+            return None
+        if any(np.may_share_memory(dw, given) for given in (dy, y, x, w)):
+            return None
+    fresh = _memory.fresh
+    dz = fresh((m, n), dtype) if code else dy
+    dx = fresh((m, k), dtype) if needs[0] else NO_WORK[dtype]
+    db = fresh(n, dtype) if needs[2] else NO_BIAS[dtype]
     if needs[1] and dw is None:
-        dw = np.empty((n, k), dtype)
+        dw = fresh((n, k), dtype)
     wanted = needs[0] + 2 * needs[1] + 4 * needs[2]
     linear_backward__small[dtype](dy, y, x, w, code, wanted, dz, dw if needs[1] else NO_WORK[dtype], db, dx)
     return dx if needs[0] else None, dw if needs[1] else None, db if needs[2] else None
@@ -454,9 +503,3 @@ def _linear_backward_small(dy, x, w, y, activation, needs, dw):
 def _ones(count: int, dtype) -> ndarray:
     """Return a row of ones: the sum of columns is a product with it."""
     return np.ones((1, count), dtype)
-
-
-def _activation_backward(activation, dy, output):
-    if output is None or activation == "gelu":
-        raise ValueError(f"linear_backward: the gradient of {activation} needs more than the output")
-    return getattr(activations, f"{activation}_backward")(dy, output)

@@ -203,7 +203,9 @@ def test_check_out():
     frozen = out.copy()
     frozen.flags.writeable = False
     for wrong, error, message in [
-        ([1.0], TypeError, "f: out must be an array, got list"),
+        ([1.0], TypeError, "f: out must be a plain array, got list"),
+        (np.ones((1, 1)).view(np.matrix), TypeError, "f: out must be a plain array, got matrix"),
+        (np.ma.ones(1), TypeError, "f: out must be a plain array, got MaskedArray"),
         (np.empty((3, 4)), TypeError, "f: out must be float32, got float64"),
         (np.empty((3, 4), ">f4"), TypeError, "f: out must be float32, got byte-swapped float32"),
         (np.empty((4, 3), np.float32), ValueError, "f: out must have shape (3, 4), got (4, 3)"),
