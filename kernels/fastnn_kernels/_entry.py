@@ -1,5 +1,8 @@
 """How Python calls a kernel: a C function that reads its arguments where they lie in Python's objects.
 
+Numbers are converted before the first shape or address of an array is read: converting one may run Python code
+(`__float__`, `__index__`), which could change the arrays.
+
 Numba's own wrappers take 0.17 us for two arrays and two integers: they make a tuple of the arguments, and for each
 array a record that counts references, though the caller holds them all meanwhile. Here the arguments come as CPython
 has them (METH_FASTCALL), and arrays are read from NumPy's C structure, which is part of its stable interface.
@@ -16,6 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 
+from ._denormal import flushing
 from ._parallel import call_body, run_tasks
 
 BYTE, I32, INTP = ir.IntType(8), ir.IntType(32), ir.IntType(64)
@@ -29,6 +33,7 @@ CONTIGUOUS, ALIGNED, WRITEABLE, C_ORDER = 0x1, 0x100, 0x400, 0
 NUMPY_FUNCTIONS = {"EquivTypes": 182, "NewLikeArray": 277}  # their places in the table of NumPy's C interface
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")
 METH_FASTCALL = 0x80
+NUMBERS = ("PyFloat_Type", "PyLong_Type")  # converted without running code that could change an array
 
 
 class MethodDef(ctypes.Structure):
@@ -43,6 +48,8 @@ _new_function = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.POINTER(MethodDef), c
     ("PyCFunction_NewEx", ctypes.pythonapi)
 )
 _definitions: list[MethodDef] = []  # CPython keeps their addresses only
+_new_like = ctypes.c_void_p()  # where compiled code finds the function that makes new outputs, see `set_new_like`
+NEW_LIKE = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 
 
 def python_function(name: str, address: int, owner=None):
@@ -53,26 +60,58 @@ def python_function(name: str, address: int, owner=None):
 
 
 @cache
-def name_symbols() -> None:
-    """Let the linker find what compiled code asks for by name: NumPy's type of arrays, its dtypes and functions."""
+def numpy_address(name: str) -> int:
+    """Return the address of a function of NumPy's C interface."""
     from numpy._core._multiarray_umath import _ARRAY_API
 
     pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         ("PyCapsule_GetPointer", ctypes.pythonapi)
     )
-    table = ctypes.cast(pointer(_ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p))
-    for name, place in NUMPY_FUNCTIONS.items():
-        llvm.add_symbol(f"fastnn_{name}", table[place])
+    return ctypes.cast(pointer(_ARRAY_API, None), ctypes.POINTER(ctypes.c_void_p))[NUMPY_FUNCTIONS[name]]
+
+
+def set_new_like(allocate=None) -> None:
+    """Let outputs that compiled code makes itself come from `allocate(shape, dtype)`; None: from NumPy, as usual.
+
+    For tests, which put outputs where a write outside is found. `allocate` has to return a C-contiguous, aligned array
+    of that shape and dtype, and must not raise. No other thread may be in a kernel meanwhile.
+    """
+    global _callback
+    if allocate is None:
+        _callback, _new_like.value = None, numpy_address("NewLikeArray")
+        return
+
+    def new_like(prototype, order, dtype, subclass):
+        canonical = ctypes.cast(dtype, ctypes.py_object).value
+        _release(dtype)  # NewLikeArray takes over its caller's reference to the dtype
+        return allocate(prototype.shape, canonical)
+
+    _callback = NEW_LIKE(new_like)
+    _new_like.value = ctypes.cast(_callback, ctypes.c_void_p).value
+
+
+_release = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("Py_DecRef", ctypes.pythonapi))
+_callback = None  # keeps the function alive
+
+
+@cache
+def name_symbols() -> None:
+    """Let the linker find what compiled code asks for by name: NumPy's type of arrays, its dtypes and functions."""
+    if _new_like.value is None:
+        set_new_like()
+    llvm.add_symbol("fastnn_new_like", ctypes.addressof(_new_like))
+    llvm.add_symbol("fastnn_EquivTypes", numpy_address("EquivTypes"))
     llvm.add_symbol("fastnn_ndarray", id(np.ndarray))
     for name in DTYPES:
         llvm.add_symbol(f"fastnn_{name}", id(np.dtype(name)))
 
 
-def entry(body, name: str, argument_types, parallel: bool):
+def entry(body, name: str, argument_types, parallel: bool, written, flush: bool):
     """Return the function (owner, arguments, their number) -> None that calls a kernel, for Numba to compile.
 
     body: the kernel as a Callee. argument_types: gives their Numba types for a dtype. A parallel kernel's last two are
-    the length of its range and the number of tasks.
+    the length of its range and the number of tasks. written: the numbers of the arguments that it writes. flush: take
+    denormal numbers for 0 always, not only in that mode. Arrays have to be aligned, and writable where it writes.
     """
 
     def call(typing_context, given, count):
@@ -91,24 +130,28 @@ def entry(body, name: str, argument_types, parallel: bool):
                 context.call_conv.return_value(builder, NULL)
 
         fail(builder.icmp_signed("!=", args[1], INTP(len(kinds))), "PyExc_TypeError", f"takes {len(kinds)} arguments")
-        items, values = builder.bitcast(args[0], OBJECT.as_pointer()), []
-        for i, kind in enumerate(kinds):
-            item = builder.load(builder.gep(items, [INTP(i)]))
-            if isinstance(kind, types.Array):
-                dense = kind.layout == "C"
-                wrong = builder.not_(is_array(builder, item, kind.dtype, kind.ndim, dense))
-                wanted = f"a{' contiguous' if dense else 'n'} array of {kind.dtype} of rank {kind.ndim}"
-                fail(wrong, "PyExc_TypeError", f"argument {i + 1} must be {wanted}")
-                values.append(array(context, builder, item, kind))
-            else:
-                native = api.to_native_value(kind, item)
-                fail(native.is_error)
-                values.append(native.value)
+        pointers = builder.bitcast(args[0], OBJECT.as_pointer())
+        items = [builder.load(builder.gep(pointers, [INTP(i)])) for i in range(len(kinds))]
+        values = [None] * len(kinds)
+        arrays = [i for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
+        for i in [i for i in range(len(kinds)) if i not in arrays]:
+            native = api.to_native_value(kinds[i], items[i])
+            fail(native.is_error)
+            values[i] = native.value
+        for i in arrays:
+            kind, dense = kinds[i], kinds[i].layout == "C"
+            flags = ALIGNED | CONTIGUOUS * dense | WRITEABLE * (i in written)
+            wanted = f"array of {kind.dtype} of rank {kind.ndim}, aligned{' and writable' * (i in written)}"
+            wrong = builder.not_(is_array(builder, items[i], kind.dtype, kind.ndim, flags))
+            message = f"argument {i + 1} must be a{' contiguous' if dense else 'n'} {wanted}"
+            fail(wrong, "PyExc_TypeError", message)
+            values[i] = array(context, builder, items[i], kind)
         state = api.save_thread()
         if parallel:
-            failed = run_tasks(context, builder, result.fndesc, kinds[:-2], *values)
+            failed = run_tasks(context, builder, result.fndesc, kinds[:-2], flush, *values)
         else:
-            failed = call_body(context, builder, result.fndesc, kinds, values)
+            with flushing(builder, flush):
+                failed = call_body(context, builder, result.fndesc, kinds, values)
         api.restore_thread(state)
         fail(failed, "PyExc_IndexError", "out of bounds")  # only where bounds checks are compiled in
         return api.make_none()
@@ -120,9 +163,10 @@ def entry(body, name: str, argument_types, parallel: bool):
 def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
     """Return the function (owner, arguments, their number) -> array of an elementwise kernel, for Numba to compile.
 
-    The arguments: `inputs` arrays of one shape, the numbers of the kernel, the output or None. Plain small arrays are
-    all done here, with any number of dimensions and the lock of Python held: 0.2 us, most of it for the new array.
-    Whatever is not plain, or has `limit` bytes, goes to `owner`, a Python function, with the same arguments.
+    The arguments: `inputs` arrays of one shape, the numbers of the kernel (float or int), the output or None. Plain
+    small arrays are all done here, with any number of dimensions and the lock of Python held: 0.2 us, most of it for
+    the new array. Whatever is not plain, or has `limit` bytes, goes to `owner`, a Python function, with the same
+    arguments. So do other numbers than float and int, whose conversion could run Python code.
     """
 
     def call(typing_context, owner, given, count):
@@ -145,7 +189,7 @@ def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
 
         def plain(item, flags):
             need(builder.icmp_unsigned("==", type_of(builder, item), named(builder, "fastnn_ndarray")))
-            need(builder.icmp_unsigned("==", field(builder, item, DTYPE), named(builder, f"fastnn_{flat.dtype}")))
+            need(has_dtype(builder, item, flat.dtype))
             need(builder.icmp_signed("==", builder.and_(field(builder, item, FLAGS), I32(flags)), I32(flags)))
 
         def same_shape(a, b):
@@ -165,6 +209,15 @@ def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
         need(builder.icmp_signed("==", count, INTP(len(kinds) - 2)))
         items = [builder.load(builder.gep(pointers, [INTP(i)])) for i in range(len(kinds) - 2)]
         arrays, numbers, out = items[:inputs], items[inputs:-1], items[-1]
+        values = []
+        for kind, item in zip(kinds[inputs + 1 :], numbers, strict=False):
+            known = [builder.icmp_unsigned("==", type_of(builder, item), named(builder, name)) for name in NUMBERS]
+            need(builder.or_(*known))
+            native = api.to_native_value(kind, item)
+            with builder.if_then(native.is_error, likely=False):  # an int too large for a float
+                api.err_clear()
+            need(builder.not_(native.is_error))
+            values.append(native.value)
         for item in arrays:
             plain(item, CONTIGUOUS | ALIGNED)
         for item in arrays:
@@ -182,22 +235,19 @@ def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
                 apart = builder.icmp_signed(">=", distance, builder.mul(size, INTP(itemsize)))
                 need(builder.or_(apart, builder.icmp_unsigned("==", item, out)))
             builder.store(out, target)
-        values = []
-        for kind, item in zip(kinds[inputs + 1 :], numbers, strict=False):
-            native = api.to_native_value(kind, item)
-            with builder.if_then(native.is_error, likely=False):
-                api.err_clear()
-            need(builder.not_(native.is_error))
-            values.append(native.value)
         api.incref(builder.load(target))
         with builder.if_then(builder.icmp_unsigned("==", builder.load(target), NULL)):
-            new = numpy_function(builder, "NewLikeArray", OBJECT, OBJECT, I32, OBJECT, I32)
-            builder.store(builder.call(new, [arrays[0], I32(C_ORDER), NULL, I32(0)]), target)
+            dtype = named(builder, f"fastnn_{flat.dtype}")  # not the input's own, which may carry metadata
+            api.incref(dtype)
+            new_like = ir.FunctionType(OBJECT, [OBJECT, I32, OBJECT, I32]).as_pointer()
+            new = builder.load(named(builder, "fastnn_new_like", new_like))
+            builder.store(builder.call(new, [arrays[0], I32(C_ORDER), dtype, I32(0)]), target)
             with builder.if_then(builder.icmp_unsigned("==", builder.load(target), NULL), likely=False):
                 give(builder, NULL)
         made = builder.load(target)
         views = [array(context, builder, item, flat, [size]) for item in (*arrays, made)]
-        call_body(context, builder, result.fndesc, kinds, [*views, *values, INTP(0), size])
+        with flushing(builder):
+            call_body(context, builder, result.fndesc, kinds, [*views, *values, INTP(0), size])
         give(builder, made)
         builder.position_at_end(elsewhere)
         vectorcall = ir.FunctionType(OBJECT, [OBJECT, OBJECT.as_pointer(), INTP, OBJECT])
@@ -218,21 +268,15 @@ def named(builder, name, kind=BYTE):
     return builder.module.globals.get(name) or ir.GlobalVariable(builder.module, kind, name)
 
 
-def numpy_function(builder, name, result, *arguments):
-    """Declare a function of NumPy."""
-    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), f"fastnn_{name}")
-
-
 def type_of(builder, item):
     """Load the address of an object's type: the last word of its header."""
     return builder.load(builder.gep(builder.bitcast(item, OBJECT.as_pointer()), [INTP(object.__basicsize__ // 8 - 1)]))
 
 
-def is_array(builder, item, dtype, ndim, dense):
-    """Emit whether an object is an array of this dtype and rank, and contiguous if dense: mostly four comparisons."""
+def is_array(builder, item, dtype, ndim, flags):
+    """Emit whether an object is an array of this dtype, rank and these flags: mostly four comparisons."""
     one = ir.IntType(1)
-    ndarray, wanted = named(builder, "fastnn_ndarray"), named(builder, f"fastnn_{dtype}")
-    kind = type_of(builder, item)
+    ndarray, kind = named(builder, "fastnn_ndarray"), type_of(builder, item)
     plain = builder.icmp_unsigned("==", kind, ndarray)
     start = builder.block
     with builder.if_then(builder.not_(plain), likely=False):
@@ -246,24 +290,29 @@ def is_array(builder, item, dtype, ndim, dense):
     start = builder.block
     with builder.if_then(found):
         fits = builder.icmp_signed("==", field(builder, item, NDIM), I32(ndim))
-        if dense:
-            flag = builder.and_(field(builder, item, FLAGS), I32(CONTIGUOUS))
-            fits = builder.and_(fits, builder.icmp_signed("!=", flag, I32(0)))
-        given = field(builder, item, DTYPE)
-        same = builder.icmp_unsigned("==", given, wanted)
-        middle = builder.block
-        with builder.if_then(builder.not_(same), likely=False):
-            equivalent = numpy_function(builder, "EquivTypes", BYTE, OBJECT, OBJECT)
-            alike = builder.icmp_unsigned("!=", builder.call(equivalent, [given, wanted]), BYTE(0))
-            other = builder.block
-        right = builder.phi(one)
-        right.add_incoming(one(1), middle)
-        right.add_incoming(alike, other)
-        right = builder.and_(right, fits)
+        given = builder.and_(field(builder, item, FLAGS), I32(flags))
+        fits = builder.and_(fits, builder.icmp_signed("==", given, I32(flags)))
+        right = builder.and_(fits, has_dtype(builder, item, dtype))
         end = builder.block
     result = builder.phi(one)
     result.add_incoming(one(0), start)
     result.add_incoming(right, end)
+    return result
+
+
+def has_dtype(builder, item, dtype):
+    """Emit whether an array's dtype is this one: mostly the same object, but an unpickled array has an equal one."""
+    given, wanted = field(builder, item, DTYPE), named(builder, f"fastnn_{dtype}")
+    same = builder.icmp_unsigned("==", given, wanted)
+    start = builder.block
+    with builder.if_then(builder.not_(same), likely=False):
+        kind = ir.FunctionType(BYTE, [OBJECT, OBJECT])
+        equivalent = cgutils.get_or_insert_function(builder.module, kind, "fastnn_EquivTypes")
+        alike = builder.icmp_unsigned("!=", builder.call(equivalent, [given, wanted]), BYTE(0))
+        other = builder.block
+    result = builder.phi(ir.IntType(1))
+    result.add_incoming(same, start)
+    result.add_incoming(alike, other)
     return result
 
 

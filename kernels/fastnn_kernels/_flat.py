@@ -1,6 +1,6 @@
 """Entry points of elementwise kernels: small plain arrays are done in C at once, see `_entry`, all others here."""
 
-from math import fabs
+from math import ldexp
 
 import numpy as np
 from numpy import ndarray
@@ -20,18 +20,21 @@ def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=N
     names, inputs = (*arrays, *parameters), len(arrays)
 
     def any_kind(*given):
+        numbers = [_number(name, p, value) for p, value in zip(parameters, given[inputs:-1], strict=True)]
+        if any(a is not b for a, b in zip(numbers, given[inputs:-1], strict=True)):
+            return single(*given[:inputs], *numbers, given[-1])
         if otherwise is not None and not _alike(*given[:inputs]):
             return otherwise(*given)
-        return _general(name, kernel, grain, dict(zip(arrays, given, strict=False)), names, *given[inputs:])
+        return _general(name, kernel, grain, dict(zip(arrays, given, strict=False)), *given[inputs:])
 
     def not_single(*given):
-        if type(given[0]) is ndarray and given[0].dtype is F8:
+        if type(given[0]) is ndarray and given[0].dtype == F8:
             return kernel.flat(F8, inputs, SMALL, any_kind)(*given)
         return any_kind(*given)
 
     def first(*given):
         nonlocal single
-        if type(given[0]) is ndarray and given[0].dtype is F4:
+        if type(given[0]) is ndarray and given[0].dtype == F4:
             single = kernel.flat(F4, inputs, SMALL, not_single)
             return single(*given)
         return not_single(*given)
@@ -54,6 +57,7 @@ def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=N
     code = entry.__code__  # with its own names, Python checks the arguments: a third of the time of *args, **named
     entry.__code__ = code.replace(co_name=name, co_varnames=(*names, "out"))
     entry.__name__ = entry.__qualname__ = name
+    entry.__module__ = __package__  # where all of them are found by name, by pickle for one
     entry.__defaults__ = tuple(usual for usual in parameters.values() if usual is not None)
     entry.__doc__ = text
     return entry
@@ -61,19 +65,32 @@ def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=N
 
 def _alike(a, b):
     """Say whether two objects are arrays of one shape and one dtype, which kernels know, and lie in memory alike."""
-    if type(a) is not ndarray or type(b) is not ndarray or a.shape != b.shape or a.dtype is not b.dtype:
+    if type(a) is not ndarray or type(b) is not ndarray or a.shape != b.shape or a.dtype != b.dtype:
         return False
-    return (a.dtype is F4 or a.dtype is F8) and a.flags.c_contiguous and b.flags.c_contiguous
+    return a.dtype in (F4, F8) and a.flags.c_contiguous and b.flags.c_contiguous
 
 
-def _general(name, kernel, grain, arrays, names, *rest):
-    """Run a kernel over arrays of any kind, along memory if they are dense in some order."""
+def _number(function, name, value):
+    """Return a number as a float: as itself if it is one. TypeError for strings, None, arrays; ValueError beyond 1e308.
+
+    This may run Python code (`__float__`), so it comes before any look at an array.
+    """
+    if type(value) is float:
+        return value
+    if isinstance(value, ndarray) and value.ndim:
+        raise TypeError(f"{function}: {name} must be a number, got an array of shape {value.shape}")
+    try:
+        return ldexp(value, 0)  # `float` would take strings
+    except TypeError:
+        raise TypeError(f"{function}: {name} must be a number, got {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{function}: {name} is too large for a float") from None
+
+
+def _general(name, kernel, grain, arrays, *rest):
+    """Run a kernel over arrays of any kind, along memory if they are dense in some order. Parameters are floats."""
     *parameters, out = rest
-    for parameter, value in zip(names[len(arrays) :], parameters, strict=True):
-        try:
-            fabs(value)
-        except TypeError:
-            raise TypeError(f"{name}: {parameter} must be a number, got {value!r}") from None
+    names = list(arrays)
     views = promote(name, **{key: as_float_array(name, key, array) for key, array in arrays.items()})
     x, shape, dtype = views[-1], views[-1].shape, views[-1].dtype
     if views[0].shape != shape:

@@ -178,13 +178,16 @@ def _link_symbols(symbols) -> None:
         _shared[name].link(getattr(types, number), int(count))
 
 
-def kernel(signature: str, *, writes: str = "out", parallel: bool = False, name: str | None = None):
+def kernel(
+    signature: str, *, writes: str = "out", parallel: bool = False, name: str | None = None, flush: bool = False
+):
     """Make a kernel of a function named `op__variant`, which is its own name or the one given.
 
     signature: one item per argument: `T` (the kernel's dtype), `int`, or another scalar of SCALARS, with `[::1]`,
     `[:,::1]` ... for contiguous and `[:]`, `[:,:]` ... for any strides.
     writes: the arguments it writes, separated by spaces. parallel: the function takes a range `lo, hi` at the end,
-    in whose place callers give the whole length and the number of tasks.
+    in whose place callers give the whole length and the number of tasks. flush: it always takes denormal numbers for 0,
+    others only while `set_flush_denormal` says so.
     """
 
     def decorate(function):
@@ -193,7 +196,7 @@ def kernel(signature: str, *, writes: str = "out", parallel: bool = False, name:
         op, _, variant = function.__name__.partition("__")
         if not variant:
             raise TypeError(f"kernel: {function.__name__} is not named op__variant")
-        made = Kernel(function, signature, parallel)
+        made = Kernel(function, signature, writes.split(), parallel, flush)
         _registry[function.__name__] = KernelSpec(op, variant, "cpu", signature, tuple(writes.split()), parallel, made)
         return made
 
@@ -203,16 +206,18 @@ def kernel(signature: str, *, writes: str = "out", parallel: bool = False, name:
 class Kernel(dict):
     """The compiled entry points of one kernel by dtype: `kernel[dtype](...)`, compiled at first use."""
 
-    def __init__(self, function, signature: str, parallel: bool):
+    def __init__(self, function, signature: str, writes: list[str], parallel: bool, flush: bool):
         super().__init__()
-        self.function, self.signature, self.parallel = function, signature, parallel
+        self.function, self.signature, self.parallel, self.flush = function, signature, parallel, flush
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        self.written = frozenset(names.index(name) for name in writes)
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self.body, self.flats = jitted(function), {}
 
     @cached_property
     def dispatcher(self):
         """Return what compiles the kernel, made at first use: 0.2 ms for each of hundreds would slow the import."""
-        called = entry(self.body, self.__name__, self.argument_types, self.parallel)
+        called = entry(self.body, self.__name__, self.argument_types, self.parallel, self.written, self.flush)
         return _compiled(called, self.function, **CALLED_BY_C)
 
     def __hash__(self):

@@ -20,6 +20,8 @@ from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
 
+from ._denormal import flushing
+
 SPINS = "20000"  # looks that a waiting thread takes before it sleeps
 INTP = ir.IntType(64)
 FLAG = ir.IntType(8)
@@ -151,15 +153,16 @@ def call_body(context, builder, descriptor, argument_types, values):
     return status.is_error
 
 
-def run_tasks(context, builder, descriptor, argument_types, *values):
+def run_tasks(context, builder, descriptor, argument_types, flush, *values):
     """Emit calls of a compiled function(*arguments, lo, hi), and return whether one failed.
 
+    flush: whether every task takes denormal numbers for 0, whatever the mode.
     values: its arguments, n and a number: for as many even shares of `range(n)`, at once; in this thread if it is one.
     """
     failed = cgutils.alloca_once_value(builder, FLAG(0))
     state = cgutils.pack_struct(builder, [*values, failed])
     data = builder.bitcast(cgutils.alloca_once_value(builder, state), BYTES)
-    task = _task_function(context, builder.module, descriptor, argument_types, state.type)
+    task = _task_function(context, builder.module, descriptor, argument_types, flush, state.type)
     slot = cgutils.alloca_once(builder, BYTES, zfill=True)
     number, nothing = values[-1], ir.Constant(INTP.as_pointer(), None)
     with builder.if_else(builder.icmp_signed("<=", number, INTP(1))) as (alone, together):
@@ -170,7 +173,7 @@ def run_tasks(context, builder, descriptor, argument_types, *values):
     return builder.trunc(builder.load(failed), ir.IntType(1))
 
 
-def _task_function(context, module, descriptor, argument_types, state_type):
+def _task_function(context, module, descriptor, argument_types, flush, state_type):
     """Emit the function that one thread runs: its first argument slot holds the task's number instead of a pointer."""
     task = ir.Function(module, TASK, f"task.{descriptor.mangled_name}")
     task.linkage = "internal"
@@ -181,7 +184,8 @@ def _task_function(context, module, descriptor, argument_types, state_type):
     index = builder.ptrtoint(builder.load(task.args[0]), INTP)
     lo = builder.sdiv(builder.mul(index, n), number)
     hi = builder.sdiv(builder.mul(builder.add(index, INTP(1)), n), number)
-    error = call_body(context, builder, descriptor, (*argument_types, types.intp, types.intp), [*values, lo, hi])
+    with flushing(builder, flush):
+        error = call_body(context, builder, descriptor, (*argument_types, types.intp, types.intp), [*values, lo, hi])
     with builder.if_then(error, likely=False):  # only where bounds checks are compiled in
         builder.store(FLAG(1), failed)
     builder.ret_void()

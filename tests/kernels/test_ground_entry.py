@@ -1,17 +1,23 @@
 """How Python calls a kernel: what it refuses, and that it holds on to nothing."""
 
+import copy
+import ctypes
 import gc
+import inspect
+import pickle
 import sys
 
 import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels import _entry, activation
+from fastnn_kernels._jit import kernel, specs
 from fastnn_kernels.cpu.activation import FUNCTIONS
 
-F4 = np.dtype(np.float32)
+F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 KERNEL = FUNCTIONS["leaky_relu"].forward_kernel
-WANTED = "must be a contiguous array of float32 of rank 1"
+WANTED = "must be a contiguous array of float32 of rank 1, aligned"
 
 
 def array(*shape, dtype=np.float32):
@@ -30,6 +36,8 @@ def array(*shape, dtype=np.float32):
         ((array(6)[::2], array(3), 0.1, 3, 1), f"argument 1 {WANTED}"),
         ((array(3), array(3), "steep", 3, 1), "argument"),
         ((array(3), array(3), 0.1, None, 1), "argument"),
+        ((None, array(3), 0.1, 3, 1), f"argument 1 {WANTED}"),
+        ((array(3), None, 0.1, 3, 1), f"argument 2 {WANTED} and writable"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, complaint):
@@ -49,18 +57,208 @@ def test_subclasses_and_new_dtype_objects_are_arrays(tmp_path):
 
 
 def test_nothing_is_kept():
-    x, out = array(50, 2), array(50, 2)
-    gc.collect()  # what other tests left behind
-    counts = sys.getrefcount(x), sys.getrefcount(out), sys.getrefcount(None)
-    for _ in range(100):
+    x, out, alike = array(50, 2), array(50, 2), unpickled(array(50, 2))
+    watched = x, out, None, F4, alike, alike.dtype
+
+    def calls():
         kernels.leaky_relu(x)
+        kernels.leaky_relu(alike)
         kernels.leaky_relu(x, out=out)
         kernels.leaky_relu_backward(x, out, out=out)
         KERNEL[F4](x[:, 0].copy(), out[:, 0].copy(), 0.1, 50, 1)
         with pytest.raises(TypeError):
             kernels.leaky_relu(x, "steep", out=out)
+
+    calls()  # compiling leaves much behind
+    gc.collect()  # and so did other tests
+    counts = [sys.getrefcount(one) for one in watched]
+    for _ in range(100):
+        calls()
     gc.collect()
-    assert np.abs(np.subtract((sys.getrefcount(x), sys.getrefcount(out), sys.getrefcount(None)), counts)).max() < 50
+    assert np.abs(np.subtract([sys.getrefcount(one) for one in watched], counts)).max() < 50
+
+
+def unpickled(x):
+    made = pickle.loads(pickle.dumps(x))
+    assert made.dtype == x.dtype and made.dtype is not x.dtype
+    return made
+
+
+def at_odd_address(x):
+    made = np.frombuffer(bytearray(x.nbytes + 1), x.dtype, offset=1).reshape(x.shape)
+    made[...] = x
+    assert made.flags.c_contiguous and not made.flags.aligned
+    return made
+
+
+def read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+@pytest.mark.parametrize("dtype", [F4, F8], ids=str)
+@pytest.mark.parametrize("spec", specs(), ids=lambda spec: spec.name)
+def test_every_kernel_refuses_unaligned_arrays_and_read_only_ones_that_it_writes(spec, dtype):
+    """One array after the other is not fit; nothing is run, for all others are empty."""
+    kinds = spec.kernel.argument_types(dtype)
+    arrays = [i for i, kind in enumerate(kinds) if hasattr(kind, "ndim")]
+    good = [np.zeros((2,) * k.ndim, str(k.dtype)) if i in arrays else k(0) for i, k in enumerate(kinds)]
+    names = spec.kernel.function.__code__.co_varnames
+    assert {names[i] for i in arrays} >= set(spec.writes)
+    for i in arrays:
+        bad = [at_odd_address] * (good[i].itemsize > 1) + [read_only] * (names[i] in spec.writes)
+        for spoil in bad:
+            given = [*good]
+            given[i] = spoil(good[i])
+            with pytest.raises(TypeError, match=rf"argument {i + 1} must be .*aligned"):
+                spec.kernel[dtype](*given)
+
+
+def test_arrays_of_any_strides_have_to_be_aligned(tmp_path):
+    @kernel("T[:]", writes="x")
+    def probe__strided(x):
+        x[0] = 3
+
+    x = array(6)
+    probe__strided[F4](x[::-2])
+    assert x.tolist() == [1, 1, 1, 1, 1, 3]
+    with pytest.raises(TypeError, match="argument 1 must be an array of float32 of rank 1, aligned and writable"):
+        probe__strided[F4](at_odd_address(x)[::2])
+
+
+@pytest.mark.parametrize("function", [kernels.relu, kernels.leaky_relu, kernels.relu_backward, kernels.add])
+@pytest.mark.parametrize("dtype", [F4, F8], ids=str)
+def test_unpickled_arrays_and_dtypes_with_metadata_give_plain_results(function, dtype):
+    count = 1 if function in (kernels.relu, kernels.leaky_relu) else 2
+    x = np.linspace(-3, 3, 24, dtype=dtype).reshape(4, 6)
+    expected = function(*[x] * count)
+    marked = x.astype(np.dtype(dtype, metadata={"unit": "V"}))
+    for other in (unpickled(x), marked, marked[:, ::-1], unpickled(x).T):
+        assert other.dtype is not dtype
+        same = expected if other.shape == x.shape else expected.T
+        same = same[:, ::-1] if other.strides[-1] < 0 else same
+        for given in ([other] * count, [other, np.ascontiguousarray(other).astype(dtype)][:count]):
+            y = function(*given)
+            assert y.dtype is dtype and y.dtype.metadata is None
+            np.testing.assert_array_equal(y, same)
+            out = unpickled(np.zeros_like(y))
+            assert function(*given, out=out) is out
+            np.testing.assert_array_equal(out, same)
+
+
+def test_unpickled_arrays_are_done_in_c(monkeypatch):
+    kernels.relu(array(3)), kernels.relu(array(3, dtype=F8))
+    monkeypatch.setattr("fastnn_kernels._flat._general", None)
+    for dtype in (F4, F8):
+        assert kernels.relu(unpickled(-array(3, dtype=dtype))).tolist() == [0, 0, 0]
+
+
+def test_unaligned_and_read_only_arrays_take_the_general_way():
+    x = -array(3, 4)
+    np.testing.assert_array_equal(kernels.leaky_relu(at_odd_address(x)), np.float32(-0.01))
+    np.testing.assert_array_equal(kernels.leaky_relu(read_only(x)), np.float32(-0.01))
+    with pytest.raises(ValueError, match="leaky_relu: out is read-only"):
+        kernels.leaky_relu(x, out=read_only(x))
+
+
+class Shrinking:
+    """A number that frees the memory of an array as it is converted."""
+
+    def __init__(self, *arrays):
+        self.arrays = arrays
+
+    def __float__(self):
+        for x in self.arrays:
+            x.resize(0, refcheck=False)
+        return 0.5
+
+    def __index__(self):
+        return int(2 * float(self))
+
+
+def test_numbers_are_converted_before_arrays_are_read():
+    """Otherwise this reads and writes 8 MB of freed memory."""
+    for number in ("slope", "tasks"):
+        x, out = array(1 << 20), array(1 << 20)
+        shrinking = Shrinking(x, out)
+        KERNEL[F4](x, out, *((shrinking, 0, 1) if number == "slope" else (0.5, 0, shrinking)))
+        assert x.size == out.size == 0
+    for shape in ((4,), (1 << 20,)):
+        x = array(*shape)
+        assert kernels.leaky_relu(x, Shrinking(x)).size == 0
+        x = array(*shape)
+        with pytest.raises(ValueError, match="leaky_relu_backward: dy has shape"):
+            kernels.leaky_relu_backward(array(*shape), x, Shrinking(x))
+
+
+@pytest.mark.parametrize("value", [None, "0.5", 1j, [0.5], (0.5,), np.ones(1), np.ones((1, 2)), 10**400, -(10**400)])
+@pytest.mark.parametrize("shape", [(3,), (1 << 17,)], ids=["small", "large"])
+def test_parameters_that_are_no_numbers_are_named(value, shape):
+    x = array(*shape)
+    error = ValueError if isinstance(value, int) else TypeError
+    for function, given in ((kernels.leaky_relu, [x]), (kernels.leaky_relu_backward, [x, x])):
+        with pytest.raises(error, match=rf"^{function.__name__}: negative_slope (must be a number|is too large)"):
+            function(*given, value)
+
+
+@pytest.mark.parametrize("value", [2, True, np.float32(0.5), np.float64(0.5), np.int8(-3), np.array(0.5), 0.25])
+def test_all_kinds_of_numbers_are_taken(value):
+    for dtype in (F4, F8):
+        x = -array(3, dtype=dtype)
+        np.testing.assert_array_equal(kernels.leaky_relu(x, value), x * dtype.type(value))
+
+
+def test_entry_points_are_known_by_their_names():
+    for name in ("add", "mul", *activation.__all__):
+        function = getattr(kernels, name)
+        assert pickle.loads(pickle.dumps(function)) is function
+        assert copy.deepcopy(function) is function
+        assert function.__qualname__ == name
+    assert str(inspect.signature(kernels.leaky_relu)) == "(input, negative_slope=0.01, *, out=None)"
+    assert str(inspect.signature(kernels.relu_backward)) == "(dy, y, *, out=None)"
+
+
+def test_places_in_the_table_of_numpy():
+    """EquivTypes says which dtypes are equal; NewLikeArray makes an array like another, and takes over a dtype."""
+    equal = ctypes.PYFUNCTYPE(ctypes.c_ubyte, ctypes.py_object, ctypes.py_object)(_entry.numpy_address("EquivTypes"))
+    names = ("f4", "f8", "i4", "i8", "u1", "u4", "u8", "f2", ">f4", ">f8", "c8", "q", "l", "M8[s]", "m8[s]", "S4", "O")
+    for a in map(np.dtype, names):
+        for b in map(np.dtype, names):
+            assert equal(a, b) == (a == b), (a, b)
+    assert equal(F4, pickle.loads(pickle.dumps(array(1))).dtype)
+    new = _entry.NEW_LIKE(_entry.numpy_address("NewLikeArray"))
+    before = sys.getrefcount(F8)
+    like = array(2, 3)
+    for order, strides in ((0, (24, 8)), (1, (8, 16))):  # C, Fortran
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(F8))
+        made = new(like, order, id(F8), 0)
+        assert (type(made), made.shape, made.dtype, made.strides) == (np.ndarray, (2, 3), F8, strides)
+        del made
+    assert sys.getrefcount(F8) == before
+    assert type(new(np.matrix(like), 0, None, 1)) is np.matrix and new(like, 0, None, 1).dtype is F4
+
+
+def test_outputs_made_in_c_can_be_watched():
+    made = []
+
+    def allocate(shape, dtype):
+        made.append(np.full(shape, np.nan, dtype))
+        return made[-1]
+
+    x = -array(2, 3)
+    for spoilt in (x, unpickled(x), x.astype(F8)):
+        kernels.relu(spoilt)
+        before = sys.getrefcount(F4), sys.getrefcount(F8)
+        _entry.set_new_like(allocate)
+        try:
+            y = kernels.relu(spoilt)
+        finally:
+            _entry.set_new_like()
+        assert y is made.pop() and y.shape == x.shape and not y.any() and y.dtype in (F4, F8)
+        del y
+        assert np.abs(np.subtract((sys.getrefcount(F4), sys.getrefcount(F8)), before)).max() <= 1
+        assert kernels.relu(spoilt) is not None and not made
 
 
 def test_the_function_gives_what_it_was_given_to_write_to():

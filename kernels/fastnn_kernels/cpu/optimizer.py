@@ -5,6 +5,9 @@ and states out. The kernel is one pass over memory. To add an optimizer, add its
 
 The arithmetic stands in `@exact` functions: with fastmath, the end of a range, which is not done in vectors, could be
 rounded otherwise than its middle, and results would depend on where threads divide the work.
+
+The steps flush denormal numbers always, of parameters and gradients, too: moments that fade away would end as denormal
+numbers and slow down every further step, and below the smallest normal number they move nothing.
 """
 
 import math
@@ -202,7 +205,7 @@ def _kernel(name, update, states):
     numbers = 4 + update.function.__code__.co_argcount - 2 - states
     signature = "T[::1], " * (2 + states) + ", ".join(["T"] * numbers)
     writes = " ".join(["param", *"abc"[:states]])
-    return kernel(signature, writes=writes, parallel=True, name=f"{name}_step__vector")(loop)
+    return kernel(signature, writes=writes, parallel=True, name=f"{name}_step__vector", flush=True)(loop)
 
 
 kernels = {name: _kernel(name, *entry) for name, entry in UPDATES.items()}
