@@ -1,14 +1,12 @@
 """Entry points of elementwise kernels: small plain arrays are done in C at once, see `_entry`, all others here."""
 
-from math import ldexp
-
 import numpy as np
 from numpy import ndarray
 
 from ._elementwise import SMALL
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, check_out, contiguous, promote
+from ._shapes import F4, F8, as_float_array, check_out, contiguous, number, promote
 
 
 def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=None):
@@ -20,7 +18,8 @@ def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=N
     names, inputs = (*arrays, *parameters), len(arrays)
 
     def any_kind(*given):
-        numbers = [_number(name, p, value) for p, value in zip(parameters, given[inputs:-1], strict=True)]
+        # before any look at an array: converting a number may run Python code (`__float__`)
+        numbers = [number(name, p, value) for p, value in zip(parameters, given[inputs:-1], strict=True)]
         if any(a is not b for a, b in zip(numbers, given[inputs:-1], strict=True)):
             return single(*given[:inputs], *numbers, given[-1])
         if otherwise is not None and not _alike(*given[:inputs]):
@@ -68,23 +67,6 @@ def _alike(a, b):
     if type(a) is not ndarray or type(b) is not ndarray or a.shape != b.shape or a.dtype != b.dtype:
         return False
     return a.dtype in (F4, F8) and a.flags.c_contiguous and b.flags.c_contiguous
-
-
-def _number(function, name, value):
-    """Return a number as a float: as itself if it is one. TypeError for strings, None, arrays; ValueError beyond 1e308.
-
-    This may run Python code (`__float__`), so it comes before any look at an array.
-    """
-    if type(value) is float:
-        return value
-    if isinstance(value, ndarray) and value.ndim:
-        raise TypeError(f"{function}: {name} must be a number, got an array of shape {value.shape}")
-    try:
-        return ldexp(value, 0)  # `float` would take strings
-    except TypeError:
-        raise TypeError(f"{function}: {name} must be a number, got {value!r}") from None
-    except OverflowError:
-        raise ValueError(f"{function}: {name} is too large for a float") from None
 
 
 def _general(name, kernel, grain, arrays, *rest):

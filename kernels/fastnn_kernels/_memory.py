@@ -86,13 +86,17 @@ def empty_like(x):
 @contextlib.contextmanager
 def allocator(function: Callable[[tuple[int, ...], np.dtype], ndarray]) -> Iterator[None]:
     """Let `function(shape, dtype)` make every output and workspace of any size inside a `with` block. For tests."""
+    from ._entry import set_new_like  # for outputs that compiled code makes
+
     global fresh, SMALL
     before = fresh, SMALL
     fresh, SMALL = function, 1 << 62
+    set_new_like(function)
     try:
         yield
     finally:
         fresh, SMALL = before
+        set_new_like()
 
 
 def streams(y) -> bool:

@@ -7,7 +7,7 @@ well under 0.2 us; everything else may be slow.
 
 from __future__ import annotations
 
-from math import prod
+from math import ldexp, prod
 from operator import index
 
 import numpy as np
@@ -21,7 +21,7 @@ ADDRESSABLE = 2**45  # elements; no machine has the memory for more
 
 
 def as_float_array(function: str, name: str, x, ndim: int | tuple[int, ...] | None = None) -> ndarray:
-    """Return `x` as an aligned float32 or float64 array whose dtype is `F4` or `F8`, without a copy if it is one already.
+    """Return `x` as an aligned array whose dtype is `F4` or `F8`, without a copy if it is one already.
 
     Lists of floats and subclasses such as numpy.matrix become plain arrays; the dtype of an unpickled array, which is
     equal to `F4` or `F8` but another object, becomes these. TypeError for None, for any other dtype and for masked
@@ -81,7 +81,7 @@ def operand(function: str, name: str, x, shape: tuple[int, ...], dtype: np.dtype
     x = as_float_array(function, name, x)
     if x.shape != tuple(shape):
         raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {x.shape}")
-    return contiguous(x if dtype is None else x.astype(dtype, copy=False))
+    return contiguous(x if dtype is None or x.dtype is dtype else x.astype(dtype))
 
 
 def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: int) -> ndarray:
@@ -97,7 +97,8 @@ def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: i
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
     if array.dtype.kind not in "iu" and not (array.size == 0 and array.dtype.kind == "f" and not hasattr(x, "dtype")):
-        raise TypeError(f"{function}: {name} must be integers, got {_dtype_name(array.dtype) if x is not None else None}")
+        kind = None if x is None else _dtype_name(array.dtype)
+        raise TypeError(f"{function}: {name} must be integers, got {kind}")
     if shape is not None and array.shape != tuple(shape):
         raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {array.shape}")
     if array.size:
@@ -106,6 +107,29 @@ def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: i
                 raise ValueError(f"{function}: {name} must be from 0 to {limit - 1}, got {number}")
     plain = type(array) is ndarray and array.dtype is I8 and array.flags.c_contiguous and array.flags.aligned
     return array if plain else np.array(array, I8, order="C", copy=True)
+
+
+def canonical(x):
+    """Return `x`, or a view of it, whose dtype is `F4` or `F8` if it equals one of these."""
+    dtype = getattr(x, "dtype", None)
+    for known in (F4, F8):
+        if dtype == known and dtype is not known and type(x) is ndarray:
+            return x.view(known)
+    return x
+
+
+def number(function: str, name: str, value) -> float:
+    """Return `value` as a float. TypeError for strings, None and arrays of several numbers; ValueError beyond 1e308."""
+    if type(value) is float:
+        return value
+    if isinstance(value, ndarray) and value.ndim:
+        raise TypeError(f"{function}: {name} must be a number, got an array of shape {value.shape}")
+    try:
+        return ldexp(value, 0)  # `float` would take strings
+    except TypeError:
+        raise TypeError(f"{function}: {name} must be a number, got {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{function}: {name} is too large for a float") from None
 
 
 def contiguous(x: ndarray) -> ndarray:

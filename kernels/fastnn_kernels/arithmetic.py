@@ -7,11 +7,20 @@ import numpy as np
 
 from ._elementwise import CHEAP
 from ._flat import elementwise_entry
+from ._shapes import canonical, required
 from .cpu import arithmetic as cpu
 
 
 def _entry(name, kernel, ufunc, text):
-    return elementwise_entry(name, kernel, ("input", "other"), {}, CHEAP, text, lambda a, b, out: ufunc(a, b, out=out))
+    def numpy(input, other, out):
+        required(name, input=input, other=other)
+        for key, x in (("input", input), ("other", other)):
+            if isinstance(x, np.ma.MaskedArray):
+                raise TypeError(f"{name}: {key} is a masked array; fill it first: {key}.filled(0)")
+        y = ufunc(input, other, out=out)
+        return canonical(y) if out is None else y
+
+    return elementwise_entry(name, kernel, ("input", "other"), {}, CHEAP, text, numpy)
 
 
 add = _entry(

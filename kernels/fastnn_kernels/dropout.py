@@ -9,11 +9,11 @@ Raise ValueError for p outside 0 .. 1.
 """
 
 from math import prod, sqrt
+from operator import index
 
-import numpy as np
-
+from ._memory import empty, zeros
 from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, output
+from ._shapes import as_float_array, contiguous, number, output
 from .cpu.dropout import CHUNK, dropout__philox
 from .cpu.norm import norm__given
 from .norm import far
@@ -24,12 +24,12 @@ FLOOR = -1.7580993408473766  # of SELU: -scale alpha
 
 def dropout(input, p, seed, offset=0, *, out=None):
     """Return input / (1 - p) with each element set to 0 with probability p (Srivastava et al., 2014)."""
-    return _run("dropout", "input", input, _line(p), p, seed, offset, out)
+    return _run("dropout", "input", input, _line, p, seed, offset, out)
 
 
 def dropout_backward(dy, p, seed, offset=0, *, out=None):
     """Return the gradient of dropout's input."""
-    return _run("dropout_backward", "dy", dy, _line(p), p, seed, offset, out)
+    return _run("dropout_backward", "dy", dy, _line, p, seed, offset, out)
 
 
 def alpha_dropout(input, p, seed, offset=0, *, out=None):
@@ -37,33 +37,32 @@ def alpha_dropout(input, p, seed, offset=0, *, out=None):
 
     The floor is SELU's least value, -1.758; a and b keep a mean of 0 and a variance of 1. For p = 1 all is 0.
     """
-    return _run("alpha_dropout", "input", input, _alpha_line(p), p, seed, offset, out)
+    return _run("alpha_dropout", "input", input, _alpha_line, p, seed, offset, out)
 
 
 def alpha_dropout_backward(dy, p, seed, offset=0, *, out=None):
     """Return the gradient of alpha_dropout's input."""
-    return _run("alpha_dropout_backward", "dy", dy, (_alpha_line(p)[0], 0.0, 0.0), p, seed, offset, out)
+    return _run("alpha_dropout_backward", "dy", dy, _alpha_line_of_gradient, p, seed, offset, out)
 
 
 def feature_dropout(input, p, seed, offset=0, *, out=None):
     """Return input / (1 - p) with each channel of (B, C, ...) set to 0 with probability p (Tompson et al., 2015)."""
-    return _run_channels("feature_dropout", "input", input, _line(p), p, seed, offset, out)
+    return _run_channels("feature_dropout", "input", input, _line, p, seed, offset, out)
 
 
 def feature_dropout_backward(dy, p, seed, offset=0, *, out=None):
     """Return the gradient of feature_dropout's input."""
-    return _run_channels("feature_dropout_backward", "dy", dy, _line(p), p, seed, offset, out)
+    return _run_channels("feature_dropout_backward", "dy", dy, _line, p, seed, offset, out)
 
 
 def feature_alpha_dropout(input, p, seed, offset=0, *, out=None):
     """Return what `alpha_dropout` gives, but drop whole channels of (B, C, ...)."""
-    return _run_channels("feature_alpha_dropout", "input", input, _alpha_line(p), p, seed, offset, out)
+    return _run_channels("feature_alpha_dropout", "input", input, _alpha_line, p, seed, offset, out)
 
 
 def feature_alpha_dropout_backward(dy, p, seed, offset=0, *, out=None):
     """Return the gradient of feature_alpha_dropout's input."""
-    line = _alpha_line(p)[0], 0.0, 0.0
-    return _run_channels("feature_alpha_dropout_backward", "dy", dy, line, p, seed, offset, out)
+    return _run_channels("feature_alpha_dropout_backward", "dy", dy, _alpha_line_of_gradient, p, seed, offset, out)
 
 
 def _line(p):
@@ -78,12 +77,16 @@ def _alpha_line(p):
     return scale, -scale * FLOOR * p, scale * FLOOR * (1 - p)
 
 
-def _run(function, name, x, line, p, seed, offset, out):
-    x = as_float_array(function, name, x)
-    _check(function, p, seed, offset)
-    y = output(function, out, x.shape, x.dtype, None if out is x else x)
-    target = y if y.flags.c_contiguous else output(function, None, x.shape, x.dtype)
-    _draw(contiguous(x).reshape(-1), target.reshape(-1), line, p, seed, offset)
+def _alpha_line_of_gradient(p):
+    return _alpha_line(p)[0], 0.0, 0.0
+
+
+def _run(function, name, given, line, p, seed, offset, out):
+    x = as_float_array(function, name, given)
+    p, seed, offset = _check(function, p, seed, offset)
+    y = output(function, out, x.shape, x.dtype, None if out is given else x)
+    target = y if y.flags.carray else output(function, None, x.shape, x.dtype)
+    _draw(contiguous(x).reshape(-1), target.reshape(-1), line(p), p, seed, offset)
     if target is not y:
         y[...] = target
     return y
@@ -95,22 +98,22 @@ def _draw(x, y, line, p, seed, offset):
     dropout__philox[x.dtype](x, y, threshold, *line, seed, offset, chunks, tasks(chunks, GRAIN // CHUNK))
 
 
-def _run_channels(function, name, x, line, p, seed, offset, out):
-    """Draw for each channel a line, and put its numbers through that."""
-    x = as_float_array(function, name, x)
-    _check(function, p, seed, offset)
+def _run_channels(function, name, given, line, p, seed, offset, out):
+    """Draw a scale and an offset per channel and compute scale * x + offset."""
+    x = as_float_array(function, name, given)
+    p, seed, offset = _check(function, p, seed, offset)
     if x.ndim < 2:
         raise ValueError(f"{function}: {name} must have at least 2 dimensions (B, C, ...), got shape {x.shape}")
-    y = output(function, out, x.shape, x.dtype, None if out is x else x)
-    target = y if y.flags.c_contiguous else output(function, None, x.shape, x.dtype)
-    scale, shift, low = line
+    y = output(function, out, x.shape, x.dtype, None if out is given else x)
+    target = y if y.flags.carray else output(function, None, x.shape, x.dtype)
+    scale, shift, low = line(p)
     channels, length = prod(x.shape[:2]), prod(x.shape[2:])
     if x.size:
-        factors, offsets = np.empty((2, channels), x.dtype)
-        _draw(np.ones(channels, x.dtype), factors, (scale, 0.0, 0.0), p, seed, offset)
-        _draw(np.ones(channels, x.dtype), offsets, (0.0, shift, low), p, seed, offset)
-        moments = np.zeros((2, channels), x.dtype)
+        factors, offsets = empty((2, channels), x.dtype)
+        moments = zeros((2, channels), x.dtype)
         moments[1] = 1
+        _draw(moments[1], factors, (scale, 0.0, 0.0), p, seed, offset)
+        _draw(moments[1], offsets, (0.0, shift, low), p, seed, offset)
         views = contiguous(x).reshape(-1), *moments, factors, offsets, target.reshape(-1)
         given, number = (0.0, length, far(x.nbytes, length * x.itemsize)), tasks(channels, -(-GRAIN // length))
         norm__given[x.dtype](*views, *given, channels, number)
@@ -120,8 +123,16 @@ def _run_channels(function, name, x, line, p, seed, offset, out):
 
 
 def _check(function, p, seed, offset):
+    """Return (p, seed, offset) as a float and two integers in their ranges."""
+    p = number(function, "p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"{function}: p must be from 0 to 1, got {p}")
+    integers = []
     for key, value in (("seed", seed), ("offset", offset)):
-        if not 0 <= value < 1 << 64:
+        try:
+            integers.append(index(value))
+        except TypeError:
+            raise TypeError(f"{function}: {key} must be an integer, got {value!r}") from None
+        if not 0 <= integers[-1] < 1 << 64:
             raise ValueError(f"{function}: {key} must be from 0 to 2**64 - 1, got {value}")
+    return p, *integers

@@ -7,7 +7,7 @@ from math import prod
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, normalize_dim, promote
+from ._shapes import as_float_array, contiguous, normalize_dim, promote, required
 from .cpu import gate as cpu
 
 GRAIN = 1 << 16  # elements worth waking a second thread for
@@ -19,6 +19,7 @@ def prelu(input, weight):
     input (N, C, ...), weight (C) or (1) -> as the input. With one weight, the input may have any shape. ValueError for
     other shapes of the weight. At most 0.5 ulp.
     """
+    required("prelu", input=input, weight=weight)
     x, w = promote("prelu", input=input, weight=weight)
     views, back = _channels("prelu", w, x)
     w = contiguous(w)
@@ -36,6 +37,7 @@ def prelu(input, weight):
 
 def prelu_backward(dy, input, weight):
     """Return the gradients of prelu's input and weight."""
+    required("prelu_backward", dy=dy, input=input, weight=weight)
     dy, x, w = promote("prelu_backward", dy=dy, input=input, weight=weight)
     if dy.shape != x.shape:
         raise ValueError(f"prelu_backward: dy has shape {dy.shape} but input has {x.shape}")
@@ -93,6 +95,7 @@ def glu(input, dim=-1):
 
 def glu_backward(dy, input, dim=-1):
     """Return the gradient of glu's input."""
+    required("glu_backward", dy=dy, input=input)
     dy, x = promote("glu_backward", dy=dy, input=input)
     dim = _halved("glu_backward", x, dim)
     shape = (*x.shape[:dim], x.shape[dim] // 2, *x.shape[dim + 1 :])

@@ -105,11 +105,14 @@ def matmul(a, b, *, out=None):
         if k == k_b and b.dtype is dtype and (dtype is F4 or dtype is F8):
             size = m * n
             out = _memory.fresh((m, n), dtype) if size < POOLED else empty((m, n), dtype)
-            if size * k <= SMALL and (m >= FEW or n * k <= LIGHT):
-                matmul__small[dtype](a, b, out)
-            elif size:
-                _blocked(_aligned(a), _aligned(b), NO_BIAS[dtype], out)
-            return out
+            try:  # kernels refuse arrays that are not aligned
+                if size * k <= SMALL and (m >= FEW or n * k <= LIGHT):
+                    matmul__small[dtype](a, b, out)
+                elif size:
+                    _blocked(a, b, NO_BIAS[dtype], out)
+                return out
+            except TypeError:
+                pass
     return _matmul_any(a, b, out)
 
 
@@ -172,7 +175,7 @@ def _matmul_any(a, b, out):
     """Compute a product of whatever np.matmul accepts."""
     if type(a) is ndarray is type(b) and a.ndim == 2 == b.ndim and _fits(out, a, b):
         if out.size:
-            _blocked(_aligned(a), _aligned(b), NO_BIAS[out.dtype], out)
+            _blocked(a, b, NO_BIAS[out.dtype], out)
         return out
     if isinstance(b, PreparedMatmul):
         done = _packed_small(a, b, False, NO_BIAS[b.dtype], 0) if out is None else None
@@ -211,10 +214,10 @@ def _fits(out, a, b):
     """Say whether `out` is a plain array for the product of two matrices; if not, all of them get a closer look."""
     if type(out) is not ndarray or out.shape != (a.shape[0], b.shape[1]) or a.shape[1] != b.shape[0]:
         return False
-    dtype, flags = out.dtype, out.flags
+    dtype = out.dtype
     if dtype is not a.dtype or dtype is not b.dtype or (dtype is not F4 and dtype is not F8):
         return False
-    plain = flags.c_contiguous and flags.writeable and flags.aligned
+    plain = out.flags.carray and a.flags.aligned and b.flags.aligned
     return plain and not np.may_share_memory(out, a) and not np.may_share_memory(out, b)
 
 
@@ -285,11 +288,6 @@ def _rows(x):
 def _folds(x):
     """Say whether the two first dimensions can be one without a copy."""
     return x.strides[0] == x.strides[1] * x.shape[1] or x.shape[0] == 1
-
-
-def _aligned(x):
-    """Return `x`, or a copy if its numbers lie at odd addresses, as in fields of packed records."""
-    return x if x.flags.aligned else x.copy()
 
 
 def _pack(b):
@@ -374,8 +372,11 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
             fits = bias is None or _fits_bias(bias, n, dtype)
             if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= LIGHT) and fits:
                 out = _memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
-                linear__small[dtype](input, weight, b, out, code)
-                return out
+                try:  # kernels refuse arrays that are not aligned
+                    linear__small[dtype](input, weight, b, out, code)
+                    return out
+                except TypeError:
+                    pass
     elif type(weight) is PreparedMatmul and out is None:
         done = _packed_small(input, weight, True, NO_BIAS[weight.dtype] if bias is None else bias, code)
         if done is not None:

@@ -14,18 +14,17 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numpy import empty as fresh
 from numpy import ndarray
 
-from ._memory import ALIGNMENT, FAR, empty
+from . import _memory
+from ._memory import ALIGNMENT, FAR, SMALL, empty, zeros
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans
-from ._shapes import F4, F8, contiguous, integer, output, promote, sizes
+from ._shapes import F4, F8, contiguous, integer, number, operand, output, promote, required, sizes
 from .cpu import norm as cpu
 
 GRAIN = 16384  # elements worth waking a second thread for
 SHORT = 64  # numbers of a row up to which the kernel with a weight per column is the faster one
-WARM = 1 << 16  # bytes up to which malloc gives memory that was just used
 BLOCKS = 64  # of rows, at most, whose sums are added in order
 
 
@@ -88,17 +87,19 @@ def normalized(function, input, by, weight, bias, eps, out=None):
     plain = type(x) is ndarray and (x.dtype is F4 or x.dtype is F8)
     if plain and (weight is None or type(weight) is ndarray) and (bias is None or type(bias) is ndarray):
         plan = _planned(function, x, by, weight, bias)
-        try:  # the usual way; kernels refuse arrays of another dtype, and those that ought to be contiguous
+        try:  # the usual way; kernels refuse arrays of another dtype, and those that ought to be contiguous and aligned
             if out is None and not plan.empty:
-                y = empty(x.shape, x.dtype) if plan.large else fresh(x.shape, x.dtype)
+                y = empty(x.shape, x.dtype) if plan.large else _memory.fresh(x.shape, x.dtype)
                 run = plan.normalize if plan.direct else plan.fill
                 return y, run(x, y, weight, bias, eps)
             if type(out) is ndarray and out.flags.carray and not plan.empty:
                 y = output(function, out, x.shape, x.dtype, x, weight, bias)
                 return y, plan.fill(x, y, weight, bias, eps)
-        except TypeError:
+        except (TypeError, OverflowError):
             pass
+    required(function, input=input)
     x, weight, bias = _plain(function, input=input, weight=weight, bias=bias)
+    eps = eps if eps is None else number(function, "eps", eps)
     plan = _planned(function, x, by, weight, bias)
     y = output(function, out, x.shape, x.dtype, x, weight, bias)
     target = y if y.flags.carray else empty(x.shape, x.dtype)
@@ -114,24 +115,53 @@ def normalized_backward(function, dy, input, by, weight, eps, statistics, needs)
     if not (
         type(x) is type(dy) is ndarray
         and dy.dtype is x.dtype
-        and x.flags.c_contiguous
-        and dy.flags.c_contiguous
-        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype and weight.flags.c_contiguous))
+        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
         and (x.dtype is F4 or x.dtype is F8)
+        and _dense(x)
+        and _dense(dy)
+        and (weight is None or _dense(weight))
     ):
+        required(function, dy=dy, input=input)
         dy, x, weight = _plain(function, dy=dy, input=input, weight=weight)
     if dy.shape != x.shape:
         check_gradient(function, dy, x)
     plan = _planned(function, x, by, weight, None)
-    dx = empty(x.shape, x.dtype) if plan.large else fresh(x.shape, x.dtype)
+    if type(eps) is not float and eps is not None:
+        eps = number(function, "eps", eps)
+    dx = empty(x.shape, x.dtype) if plan.large else _memory.fresh(x.shape, x.dtype)
     if statistics is None:
         statistics = plan.fill(x, dx, weight, None, eps)
+    elif (
+        type(statistics) is not ndarray
+        or statistics.shape != plan.statistics
+        or statistics.dtype is not x.dtype
+        or not statistics.flags.carray
+    ):
+        statistics = two_statistics(function, statistics, plan.statistics[1:], plan.dtype)
     return plan.gradients(dy, x, statistics, weight, eps, dx, needs)
+
+
+def two_statistics(function, statistics, shape, dtype):
+    """Return means and variances that a caller handed in, each of a shape. TypeError unless there are two."""
+    try:
+        mean, variance = statistics
+    except (TypeError, ValueError):
+        what = getattr(statistics, "shape", None)
+        what = type(statistics).__name__ if what is None else f"an array of shape {what}"
+        raise TypeError(f"{function}: statistics must be means and variances, got {what}") from None
+    given = ("the means in statistics", mean), ("the variances in statistics", variance)
+    return tuple(operand(function, name, x, shape, dtype) for name, x in given)
 
 
 def far(size, row):
     """Return whether a result of some bytes goes past the caches: if it is large and its rows are whole lines."""
     return int(size >= FAR and row % ALIGNMENT == 0)
+
+
+def _dense(x):
+    """Say whether an array is C-contiguous and aligned."""
+    flags = x.flags
+    return flags.carray or (flags.c_contiguous and flags.aligned)
 
 
 def _plain(function, **arrays):
@@ -146,8 +176,10 @@ def check_gradient(function, dy, x):
 
 
 def _planned(function, x, by, weight, bias):
-    if type(by) is not int and type(by) is not tuple:
-        by = tuple(by) if isinstance(by, (list, ndarray)) else integer(function, "normalized_shape", by, 0)
+    if type(by) is not int:
+        by = tuple(by) if isinstance(by, (tuple, list, ndarray)) else (by,)
+        if {*map(type, by)} != {int}:  # as keys of plans, 2.0 and True are 2 and 1
+            by = tuple(integer(function, "normalized_shape", n, 0) for n in by)
     w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
     return _plans[function, x.shape, x.dtype, by, w, b, get_num_threads()]
 
@@ -206,7 +238,7 @@ class _Plan:
         width = prod(self.weights) if self.affine or self.columns else 1
         self.ones, self.zeros = np.ones(width, dtype), np.zeros(width, dtype)
         size, self.width = count * length * dtype.itemsize, prod(self.weights)
-        self.large, self.far = size > WARM, far(size, length * dtype.itemsize)
+        self.large, self.far = size >= SMALL, far(size, length * dtype.itemsize)
         self.far_rows = self.far if self.far or size < FAR else -1
         self.empty = size == 0
         self.statistics = 2, count
@@ -217,7 +249,7 @@ class _Plan:
 
     def normalize(self, x, y, weight, bias, eps):
         """Normalise one matrix into another with a weight and a bias per column, and return the statistics."""
-        statistics, eps = fresh(self.statistics, self.dtype), self.eps if eps is None else eps
+        statistics, eps = empty(self.statistics, self.dtype), self.eps if eps is None else eps
         weight, bias = self.ones if weight is None else weight, self.zeros if bias is None else bias
         self.kernel(x, weight, bias, y, statistics, eps, self.centred, self.far_rows, self.count, self.number)
         return statistics
@@ -225,14 +257,14 @@ class _Plan:
     def fill(self, x, y, weight, bias, eps):
         """Normalise an array into a contiguous one, and return the statistics."""
         if self.empty:
-            return np.zeros(self.statistics, self.dtype)
+            return zeros(self.statistics, self.dtype)
         weight = weight if weight is None or weight.ndim == 1 else weight.reshape(-1)
         bias = bias if bias is None or bias.ndim == 1 else bias.reshape(-1)
         if self.columns:
             return self.normalize(x.reshape(self.matrix), y.reshape(self.matrix), weight, bias, eps)
         weight, bias = self.ones if weight is None else weight, self.zeros if bias is None else bias
         eps = self.eps if eps is None else eps
-        mean, variance = fresh(self.count, self.dtype), fresh(self.count, self.dtype)
+        mean, variance = empty((self.count,), self.dtype), empty((self.count,), self.dtype)
         views, runs = (x.ravel(), weight, bias, y.ravel(), mean, variance), self.runs if self.affine else 1
         self.kernel(*views, self.length, eps, runs, self.centred, self.far, self.count, self.number)
         return mean, variance
@@ -241,13 +273,14 @@ class _Plan:
         """Return (dx, dweight, dbias) of contiguous arrays, dx in the array given."""
         count, length, dtype = self.count, self.length, self.dtype
         if self.empty:
-            return dx, np.zeros(self.weights, dtype), np.zeros(self.weights, dtype)
+            sums = zeros(self.weights, dtype), zeros(self.weights, dtype)
+            return dx, *(part if needed else None for part, needed in zip(sums, needs[1:], strict=True))
         eps = self.eps if eps is None else eps
         weighted = needs[1] or needs[2]
         if self.runs == 0 and (weight is not None or weighted):
             weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
             parts, statistics = self.blocks, np.stack(statistics) if type(statistics) is tuple else statistics
-            dweight, dbias = fresh(parts * length, dtype), fresh(parts * length, dtype)
+            dweight, dbias = empty((parts * length,), dtype), empty((parts * length,), dtype)
             if x.ndim != 2:
                 dy, x, dx2 = dy.reshape(self.matrix), x.reshape(self.matrix), dx.reshape(self.matrix)
             else:
@@ -257,7 +290,7 @@ class _Plan:
         else:
             runs, share = max(self.runs, 1), 1 / length
             weight, parts = np.ones(1, dtype) if weight is None else weight, count * runs // self.width
-            dweight, dbias = fresh(count * runs, dtype), fresh(count * runs, dtype)
+            dweight, dbias = empty((count * runs,), dtype), empty((count * runs,), dtype)
             mean, variance = statistics
             views = dy.ravel(), x.ravel(), mean, variance, weight, dx.ravel(), dweight, dbias
             given = length, eps, runs, share * self.centred, share, self.far
@@ -276,6 +309,6 @@ _plans = Plans(_Plan)
 
 def _merged(parts, length):
     """Return the sum of some parts of a length that lie one after the other."""
-    sum = fresh(length, parts.dtype)
+    sum = empty((length,), parts.dtype)
     cpu.norm_sums__merge[parts.dtype](parts, sum)
     return sum

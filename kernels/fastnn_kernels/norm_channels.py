@@ -11,16 +11,15 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numpy import empty as fresh
 from numpy import ndarray
 
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans, ghost
-from ._shapes import F4, F8, as_float_array, check_out, contiguous, promote
+from ._shapes import F4, F8, check_out, number, operand, promote, required
 from .cpu import norm as cpu
 from .cpu import norm_pixels as by_pixels
-from .norm import BLOCKS, GRAIN, WARM, check_gradient, far, normalized, normalized_backward
+from .norm import BLOCKS, GRAIN, check_gradient, far, normalized, normalized_backward, two_statistics
 
 PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache
 WIDE, WIDER = 128, 1024  # numbers that a row of pixels should have, near and far
@@ -70,12 +69,21 @@ def batch_norm_backward(
         and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
         and (x.dtype is F4 or x.dtype is F8)
     ):
+        required(name, dy=dy, input=x)
         dy, x, weight = promote(name, dy=dy, input=x, weight=weight)
     if dy.shape != x.shape:
         check_gradient(name, dy, x)
+    if type(eps) is not float:
+        eps = number(name, "eps", eps)
     plan = _planned(name, x, weight, None)
     flat, dy = (x.ravel(), dy.ravel()) if plan.plain and dy.flags.c_contiguous else (plan.view(x), plan.view(dy))
-    if statistics is None:
+    if not (flat.flags.aligned and dy.flags.aligned):
+        flat, dy = flat.copy(), dy.copy()
+    if weight is not None and not (weight.flags.c_contiguous and weight.flags.aligned):
+        weight = weight.copy()
+    if statistics is not None:
+        statistics = two_statistics(name, statistics, plan.weights, plan.dtype)
+    else:
         if training:
             statistics = plan.normalize(flat, plan.ones, plan.zeros, eps, plan.make()[1])
         else:
@@ -126,14 +134,26 @@ def instance_norm_backward(
 
 def batch_normalized(function, input, given, weight, bias, eps, out=None):
     """Return (the input normalised, its statistics); given: (running mean, running variance, training, momentum)."""
-    mean, variance, training, momentum = given
     x = input
-    if type(x) is not ndarray or not (
+    if type(x) is ndarray and (
         (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
         and (bias is None or (type(bias) is ndarray and bias.dtype is x.dtype))
         and (x.dtype is F4 or x.dtype is F8)
     ):
-        x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
+        try:  # the usual way; kernels refuse arrays that are not contiguous and aligned
+            return _batch_normalized(function, x, given, weight, bias, eps, out)
+        except (TypeError, OverflowError):
+            pass
+    mean, variance, training, momentum = given
+    required(function, input=input)
+    x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
+    weight, bias = (w if w is None else operand(function, "", w, w.shape) for w in (weight, bias))
+    eps, momentum = number(function, "eps", eps), None if momentum is None else number(function, "momentum", momentum)
+    return _batch_normalized(function, x, (mean, variance, training, momentum), weight, bias, eps, out)
+
+
+def _batch_normalized(function, x, given, weight, bias, eps, out):
+    mean, variance, training, momentum = given
     plan = _planned(function, x, weight, bias)
     weight, bias = plan.ones if weight is None else weight, plan.zeros if bias is None else bias
     flat = x.ravel() if plan.plain else plan.view(x)
@@ -145,7 +165,9 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
     else:
         if plan.each == 1:
             _check_batch(function, plan.each, x.shape)
-        running = None if mean is None and variance is None else _following(function, mean, variance, plan.channels)
+        running = None
+        if mean is not None or variance is not None:
+            running = _following(function, mean, variance, plan.channels, momentum, x, weight, bias, y)
         statistics = plan.normalize(flat, weight, bias, eps, target)
         if running is not None and x.size:
             _follow(*running, *statistics, plan.each, momentum)
@@ -158,13 +180,14 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
 def instance_normalized(function, input, given, weight, bias, eps, out=None):
     """Return (the input normalised, its statistics); given: (running mean, running variance, use input, momentum)."""
     mean, variance, use_input, momentum = given
+    required(function, input=input)
     if not use_input:
         return batch_normalized(function, input, (mean, variance, False, momentum), weight, bias, eps, out)
     shape = np.shape(input)
     channels = _channels(function, shape)
     each = prod(shape[2:])
     _check_batch(function, each, shape)
-    running = _following(function, mean, variance, channels)
+    running = _following(function, mean, variance, channels, momentum, input, weight, bias, out)
     y, statistics = normalized(function, input, channels, weight, bias, eps, out)
     if y.size:
         mean, variance = (part.reshape(-1, channels).mean(0) for part in statistics)
@@ -183,20 +206,21 @@ def _check_batch(function, each, shape):
         raise ValueError(f"{function}: training needs more than one value per channel, got input of shape {shape}")
 
 
-def _following(function, mean, variance, channels):
+def _following(function, mean, variance, channels, momentum, *others):
     """Return the running statistics that are given, after a look whether they can be changed in place."""
     if mean is None and variance is None:
         return None, None
-    given = {"running_mean": mean, "running_var": variance}
-    for name, running in given.items():
+    number(function, "momentum", momentum)
+    for name, running in (("running_mean", mean), ("running_var", variance)):
         if running is None:
             continue
         if not isinstance(running, ndarray) or running.dtype.kind != "f":
             raise TypeError(f"{function}: {name} must be an array of floats, which training changes in place")
-        if running.shape != (channels,):
-            raise ValueError(f"{function}: {name} must have shape ({channels},), got {running.shape}")
         if not running.flags.writeable:
             raise ValueError(f"{function}: {name} is read-only, but training changes it")
+        check_out(function, running, (channels,), running.dtype.newbyteorder("="), *others, name=name)
+    if mean is not None and variance is not None:
+        check_out(function, variance, (channels,), variance.dtype, mean, name="running_var")
     return mean, variance
 
 
@@ -204,9 +228,10 @@ def _follow(running_mean, running_variance, mean, variance, each, momentum):
     unbiased = each / (each - 1)
     if type(running_mean) is type(running_variance) is ndarray:
         if running_mean.dtype is running_variance.dtype is mean.dtype:
-            views = mean, variance, running_mean, running_variance
-            cpu.norm_statistics__follow[mean.dtype](*views, momentum, unbiased)
-            return
+            if running_mean.flags.carray and running_variance.flags.carray:
+                views = mean, variance, running_mean, running_variance
+                cpu.norm_statistics__follow[mean.dtype](*views, momentum, unbiased)
+                return
     if running_mean is not None:
         running_mean += momentum * (mean - running_mean)
     if running_variance is not None:
@@ -216,21 +241,14 @@ def _follow(running_mean, running_variance, mean, variance, each, momentum):
 def _running(function, mean, variance, plan):
     """Return the running statistics as arrays (C,) of the input's dtype."""
     shape, dtype = plan.weights, plan.dtype
-    if (
-        type(mean) is type(variance) is ndarray
-        and mean.shape == variance.shape == shape
-        and mean.dtype is variance.dtype is dtype
-    ):
-        return mean, variance
+    if type(mean) is type(variance) is ndarray and mean.shape == variance.shape == shape:
+        if mean.dtype is variance.dtype is dtype and mean.flags.carray and variance.flags.carray:
+            return mean, variance
     made = []
     for name, running in (("running_mean", mean), ("running_var", variance)):
         if running is None:
             raise ValueError(f"{function}: {name} must be given where the batch's own statistics are not used")
-        if type(running) is not ndarray:
-            running = as_float_array(function, name, running)
-        if running.shape != shape:
-            raise ValueError(f"{function}: {name} must have shape ({plan.channels},), got {running.shape}")
-        made.append(running.astype(dtype, copy=False))
+        made.append(operand(function, name, running, shape, dtype))
     return made
 
 
@@ -265,7 +283,7 @@ class _Plan:
             fold *= 2
         self.rows, self.width = self.each // fold, fold * c
         width = max(self.width, 1)
-        self.empty, self.large = size == 0, size > WARM
+        self.empty = size == 0
         self.far = far(size, dtype.itemsize * (self.width if self.pixels else length))
         self.weights, self.ones, self.zeros = (c,), np.ones(c, dtype), np.zeros(c, dtype)
         self.piece = max(PIECE // width, 32)
@@ -274,7 +292,7 @@ class _Plan:
         self.tasks_rows = tasks(self.rows, -(-GRAIN // width))
         self.tasks_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
         if self.pixels:
-            given = fresh((0, 4, self.width), dtype), self.block, self.far, self.rows, self.tasks_rows
+            given = np.empty((0, 4, self.width), dtype), self.block, self.far, self.rows, self.tasks_rows
             self.kernel, self.given = by_pixels.norm__pixels[dtype], given
         else:
             planes = shape[0] * c
@@ -289,7 +307,7 @@ class _Plan:
 
     def make(self):
         """Return an array for a result, which lies as the input does, if that is dense, and the same flat."""
-        lying = empty(self.lying, self.dtype) if self.large else fresh(self.lying, self.dtype)
+        lying = empty(self.lying, self.dtype)
         return lying.transpose(self.back) if self.last else lying, lying.ravel()
 
     def target(self, out, *inputs):
@@ -300,11 +318,11 @@ class _Plan:
 
     def normalize(self, x, weight, bias, eps, y):
         """Normalise a batch by its own statistics, and return these."""
-        mean, variance = fresh(self.weights, self.dtype), fresh(self.weights, self.dtype)
+        mean, variance = empty(self.weights, self.dtype), empty(self.weights, self.dtype)
         if self.empty:
             mean[...], variance[...] = 0, 0
         elif self.pixels:
-            parts = fresh((self.blocks, 4, self.width), self.dtype)
+            parts = empty((self.blocks, 4, self.width), self.dtype)
             given, number = (self.block, self.piece, self.far), min(self.tasks_rows, self.blocks)
             by_pixels.moments__pixels[self.dtype](x, parts, *given, self.blocks, number)
             given = parts, self.block, self.far, self.rows, self.tasks_rows
@@ -317,7 +335,7 @@ class _Plan:
     def gradients(self, dy, x, mean, variance, weight, training, eps, needs):
         """Return (dx, dweight, dbias)."""
         dtype, share = self.dtype, training / max(self.each, 1)
-        (dx, flat), dweight, dbias = self.make(), fresh(self.weights, dtype), fresh(self.weights, dtype)
+        (dx, flat), dweight, dbias = self.make(), empty(self.weights, dtype), empty(self.weights, dtype)
         weight = self.ones if weight is None else weight
         if self.empty:
             dweight[...], dbias[...] = 0, 0
@@ -326,9 +344,9 @@ class _Plan:
             number = self.tasks_channels
             cpu.norm_backward__runs[dtype](dy, x, *views, self.length, *given, self.channels, number)
         else:
-            parts = fresh((2, self.blocks, self.width), dtype)
+            parts = empty((2, self.blocks, self.width), dtype)
             given, number = (self.block, self.far, self.blocks), min(self.tasks_rows, self.blocks)
-            by_pixels.norm_backward_sums__pixels[dtype](dy, x, contiguous(mean), parts, *given, number)
+            by_pixels.norm_backward_sums__pixels[dtype](dy, x, mean, parts, *given, number)
             views, given = (mean, variance, weight, parts, flat, dweight, dbias), (eps, share, self.far)
             by_pixels.norm_backward__pixels[dtype](dy, x, *views, *given, self.rows, self.tasks_rows)
         return dx, dweight if needs[1] else None, dbias if needs[2] else None

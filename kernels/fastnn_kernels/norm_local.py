@@ -9,7 +9,7 @@ import numpy as np
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, integer, normalize_dim, output, promote
+from ._shapes import as_float_array, contiguous, integer, normalize_dim, number, output, promote, required
 from .cpu import norm_local as cpu
 from .norm import check_gradient
 
@@ -26,6 +26,7 @@ def normalize(input, p=2.0, dim=1, eps=1e-12, *, out=None):
 
 def normalize_backward(dy, input, p=2.0, dim=1, eps=1e-12, *, out=None):
     """Return the gradient of normalize's input; where several share the largest |x|, each gets an even part."""
+    required("normalize_backward", dy=dy, input=input)
     dy, x = promote("normalize_backward", dy=dy, input=input)
     check_gradient("normalize_backward", dy, x)
     return _normalize("normalize_backward", cpu.normalize_backward__rows, p, dim, eps, out, dy, x)
@@ -33,6 +34,7 @@ def normalize_backward(dy, input, p=2.0, dim=1, eps=1e-12, *, out=None):
 
 def _normalize(function, kernel, p, dim, eps, out, *arrays):
     """Run the kernel for rows, on copies with `dim` last if it is not."""
+    p, eps = number(function, "p", p), number(function, "eps", eps)
     if not p > 0:
         raise ValueError(f"{function}: p must be positive, got {p}")
     shape, dtype = arrays[0].shape, arrays[0].dtype
@@ -41,7 +43,7 @@ def _normalize(function, kernel, p, dim, eps, out, *arrays):
     if y.size:
         last = [contiguous(np.moveaxis(a, dim, -1)) if a.ndim else a for a in arrays]
         turned = np.moveaxis(y, dim, -1) if y.ndim else y
-        target = turned if turned.flags.c_contiguous else empty(turned.shape, dtype)
+        target = turned if turned.flags.carray else empty(turned.shape, dtype)
         length = shape[dim] if shape else 1
         count = y.size // length
         views = [a.reshape(count, length) for a in (*last, target)]
@@ -59,9 +61,10 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, *, out=None):
     """
     x = as_float_array("local_response_norm", "input", input)
     size, planes = _planes("local_response_norm", x, size)
+    alpha, beta, k = _numbers("local_response_norm", alpha, beta, k)
     y = output("local_response_norm", out, x.shape, x.dtype, x)
     if x.size:
-        target = y if y.flags.c_contiguous else empty(x.shape, x.dtype)
+        target = y if y.flags.carray else empty(x.shape, x.dtype)
         views = contiguous(x).reshape(planes), target.reshape(planes)
         count = tasks(planes[0] * planes[1], -(-GRAIN // planes[2]))
         cpu.local_response_norm__planes[x.dtype](*views, size, alpha / size, beta, k, planes[0] * planes[1], count)
@@ -73,9 +76,11 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, *, out=None):
 def local_response_norm_backward(dy, input, size, alpha=1e-4, beta=0.75, k=1.0):
     """Return the gradient of local_response_norm's input."""
     function = "local_response_norm_backward"
+    required(function, dy=dy, input=input)
     dy, x = promote(function, dy=dy, input=input)
     check_gradient(function, dy, x)
     size, planes = _planes(function, x, size)
+    alpha, beta, k = _numbers(function, alpha, beta, k)
     dx = empty(x.shape, x.dtype)
     if x.size:
         views = contiguous(dy).reshape(planes), contiguous(x).reshape(planes), dx.reshape(planes)
@@ -84,6 +89,10 @@ def local_response_norm_backward(dy, input, size, alpha=1e-4, beta=0.75, k=1.0):
         kernel = cpu.local_response_norm_backward__planes[x.dtype]
         kernel(*views, scratch, size, alpha / size, beta, k, planes[0], count)
     return dx
+
+
+def _numbers(function, alpha, beta, k):
+    return [number(function, name, value) for name, value in (("alpha", alpha), ("beta", beta), ("k", k))]
 
 
 def _planes(function, x, size):

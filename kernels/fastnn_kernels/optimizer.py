@@ -18,7 +18,7 @@ from numpy import ndarray
 from ._jit import Kernel
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8, integer
+from ._shapes import F4, F8, integer, number, overlap
 from .cpu import optimizer as cpu
 
 GRAIN = 16384
@@ -167,6 +167,10 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
             f"optimizer_step: {rule} needs {len(chosen.states)} states ({', '.join(chosen.states)}), got {len(states)}"
         )
     integer("optimizer_step", "step", step, 1)
+    for name, value in (("lr", lr), *settings.items()):
+        for one in value if isinstance(value, (tuple, list)) else (value,):
+            if not (name == "mu_product" and one is None):
+                number("optimizer_step", name, one)
     _check("optimizer_step", grad, param=param, **dict(zip(chosen.states, states, strict=True)))
     apply(chosen, (param, grad, *states), step, {"lr": lr, **settings})
 
@@ -194,6 +198,8 @@ def clip_grad_norm(grads, max_norm, norm_type=2.0):
 
     Raises ValueError for a negative or NaN max_norm, a norm_type that is not positive, and arrays that are not fit.
     """
+    max_norm = number("clip_grad_norm", "max_norm", max_norm)
+    norm_type = number("clip_grad_norm", "norm_type", norm_type)
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm: max_norm must not be negative, got {max_norm}")
     if not norm_type > 0:
@@ -209,6 +215,7 @@ def clip_grad_norm(grads, max_norm, norm_type=2.0):
 
 def clip_grad_value(grads, clip_value):
     """Limit every element of gradients to -clip_value .. clip_value, in place; arrays as for `clip_grad_norm`."""
+    clip_value = number("clip_grad_value", "clip_value", clip_value)
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value: clip_value must not be negative, got {clip_value}")
     for grad in [_flat("clip_grad_value", grad) for grad in grads]:
@@ -233,8 +240,10 @@ def _flat(function, grad):
     if type(grad) is not ndarray or grad.dtype not in (F4, F8):
         kind = getattr(grad, "dtype", type(grad).__name__)
         raise TypeError(f"{function}: gradients must be float32 or float64 arrays, got {kind}")
-    if not grad.flags.c_contiguous or not grad.flags.writeable:
-        raise ValueError(f"{function}: gradients must be contiguous and writable, got one of shape {grad.shape}")
+    if not grad.flags.carray:
+        raise ValueError(
+            f"{function}: gradients must be contiguous and writable, at aligned addresses, got shape {grad.shape}"
+        )
     return grad.reshape(-1)
 
 
@@ -242,10 +251,10 @@ def _check(function, grad, **written):
     """Raise unless the buffers are fit to be updated."""
     param = written["param"]
     dtype, shape = getattr(param, "dtype", None), getattr(param, "shape", None)
-    if dtype is not F4 and dtype is not F8:
+    if dtype not in (F4, F8):
         raise TypeError(f"{function}: param must be a float32 or float64 array, got {dtype or type(param).__name__}")
     for name, x in (*written.items(), ("grad", grad)):
-        if type(x) is not ndarray or x.dtype is not dtype:
+        if type(x) is not ndarray or x.dtype != dtype:
             raise TypeError(
                 f"{function}: {name} must be a {dtype} array as param is, got {getattr(x, 'dtype', type(x))}"
             )
@@ -254,5 +263,11 @@ def _check(function, grad, **written):
                 f"{function}: {name} has shape {x.shape} and param {shape}; both must be flat, of one length"
             )
         flags = x.flags
-        if not flags.c_contiguous or not (flags.writeable or x is grad):
-            raise ValueError(f"{function}: {name} must be contiguous" + ("" if x is grad else " and writable"))
+        if not flags.c_contiguous or not flags.aligned or not (flags.writeable or x is grad):
+            fit = "contiguous" if x is grad else "contiguous and writable"
+            raise ValueError(f"{function}: {name} must be {fit}, at an aligned address")
+    arrays = [*written.items(), ("grad", grad)]
+    for i, (name, x) in enumerate(arrays):
+        for other, y in arrays[:i]:
+            if overlap(x, y):
+                raise ValueError(f"{function}: {name} overlaps {other}")

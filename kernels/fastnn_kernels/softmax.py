@@ -11,18 +11,18 @@ normal numbers times 1, 3, 10 and 25, in eps of the dtype.
 from math import prod
 from typing import NamedTuple
 
-from numpy import empty_like, ndarray
+from numpy import ndarray
 
+from . import _memory
 from ._jit import Kernel
 from ._memory import SMALL, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans
-from ._shapes import F4, F8, as_float_array, contiguous, normalize_dim, output, promote
+from ._shapes import F4, F8, as_float_array, contiguous, normalize_dim, output, promote, required
 from .cpu import softmax as cpu
 from .cpu.softmax import FEW
 
 GRAIN = 32768  # elements worth waking a second thread for
-WARM = 2 * SMALL  # elements below which NumPy's memory has been used before, and is faster to get than the pool's
 
 
 class Variants(NamedTuple):
@@ -76,25 +76,32 @@ def _forward(function, input, dim, out):
         x = as_float_array(function, "input", x)
     dim = dim if type(dim) is int else normalize_dim(function, dim, x.ndim)
     plan = _plans[function, x.shape, x.dtype, dim, get_num_threads()]
-    if out is None and plan.direct and x.flags.c_contiguous:
-        y = empty_like(x) if plan.warm else empty(x.shape, x.dtype)
-        plan.kernel(x, y, *plan.given)
-        return y
-    return plan.anyhow(out, x)
+    if out is None and plan.direct:
+        y = _memory.fresh(x.shape, x.dtype) if plan.warm else empty(x.shape, x.dtype)
+        try:  # kernels refuse arrays that are not contiguous and aligned
+            plan.kernel(x, y, *plan.given)
+            return y
+        except TypeError:
+            pass
+    return plan.anyhow(out, as_float_array(function, "input", x))
 
 
 def _backward(function, dy, y, dim, out):
+    required(function, dy=dy, y=y)
     if not (type(dy) is type(y) is ndarray and dy.dtype is y.dtype and (y.dtype is F4 or y.dtype is F8)):
         dy, y = promote(function, dy=dy, y=y)
     if dy.shape != y.shape:
         raise ValueError(f"{function}: dy has shape {dy.shape} but y has {y.shape}")
     dim = dim if type(dim) is int else normalize_dim(function, dim, y.ndim)
     plan = _plans[function, y.shape, y.dtype, dim, get_num_threads()]
-    if out is None and plan.direct and y.flags.c_contiguous and dy.flags.c_contiguous:
-        dx = empty_like(y) if plan.warm else empty(y.shape, y.dtype)
-        plan.kernel(dy, y, dx, *plan.given)
-        return dx
-    return plan.anyhow(out, dy, y)
+    if out is None and plan.direct:
+        dx = _memory.fresh(y.shape, y.dtype) if plan.warm else empty(y.shape, y.dtype)
+        try:
+            plan.kernel(dy, y, dx, *plan.given)
+            return dx
+        except TypeError:
+            pass
+    return plan.anyhow(out, *promote(function, dy=dy, y=y))
 
 
 class _Plan:
@@ -114,7 +121,7 @@ class _Plan:
             kernel, self.form = variants.columns, (prod(shape[:dim]), length, width)
             count = self.form[0] * cpu.strips(width, dtype)
         self.function, self.size, self.kernel = function, size, kernel[dtype]
-        self.direct, self.warm = size > 0 and self.form == shape, size < WARM
+        self.direct, self.warm = size > 0 and self.form == shape, size * dtype.itemsize < SMALL
         number = tasks(count, max(-(-GRAIN * count // max(size, 1)), 1))
         far = () if width == 1 or function.endswith("backward") else (cpu.far(self.form, dtype),)
         self.given = *far, count, number
@@ -123,7 +130,7 @@ class _Plan:
         """Return the result, in `out` if it is not None, of arrays in any layout."""
         shape, dtype = arrays[0].shape, arrays[0].dtype
         y = output(self.function, out, shape, dtype, *arrays)
-        target = y if y.flags.c_contiguous else empty(shape, dtype)
+        target = y if y.flags.carray else empty(shape, dtype)
         if self.size:
             views = [contiguous(array).reshape(self.form) for array in (*arrays, target)]
             self.kernel(*views, *self.given)
