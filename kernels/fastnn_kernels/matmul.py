@@ -490,7 +490,7 @@ def _linear_backward_small(dy, x, w, y, code, needs, dw):
         if any(np.may_share_memory(dw, given) for given in (dy, y, x, w)):
             return None
     fresh = _memory.fresh
-    dz = fresh((m, n), dtype) if code else dy
+    dz = fresh((m, n), dtype) if code else NO_WORK[dtype]
     dx = fresh((m, k), dtype) if needs[0] else NO_WORK[dtype]
     db = fresh(n, dtype) if needs[2] else NO_BIAS[dtype]
     if needs[1] and dw is None:

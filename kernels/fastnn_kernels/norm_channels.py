@@ -248,7 +248,8 @@ def _running(function, mean, variance, plan):
     for name, running in (("running_mean", mean), ("running_var", variance)):
         if running is None:
             raise ValueError(f"{function}: {name} must be given where the batch's own statistics are not used")
-        made.append(operand(function, name, running, shape, dtype))
+        running = operand(function, name, running, shape, dtype)
+        made.append(running if running.flags.writeable else running.copy())  # one kernel serves training, too
     return made
 
 

@@ -1,8 +1,13 @@
 """What every entry point owes its callers, and every kernel its entry point, checked on the cases of the table.
 
-Outputs are write-only: fresh memory holds NaN here, so whatever a kernel leaves out shows; the memory around it is
-watched. Inputs stay as they were, and may be read-only, strided or empty. Any number of threads gives the same bits.
+Outputs are write-only: fresh memory holds NaN or denormal numbers here, so whatever a kernel leaves out shows. Inputs,
+outputs and workspace lie at pages that cannot be touched, see `guarded`. Inputs stay as they were, and may be
+read-only, strided or empty. Any number of threads gives the same bits.
 """
+
+import ctypes
+import faulthandler
+import os
 
 import numpy as np
 import pytest
@@ -12,9 +17,10 @@ from fastnn_kernels import _memory, _plans
 from fastnn_kernels._jit import specs
 from fastnn_kernels._parallel import threads
 from tests.kernels.contract_cases import CASES
+from tests.kernels.guarded import Guard
 
 PRIME = 5
-MARGIN = 64
+DENORMAL = 1e-40
 NOT_OPERATIONS = {  # public names that compute nothing
     "set_num_threads", "get_num_threads", "threads", "threading_layer", "empty_pool", "set_pool_limit", "pool_stats",
     "specs", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision",
@@ -30,8 +36,8 @@ ALL = [
 class Make:
     """Makes the inputs of one call, always the same values, in the dtype and form under test."""
 
-    def __init__(self, dtype, form="plain"):
-        self.dtype, self.form = np.dtype(dtype), form
+    def __init__(self, dtype, form, guard):
+        self.dtype, self.form, self.guard = np.dtype(dtype), form, guard
         self.rng = np.random.default_rng(7)
         self.inputs, self.originals, self.states = [], [], []
 
@@ -46,13 +52,14 @@ class Make:
 
     def state(self, *shape, positive=False):
         values = self.rng.uniform(0.1 if positive else -2, 2, shape)
-        self.states.append(values.astype(self.dtype))
+        self.states.append(self.guard.copy(values.astype(self.dtype)))
         return self.states[-1]
 
     def give(self, values):
-        x = np.array(values)
+        x = self.guard.copy(values)
         if self.form == "strided" and x.ndim:
-            wide = np.full([2 * n for n in x.shape], 99, x.dtype)
+            wide = self.guard.room([2 * n for n in x.shape], x.dtype)
+            wide[...] = 99
             x = wide[tuple(slice(None, None, -2 if axis == x.ndim - 1 else 2) for axis in range(x.ndim))]
             x[...] = values
         if self.form == "frozen":
@@ -62,35 +69,17 @@ class Make:
         return x
 
 
-def call(case, dtype, form="plain", n=PRIME):
+def call(case, dtype, form="plain", n=PRIME, *, poison=np.nan, at_start=False):
     """Return the results of a call as a list of arrays, after checking that its inputs are as they were."""
-    make = Make(dtype, form)
-    results = case(make, n)
+    guard = Guard(poison, at_start)
+    make = Make(dtype, form, guard)
+    with _memory.allocator(guard.empty):
+        results = case(make, n)
     results = [r for r in (results if isinstance(results, tuple) else (results,)) if r is not None]
     for x, original in zip(make.inputs, make.originals, strict=True):
         np.testing.assert_array_equal(x, original, err_msg="an input was modified")
-    return [np.asarray(r) for r in results] + make.states
-
-
-@pytest.fixture(autouse=True)
-def poisoned(monkeypatch):
-    """Fill fresh memory with NaN, watch the memory around it, and return nothing else than that."""
-    handed_out = []
-
-    def fresh(shape, dtype):
-        dtype = np.dtype(dtype)
-        poison = np.nan if dtype.kind == "f" else np.iinfo(dtype).min if dtype.kind in "iu" else 0
-        size = int(np.prod(shape, dtype=np.int64))
-        around = np.full(size + 2 * MARGIN, 77, dtype)
-        around[MARGIN : MARGIN + size] = poison
-        handed_out.append(around)
-        return around[MARGIN : MARGIN + size].reshape(shape)
-
-    monkeypatch.setattr(_memory, "fresh", fresh)
-    monkeypatch.setattr(_memory, "SMALL", 1 << 62)  # nothing comes from the pool
-    yield
-    for around in handed_out:
-        assert (around[:MARGIN] == 77).all() and (around[-MARGIN:] == 77).all(), "written out of bounds"
+    guard.check()
+    return [np.array(r) for r in results + make.states]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -102,11 +91,14 @@ def test_contract(case, dtype):
         assert not np.isnan(result).any(), "some of the output was not written"
         if result.dtype.kind == "f":
             assert result.dtype == dtype
-    for count in (2, 3, 8, 17):
+    # with each number of threads another side is watched, and other numbers lie in fresh memory
+    for count, poison, at_start in (
+        (1, DENORMAL, True), (2, np.nan, True), (3, DENORMAL, False), (8, np.nan, False), (17, DENORMAL, True),
+    ):  # fmt: skip
         with threads(count):
-            for result, first in zip(call(case, dtype), expected, strict=True):
-                assert result.tobytes() == first.tobytes(), f"other bits with {count} threads"
-    for result, first in zip(call(case, dtype, "frozen"), expected, strict=True):
+            for result, first in zip(call(case, dtype, poison=poison, at_start=at_start), expected, strict=True):
+                assert result.tobytes() == first.tobytes(), f"other bits with {count} threads and {poison} in memory"
+    for result, first in zip(call(case, dtype, "frozen", at_start=True), expected, strict=True):
         assert result.tobytes() == first.tobytes(), "other bits from read-only inputs"
     tolerance = 200 * np.finfo(dtype).eps
     for result, first in zip(call(case, dtype, "strided"), expected, strict=True):
@@ -120,6 +112,32 @@ def test_empty(case):
     for result, shape in zip(call(case, np.float32, n=0), shapes, strict=True):
         assert result.ndim == len(shape)
         assert not np.isnan(result).any()
+
+
+def test_a_write_outside_is_found():
+    for at_start in (False, True):
+        guard = Guard(at_start=at_start)
+        array = guard.empty((5,), np.float32)
+        assert np.isnan(array).all()
+        guard.check()
+        beside = np.lib.stride_tricks.as_strided(array[1:] if at_start else array, (6,), (4,))[5 * at_start :]
+        beside = beside if at_start else np.lib.stride_tricks.as_strided(array, (2,), (-4,))[1:]
+        beside[0] = 1
+        with pytest.raises(AssertionError, match=r"written outside an array of shape \(5,\)"):
+            guard.check()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_touch_of_a_forbidden_page_ends_the_process():
+    for at_start in (False, True):
+        array = Guard(at_start=at_start).room((5,), np.float32)
+        child = os.fork()
+        if not child:
+            faulthandler.disable()
+            ctypes.memset(array.ctypes.data + (-1 if at_start else array.nbytes), 0, 1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) < 0
 
 
 def test_every_entry_point_has_a_case():
