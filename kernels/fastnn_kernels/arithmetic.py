@@ -17,8 +17,15 @@ def _entry(name, kernel, ufunc, text):
         for key, x in (("input", input), ("other", other)):
             if isinstance(x, np.ma.MaskedArray):
                 raise TypeError(f"{name}: {key} is a masked array; fill it first: {key}.filled(0)")
-        y = ufunc(input, other, out=out)
-        return canonical(y) if out is None else y
+        if out is None:
+            return canonical(ufunc(input, other))
+        if not isinstance(out, np.ndarray) or isinstance(out, (np.ma.MaskedArray, np.matrix)):
+            raise TypeError(f"{name}: out must be a plain array, got {type(out).__name__}")
+        try:
+            return ufunc(input, other, out=out)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError  # NumPy has subclasses of its own
+            raise kind(f"{name}: out does not fit: {error}") from None
 
     return elementwise_entry(name, kernel, ("input", "other"), {}, CHEAP, text, numpy)
 

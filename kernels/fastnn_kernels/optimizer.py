@@ -254,7 +254,7 @@ def _check(function, grad, **written):
     if dtype not in (F4, F8):
         raise TypeError(f"{function}: param must be a float32 or float64 array, got {dtype or type(param).__name__}")
     for name, x in (*written.items(), ("grad", grad)):
-        if type(x) is not ndarray or x.dtype != dtype:
+        if not isinstance(x, ndarray) or isinstance(x, np.ma.MaskedArray) or x.dtype != dtype:
             raise TypeError(
                 f"{function}: {name} must be a {dtype} array as param is, got {getattr(x, 'dtype', type(x))}"
             )

@@ -16,7 +16,7 @@ def measure(dtype=np.float32, threads=None, seconds=0.2):
     dtype: float32 or float64; threads: how many (default: `get_num_threads()`); seconds: for how long at least; the
     best of many short runs counts. TypeError for another dtype.
     """
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(dtype).newbyteorder("=")
     threads = threads or get_num_threads()
     numbers = TILE_ROWS * TILE_VECTORS * vector_bytes() // dtype.itemsize
     scratch = np.full((threads, 3, numbers), 1e-3, dtype)

@@ -370,9 +370,9 @@ CASES |= {
 
 
 def _elementwise(name, parameters):
-    forward, backward = getattr(k, name), getattr(k, f"{name}_backward")
-    CASES[name] = [lambda make, n: forward(make.positive(n, 37), *parameters)]
-    CASES[f"{name}_backward"] = [lambda make, n: backward(make(n, 37), make.positive(n, 37), *parameters)]
+    CASES[name] = [lambda make, n: getattr(k, name)(make.positive(n, 37), *parameters)]
+    backward = f"{name}_backward"
+    CASES[backward] = [lambda make, n: getattr(k, backward)(make(n, 37), make.positive(n, 37), *parameters)]
 
 
 for _spec in FUNCTIONS.values():

@@ -2,13 +2,20 @@
 
 An array ends at a forbidden page, or begins behind one: whatever goes beyond it there faults at once, at full speed and
 for every width of vectors (lanes that are masked out do not fault). On its other side lie bytes of a known value.
+
+    with guarded.memory():                      outputs and workspaces of all kernels lie so, and hold NaN
+        x = guarded.lay(values, "cut", rng)     an array of these values in some layout, in such memory
 """
 
+import contextlib
 import ctypes
 import mmap
+import pickle
 import sys
 
 import numpy as np
+
+from fastnn_kernels import _memory
 
 PAGE = mmap.PAGESIZE
 MARK = 0x77
@@ -24,9 +31,9 @@ if POSIX:
 
 
 class Block:
-    """`size` bytes of memory that touch a forbidden page: the one behind them, or the one before if `at_start`."""
+    """Whole pages of memory between two that are forbidden."""
 
-    def __init__(self, size: int, at_start: bool):
+    def __init__(self, size: int):
         inner = max(1, -(-size // PAGE)) * PAGE
         self.length = inner + 2 * PAGE
         self.base = _libc.mmap(None, self.length, mmap.PROT_READ | mmap.PROT_WRITE, ANONYMOUS, -1, 0)
@@ -36,14 +43,26 @@ class Block:
         for page in (self.base, self.base + PAGE + inner):
             if _libc.mprotect(page, PAGE, 0):
                 raise OSError(ctypes.get_errno(), "mprotect")
-        room = np.ctypeslib.as_array((ctypes.c_ubyte * inner).from_address(self.base + PAGE))
-        self.array = room[:size] if at_start else room[inner - size :]
-        self.rest = room[size:] if at_start else room[: inner - size]
-        self.rest[:] = MARK
+        self.__array_interface__ = {
+            "shape": (inner,), "typestr": "|u1", "data": (self.base + PAGE, False), "version": 3,
+        }  # fmt: skip
+
+    def split(self, size: int, at_start: bool):
+        """Return the bytes of the array and those beside it, which keep the block alive."""
+        room = np.asarray(self)
+        inner = len(room)
+        array, rest = (room[:size], room[size:]) if at_start else (room[inner - size :], room[: inner - size])
+        rest[:] = MARK
+        return array, rest
 
     def __del__(self):
         if self.length:
             _libc.munmap(self.base, self.length)
+
+
+def empty(shape, dtype, at_start=False) -> np.ndarray:
+    """Return an array in memory of its own that reaches to a forbidden page; its bytes are zeros."""
+    return Guard(at_start=at_start).room(shape, dtype)
 
 
 class Guard:
@@ -51,7 +70,7 @@ class Guard:
 
     def __init__(self, poison: float = np.nan, at_start: bool = False):
         self.poison, self.at_start = poison, at_start
-        self.blocks: list[tuple[Block, np.ndarray]] = []
+        self.watched: list[tuple[np.ndarray, np.ndarray]] = []  # the bytes beside an array, and the array
 
     def empty(self, shape, dtype) -> np.ndarray:
         """Return an array that holds the poison: NaN, denormal numbers, or the least integer."""
@@ -68,9 +87,9 @@ class Guard:
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if not size or not POSIX:
             return np.zeros(shape, dtype)
-        block = Block(size, self.at_start)
-        array = block.array.view(dtype).reshape(shape)
-        self.blocks.append((block, array))  # memory stays as long as the guard does
+        array, rest = Block(size).split(size, self.at_start)
+        array = array.view(dtype).reshape(shape)
+        self.watched.append((rest, array))
         return array
 
     def copy(self, values) -> np.ndarray:
@@ -82,5 +101,68 @@ class Guard:
 
     def check(self) -> None:
         """Raise AssertionError if something was written beside an array."""
-        for block, array in self.blocks:
-            assert (block.rest == MARK).all(), f"written outside an array of shape {array.shape}, dtype {array.dtype}"
+        for rest, array in self.watched:
+            assert (rest == MARK).all(), f"written outside an array of shape {array.shape}, dtype {array.dtype}"
+
+
+@contextlib.contextmanager
+def memory(at_start=False, fill=np.nan):
+    """Let all outputs and workspaces of the kernels lie so, filled with a number, and look around them at the end."""
+    guard = Guard(fill, at_start)
+    with _memory.allocator(guard.empty):
+        yield guard
+    guard.check()
+
+
+class Subclass(np.ndarray):
+    """A subclass as users write them."""
+
+
+# layouts in memory, and other forms that an array of the same values may have
+LAYOUTS = ("plain", "last", "reversed", "cut", "cut first", "cut last", "turned", "steps", "record", "odd")
+FORMS = (*LAYOUTS, "read-only", "big-endian", "unpickled", "metadata", "subclass")
+
+
+def lay(values, layout, rng=None, at_start=False) -> np.ndarray:
+    """Return an array of these values in one of FORMS, whose gaps hold NaN, in guarded memory.
+
+    rng: a numpy.random.Generator, which decides what is reversed, and how wide gaps are.
+    """
+    rng = np.random.default_rng(0) if rng is None else rng
+    values = np.asarray(values)
+    n, dtype, shape = values.ndim, values.dtype, values.shape
+    order = list(range(n))
+    if "last" in layout and n > 2:
+        order = [0, *range(2, n), 1]
+    elif layout == "turned":
+        order.reverse()
+    lie = [shape[i] for i in order]
+    if layout == "record":
+        array = empty((values.size,), [("other", np.uint8), ("numbers", dtype)], at_start)["numbers"].reshape(shape)
+    elif layout == "odd":
+        array = empty((values.nbytes + 1,), np.uint8, at_start)[1:].view(dtype).reshape(shape)
+    elif layout == "big-endian":
+        array = empty(shape, dtype.newbyteorder(), at_start)
+    else:
+        before, after = (rng.integers(0, 3, n) if "cut" in layout else np.zeros(n, int) for _ in range(2))
+        if layout == "cut first":  # what is behind these axes is still one run
+            before[2:], after[:2], after[2:] = 0, 1, 0
+        steps = rng.integers(1, 3, n) if layout == "steps" else np.ones(n, int)
+        steps[rng.random(n) < (layout == "reversed") * 0.6] *= -1
+        lengths = [
+            (m - 1) * abs(s) + 1 + b + a if m else 0 for m, s, b, a in zip(lie, steps, before, after, strict=True)
+        ]
+        room = empty(tuple(map(int, lengths)), dtype, at_start)
+        room.fill(np.nan if dtype.kind == "f" else 0)
+        inner = [slice(b, b + (m - 1) * abs(s) + 1) for m, s, b in zip(lie, steps, before, strict=True)]
+        array = room[(*inner, ...)][(*(slice(None, None, s) for s in steps), ...)].transpose(np.argsort(order))
+    array[...] = values
+    if layout == "read-only":
+        array.flags.writeable = False
+    elif layout == "unpickled":
+        array = array.view(pickle.loads(pickle.dumps(values)).dtype)
+    elif layout == "metadata":
+        array = array.view(np.dtype(dtype, metadata={"unit": "V"}))
+    elif layout == "subclass":
+        array = array.view(Subclass)
+    return array

@@ -12,8 +12,16 @@ import psutil
 import pytest
 
 from fastnn_kernels import _memory
-from fastnn_kernels._memory import ALIGNMENT, allocator, empty, empty_like, empty_pool, pool_stats
-from fastnn_kernels._memory import set_pool_limit, zeros
+from fastnn_kernels._memory import (
+    ALIGNMENT,
+    allocator,
+    empty,
+    empty_like,
+    empty_pool,
+    pool_stats,
+    set_pool_limit,
+    zeros,
+)
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 SMALL = _memory.SMALL // 4  # numbers of float32; fewer do not come from the pool
