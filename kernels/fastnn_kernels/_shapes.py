@@ -243,21 +243,26 @@ def check_out(function: str, out, shape: tuple[int, ...], dtype: np.dtype, *inpu
 
     Any strides will do. inputs: arrays or None. name: of the argument. Raises TypeError or ValueError.
     """
-    if not isinstance(out, ndarray) or isinstance(out, (np.ma.MaskedArray, np.matrix)):
-        raise TypeError(f"{function}: {name} must be a plain array, got {type(out).__name__}")
+    check_writable(function, name, out)
     if out.dtype != dtype or not out.dtype.isnative:
         raise TypeError(f"{function}: {name} must be {dtype}, got {_dtype_name(out.dtype)}")
     if out.shape != tuple(shape):
         raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {out.shape}")
+    for x in inputs:
+        if isinstance(x, ndarray) and overlap(out, x):
+            raise ValueError(f"{function}: {name} overlaps an input")
+    return out
+
+
+def check_writable(function: str, name: str, out) -> None:
+    """Raise TypeError unless `out` is an array, ValueError if it is read-only or several of its elements are one."""
+    if not isinstance(out, ndarray) or isinstance(out, (np.ma.MaskedArray, np.matrix)):
+        raise TypeError(f"{function}: {name} must be a plain array, got {type(out).__name__}")
     if not out.flags.writeable:
         raise ValueError(f"{function}: {name} is read-only")
     for stride, length in zip(out.strides, out.shape, strict=True):
         if stride == 0 and length > 1 and out.size:
             raise ValueError(f"{function}: {name} is broadcast: several of its elements share memory")
-    for x in inputs:
-        if isinstance(x, ndarray) and overlap(out, x):
-            raise ValueError(f"{function}: {name} overlaps an input")
-    return out
 
 
 def overlap(a: ndarray, b: ndarray) -> bool:

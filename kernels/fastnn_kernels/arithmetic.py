@@ -7,7 +7,7 @@ import numpy as np
 
 from ._elementwise import CHEAP
 from ._flat import elementwise_entry
-from ._shapes import canonical, required
+from ._shapes import canonical, check_writable, required
 from .cpu import arithmetic as cpu
 
 
@@ -19,8 +19,7 @@ def _entry(name, kernel, ufunc, text):
                 raise TypeError(f"{name}: {key} is a masked array; fill it first: {key}.filled(0)")
         if out is None:
             return canonical(ufunc(input, other))
-        if not isinstance(out, np.ndarray) or isinstance(out, (np.ma.MaskedArray, np.matrix)):
-            raise TypeError(f"{name}: out must be a plain array, got {type(out).__name__}")
+        check_writable(name, "out", out)
         try:
             return ufunc(input, other, out=out)
         except (TypeError, ValueError) as error:

@@ -148,6 +148,8 @@ def test_out_that_does_not_fit_is_refused(case, name, wrong, monkeypatch):
         if wrong == "broadcast":
             return np.lib.stride_tricks.as_strided(np.zeros(1, y.dtype), y.shape or (2,), (0,) * max(y.ndim, 1))
         if wrong == "dtype":
+            if name in ("add", "mul"):
+                pytest.skip("as in NumPy, out may be of a wider dtype")
             return y.astype(np.float64 if y.dtype != np.float64 else np.float32)
         if wrong == "shape":
             return np.zeros((*y.shape, 2), y.dtype)
