@@ -16,7 +16,7 @@ from numpy import ndarray
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans, ghost
-from ._shapes import F4, F8, check_out, number, operand, promote, required
+from ._shapes import F4, F8, check_out, check_writable, number, operand, overlap, promote, required
 from .cpu import norm as cpu
 from .cpu import norm_pixels as by_pixels
 from .norm import BLOCKS, GRAIN, check_gradient, far, normalized, normalized_backward, two_statistics
@@ -167,7 +167,7 @@ def _batch_normalized(function, x, given, weight, bias, eps, out):
             _check_batch(function, plan.each, x.shape)
         running = None
         if mean is not None or variance is not None:
-            running = _following(function, mean, variance, plan.channels, momentum, x, weight, bias, y)
+            running = _following(function, mean, variance, plan.channels, momentum, out)
         statistics = plan.normalize(flat, weight, bias, eps, target)
         if running is not None and x.size:
             _follow(*running, *statistics, plan.each, momentum)
@@ -187,7 +187,7 @@ def instance_normalized(function, input, given, weight, bias, eps, out=None):
     channels = _channels(function, shape)
     each = prod(shape[2:])
     _check_batch(function, each, shape)
-    running = _following(function, mean, variance, channels, momentum, input, weight, bias, out)
+    running = _following(function, mean, variance, channels, momentum, out)
     y, statistics = normalized(function, input, channels, weight, bias, eps, out)
     if y.size:
         mean, variance = (part.reshape(-1, channels).mean(0) for part in statistics)
@@ -206,21 +206,27 @@ def _check_batch(function, each, shape):
         raise ValueError(f"{function}: training needs more than one value per channel, got input of shape {shape}")
 
 
-def _following(function, mean, variance, channels, momentum, *others):
-    """Return the running statistics that are given, after a look whether they can be changed in place."""
+def _following(function, mean, variance, channels, momentum, out):
+    """Return the running statistics that are given, after a look whether they can be changed in place.
+
+    They change last, after everything else was read, so that they must not overlap each other and `out` only.
+    """
     if mean is None and variance is None:
         return None, None
-    number(function, "momentum", momentum)
-    for name, running in (("running_mean", mean), ("running_var", variance)):
+    if type(momentum) is not float:
+        number(function, "momentum", momentum)
+    for name, running, others in (("running_mean", mean, (out,)), ("running_var", variance, (out, mean))):
         if running is None:
             continue
         if not isinstance(running, ndarray) or running.dtype.kind != "f":
             raise TypeError(f"{function}: {name} must be an array of floats, which training changes in place")
         if not running.flags.writeable:
             raise ValueError(f"{function}: {name} is read-only, but training changes it")
-        check_out(function, running, (channels,), running.dtype.newbyteorder("="), *others, name=name)
-    if mean is not None and variance is not None:
-        check_out(function, variance, (channels,), variance.dtype, mean, name="running_var")
+        check_writable(function, name, running)
+        if running.shape != (channels,):
+            raise ValueError(f"{function}: {name} must have shape ({channels},), got {running.shape}")
+        if any(other is not None and overlap(running, other) for other in others):
+            raise ValueError(f"{function}: {name} overlaps " + ("out" if len(others) == 1 else "out or running_mean"))
     return mean, variance
 
 

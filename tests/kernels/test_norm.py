@@ -1,5 +1,7 @@
 """Normalisation kernels against float64: any layout, rows of any length, data far from 0, running statistics."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -283,3 +285,106 @@ def test_bad_types():
     frozen.flags.writeable = False
     with pytest.raises(ValueError, match="batch_norm: running_mean is read-only, but training changes it"):
         k.batch_norm(np.ones((2, 3)), frozen, None, training=True)
+
+
+BACKWARD = {
+    "layer_norm": (lambda dy, x, **more: k.layer_norm_backward(dy, x, 7, **more), (6 * 4,)),
+    "rms_norm": (lambda dy, x, **more: k.rms_norm_backward(dy, x, 7, **more), (6 * 4,)),
+    "group_norm": (lambda dy, x, **more: k.group_norm_backward(dy, x, 2, **more), (6 * 2,)),
+    "instance_norm": (lambda dy, x, **more: k.instance_norm_backward(dy, x, **more), (6 * 4,)),
+    "batch_norm": (lambda dy, x, **more: k.batch_norm_backward(dy, x, training=True, **more), (4,)),
+}
+
+
+@pytest.mark.parametrize("name", BACKWARD)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_statistics_that_are_handed_in_are_looked_at(name, dtype, rng):
+    backward, shape = BACKWARD[name]
+    x, dy = (rng.standard_normal((6, 4, 7)).astype(dtype) for _ in range(2))
+    expected = backward(dy, x)
+    axes = {"layer_norm": -1, "rms_norm": -1, "instance_norm": -1, "batch_norm": (0, 2)}.get(name)
+    rows = x.reshape(12, 14) if axes is None else x
+    mean, variance = (f(rows, axis=-1 if axes is None else axes).reshape(shape) for f in (np.mean, np.var))
+    if name == "rms_norm":
+        mean, variance = np.zeros(shape, dtype), (x**2).mean(-1).reshape(shape)
+    for given in (
+        (mean, variance), [mean, variance], np.stack([mean, variance]), (mean.tolist(), variance.tolist()),
+        (np.repeat(mean, 2)[::2], variance[::-1].copy()[::-1]), np.stack([mean, variance], -1).T,
+        (mean.astype(">f8"), pickle.loads(pickle.dumps(variance))), np.stack([mean, variance]).astype(np.float64),
+    ):  # fmt: skip
+        for result, right in zip(backward(dy, x, statistics=given), expected, strict=True):
+            np.testing.assert_allclose(result, right, rtol=1e-4, atol=1e-4)
+            assert result.dtype == dtype
+    wrong = mean[:-1], variance[:-1]
+    for given, error in (
+        (wrong, ValueError), (np.stack(wrong), ValueError), (np.zeros((2, 1), dtype), ValueError),
+        (np.zeros(0, dtype), TypeError), (np.zeros((3, *shape), dtype), TypeError), ((mean,), TypeError),
+        (3, TypeError), ((None, None), TypeError), ((mean.astype(int), variance), TypeError), (mean[0], TypeError),
+    ):  # fmt: skip
+        with pytest.raises(error, match=rf"{name}_backward: .*statistics"):
+            backward(dy, x, statistics=given)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_running_statistics_in_every_layout(channels_last, rng):
+    x = rng.standard_normal((6, 4, 5)).astype(np.float32)
+    x = np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2) if channels_last else x
+    mean, variance = rng.standard_normal(4).astype(np.float32), rng.uniform(1, 2, 4).astype(np.float32)
+    used = k.batch_norm(x, mean, variance)
+    trained = mean.copy(), variance.copy()
+    expected = k.batch_norm(x, *trained, training=True)
+    for layout in (
+        lambda v: np.repeat(v, 2)[::2], lambda v: v[::-1].copy()[::-1], lambda v: pickle.loads(pickle.dumps(v)),
+        lambda v: v.astype(">f4"), lambda v: v.astype(np.float64), odd,
+    ):  # fmt: skip
+        np.testing.assert_allclose(k.batch_norm(x, layout(mean), layout(variance)), used, rtol=1e-6, atol=1e-6)
+        running = layout(mean), layout(variance)
+        np.testing.assert_array_equal(k.batch_norm(x, *running, training=True), expected)
+        for result, right in zip(running, trained, strict=True):
+            np.testing.assert_allclose(result, right, rtol=1e-6)
+    frozen = mean.copy()
+    frozen.flags.writeable = False
+    np.testing.assert_array_equal(k.batch_norm(x, frozen, variance), used)
+    before = variance.copy()
+    for bad, error, words in (
+        ((frozen, variance), ValueError, "running_mean is read-only"),
+        ((mean, variance[:3]), ValueError, "running_var must have shape"),
+        ((mean, mean), ValueError, "running_var overlaps"),
+        ((mean, [1.0] * 4), TypeError, "running_var must be an array"),
+        ((np.broadcast_to(mean[:1], 4), variance), ValueError, "running_mean is read-only"),
+    ):
+        with pytest.raises(error, match=f"batch_norm: {words}"):
+            k.batch_norm(x, *bad, training=True)
+        np.testing.assert_array_equal(variance, before)
+
+
+def test_running_statistics_must_not_lie_in_out(rng):
+    x, out = rng.standard_normal((2, 6, 4, 5)).astype(np.float32)
+    before = out.copy()
+    with pytest.raises(ValueError, match="batch_norm: running_mean overlaps out"):
+        k.batch_norm(x, out[0, :, 0], np.ones(4, np.float32), training=True, out=out)
+    np.testing.assert_array_equal(out, before)
+
+
+def odd(v):
+    """Return a copy at an odd address."""
+    return np.frombuffer(bytearray(b"." + v.tobytes()), np.uint8)[1:].view(v.dtype).reshape(v.shape)
+
+
+def test_numbers_that_are_none(rng):
+    x = rng.standard_normal((6, 4, 5)).astype(np.float32)
+    for call in (
+        lambda eps: k.layer_norm(x, 5, eps=eps), lambda eps: k.group_norm(x, 2, eps=eps),
+        lambda eps: k.layer_norm_backward(x, x, 5, eps=eps), lambda eps: k.instance_norm(x, eps=eps),
+        lambda eps: k.batch_norm(x, None, None, training=True, eps=eps), lambda eps: k.rms_norm(x, 5, eps=eps),
+        lambda eps: k.batch_norm_backward(x, x, training=True, eps=eps), lambda eps: k.normalize(x, eps=eps),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"\w+_?norm\w*: eps must be a number, got 'a'|normalize: eps must be"):
+            call("a")
+        with pytest.raises(ValueError, match="eps is too large for a float"):
+            call(10**400)
+    for shape in (5.0, True, (5.0,), (True,), "a"):
+        k.layer_norm(x, 5)
+        k.layer_norm(x[:, :, :1], 1)
+        with pytest.raises(TypeError, match="layer_norm: normalized_shape must be an integer"):
+            k.layer_norm(x[:, :, :1] if shape in (True, (True,)) else x, shape)
