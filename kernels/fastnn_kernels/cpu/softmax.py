@@ -158,6 +158,7 @@ def log_softmax__rows(x, out, lo, hi):
     largest = row_maximum(x, lo * n, n)
     for first in range(lo, hi, group):
         count = min(group, hi - first)
+        write(rests, 0, ONE(zero))  # lanes without a row hold what the stack did
         for r in range(count):
             start, shifts[r] = (first + r) * n, largest
             rests[r], largest = sum_of_exponentials(x, start, n, largest, None, min(start + n, last))
@@ -392,7 +393,7 @@ def few(strip_of):
         for r in range(lo, hi, step):
             count = min(step, hi - r)
             turn(zero, address(x) + r * row, n, tile, step, count, n)
-            strip_of(numbers, 0, step, n, step, numbers, numbers, 0, False)
+            strip_of(numbers, 0, step, n, count, numbers, numbers, 0, False)
             turn(zero, tile, step, address(out) + r * row, n, n, count)
 
     return few
