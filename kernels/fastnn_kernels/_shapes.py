@@ -65,6 +65,17 @@ def promote(function: str, **arrays) -> tuple:
     return tuple(None if x is None else x.astype(common, copy=False) for x in made)
 
 
+def as_array(function: str, name: str, x) -> ndarray:
+    """Return `x` as an array of any dtype. TypeError for None and masked arrays, ValueError for ragged lists."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+    required(function, **{name: x})
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None
+
+
 def required(function: str, **arrays) -> None:
     """Raise TypeError if one of the arrays is None."""
     for name, x in arrays.items():
@@ -90,15 +101,9 @@ def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: i
     shape: what it must be, or None for any. The range is looked at before a cast could lose digits. TypeError unless
     they are integers, ValueError for another shape and for an integer outside.
     """
-    try:
-        array = np.asarray(x)
-    except (ValueError, OverflowError) as error:
-        raise TypeError(f"{function}: {name} must be an array of integers: {error}") from None
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+    array = as_array(function, name, x)
     if array.dtype.kind not in "iu" and not (array.size == 0 and array.dtype.kind == "f" and not hasattr(x, "dtype")):
-        kind = None if x is None else _dtype_name(array.dtype)
-        raise TypeError(f"{function}: {name} must be integers, got {kind}")
+        raise TypeError(f"{function}: {name} must be integers, got {_dtype_name(array.dtype)}")
     if shape is not None and array.shape != tuple(shape):
         raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {array.shape}")
     if array.size:
@@ -130,6 +135,35 @@ def number(function: str, name: str, value) -> float:
         raise TypeError(f"{function}: {name} must be a number, got {value!r}") from None
     except OverflowError:
         raise ValueError(f"{function}: {name} is too large for a float") from None
+
+
+def choice(function: str, name: str, value, known):
+    """Return `value`, which must be one of those known. ValueError for all others, also for what cannot be a key."""
+    try:
+        if value in known:
+            return value
+    except (TypeError, ValueError):  # a list, an array
+        pass
+    raise ValueError(f"{function}: {name} must be one of {', '.join(map(str, known))}, got {value!r}")
+
+
+def flag(function: str, name: str, value) -> bool:
+    """Return `value` as True or False. TypeError for what has no truth, as an array of several elements."""
+    if type(value) is bool:
+        return value
+    try:
+        return bool(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{function}: {name} must be True or False, got {type(value).__name__}") from None
+
+
+def needed(function: str, needs, count: int) -> tuple[bool, ...]:
+    """Return which of `count` gradients are needed. TypeError unless there are so many."""
+    if type(needs) is tuple and len(needs) == count:
+        return needs
+    if not isinstance(needs, (tuple, list)) or len(needs) != count:
+        raise TypeError(f"{function}: needs must be {count} of True and False, got {needs!r}")
+    return tuple(needs)
 
 
 def contiguous(x: ndarray) -> ndarray:
@@ -276,13 +310,7 @@ def overlap(a: ndarray, b: ndarray) -> bool:
 
 
 def _convert(function, name, x):
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
-    required(function, **{name: x})
-    try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None
+    array = as_array(function, name, x)
     if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
         raise TypeError(f"{function}: {name} must be float32 or float64, got {_dtype_name(array.dtype)}")
     dtype = F4 if array.dtype.itemsize == 4 else F8

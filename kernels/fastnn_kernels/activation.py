@@ -27,9 +27,9 @@ def gelu_backward(dy, input, approximate="none", *, out=None):
 
 
 def _approximation(function, approximate):
-    if approximate not in ("none", "tanh"):
-        raise ValueError(f"{function}: approximate must be 'none' or 'tanh', got {approximate!r}")
-    return approximate
+    if type(approximate) is str and approximate in ("none", "tanh"):
+        return approximate
+    raise ValueError(f"{function}: approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
 def _forward(spec: Elementwise):

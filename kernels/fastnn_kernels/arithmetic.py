@@ -7,24 +7,22 @@ import numpy as np
 
 from ._elementwise import CHEAP
 from ._flat import elementwise_entry
-from ._shapes import canonical, check_writable, required
+from ._shapes import as_array, canonical, check_writable
 from .cpu import arithmetic as cpu
 
 
 def _entry(name, kernel, ufunc, text):
     def numpy(input, other, out):
-        required(name, input=input, other=other)
         for key, x in (("input", input), ("other", other)):
-            if isinstance(x, np.ma.MaskedArray):
-                raise TypeError(f"{name}: {key} is a masked array; fill it first: {key}.filled(0)")
-        if out is None:
-            return canonical(ufunc(input, other))
-        check_writable(name, "out", out)
+            as_array(name, key, x)  # but numbers stay numbers, whose dtype counts less
+        if out is not None:
+            check_writable(name, "out", out)
         try:
-            return ufunc(input, other, out=out)
-        except (TypeError, ValueError) as error:
+            return canonical(ufunc(input, other)) if out is None else ufunc(input, other, out=out)
+        except (TypeError, ValueError, OverflowError) as error:
+            shapes = f"input {np.shape(input)}, other {np.shape(other)}" + f", out {np.shape(out)}" * (out is not None)
             kind = TypeError if isinstance(error, TypeError) else ValueError  # NumPy has subclasses of its own
-            raise kind(f"{name}: out does not fit: {error}") from None
+            raise kind(f"{name}: {shapes}: {error}") from None
 
     return elementwise_entry(name, kernel, ("input", "other"), {}, CHEAP, text, numpy)
 

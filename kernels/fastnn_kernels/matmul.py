@@ -15,7 +15,7 @@ from ._memory import empty
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
 from ._row_tile import ROWS as FEW  # fewer rows take as long as these: memory is what they wait for
-from ._shapes import F4, F8, as_float_array, check_out, contiguous, output, promote, required
+from ._shapes import F4, F8, as_array, as_float_array, check_out, contiguous, needed, output, promote, required
 from ._simd import vector_bytes
 from .cpu.epilogue import CODES
 from .cpu.linear import linear_backward__small
@@ -180,15 +180,12 @@ def _matmul_any(a, b, out):
     if isinstance(b, PreparedMatmul):
         done = _packed_small(a, b, False, NO_BIAS[b.dtype], 0) if out is None else None
         return _matmul_prepared(a, b, out) if done is None else done
-    required("matmul", a=a, b=b)
-    given = {"a": a, "b": b}
-    for name, x in given.items():
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"matmul: {name} is a masked array; fill it first: {name}.filled(0)")
-        given[name] = np.asarray(x)
-    a, b = given.values()
+    a, b = as_array("matmul", "a", a), as_array("matmul", "b", b)
     if not all(x.dtype.kind == "f" and x.dtype.itemsize in (4, 8) for x in (a, b)):  # float16, integers, objects ...
-        return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
+        try:
+            return np.matmul(a, b) if out is None else np.matmul(a, b, out=out)
+        except (TypeError, ValueError) as error:
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"matmul: {error}") from None
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: operands must have at least one dimension, got shapes {a.shape} and {b.shape}")
     if a.shape[-1] != b.shape[-min(b.ndim, 2)]:
@@ -393,7 +390,7 @@ def _linear_any(input, weight, bias, code, out):
         input, weight, bias = promote("linear", input=input, weight=weight, bias=bias)
     if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"linear: input has shape {input.shape} but weight expects (..., {weight.shape[-1]}) (shape {weight.shape})"
+            f"linear: input has shape {input.shape} but weight expects (..., {_last(weight)}) (shape {weight.shape})"
         )
     dtype = input.dtype
     if bias is None:
@@ -427,6 +424,7 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     ValueError). `out_weight`, if given, takes the gradient of the weight. Raises ValueError if shapes do not fit
     together or `out_weight` overlaps another array, TypeError for arrays that are not of floats.
     """
+    needs = needed("linear_backward", needs, 3)
     try:
         code = CODES[activation]
     except (KeyError, TypeError):
@@ -444,7 +442,7 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     dy, input, weight, output = promote("linear_backward", dy=dy, input=input, weight=weight, output=output)
     if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"linear_backward: input has shape {input.shape} but weight expects (..., {weight.shape[-1]}) "
+            f"linear_backward: input has shape {input.shape} but weight expects (..., {_last(weight)}) "
             f"(shape {weight.shape})"
         )
     n, k = weight.shape
@@ -469,6 +467,10 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     if needs[2]:
         db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
     return dx, dw, db
+
+
+def _last(x):
+    return x.shape[-1] if x.ndim else "K"
 
 
 def _linear_backward_small(dy, x, w, y, code, needs, dw):

@@ -20,7 +20,7 @@ from . import _memory
 from ._memory import ALIGNMENT, FAR, SMALL, empty, zeros
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans
-from ._shapes import F4, F8, contiguous, integer, number, operand, output, promote, required, sizes
+from ._shapes import F4, F8, contiguous, integer, needed, number, operand, output, promote, required, sizes
 from .cpu import norm as cpu
 
 GRAIN = 16384  # elements worth waking a second thread for
@@ -58,7 +58,7 @@ def rms_norm(input, normalized_shape, weight=None, eps=None, *, out=None):
 
 def rms_norm_backward(dy, input, normalized_shape, weight=None, eps=None, *, statistics=None, needs=(True, True)):
     """Return the gradients (dx, dweight) of rms_norm."""
-    needs = (*needs, False)
+    needs = (*needed("rms_norm_backward", needs, 2), False)
     return normalized_backward("rms_norm_backward", dy, input, normalized_shape, weight, eps, statistics, needs)[:2]
 
 
@@ -111,7 +111,7 @@ def normalized(function, input, by, weight, bias, eps, out=None):
 
 def normalized_backward(function, dy, input, by, weight, eps, statistics, needs):
     """Return the gradients (dx, dweight, dbias) of `normalized`."""
-    x = input
+    x, needs = input, needed(function, needs, 3)
     if not (
         type(x) is type(dy) is ndarray
         and dy.dtype is x.dtype

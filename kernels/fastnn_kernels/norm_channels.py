@@ -16,7 +16,20 @@ from numpy import ndarray
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans, ghost
-from ._shapes import F4, F8, check_out, check_writable, number, operand, overlap, promote, required
+from ._shapes import (
+    F4,
+    F8,
+    as_float_array,
+    check_out,
+    check_writable,
+    flag,
+    needed,
+    number,
+    operand,
+    overlap,
+    promote,
+    required,
+)
 from .cpu import norm as cpu
 from .cpu import norm_pixels as by_pixels
 from .norm import BLOCKS, GRAIN, check_gradient, far, normalized, normalized_backward, two_statistics
@@ -63,6 +76,7 @@ def batch_norm_backward(
 ):
     """Return the gradients (dx, dweight, dbias) of batch_norm; without training, mean and variance are constants."""
     name, x = "batch_norm_backward", input
+    needs, training = needed(name, needs, 3), flag(name, "training", training)
     if not (
         type(x) is type(dy) is ndarray
         and dy.dtype is x.dtype
@@ -125,10 +139,11 @@ def instance_norm_backward(
     needs=(True, True, True),
 ):
     """Return the gradients (dx, dweight, dbias) of instance_norm."""
-    if not use_input_stats:
+    required("instance_norm_backward", dy=dy, input=input)
+    if not flag("instance_norm_backward", "use_input_stats", use_input_stats):
         given = running_mean, running_var, weight, False, eps
         return batch_norm_backward(dy, input, *given, statistics=statistics, needs=needs)
-    channels = _channels("instance_norm_backward", np.shape(input))
+    channels = _channels("instance_norm_backward", as_float_array("instance_norm_backward", "input", input).shape)
     return normalized_backward("instance_norm_backward", dy, input, channels, weight, eps, statistics, needs)
 
 
@@ -154,6 +169,7 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
 
 def _batch_normalized(function, x, given, weight, bias, eps, out):
     mean, variance, training, momentum = given
+    training = flag(function, "training", training)
     plan = _planned(function, x, weight, bias)
     weight, bias = plan.ones if weight is None else weight, plan.zeros if bias is None else bias
     flat = x.ravel() if plan.plain else plan.view(x)
@@ -180,10 +196,11 @@ def _batch_normalized(function, x, given, weight, bias, eps, out):
 def instance_normalized(function, input, given, weight, bias, eps, out=None):
     """Return (the input normalised, its statistics); given: (running mean, running variance, use input, momentum)."""
     mean, variance, use_input, momentum = given
-    required(function, input=input)
-    if not use_input:
+    if type(input) is not ndarray:
+        input = as_float_array(function, "input", input)
+    if not flag(function, "use_input_stats", use_input):
         return batch_normalized(function, input, (mean, variance, False, momentum), weight, bias, eps, out)
-    shape = np.shape(input)
+    shape = input.shape
     channels = _channels(function, shape)
     each = prod(shape[2:])
     _check_batch(function, each, shape)

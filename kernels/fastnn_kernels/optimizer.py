@@ -7,7 +7,7 @@ keeps a whole model in one buffer updates it with one call.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf, prod, sqrt
 from operator import itemgetter
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from numpy import ndarray
 from ._jit import Kernel
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8, integer, number, overlap
+from ._shapes import F4, F8, choice, integer, number, overlap
 from .cpu import optimizer as cpu
 
 GRAIN = 16384
@@ -155,20 +155,21 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     Raises TypeError or ValueError for unknown rules, missing or unknown settings, step < 1, and for buffers that
     differ in dtype or length or cannot be written in place.
     """
-    chosen = RULES.get(rule)
-    if chosen is None:
-        raise ValueError(f"optimizer_step: rule must be one of {', '.join(RULES)}, got {rule!r}")
+    chosen = RULES[choice("optimizer_step", "rule", rule, RULES)]
     missing, unknown = set(chosen.settings) - set(settings), set(settings) - set(chosen.settings) - set(PENALTIES)
     if missing or unknown:
         wrong = "unknown" if unknown else "missing"
         raise TypeError(f"optimizer_step: {rule} has {wrong} settings {', '.join(sorted(unknown or missing))}")
-    if len(states) != len(chosen.states):
+    if not isinstance(states, (tuple, list)) or len(states) != len(chosen.states):
         raise ValueError(
-            f"optimizer_step: {rule} needs {len(chosen.states)} states ({', '.join(chosen.states)}), got {len(states)}"
+            f"optimizer_step: {rule} needs {len(chosen.states)} states ({', '.join(chosen.states)}), "
+            f"got {len(states) if isinstance(states, (tuple, list)) else type(states).__name__}"
         )
     integer("optimizer_step", "step", step, 1)
     for name, value in (("lr", lr), *settings.items()):
-        for one in value if isinstance(value, (tuple, list)) else (value,):
+        if name == "betas" and not (isinstance(value, (tuple, list)) and len(value) == 2):
+            raise TypeError(f"optimizer_step: betas must be two numbers, got {value!r}")
+        for one in value if name == "betas" else (value,):
             if not (name == "mu_product" and one is None):
                 number("optimizer_step", name, one)
     _check("optimizer_step", grad, param=param, **dict(zip(chosen.states, states, strict=True)))
@@ -204,7 +205,7 @@ def clip_grad_norm(grads, max_norm, norm_type=2.0):
         raise ValueError(f"clip_grad_norm: max_norm must not be negative, got {max_norm}")
     if not norm_type > 0:
         raise ValueError(f"clip_grad_norm: norm_type must be positive, got {norm_type}")
-    flat = [_flat("clip_grad_norm", grad) for grad in grads]
+    flat = _all_flat("clip_grad_norm", grads)
     norm = _norm(flat, float(norm_type))
     factor = max_norm / (norm + 1e-6)
     if max_norm < inf and not factor >= 1:  # NaN, too, shows in the gradients
@@ -218,7 +219,7 @@ def clip_grad_value(grads, clip_value):
     clip_value = number("clip_grad_value", "clip_value", clip_value)
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value: clip_value must not be negative, got {clip_value}")
-    for grad in [_flat("clip_grad_value", grad) for grad in grads]:
+    for grad in _all_flat("clip_grad_value", grads):
         cpu.clamp__in_place[grad.dtype](grad, clip_value, grad.size, tasks(grad.size, GRAIN))
 
 
@@ -234,6 +235,12 @@ def _norm(flat, norm_type):
         cpu.sum_of_squares__blocks[grad.dtype](grad, partial, blocks, tasks(blocks, GRAIN // cpu.BLOCK))
         total += partial.sum()
     return sqrt(total)
+
+
+def _all_flat(function, grads):
+    if not isinstance(grads, Iterable) or isinstance(grads, (str, ndarray)):
+        raise TypeError(f"{function}: grads must be several arrays, got {type(grads).__name__}")
+    return [_flat(function, grad) for grad in grads]
 
 
 def _flat(function, grad):

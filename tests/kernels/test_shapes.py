@@ -286,7 +286,7 @@ class TestIndices:
             ([10**400], TypeError, "f: index must be integers, got object"),
             (np.ones(1), TypeError, "f: index must be integers, got float64"),
             (np.ones(1, bool), TypeError, "f: index must be integers, got bool"),
-            (None, TypeError, "f: index must be integers, got None"),
+            (None, TypeError, "f: index must be an array, got None"),
             (np.zeros((1, 1), int), ValueError, r"f: index must have shape \(1,\), got \(1, 1\)"),
         ],
     )
