@@ -93,6 +93,8 @@ def test_no_arrays(name, monkeypatch):
             for kind, value in NO_ARRAYS.items():
                 message = outcome(name, with_argument(bound, argument, value))
                 optional = bound.signature.parameters[argument].default is None or argument.startswith("running_")
+                if kind == "complex" and name in ("add", "mul", "matmul"):
+                    continue  # NumPy does these
                 if not (optional and value is None):
                     assert message is not None, f"{argument}: {kind} was taken"
                     if kind == "None":
@@ -114,6 +116,7 @@ def test_no_numbers(name, monkeypatch):
     for bound in calls_of(name, monkeypatch):
         bound.apply_defaults()
         for argument, given in list(bound.arguments.items()):
-            if not isinstance(given, np.ndarray) and argument != "out":
+            several = bound.signature.parameters[argument].kind in (inspect.Parameter.VAR_KEYWORD,)
+            if not isinstance(given, np.ndarray) and argument != "out" and not several:
                 for value in NO_NUMBERS:
                     outcome(name, with_argument(bound, argument, value))
