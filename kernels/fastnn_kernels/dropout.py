@@ -124,15 +124,20 @@ def _run_channels(function, name, given, line, p, seed, offset, out):
 
 def _check(function, p, seed, offset):
     """Return (p, seed, offset) as a float and two integers in their ranges."""
-    p = number(function, "p", p)
+    if type(p) is not float:
+        p = number(function, "p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"{function}: p must be from 0 to 1, got {p}")
-    integers = []
-    for key, value in (("seed", seed), ("offset", offset)):
+    return p, _word(function, "seed", seed), _word(function, "offset", offset)
+
+
+def _word(function, name, value):
+    """Return an integer of 64 bits."""
+    if type(value) is not int:
         try:
-            integers.append(index(value))
+            value = index(value)
         except TypeError:
-            raise TypeError(f"{function}: {key} must be an integer, got {value!r}") from None
-        if not 0 <= integers[-1] < 1 << 64:
-            raise ValueError(f"{function}: {key} must be from 0 to 2**64 - 1, got {value}")
-    return p, *integers
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r}") from None
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{function}: {name} must be from 0 to 2**64 - 1, got {value}")
+    return value

@@ -117,17 +117,21 @@ def normalized_backward(function, dy, input, by, weight, eps, statistics, needs)
         and dy.dtype is x.dtype
         and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
         and (x.dtype is F4 or x.dtype is F8)
-        and _dense(x)
-        and _dense(dy)
-        and (weight is None or _dense(weight))
     ):
         required(function, dy=dy, input=input)
         dy, x, weight = _plain(function, dy=dy, input=input, weight=weight)
+    try:  # kernels refuse arrays that are not contiguous and aligned
+        return _gradients(function, dy, x, by, weight, eps, statistics, needs)
+    except (TypeError, OverflowError):
+        dy, x, weight = _plain(function, dy=dy, input=x, weight=weight)
+        eps = eps if eps is None else number(function, "eps", eps)
+        return _gradients(function, dy, x, by, weight, eps, statistics, needs)
+
+
+def _gradients(function, dy, x, by, weight, eps, statistics, needs):
     if dy.shape != x.shape:
         check_gradient(function, dy, x)
     plan = _planned(function, x, by, weight, None)
-    if type(eps) is not float and eps is not None:
-        eps = number(function, "eps", eps)
     dx = empty(x.shape, x.dtype) if plan.large else _memory.fresh(x.shape, x.dtype)
     if statistics is None:
         statistics = plan.fill(x, dx, weight, None, eps)
@@ -156,12 +160,6 @@ def two_statistics(function, statistics, shape, dtype):
 def far(size, row):
     """Return whether a result of some bytes goes past the caches: if it is large and its rows are whole lines."""
     return int(size >= FAR and row % ALIGNMENT == 0)
-
-
-def _dense(x):
-    """Say whether an array is C-contiguous and aligned."""
-    flags = x.flags
-    return flags.carray or (flags.c_contiguous and flags.aligned)
 
 
 def _plain(function, **arrays):
@@ -249,7 +247,7 @@ class _Plan:
 
     def normalize(self, x, y, weight, bias, eps):
         """Normalise one matrix into another with a weight and a bias per column, and return the statistics."""
-        statistics, eps = empty(self.statistics, self.dtype), self.eps if eps is None else eps
+        statistics, eps = _memory.fresh(self.statistics, self.dtype), self.eps if eps is None else eps
         weight, bias = self.ones if weight is None else weight, self.zeros if bias is None else bias
         self.kernel(x, weight, bias, y, statistics, eps, self.centred, self.far_rows, self.count, self.number)
         return statistics
@@ -280,7 +278,7 @@ class _Plan:
         if self.runs == 0 and (weight is not None or weighted):
             weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
             parts, statistics = self.blocks, np.stack(statistics) if type(statistics) is tuple else statistics
-            dweight, dbias = empty((parts * length,), dtype), empty((parts * length,), dtype)
+            dweight, dbias = _memory.fresh((parts * length,), dtype), _memory.fresh((parts * length,), dtype)
             if x.ndim != 2:
                 dy, x, dx2 = dy.reshape(self.matrix), x.reshape(self.matrix), dx.reshape(self.matrix)
             else:
@@ -309,6 +307,6 @@ _plans = Plans(_Plan)
 
 def _merged(parts, length):
     """Return the sum of some parts of a length that lie one after the other."""
-    sum = empty((length,), parts.dtype)
+    sum = _memory.fresh((length,), parts.dtype)
     cpu.norm_sums__merge[parts.dtype](parts, sum)
     return sum

@@ -13,6 +13,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
+from . import _memory
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans, ghost
@@ -150,8 +151,10 @@ def instance_norm_backward(
 def batch_normalized(function, input, given, weight, bias, eps, out=None):
     """Return (the input normalised, its statistics); given: (running mean, running variance, training, momentum)."""
     x = input
-    if type(x) is ndarray and (
-        (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
+    if (
+        type(x) is ndarray
+        and type(given[2]) is bool
+        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
         and (bias is None or (type(bias) is ndarray and bias.dtype is x.dtype))
         and (x.dtype is F4 or x.dtype is F8)
     ):
@@ -160,16 +163,18 @@ def batch_normalized(function, input, given, weight, bias, eps, out=None):
         except (TypeError, OverflowError):
             pass
     mean, variance, training, momentum = given
+    training = flag(function, "training", training)
     required(function, input=input)
     x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
     weight, bias = (w if w is None else operand(function, "", w, w.shape) for w in (weight, bias))
     eps, momentum = number(function, "eps", eps), None if momentum is None else number(function, "momentum", momentum)
+    if not training:
+        mean, variance = _copied(function, mean, variance, (_channels(function, x.shape),), x.dtype)
     return _batch_normalized(function, x, (mean, variance, training, momentum), weight, bias, eps, out)
 
 
 def _batch_normalized(function, x, given, weight, bias, eps, out):
     mean, variance, training, momentum = given
-    training = flag(function, "training", training)
     plan = _planned(function, x, weight, bias)
     weight, bias = plan.ones if weight is None else weight, plan.zeros if bias is None else bias
     flat = x.ravel() if plan.plain else plan.view(x)
@@ -183,7 +188,7 @@ def _batch_normalized(function, x, given, weight, bias, eps, out):
             _check_batch(function, plan.each, x.shape)
         running = None
         if mean is not None or variance is not None:
-            running = _following(function, mean, variance, plan.channels, momentum, out)
+            running = _following(function, mean, variance, plan.channels, plan.dtype, momentum, out)
         statistics = plan.normalize(flat, weight, bias, eps, target)
         if running is not None and x.size:
             _follow(*running, *statistics, plan.each, momentum)
@@ -204,7 +209,7 @@ def instance_normalized(function, input, given, weight, bias, eps, out=None):
     channels = _channels(function, shape)
     each = prod(shape[2:])
     _check_batch(function, each, shape)
-    running = _following(function, mean, variance, channels, momentum, out)
+    running = _following(function, mean, variance, channels, input.dtype, momentum, out)
     y, statistics = normalized(function, input, channels, weight, bias, eps, out)
     if y.size:
         mean, variance = (part.reshape(-1, channels).mean(0) for part in statistics)
@@ -223,7 +228,7 @@ def _check_batch(function, each, shape):
         raise ValueError(f"{function}: training needs more than one value per channel, got input of shape {shape}")
 
 
-def _following(function, mean, variance, channels, momentum, out):
+def _following(function, mean, variance, channels, dtype, momentum, out):
     """Return the running statistics that are given, after a look whether they can be changed in place.
 
     They change last, after everything else was read, so that they must not overlap each other and `out` only.
@@ -232,6 +237,10 @@ def _following(function, mean, variance, channels, momentum, out):
         return None, None
     if type(momentum) is not float:
         number(function, "momentum", momentum)
+    if type(mean) is type(variance) is ndarray and out is None and mean.dtype is variance.dtype is dtype:
+        if mean.shape == variance.shape == (channels,) and mean.flags.carray and variance.flags.carray:
+            if not np.may_share_memory(mean, variance):
+                return mean, variance  # the usual case
     for name, running, others in (("running_mean", mean, (out,)), ("running_var", variance, (out, mean))):
         if running is None:
             continue
@@ -265,8 +274,12 @@ def _running(function, mean, variance, plan):
     """Return the running statistics as arrays (C,) of the input's dtype."""
     shape, dtype = plan.weights, plan.dtype
     if type(mean) is type(variance) is ndarray and mean.shape == variance.shape == shape:
-        if mean.dtype is variance.dtype is dtype and mean.flags.carray and variance.flags.carray:
+        if mean.dtype is variance.dtype is dtype:
             return mean, variance
+    return _copied(function, mean, variance, shape, dtype)
+
+
+def _copied(function, mean, variance, shape, dtype):
     made = []
     for name, running in (("running_mean", mean), ("running_var", variance)):
         if running is None:
@@ -342,7 +355,7 @@ class _Plan:
 
     def normalize(self, x, weight, bias, eps, y):
         """Normalise a batch by its own statistics, and return these."""
-        mean, variance = empty(self.weights, self.dtype), empty(self.weights, self.dtype)
+        mean, variance = _memory.fresh(self.weights, self.dtype), _memory.fresh(self.weights, self.dtype)
         if self.empty:
             mean[...], variance[...] = 0, 0
         elif self.pixels:
@@ -359,7 +372,7 @@ class _Plan:
     def gradients(self, dy, x, mean, variance, weight, training, eps, needs):
         """Return (dx, dweight, dbias)."""
         dtype, share = self.dtype, training / max(self.each, 1)
-        (dx, flat), dweight, dbias = self.make(), empty(self.weights, dtype), empty(self.weights, dtype)
+        (dx, flat), dweight, dbias = self.make(), _memory.fresh(self.weights, dtype), _memory.fresh(self.weights, dtype)
         weight = self.ones if weight is None else weight
         if self.empty:
             dweight[...], dbias[...] = 0, 0
