@@ -102,7 +102,7 @@ def batch_norm_backward(
         if training:
             statistics = plan.normalize(flat, plan.ones, plan.zeros, eps, plan.make()[1])
         else:
-            statistics = _running(name, running_mean, running_var, plan)
+            statistics = _copied(name, running_mean, running_var, plan.weights, plan.dtype)
     return plan.gradients(dy, flat, *statistics, weight, training, eps, needs)
 
 
@@ -280,6 +280,7 @@ def _running(function, mean, variance, plan):
 
 
 def _copied(function, mean, variance, shape, dtype):
+    """Return running statistics of any layout as plain arrays."""
     made = []
     for name, running in (("running_mean", mean), ("running_var", variance)):
         if running is None:
