@@ -210,7 +210,10 @@ class Kernel(dict):
         super().__init__()
         self.function, self.signature, self.parallel, self.flush = function, signature, parallel, flush
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
-        self.written = frozenset(names.index(name) for name in writes)
+        for name in writes:
+            if name not in names:
+                raise TypeError(f"{function.__name__}: no argument is named {name}")
+        self.written = frozenset(map(names.index, writes))
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self.body, self.flats = jitted(function), {}
 
