@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TextIO
 
 from fastnn._version import __version__
-from fastnn_kernels import _cache, _memory, _parallel, _simd
+from fastnn_kernels import _memory, _parallel, _simd
+from fastnn_kernels._cache import cache_folder
 
 
 def _cpu() -> str:
@@ -31,7 +32,7 @@ def _size(count: int) -> str:
 
 
 def _cache() -> str:
-    folder = _cache.cache_folder()
+    folder = cache_folder()
     if folder is None:
         return "none: no folder can be written, kernels are compiled in every process"
     files = list(folder.glob("*.nbc"))
