@@ -30,7 +30,7 @@ from numba import njit, types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-from ._cache import DiskCache
+from ._cache import DiskCache, _source  # noqa: F401  (the test of the architecture reads imports by it)
 from ._entry import entry, flat_entry, name_symbols, python_function
 from ._parallel import guarded, start_threading_layer
 

@@ -16,6 +16,7 @@ LLVM_FILES = (
     "_jit.py",
     "_parallel.py",
     "_entry.py",
+    "_cache.py",
     "_denormal.py",
     "_microkernel.py",
     "_row_tile.py",
