@@ -4,6 +4,9 @@ Tested with Numba 0.62.1 (llvmlite 0.45, NumPy 2.0, Python 3.11) and 0.68.1 (llv
 3.11 to 3.14). `pyproject.toml` caps Numba below the next release; CONTRIBUTING.md says how that one is tried.
 """
 
+import inspect
+import linecache
+import re
 import tomllib
 from importlib import metadata
 from operator import attrgetter
@@ -19,6 +22,9 @@ from numba.core import cgutils, typing
 from numba.core.callconv import CPUCallConv
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
+
+from fastnn_kernels import specs
+from fastnn_kernels._jit import _claimed
 
 ROOT = Path(__file__).parents[2]
 NAMES = {  # by the file that uses them
@@ -78,3 +84,14 @@ def test_numba_is_capped_at_what_was_tried():
     lowest, highest = bounds.removeprefix("numba>=").split(",<")
     number = [tuple(map(int, v.split(".")[:2])) for v in (lowest, metadata.version("numba"), highest)]
     assert number[0] <= number[1] < number[2]
+
+
+def test_the_code_of_every_compiled_function_says_where_it_stands():
+    """Numba looks its source up there; from Python 3.13 on it has to be the line of a `def`, a decorator or a lambda."""
+    functions = {spec.kernel.function for spec in specs()} | {function for function, _ in _claimed.values()}
+    assert len(functions) > 400
+    for function in functions:
+        code = function.__code__
+        line = linecache.getline(code.co_filename, code.co_firstlineno)
+        assert re.match(r"\s*(@|(async )?def )|.*\blambda\b", line), (function, code.co_filename, code.co_firstlineno)
+        assert inspect.getsourcelines(function)[1] == code.co_firstlineno
