@@ -87,7 +87,7 @@ def test_numba_is_capped_at_what_was_tried():
 
 
 def test_the_code_of_every_compiled_function_says_where_it_stands():
-    """Numba looks its source up there; from Python 3.13 on it has to be the line of a `def`, a decorator or a lambda."""
+    """Numba looks its source up there; Python 3.13 wants it to be the line of a `def`, a decorator or a lambda."""
     functions = {spec.kernel.function for spec in specs()} | {function for function, _ in _claimed.values()}
     assert len(functions) > 400
     for function in functions:
