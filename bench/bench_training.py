@@ -1,8 +1,10 @@
 """Whole training steps: forward, loss, backward, update, and reading the loss, as a training loop does it.
 
-Two nets: the classic 784-16-16-10 at batch 32 with SGD, where the price of a call decides, and a convolutional net at
-batch 64 with Adam, where arithmetic does. All libraries start from the same weights and see the same batches; before
-anything is timed, the losses of the first steps must be those that float64 gives.
+Three nets: the classic 784-16-16-10 at batch 32 with SGD, where the price of a call decides; a convolutional net at
+batch 64 with Adam, where arithmetic does; and 784-512-512-10 with Adam that has learned its data by heart. Its
+gradients are denormal numbers, with which many CPUs (Intel's more than AMD's) compute very slowly unless they are
+flushed: it is timed both ways; `fit` flushes. All libraries start from the same weights and see the same batches;
+before anything is timed, the losses of the first steps must be those that float64 gives.
 """
 
 from __future__ import annotations
@@ -14,21 +16,26 @@ from bench.harness import Calls, Case, Unsupported
 LIBRARIES = ("torch", "jax", "sklearn")
 STEPS = 6  # of which the losses are compared
 BATCHES = 4
-RATE = {"mlp": 0.1, "cnn": 1e-3}
+RATE = {"mlp": 0.1, "cnn": 1e-3, "learned": 1e-3}
+SURE = 95.0  # the logit of the right class: the others' probabilities are e^-95, and denormal in float32
 LAYERS = {
     "mlp": [(16, 784), (16,), (16, 16), (16,), (10, 16), (10,)],
     "cnn": [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (128, 3136), (128,), (10, 128), (10,)],
+    "learned": [(512, 784), (512,), (512, 512), (512,), (10, 512), (10,)],
 }
 # Losses of the first steps, computed by PyTorch in float64 from the weights and batches below.
 EXPECTED = {
     "mlp": [2.2985118, 2.2916886, 2.3357540, 2.3035247, 2.2936262, 2.2872271],
     "cnn": [2.3061221, 2.3212960, 2.3185388, 2.3230589, 2.2791719, 2.2885309],
+    "learned": [0.0] * STEPS,
 }
 CASES = [
     Case("training", "step", "784-16-16-10, batch 32, SGD", {"net": "mlp", "batch": 32}, 1.0, "call",
          bars={"torch": 4.0, "jax": 1.5, "sklearn": 1.0}),
     Case("training", "step", "conv32-pool-conv64-pool-128-10, batch 64, Adam", {"net": "cnn", "batch": 64}, 1.0, "call",
          bars={"torch": 1.5, "torch channels_last": 1.5, "jax": 1.5}),
+    Case("training", "step", "784-512-512-10 that knows its data, batch 32, Adam", {"net": "learned", "batch": 32}, 1.0,
+         "call", bars={"torch": 1.0, "torch flushed": 1.0}),
 ]  # fmt: skip
 
 
@@ -38,15 +45,18 @@ def weights(net: str) -> list:
     for weight, bias in zip(LAYERS[net][::2], LAYERS[net][1::2], strict=True):
         limit = 1 / np.sqrt(np.prod(weight[1:]))
         parameters += [rng.uniform(-limit, limit, shape).astype(np.float32) for shape in (weight, bias)]
+    if net == "learned":
+        parameters[-1][0] += np.float32(SURE)
     return parameters
 
 
 def batches(case: Case) -> list:
     """Return a few batches (x, y) that look like digits: a fifth of the pixels has ink."""
     rng = np.random.default_rng(2)
-    n, pixels = case.params["batch"], (784,) if case.params["net"] == "mlp" else (1, 28, 28)
+    net = case.params["net"]
+    n, pixels, classes = case.params["batch"], (1, 28, 28) if net == "cnn" else (784,), 1 if net == "learned" else 10
     return [
-        (np.maximum(rng.random((n, *pixels), np.float32) - np.float32(0.8), 0) * 5, rng.integers(0, 10, n))
+        (np.maximum(rng.random((n, *pixels), np.float32) - np.float32(0.8), 0) * 5, rng.integers(0, classes, n))
         for _ in range(BATCHES)
     ]
 
@@ -74,31 +84,38 @@ def _build_fastnn(net, threads):
     import fastnn
     from fastnn import functional, nn, optim
 
-    fastnn.manual_seed(0)
-    if net == "mlp":
-        model = nn.Sequential(nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 10))
-        optimizer = optim.SGD(model.parameters(), lr=RATE[net])
-    else:
-        model = nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
-        )  # fmt: skip
-        optimizer = optim.Adam(model.parameters(), lr=RATE[net])
-    model.load_state_dict(dict(zip(model.state_dict(), weights(net), strict=True)))
+    for variant in ("", "flushed") if net == "learned" else ("",):
+        fastnn.manual_seed(0)
+        model = _net(nn, net)
+        optimizer = (optim.SGD if net == "mlp" else optim.Adam)(model.parameters(), lr=RATE[net])
+        model.load_state_dict(dict(zip(model.state_dict(), weights(net), strict=True)))
 
-    def step(x, y):
-        def call():
-            loss = functional.cross_entropy(model(x), y)
-            value = loss.item()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            return value
+        def step(x, y, model=model, optimizer=optimizer, flush=variant == "flushed"):
+            def call():
+                if net == "learned":
+                    fastnn.set_flush_denormal(flush)
+                loss = functional.cross_entropy(model(x), y)
+                value = loss.item()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                return value
 
-        return call
+            return call
 
-    yield "", step
+        yield variant, step
+
+
+def _net(nn, net):
+    """Return the net of fastnn's layers or PyTorch's, which have the same names."""
+    if net != "cnn":
+        width = LAYERS[net][0][0]
+        return nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+    return nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
+    )  # fmt: skip
 
 
 def _build_torch(net, threads):
@@ -106,27 +123,21 @@ def _build_torch(net, threads):
     from torch import nn
 
     torch.set_num_threads(threads)
-    for layout in ("", "channels_last") if net == "cnn" else ("",):
-        if net == "mlp":
-            model = nn.Sequential(nn.Linear(784, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 10))
-            optimizer = torch.optim.SGD(model.parameters(), lr=RATE[net])
-        else:
-            model = nn.Sequential(
-                nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10),
-            )  # fmt: skip
-            optimizer = torch.optim.Adam(model.parameters(), lr=RATE[net])
+    for variant in {"cnn": ("", "channels_last"), "learned": ("", "flushed")}.get(net, ("",)):
+        model = _net(nn, net)
+        optimizer = (torch.optim.SGD if net == "mlp" else torch.optim.Adam)(model.parameters(), lr=RATE[net])
         values = map(torch.from_numpy, weights(net))
         model.load_state_dict(dict(zip(model.state_dict(), values, strict=True)))
-        memory = torch.channels_last if layout else torch.contiguous_format
+        memory = torch.channels_last if variant == "channels_last" else torch.contiguous_format
         model = model.to(memory_format=memory)
 
-        def step(x, y, model=model, optimizer=optimizer, memory=memory):
+        def step(x, y, model=model, optimizer=optimizer, memory=memory, flush=variant == "flushed"):
             x, y = torch.from_numpy(x), torch.from_numpy(y)
             x = x.to(memory_format=memory) if x.ndim == 4 else x
 
             def call():
+                if net == "learned":
+                    torch.set_flush_denormal(flush)
                 loss = nn.functional.cross_entropy(model(x), y)
                 value = loss.item()
                 optimizer.zero_grad()
@@ -136,7 +147,7 @@ def _build_torch(net, threads):
 
             return call
 
-        yield layout, step
+        yield variant, step
 
 
 def _build_jax(net, threads):
@@ -179,7 +190,7 @@ def _build_jax(net, threads):
 
     update = jax.jit(sgd if net == "mlp" else adam, donate_argnums=(0, 1))
     p = [jnp.asarray(w) for w in weights(net)]
-    now = [p, (jnp.float32(0), [jnp.zeros_like(w) for w in p], [jnp.zeros_like(w) for w in p]) if net == "cnn" else ()]
+    now = [p, (jnp.float32(0), [jnp.zeros_like(w) for w in p], [jnp.zeros_like(w) for w in p]) if net != "mlp" else ()]
 
     def step(x, y):
         x, y = jnp.asarray(x), jnp.asarray(y)

@@ -13,7 +13,14 @@ from fastnn._config import show_config
 from fastnn._version import __version__
 from fastnn.random import manual_seed
 from fastnn.tensor import Array, Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
-from fastnn_kernels import get_num_threads, set_num_threads, threads
+from fastnn_kernels import (
+    flush_denormal,
+    get_flush_denormal,
+    get_num_threads,
+    set_flush_denormal,
+    set_num_threads,
+    threads,
+)
 
 if TYPE_CHECKING:
     from fastnn import data
@@ -27,7 +34,9 @@ __all__ = [
     "data",
     "differentiable",
     "enable_grad",
+    "flush_denormal",
     "functional",
+    "get_flush_denormal",
     "get_num_threads",
     "is_grad_enabled",
     "kernels",
@@ -37,6 +46,7 @@ __all__ = [
     "no_grad",
     "optim",
     "save",
+    "set_flush_denormal",
     "set_num_threads",
     "show_config",
     "threads",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
 from fastnn._version import __version__
-from fastnn_kernels import _jit, _memory, _parallel, _simd
+from fastnn_kernels import _memory, _parallel, _simd
+from fastnn_kernels._cache import cache_folder
 
 
 def _cpu() -> str:
@@ -31,11 +33,14 @@ def _size(count: int) -> str:
 
 
 def _cache() -> str:
-    folder = _jit.cache_folder()
+    folder = cache_folder()
     if folder is None:
         return "none: no folder can be written, kernels are compiled in every process"
-    files = list(folder.glob("*.nbc"))
-    return f"{folder} ({len(files)} files, {_size(sum(file.stat().st_size for file in files))})"
+    sizes = []
+    for file in folder.glob("*.nbc"):
+        with suppress(FileNotFoundError):  # another process has replaced it by a newer one
+            sizes.append(file.stat().st_size)
+    return f"{folder} ({len(sizes)} files, {_size(sum(sizes))})"
 
 
 def configuration() -> dict[str, str]:

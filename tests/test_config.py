@@ -35,3 +35,30 @@ def test_it_follows_the_environment(tmp_path):
     )  # fmt: skip
     for expected in ("128 bits: 4 float32", "3 of ", "workqueue", str(tmp_path)):
         assert expected in done.stdout
+
+
+USE = """
+import numpy as np, fastnn
+from fastnn import functional, nn
+x = np.ones((4, 3), np.float32)
+print(nn.Sequential(nn.Linear(3, 2), nn.GELU())(x).shape, functional.gelu(-x).sum() < 0)
+"""
+
+
+def python(code, *options, **environment):
+    return subprocess.run(
+        [sys.executable, *options, "-c", code], env=os.environ | environment, capture_output=True, text=True
+    )
+
+
+def test_docstrings_are_not_needed():
+    for option in ("-O", "-OO"):
+        done = python(USE, "-W", "error", option)
+        assert done.stdout.split() == ["(4,", "2)", "True"], done.stderr
+
+
+def test_without_a_compiler_it_says_what_is_wrong():
+    assert python("import fastnn; print(fastnn.get_num_threads() > 0)", NUMBA_DISABLE_JIT="1").stdout.strip() == "True"
+    done = python(USE, NUMBA_DISABLE_JIT="1")
+    assert "RuntimeError: fastnn: kernels are compiled code and cannot run under NUMBA_DISABLE_JIT=1" in done.stderr
+    assert python(USE, NUMBA_DISABLE_JIT="0").stdout.split() == ["(4,", "2)", "True"]

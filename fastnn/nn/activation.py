@@ -103,7 +103,7 @@ def _layer(name: str, function: str) -> type[Activation]:
         name,
         (Activation,),
         {
-            "__doc__": f"{spec.doc[0].upper()}{spec.doc[1:]}.",
+            "__doc__": f"{spec.doc[:1].upper()}{spec.doc[1:]}.",
             "__module__": __name__,
             "__signature__": Signature([*arguments, inplace]),
             "function": function,

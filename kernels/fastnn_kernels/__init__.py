@@ -1,6 +1,7 @@
 """Kernels for neural networks on plain NumPy arrays, compiled by Numba for the CPU they run on."""
 
-from . import activation, peak
+from . import _environment, activation, peak  # noqa: F401  (_environment first: it makes Numba's import safe)
+from ._denormal import flush_denormal, get_flush_denormal, set_flush_denormal
 from ._jit import specs
 from ._memory import empty_pool, pool_stats, set_pool_limit
 from ._parallel import get_num_threads, set_num_threads, threading_layer, threads
@@ -189,9 +190,11 @@ __all__ = [
     "dropout_backward",
     "empty_pool",
     "erase",
+    "flush_denormal",
     "fold",
     "gaussian_nll_loss",
     "gaussian_nll_loss_backward",
+    "get_flush_denormal",
     "get_num_threads",
     "glu",
     "glu_backward",
@@ -266,6 +269,7 @@ __all__ = [
     "rms_norm",
     "rms_norm_backward",
     "set_conv_precision",
+    "set_flush_denormal",
     "set_num_threads",
     "set_pool_limit",
     "smooth_l1_loss",

@@ -42,7 +42,7 @@ class Elementwise:
 
     def __init__(self, function: Callable, layer: str | None, ulp: tuple[float, float], grain: int):
         empty = inspect.Parameter.empty
-        self.name, self.doc = function.__name__, inspect.cleandoc(function.__doc__)
+        self.name, self.doc = function.__name__, inspect.cleandoc(function.__doc__ or "")  # none under python -OO
         self.layer, self.ulp, self.grain = layer, ulp, grain
         _, *rest = inspect.signature(function).parameters.values()
         self.parameters = {p.name: None if p.default is empty else p.default for p in rest}
@@ -79,9 +79,8 @@ class Elementwise:
 
     def _kernel(self, loop, formula, name, signature, shapes) -> Kernel:
         """Make a kernel of a loop, whose parameters come after its arrays."""
-        loop.__doc__, loop.__module__ = shapes, formula.__module__
-        # the disk cache asks where a kernel was written: with its formula, whose edits must count
-        loop.__code__ = loop.__code__.replace(co_filename=formula.__code__.co_filename)
+        loop.__doc__ = shapes
+        loop.__module__ = formula.__module__  # the disk cache keys on it: edits of the formula must count
         return kernel(signature + ", T" * len(self.parameters), writes="out", parallel=True, name=name)(loop)
 
 

@@ -23,7 +23,7 @@ def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=N
         if any(a is not b for a, b in zip(numbers, given[inputs:-1], strict=True)):
             return single(*given[:inputs], *numbers, given[-1])
         if otherwise is not None and not _alike(*given[:inputs]):
-            return otherwise(*given)
+            return otherwise(*map(_canonical, given[:inputs]), *given[inputs:])
         return _general(name, kernel, grain, dict(zip(arrays, given, strict=False)), *given[inputs:])
 
     def not_single(*given):
@@ -60,6 +60,13 @@ def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=N
     entry.__defaults__ = tuple(usual for usual in parameters.values() if usual is not None)
     entry.__doc__ = text
     return entry
+
+
+def _canonical(a):
+    """Return an array whose dtype equals float32 or float64 as one whose dtype is that object; others unchanged."""
+    if type(a) is ndarray and a.dtype in (F4, F8) and a.dtype is not F4 and a.dtype is not F8:
+        return a.view(F4 if a.dtype == F4 else F8)
+    return a
 
 
 def _alike(a, b):

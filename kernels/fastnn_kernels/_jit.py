@@ -15,32 +15,22 @@ Over range(lo, hi) itself the loop would be ten times slower: an index that star
 the end, and LLVM compiles gathers for that.
 
 Nothing is checked on that call but the item size of arrays, so entry points check first.
-
-Why not Numba's own cache: it misses edits in callees that live in other files, and raises on a corrupt file or a
-folder it cannot write. Here the key holds the content of the kernel's module and of every module of this package that
-it imports, directly or not; any error in reading means compiling again.
 """
 
-import hashlib
 import inspect
-import os
-import pickle
+import operator
 import re
 import sys
-import tempfile
-import warnings
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
-import llvmlite
 import llvmlite.binding as llvm
-import numba
 import numpy as np
 from numba import njit, types
-from numba.core import cgutils, compiler, config, serialize
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
+from ._cache import DiskCache, _source  # noqa: F401  (the test of the architecture reads imports by it)
 from ._entry import entry, flat_entry, name_symbols, python_function
 from ._parallel import guarded, start_threading_layer
 
@@ -60,7 +50,6 @@ SCALARS = {
     **{"i4": types.int32, "i8": types.int64, "u1": types.uint8, "u4": types.uint32, "u8": types.uint64},
     **{"f4": types.float32, "f8": types.float64},
 }
-PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -96,22 +85,24 @@ def jitted(function):
 
 def exact(function):
     """Compile a function like `jitted`, but always inlined, and rounded as written: no term moves for speed's sake."""
-    return Callee(function, fastmath=False, forceinline=True)
+    return Callee(function, "exact.", fastmath=False, forceinline=True)
 
 
 class Callee:
     """A function that kernels call. Numba makes its dispatcher when it compiles the first of them.
 
     A dispatcher takes 70 us to make, and this package has hundreds of such functions: a third of its import.
+    kind: a word for the options, in which the disk cache tells results apart.
     """
 
-    def __init__(self, function, **options):
-        self.function, self.options = function, options
+    def __init__(self, function, kind="", **options):
+        self.function, self.kind, self.options = function, kind, options
+        claim(function, kind)
 
     @cached_property
     def dispatcher(self):
         """Return what compiles the function."""
-        return _compiled(self.function, self.function, no_cpython_wrapper=True, **self.options)
+        return _compiled(self.function, self.function, self.kind, no_cpython_wrapper=True, **self.options)
 
     @property
     def _numba_type_(self):
@@ -121,9 +112,36 @@ class Callee:
 CALLED_BY_C = {"no_cpython_wrapper": True, "no_cfunc_wrapper": False}
 
 
+_claimed: dict[tuple, tuple] = {}  # a name in the disk cache -> the function that has it, the import of its module
+
+
+def claim(function, kind="") -> None:
+    """Raise TypeError if another function of this process has this one's name in the disk cache, or for the linker.
+
+    They would load each other's code. A factory of functions has to give each a name of its own, in `__qualname__`. A
+    module that is imported again may define its functions again.
+    """
+    module = sys.modules.get(function.__module__)
+    spec, name = getattr(module, "__spec__", None), (function.__module__, function.__qualname__, kind)
+    before, imported = _claimed.get(name, (None, None))
+    if before is not None and imported is spec and spec is not None and not _same(before, function):
+        raise TypeError(f"{function.__module__}: two functions for kernels are named {function.__qualname__}")
+    _claimed[name] = function, spec
+
+
+def _same(f, g) -> bool:
+    """Say whether two functions are one, or made of the same code and the same objects around it."""
+    if f is g:
+        return True
+    cells, others = ([c.cell_contents for c in h.__closure__ or ()] for h in (f, g))
+    return f.__code__ is g.__code__ and len(cells) == len(others) and all(map(operator.is_, cells, others))
+
+
 def _compiled(function, key, kind="", **more):
+    if config.DISABLE_JIT:
+        raise RuntimeError("fastnn: kernels are compiled code and cannot run under NUMBA_DISABLE_JIT=1; unset it")
     dispatcher = njit(**{**OPTIONS, "no_cfunc_wrapper": True, **more})(function)
-    dispatcher._cache = DiskCache(key, kind)
+    dispatcher._cache = DiskCache(key, kind, _link_symbols)
     return dispatcher
 
 
@@ -143,7 +161,11 @@ class SharedFunction:
     """A function with a symbol that the linker finds: `fastnn.name.float32`."""
 
     def __init__(self, function):
-        self.name, self.dispatcher = function.__name__, _compiled(function, function)
+        self.name, self.function = function.__name__, function
+        before = _shared.get(self.name)
+        if before is not None and before.function.__module__ != function.__module__:
+            raise TypeError(f"{function.__module__}: {before.function.__module__} has a shared {self.name}, too")
+        claim(function, "shared.")
         _shared[self.name] = self
 
         def call(typing_context, *args):
@@ -154,6 +176,11 @@ class SharedFunction:
         call.__name__ = call.__qualname__ = self.name
         call.__doc__ = function.__doc__
         self.intrinsic = intrinsic(call)
+
+    @cached_property
+    def dispatcher(self):
+        """Return what compiles the function."""
+        return _compiled(self.function, self.function, "shared.")
 
     def link(self, number, count: int) -> str:
         """Compile the function for a dtype and `count` integers, make it known to the linker, return its symbol."""
@@ -210,7 +237,10 @@ class Kernel(dict):
         super().__init__()
         self.function, self.signature, self.parallel, self.flush = function, signature, parallel, flush
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
-        self.written = frozenset(names.index(name) for name in writes)
+        for name in writes:
+            if name not in names:
+                raise TypeError(f"{function.__name__}: no argument is named {name}")
+        self.written = frozenset(map(names.index, writes))
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self.body, self.flats = jitted(function), {}
 
@@ -259,128 +289,3 @@ class Kernel(dict):
             ndim, layout = shape.count(",") + 1, "C" if shape.endswith("1]") else "A"
             made.append(types.Array(scalars[name], ndim, layout) if shape else scalars[name])
         return made + [types.intp, types.intp] * self.parallel
-
-
-@cache
-def _source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
-    """Return a module's text and the modules of this package that it imports."""
-    text = path.read_bytes()
-    found = []
-    for dots, name, items in re.findall(
-        rb"^\s*from (\.+|fastnn_kernels\.?)([\w.]*) import \(?([^)\n]*)", text, re.MULTILINE
-    ):
-        base = path.parents[len(dots) - 1] if dots.startswith(b".") else PACKAGE
-        base = base.joinpath(*name.decode().split(".")) if name else base
-        candidates = [base.with_suffix(".py")] + [base / f"{item.decode()}.py" for item in re.findall(rb"\w+", items)]
-        found += [candidate for candidate in candidates if candidate.is_file()]
-    return text, tuple(found)
-
-
-@cache
-def content_key(path: Path) -> str:
-    """Return a hash of a module, all that it imports from this package, and the compiler's versions and settings."""
-    seen: list[Path] = []
-    waiting = [path.resolve()]
-    while waiting:
-        module = waiting.pop()
-        if module not in seen:
-            seen.append(module)
-            waiting += _source(module)[1]
-    settings = (config.OPT, config.BOUNDSCHECK, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.DEBUGINFO_DEFAULT)
-    versions = (numba.__version__, llvmlite.__version__, sys.version_info[:2])
-    digest = hashlib.blake2b(repr((versions, settings)).encode(), digest_size=12)
-    for module in sorted(seen):
-        digest.update(_source(module)[0])
-    return digest.hexdigest()
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
-
-
-@cache
-def cache_folder() -> Path | None:
-    """Return where compiled kernels are kept: the first of these that can be written, or None after one warning.
-
-    $NUMBA_CACHE_DIR/fastnn, the package's __pycache__, the user's cache folder, a folder for temporary files.
-    """
-    home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    places = [PACKAGE / "__pycache__" / "kernels", Path(home) / "fastnn", Path(tempfile.gettempdir()) / "fastnn"]
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        places.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]) / "fastnn")
-    for place in places:
-        if _writable(place):
-            return place
-    warnings.warn("fastnn: no folder can be written, so kernels are compiled anew in every process", stacklevel=2)
-    return None
-
-
-class DiskCache:
-    """What a Numba dispatcher asks of its cache. One file per kernel and signature; whatever fails is compiled anew."""
-
-    def __init__(self, function, kind=""):
-        self.function, self.kind = function, kind  # one function may be compiled in several ways
-
-    @property
-    def cache_path(self) -> str | None:
-        """Return the folder, as Numba's statistics want it."""
-        return str(cache_folder())
-
-    def _file(self, signature, codegen) -> Path | None:
-        path = Path(self.function.__code__.co_filename)
-        folder = cache_folder()
-        if folder is None or not path.is_file():
-            return None
-        name = f"{self.kind}{path.parent.name}.{path.stem}.{self.function.__qualname__}".replace("<locals>.", "")
-        key = hashlib.blake2b(repr((signature, codegen.magic_tuple(), content_key(path))).encode(), digest_size=12)
-        return folder / f"{name}-{key.hexdigest()}.nbc"
-
-    def load_overload(self, signature, target_context):
-        """Return the compiled result that the disk holds, or None."""
-        target_context.refresh()
-        file = self._file(signature, target_context.codegen())
-        try:
-            if file is None:
-                return None
-            digest, payload = file.read_bytes().split(b"\n", 1)
-            if hashlib.blake2b(payload, digest_size=16).hexdigest().encode() != digest:
-                return None
-            symbols, result = pickle.loads(payload)
-            _link_symbols(symbols)
-            return compiler.CompileResult._rebuild(target_context, *result)
-        except Exception:  # missing, torn, written by something else: compiling is always right
-            return None
-
-    def save_overload(self, signature, result) -> None:
-        """Write a compiled result beside the others, at once and whole."""
-        file = self._file(signature, result.codegen)
-        if file is None or result.library.has_dynamic_globals:
-            return
-        try:
-            symbols = [f.name for f in result.library._final_module.functions if f.name.startswith("fastnn.")]
-            payload = serialize.dumps((symbols, result._reduce()))
-            handle, name = tempfile.mkstemp(dir=file.parent, suffix=".tmp")
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(hashlib.blake2b(payload, digest_size=16).hexdigest().encode() + b"\n" + payload)
-            os.replace(name, file)
-            self._drop_older(file)
-        except OSError:
-            return
-
-    @staticmethod
-    def _drop_older(file: Path) -> None:
-        """Keep the newest dozen files of one kernel (dtypes, CPUs, settings); older ones are of older code."""
-        stem = file.name[: -len(".nbc") - 24]
-        files = sorted(file.parent.glob(f"{stem}*.nbc"), key=lambda f: f.stat().st_mtime)
-        for old in files[:-12]:
-            old.unlink(missing_ok=True)
-
-    def enable(self) -> None:
-        """Do nothing: the cache is always on."""
-
-    disable = flush = enable

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._simd import features, vector_bytes, vector_registers
+from ._simd import _float_type, features, vector_bytes, vector_registers
 
 I64, I32, VOID = ir.IntType(64), ir.IntType(32), ir.VoidType()
 # The largest tile that leaves registers for one row of B and one broadcast: 14 x 2 vectors of 32, 6 x 2 of 16.
@@ -32,7 +32,7 @@ class _Tile:
 
     def __init__(self, module, number, rows: int, vectors: int, masked: bool):
         self.module, self.rows, self.vectors, self.masked = module, rows, vectors, masked
-        self.scalar = ir.FloatType() if number == types.float32 else ir.DoubleType()
+        self.scalar = _float_type(number)
         self.align = number.bitwidth // 8
         self.lanes = vector_bytes() // self.align
         self.vector = ir.VectorType(self.scalar, self.lanes)

@@ -13,6 +13,7 @@ import contextlib
 import math
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from numba import config, types
 from numba.core import cgutils
 
 from ._denormal import flushing
+from ._environment import wanted_threads
 
+MOST, MOST_PER_CORE = 32, 4  # threads
 SPINS = "20000"  # looks that a waiting thread takes before it sleeps
 INTP = ir.IntType(64)
 FLAG = ir.IntType(8)
@@ -44,12 +47,58 @@ def _cgroup_quota() -> int:
 
 def default_num_threads() -> int:
     """Return NUMBA_NUM_THREADS or OMP_NUM_THREADS if set, else the cores this process may use (affinity, cgroup)."""
-    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        value = os.environ.get(variable, "")
-        if value.isdigit() and int(value) > 0:
-            return int(value)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _cgroup_quota())
+    wanted = wanted_threads()
+    return _clamped("the environment", wanted) if wanted else min(_cores(), _cgroup_quota())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _room_for_threads() -> int:
+    """Return how many threads the system lets this user or container start now; a large number if it does not say."""
+    room = 1 << 30
+    try:
+        most, now = (Path(f"/sys/fs/cgroup/pids.{name}").read_text().strip() for name in ("max", "current"))
+        room = int(most) - int(now)
+    except (OSError, ValueError):  # no such files, or "max"
+        pass
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+        if limit != resource.RLIM_INFINITY and os.geteuid() != 0:
+            room = min(room, limit - _threads_of_user())
+    except (ImportError, AttributeError, OSError):  # Windows; macOS has no /proc
+        pass
+    return max(room, 0)
+
+
+def _threads_of_user() -> int:
+    count = 0
+    for process in os.scandir("/proc"):
+        try:
+            if process.name.isdigit() and process.stat().st_uid == os.getuid():
+                count += os.stat(f"{process.path}/task").st_nlink - 2  # a folder for each thread
+        except OSError:  # it has ended meanwhile
+            continue
+    return count
+
+
+def most_threads() -> int:
+    """Return how many threads kernels may use at most: 4 per core, or 32, unless the system grants fewer.
+
+    Every thread of a product has buffers of its own, and OpenMP ends the process if it cannot start one.
+    """
+    return max(1, min(max(MOST, MOST_PER_CORE * _cores()), threading.active_count() + _room_for_threads()))
+
+
+def _clamped(who: str, n: int) -> int:
+    """Return n, or with a warning the largest number of threads there may be."""
+    if n <= _cores() or n <= (most := most_threads()):
+        return n
+    warnings.warn(f"fastnn: {who} asks for {n} threads; {most} are the most there can be here", stacklevel=3)
+    return most
 
 
 _num_threads = default_num_threads()
@@ -63,11 +112,15 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Let kernels use `n` threads (more than there are cores is allowed). Raises ValueError unless n >= 1."""
+    """Let kernels use `n` threads. More than there are cores are allowed, up to 4 for each or 32 in all.
+
+    Beyond that, or beyond what the system's limits leave, it warns and takes the most there can be. Raises ValueError
+    unless n >= 1.
+    """
     global _num_threads
     if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
         raise ValueError(f"set_num_threads: n must be a positive integer, got {n!r}")
-    _num_threads = 1 if _forked else n.__index__()
+    _num_threads = 1 if _forked else _clamped("set_num_threads", n.__index__())
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ LLVM_FILES = (
     "_jit.py",
     "_parallel.py",
     "_entry.py",
+    "_cache.py",
     "_denormal.py",
     "_microkernel.py",
     "_row_tile.py",
@@ -76,14 +77,22 @@ class _VectorModel(models.PrimitiveModel):
 def _float_type(number) -> ir.Type:
     if isinstance(number, VectorType):
         return ir.VectorType(_float_type(number.dtype), number.count)
-    return ir.FloatType() if number == types.float32 else ir.DoubleType()
+    return ir.FloatType() if is_single(number) else ir.DoubleType()
+
+
+def is_single(number) -> bool:
+    """Say whether a type, or that of a vector's elements, is float32 and not float64. TypeError for any other."""
+    number = getattr(number, "dtype", number)
+    if number not in (types.float32, types.float64):
+        raise TypeError(f"float32 or float64 wanted, got {number}")
+    return number == types.float32
 
 
 def suffix(number) -> str:
     """Return what LLVM's functions of this type have at the end of their names: f32, v16f32."""
     if isinstance(number, VectorType):
         return f"v{number.count}{suffix(number.dtype)}"
-    return f"f{number.bitwidth}"
+    return "f32" if is_single(number) else "f64"
 
 
 def _literal(context, number, value):
@@ -145,7 +154,7 @@ def ldexp(typing_context, x, n):
     def codegen(context, builder, signature, args):
         number, i32 = _float_type(signature.return_type), ir.IntType(32)
         n = builder.trunc(args[1], i32) if args[1].type.width > 32 else args[1]
-        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        suffix = "f32" if is_single(signature.return_type) else "f64"
         kind = ir.FunctionType(number, [number, i32])
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ldexp.{suffix}.i32")
         return builder.call(function, [args[0], n])
@@ -156,14 +165,14 @@ def ldexp(typing_context, x, n):
 @intrinsic
 def bits_of_float(typing_context, x):
     """Return the bits of a float32 as int32, of a float64 as int64."""
-    to = types.int32 if x == types.float32 else types.int64
+    to = types.int32 if is_single(x) else types.int64
     return to(x), lambda context, builder, signature, args: builder.bitcast(args[0], ir.IntType(to.bitwidth))
 
 
 @intrinsic
 def float_from_bits(typing_context, i):
     """Return the float32 with the bits of an int32, the float64 with those of an int64."""
-    to = types.float32 if i in (types.int32, types.uint32) else types.float64
+    to = {32: types.float32, 64: types.float64}[i.bitwidth]
     return to(i), lambda context, builder, signature, args: builder.bitcast(args[0], _float_type(to))
 
 
@@ -172,9 +181,8 @@ def constant(single, double):
 
     @intrinsic
     def c(typing_context, x):
-        is_single = getattr(x, "dtype", x) == types.float32
-        value = single if is_single else double
-        kind = (types.int32 if is_single else types.int64) if isinstance(value, int) else x
+        value = single if is_single(x) else double
+        kind = (types.int32 if is_single(x) else types.int64) if isinstance(value, int) else x
         return kind(x), lambda context, builder, signature, args: _literal(context, kind, value)
 
     return c
@@ -185,7 +193,7 @@ def polynomial(single, double):
 
     @intrinsic
     def p(typing_context, x):
-        step, coefficients = _scalar("fma", 3), single if getattr(x, "dtype", x) == types.float32 else double
+        step, coefficients = _scalar("fma", 3), single if is_single(x) else double
 
         def codegen(context, builder, signature, args):
             *rest, last = [_literal(context, x, c) for c in coefficients]

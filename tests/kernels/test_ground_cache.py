@@ -1,13 +1,20 @@
-"""The disk cache: right after every edit, unharmed by damage, happy without a folder it can write."""
+"""The disk cache: right after every edit, unharmed by damage, closed to others, happy without a folder to write to."""
 
+import hashlib
+import os
+import pickle
 import shutil
+import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import fastnn_kernels
+from fastnn_kernels import _cache
+from fastnn_kernels._jit import SharedFunction, exact, jitted
 
 CALLEE = """
 from .._jit import jitted
@@ -124,7 +131,7 @@ def test_no_folder_at_all_costs_one_warning(copy, tmp_path):
     obstacle = tmp_path / "file"
     obstacle.write_text("not a folder")
     (copy.package / "__pycache__").write_text("not a folder")
-    (tmp_path / "fastnn").write_text("not a folder")
+    (tmp_path / f"fastnn-{os.geteuid()}").write_text("not a folder")
     nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), str(obstacle)) | {"TMPDIR": str(tmp_path)}
     twice = RUN + "probe__apply[np.dtype('f8')](x.astype('f8'), out.astype('f8'))"
     assert copy(twice, **nowhere) == "0 2 4 6 compiled"
@@ -141,3 +148,223 @@ def test_old_files_do_not_pile_up(copy):
     copy()
     assert len(list(copy.cache.glob("cpu.probe.probe__apply-*.nbc"))) <= 12
     assert copy() == "0 5 10 15 loaded"
+
+
+class Evil:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.write_text, (self.marker, "code of another user has run")
+
+
+def test_planted_code_does_not_run(copy, tmp_path):
+    """In a folder that others can write to, nor in files that they can write to, nor behind links."""
+    marker, elsewhere = tmp_path / "marker", {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    payload = pickle.dumps(Evil(marker))
+    planted = hashlib.blake2b(payload, digest_size=16).hexdigest().encode() + b"\n" + payload
+    copy()
+
+    def runs():
+        assert copy(**elsewhere) == "0 2 4 6 compiled"
+        return marker.exists()
+
+    for file in copy.cache.glob("*.nbc"):
+        file.write_bytes(planted)
+        file.chmod(0o666)
+    assert not runs()
+    for number, file in enumerate(copy.cache.glob("*.nbc")):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, "replaced"
+        target = copy.cache.parent / str(number)
+        target.write_bytes(planted)
+        target.chmod(0o600)
+        file.unlink()
+        file.symlink_to(target)
+    assert not runs()
+    for file in copy.cache.glob("*.nbc"):
+        assert not file.is_symlink()
+        file.write_bytes(planted)
+    copy.cache.chmod(0o777)
+    assert not runs()
+    copy.cache.chmod(0o700)
+    assert runs(), "what this user has written himself does run: else this test could not fail"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o770, 0o720, 0o702, 0o777, 0o1777])
+def test_folders_that_others_can_write_to_are_not_trusted(tmp_path, mode):
+    folder = tmp_path / "above" / "folder"
+    folder.mkdir(parents=True, mode=0o700)
+    folder.chmod(mode)
+    good = mode in (0o700, 0o755)
+    assert _cache._trusted(folder) == (folder.resolve() if good else None)
+    folder.chmod(0o700)
+    folder.parent.chmod(mode)
+    good |= mode == 0o1777  # such as /tmp: others cannot touch what is in it
+    assert _cache._trusted(folder) == (folder.resolve() if good else None)
+    assert _cache._trusted(folder / "a" / "b" / "c") == (folder.resolve() / "a" / "b" / "c" if good else None)
+    assert (folder / "a").exists() == good, "nothing is made where it would not be used"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o620, 0o602, 0o666])
+def test_files_that_others_can_write_to_are_not_read(tmp_path, mode):
+    file = tmp_path / "kernel.nbc"
+    file.write_bytes(b"code")
+    file.chmod(mode)
+    if mode in (0o600, 0o644):
+        assert _cache._read(file) == b"code"
+        return
+    with pytest.raises(PermissionError, match="could have been written by another user"):
+        _cache._read(file)
+
+
+def give_away(path, monkeypatch):
+    """Let a path seem to be another user's."""
+    if os.geteuid() == 0:
+        os.chown(path, 4242, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 4242)
+
+
+@pytest.mark.skipif(not _cache.HAS_OWNERS, reason="files have no owners here")
+@pytest.mark.parametrize("which", ["folder", "above", "file", "link"])
+def test_nothing_of_another_user_is_read(tmp_path, monkeypatch, which):
+    folder = tmp_path / "above" / "folder"
+    folder.mkdir(parents=True, mode=0o700)
+    file, link = folder / "kernel.nbc", tmp_path / "link"
+    file.write_bytes(b"code")
+    file.chmod(0o600)
+    link.symlink_to(folder)
+    assert _cache._trusted(folder) == _cache._trusted(link) == folder.resolve() and _cache._read(file) == b"code"
+    give_away({"folder": folder, "above": folder.parent, "file": file, "link": link}[which], monkeypatch)
+    if which == "file":
+        with pytest.raises(PermissionError, match="another user"):
+            _cache._read(file)
+    else:
+        assert _cache._trusted(link if which == "link" else folder) is None
+
+
+def test_every_user_has_a_folder_of_his_own_for_temporary_files(copy, tmp_path):
+    obstacle = tmp_path / "file"
+    obstacle.write_text("not a folder")
+    (copy.package / "__pycache__").write_text("not a folder")
+    tmp_path.chmod(0o1777)
+    (tmp_path / "fastnn").mkdir(mode=0o777)
+    nowhere = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), str(obstacle)) | {"TMPDIR": str(tmp_path)}
+    assert copy(**nowhere) == "0 2 4 6 compiled"
+    folder = tmp_path / f"fastnn-{os.geteuid()}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700 and list(folder.glob("*.nbc"))
+    assert not list((tmp_path / "fastnn").iterdir()) and not copy.warnings
+
+
+def test_new_folders_are_closed_whatever_the_umask(copy, tmp_path):
+    before = os.umask(0)
+    try:
+        copy(NUMBA_CACHE_DIR=str(tmp_path / "a" / "b"))
+    finally:
+        os.umask(before)
+    for folder in ("a", "a/b", "a/b/fastnn"):
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
+
+
+LIMITED = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+"""
+
+
+def test_a_failing_write_leaves_nothing_behind(copy):
+    assert copy(LIMITED + RUN) == "0 2 4 6 compiled"
+    assert list(copy.cache.iterdir()) == [] and not copy.warnings
+
+
+def test_temporary_files_of_killed_processes_are_deleted(copy):
+    copy()
+    old, new = copy.cache / "old.tmp", copy.cache / "new.tmp"
+    for file in (old, new):
+        file.write_bytes(b"half a kernel")
+    os.utime(old, (time.time() - 86400,) * 2)
+    assert copy() == "0 2 4 6 loaded"
+    assert not old.exists() and new.exists(), "somebody may still be writing the newer one"
+
+
+READ_ONLY = """
+import tempfile
+def fail(*args, **kwargs): raise OSError(30, "Read-only file system")
+tempfile.TemporaryFile = tempfile.mkstemp = fail
+"""
+
+
+def test_a_folder_that_can_be_read_but_not_written_is_read(copy, tmp_path):
+    copy()
+    elsewhere = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    assert copy(READ_ONLY + RUN, **elsewhere) == "0 2 4 6 loaded" and not copy.warnings
+    for file in copy.cache.glob("*.nbc"):
+        file.unlink()
+    assert copy(READ_ONLY + RUN, **elsewhere) == "0 2 4 6 compiled"
+    assert copy.warnings.count("no folder can be written") == 1
+
+
+def test_what_a_folder_to_read_lacks_is_written_to_the_next(copy, tmp_path):
+    """Such as a package that root has installed and warmed up."""
+    read_only = f"""
+import tempfile
+real = tempfile.TemporaryFile
+def fail(*args, dir=None, **kwargs):
+    if str(dir).startswith({str(copy.cache)!r}): raise OSError(30, "Read-only file system")
+    return real(*args, dir=dir, **kwargs)
+tempfile.TemporaryFile = fail
+"""
+    shutil.rmtree(copy.package / "__pycache__", ignore_errors=True)
+    (copy.package / "__pycache__").write_text("not a folder")
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "home")}
+    copy()
+    for file in copy.cache.glob("*.nbc"):
+        file.unlink()
+    assert copy(read_only + RUN, **home) == "0 2 4 6 compiled"
+    assert list((tmp_path / "home" / "fastnn").glob("*.nbc")) and not list(copy.cache.glob("*.nbc"))
+    assert copy(read_only + RUN, **home) == "0 2 4 6 loaded"
+
+
+@pytest.mark.parametrize(
+    "change", ["sys.implementation.cache_tag = 'cpython-313t'", "sys.version_info = (3, 99)"], ids=["tag", "version"]
+)
+def test_the_interpreter_is_part_of_the_key(copy, change):
+    copy()
+    late = "import sys, numba, numba.core.codegen, fastnn_kernels._cache\n" + change + RUN
+    assert copy(late) == "0 2 4 6 compiled"
+
+
+def function(name, closure=None):
+    def made(x):
+        return closure
+
+    made.__qualname__ = made.__name__ = name
+    return made
+
+
+def test_two_functions_of_one_name_are_refused():
+    """They would load each other's code."""
+    first = function("probe_named", 1)
+    jitted(first), jitted(first), exact(first)
+    jitted(function("probe_named", 1))  # of the same code and the same objects
+    with pytest.raises(TypeError, match="two functions for kernels are named probe_named"):
+        jitted(function("probe_named", 2))
+    with pytest.raises(TypeError, match="two functions for kernels are named probe_named"):
+        exact(function("probe_named", 2))
+    jitted(function("probe_other", 2))
+    SharedFunction(function("probe_shared", 1))
+    with pytest.raises(TypeError, match="two functions for kernels are named probe_shared"):
+        SharedFunction(function("probe_shared", 2))
+    moved = function("probe_shared", 1)
+    moved.__module__ = "elsewhere"
+    with pytest.raises(TypeError, match="has a shared probe_shared, too"):
+        SharedFunction(moved)
+
+
+def test_a_module_may_be_imported_again(copy):
+    again = "import importlib, fastnn_kernels.cpu.probe as probe; importlib.reload(probe)\n"
+    assert copy(RUN + again + RUN).split()[4] == "compiled"
+    edited = again.replace("importlib.reload", "open(probe.__file__, 'a').write('# more'); importlib.reload")
+    assert copy(RUN + edited + RUN).split()[4] == "loaded"

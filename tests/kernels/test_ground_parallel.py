@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
-from fastnn_kernels import _parallel
+from fastnn_kernels import _environment, _parallel
 from fastnn_kernels._jit import kernel
 from fastnn_kernels._parallel import get_num_threads, set_num_threads, tasks, threads
 
@@ -115,6 +116,81 @@ def test_the_environment_sets_the_number(monkeypatch):
     for wrong in ("0", "-2", "many", ""):
         monkeypatch.setenv("NUMBA_NUM_THREADS", wrong)
         assert _parallel.default_num_threads() == 3
+
+
+@pytest.mark.parametrize("value", ["²", "-1", "0", "1.5", "many", "1e3", "4,2", " "])
+def test_numbers_of_threads_that_are_none_are_ignored_with_a_warning(value):
+    """Numba itself raises at its import for those below 1."""
+    code = (
+        "import numpy as np, fastnn_kernels as k\n"
+        "with k.threads(3): print(k.relu(np.full(1 << 18, -1.0)).any(), k.get_num_threads())\n"
+        "print(k.get_num_threads())"
+    )
+    given = os.environ | {"NUMBA_NUM_THREADS": value, "OMP_NUM_THREADS": "2,1"}
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "3", "2"], done.stderr
+    assert f"NUMBA_NUM_THREADS={value!r} is not a positive integer and is ignored" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["4", "4,2", " 4 , 2", "4,²"])
+def test_a_list_of_numbers_of_threads_counts_by_its_first(value, monkeypatch):
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    with warnings.catch_warnings(action="error"):
+        _environment._warn()
+    assert _parallel.default_num_threads() == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "²,4")
+    with pytest.warns(UserWarning, match="OMP_NUM_THREADS='²,4' is not a positive integer"):
+        _environment._warn()
+
+
+def test_more_threads_than_there_can_be_are_not_used(monkeypatch):
+    before, most = get_num_threads(), _parallel.most_threads()
+    assert most >= 17
+    for n in (most + 1, 5000, 10**12):
+        with pytest.warns(UserWarning, match=f"set_num_threads asks for {n} threads; {most} are the most"), threads(n):
+            assert get_num_threads() == most and tasks(10**9, 1) == most
+    assert get_num_threads() == before
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "5000")
+    with pytest.warns(UserWarning, match="the environment asks for 5000 threads"):
+        assert _parallel.default_num_threads() == most
+
+
+def test_limits_of_the_system_bound_the_number_of_threads(monkeypatch):
+    monkeypatch.setattr(_parallel, "_cores", lambda: 2)
+    monkeypatch.setattr(_parallel, "_room_for_threads", lambda: 7)
+    most = threading.active_count() + 7
+    with pytest.warns(UserWarning, match=f"{most} are the most"), threads(20):
+        assert get_num_threads() == most
+    monkeypatch.setattr(_parallel, "_room_for_threads", lambda: 0)
+    with threads(2):
+        assert get_num_threads() == 2, "as many as there are cores is never too many"
+
+
+UNDER_LIMIT = """
+import os, resource, warnings
+import numpy as np, fastnn_kernels as k
+x = np.ones((1500, 1500), np.float32)
+with k.threads(1):
+    k.matmul(x, x)  # reads the kernel cache of the first user
+if os.geteuid() == 0:
+    os.setuid(4242)  # the limit does not hold for root
+resource.setrlimit(resource.RLIMIT_NPROC, (12, 12))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    k.set_num_threads(5000)
+print(len(caught), k.get_num_threads() <= 12, k.get_num_threads())
+print((k.matmul(x, x) == 1500).all())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="a user without other processes is needed")
+def test_a_large_product_survives_a_limit_of_threads():
+    """OpenMP ends the process when a thread cannot be started."""
+    given = os.environ | {"OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", UNDER_LIMIT], env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:2] == ["1", "True"] and done.stdout.split()[-1] == "True", done.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")

@@ -1,0 +1,34 @@
+"""Environment variables that would end the import of Numba, looked at before anything imports it."""
+
+import os
+import warnings
+
+
+def positive_integer(text: str) -> int | None:
+    """Return the number that an environment variable's text stands for, or None."""
+    try:
+        return max(int(text), 0) or None
+    except ValueError:
+        return None
+
+
+def wanted_threads() -> int | None:
+    """Return how many threads NUMBA_NUM_THREADS or OMP_NUM_THREADS ask for; None if neither says so.
+
+    OMP_NUM_THREADS may be a list, one number for each level of nesting: the first counts.
+    """
+    numba = positive_integer(os.environ.get("NUMBA_NUM_THREADS", ""))
+    return numba or positive_integer(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0])
+
+
+def _warn() -> None:
+    """Warn of numbers of threads that are none, and hide Numba's from it: it raises at its import for one below 1."""
+    for name, whole in (("NUMBA_NUM_THREADS", True), ("OMP_NUM_THREADS", False)):
+        text = os.environ.get(name, "")
+        if text and positive_integer(text if whole else text.partition(",")[0]) is None:
+            warnings.warn(f"fastnn: {name}={text!r} is not a positive integer and is ignored", stacklevel=2)
+    if positive_integer(os.environ.get("NUMBA_NUM_THREADS", "1")) is None:
+        del os.environ["NUMBA_NUM_THREADS"]
+
+
+_warn()
