@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from . import conv_winograd
-from ._memory import empty
+from ._memory import empty, zeros
 from ._plans import ghost
 
 SIDE, TAPS = 3, 9
@@ -46,7 +46,7 @@ def pack(form, layer):
     transform = conv_winograd.pack(form, layer)
 
     def run(filters):
-        square = np.zeros((*filters.shape[:3], TAPS), filters.dtype)
+        square = zeros((*filters.shape[:3], TAPS), filters.dtype)
         square[..., : filters.shape[4]] = filters[:, :, :, 0]
         return transform(square.reshape(*filters.shape[:3], SIDE, SIDE))
 

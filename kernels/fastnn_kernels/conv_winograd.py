@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from ._memory import empty
+from ._memory import empty, zeros
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
 from ._simd import vector_bytes
@@ -53,7 +53,7 @@ def pack(form, layer):
     def run(filters):
         if filters.shape[3:] != size:  # zeros, so that each phase meets as many
             (*_, kh, kw), given = filters.shape, filters
-            filters = np.zeros((*given.shape[:3], *size), dtype)
+            filters = zeros((*given.shape[:3], *size), dtype)
             filters[..., :kh, :kw] = given
         packed = empty(shape, dtype)
         for phase in range(phases):
