@@ -18,6 +18,7 @@ from fastnn_kernels._simd import stack_bytes, vector_at
 
 AVAILABLE = sys.platform.startswith("linux") and platform.machine() == "x86_64"
 SMALL = {np.dtype(d): np.array([value], d) for d, value in ((np.float32, 1e-40), (np.float64, 1e-310))}
+ORDINARY = {dtype: np.ones(1, dtype) for dtype in SMALL}
 SEEN = 2  # the bit of MXCSR
 STACK = 1 << 18  # bytes; more than any kernel uses
 _libm = ctypes.CDLL("libm.so.6") if AVAILABLE else None
@@ -31,14 +32,18 @@ def _fill_stack(sample):
         values[i] = sample[0]
 
 
-def _fresh(shape, dtype):
-    """Return memory full of denormal numbers, and leave as many below on the stack. It only moves them."""
-    array = np.empty(shape, dtype)
-    if array.dtype in SMALL:
-        sample = SMALL[array.dtype]
-        array.view(f"u{array.itemsize}").fill(sample.view(f"u{array.itemsize}")[0])
-        _fill_stack(sample)
-    return array
+def _allocator(samples):
+    """Return an allocator of memory full of numbers, which leaves as many on the stack. It only moves them."""
+
+    def fresh(shape, dtype):
+        array = np.empty(shape, dtype)
+        if array.dtype in samples:
+            sample = samples[array.dtype]
+            array.view(f"u{array.itemsize}").fill(sample.view(f"u{array.itemsize}")[0])
+            _fill_stack(sample)
+        return array
+
+    return fresh
 
 
 def _seen():
@@ -52,12 +57,15 @@ def _forget():
     _libm.fesetenv(_environment)
 
 
-def computes_with_denormals(function, *args, **options) -> bool:
-    """Return whether a call of a kernel, in one thread, computed with a denormal number."""
-    assert AVAILABLE
-    with _memory.allocator(_fresh), threads(1):
-        _fresh((1,), np.dtype(np.float32))
-        _fresh((1,), np.dtype(np.float64))
+def computes_with_denormals(call, samples=SMALL) -> bool:
+    """Return whether a call of kernels, in one thread, computed with a denormal number.
+
+    samples: what memory is full of. With ORDINARY ones, the call itself made the denormal number.
+    """
+    fresh = _allocator(samples)
+    with _memory.allocator(fresh), threads(1):
+        for dtype in samples:
+            fresh((1,), dtype)
         _forget()
-        function(*args, **options)
+        call()
         return _seen()

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from tests.kernels.guarded import Guard
 
 import fastnn_kernels as kernels
 from fastnn_kernels import _memory
 from fastnn_kernels._parallel import threads
+from tests.kernels.guarded import Guard
 from tests.kernels.layouts import LAYOUTS, lay
 from tests.reference import conv_nd as reference
 
