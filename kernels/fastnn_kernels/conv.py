@@ -133,7 +133,8 @@ def conv2d_backward(
     Raises as conv2d does.
     """
     name = "conv2d_backward"
-    required(name, dy=dy, input=input, weight=weight)
+    if dy is None or input is None or weight is None:
+        required(name, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(name, dy=dy, input=input, weight=weight, output=output)
     dy, _ = with_batch(name, "dy", dy)
     x, batched = with_batch(name, "input", x)
@@ -157,7 +158,8 @@ def conv2d_backward_input(dy, weight, input_shape, stride=1, padding=0, dilation
     dy (B, OC, OH, OW) or (OC, OH, OW), weight (OC, C/groups, KH, KW) -> input_shape. Raises as conv2d does.
     """
     name = "conv2d_backward_input"
-    required(name, dy=dy, weight=weight)
+    if dy is None or weight is None:
+        required(name, dy=dy, weight=weight)
     dy, w = promote(name, dy=dy, weight=weight)
     dy, batched = with_batch(name, "dy", dy)
     shape = (1, *sizes_of(name, "input_shape", input_shape, 4 if batched else 3))[-4:]
@@ -179,7 +181,8 @@ def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilatio
     dy (B, OC, OH, OW), input (B, C, H, W), both with or both without B -> weight_shape. Raises as conv2d does.
     """
     name = "conv2d_backward_weight"
-    required(name, dy=dy, input=input)
+    if dy is None or input is None:
+        required(name, dy=dy, input=input)
     dy, x = promote(name, dy=dy, input=input)
     dy, _ = with_batch(name, "dy", dy)
     x, _ = with_batch(name, "input", x)

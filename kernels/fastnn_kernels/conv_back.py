@@ -77,13 +77,14 @@ def convolve_back(dy, gate, gated, weight, window, groups, channels, dx, bias=No
     run = planned(
         _plan, dy.shape, dy.strides, dy.dtype, dx.shape, dx.strides, window, groups, channels, prepared, *settings
     )
-    run(dy, gate, weight, zeros(dx.shape[1:2], dx.dtype) if bias is None else bias, dx)
+    run(dy, gate, weight, bias, dx)
 
 
 @planner
 def _plan(shape, strides, dtype, dx_shape, dx_strides, window, groups, channels, prepared, gated, floor, *settings):
     dy, dx = ghost(shape, dtype, strides), ghost(dx_shape, dtype, dx_strides)
-    return plan(dy, dx, window, groups, channels, prepared, gated, floor)
+    compute, nothing = plan(dy, dx, window, groups, channels, prepared, gated, floor), zeros(dx_shape[1:2], dtype)
+    return lambda dy, gate, weight, bias, dx: compute(dy, gate, weight, nothing if bias is None else bias, dx)
 
 
 def taps(remainder, stride, padding, dilation, size):

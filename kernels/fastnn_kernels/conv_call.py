@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from . import _parallel, conv_algorithms
 from . import activation as activations
 from ._memory import empty, zeros
-from ._parallel import get_num_threads
 from ._plans import ghost, planned
 from ._shapes import ADDRESSABLE, F4, F8, check_out, contiguous, integer, output, promote, required
-from .conv_algorithms import get_conv_precision
 from .images import with_batch
 
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
@@ -43,12 +42,12 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
         else:
             input, weight, bias = promote(function, input=input, weight=weight, bias=bias)
         dtype = input.dtype
-    if not prepared and not ((flags := weight.flags).c_contiguous and flags.aligned):
+    if not (prepared or weight.flags.carray):
         weight = contiguous(weight)
     key = (
         function, input.shape, input.strides, dtype, weight.shape, prepared, None if bias is None else bias.shape,
         activation, algorithm, None if out is None else strides_of(out),
-        get_num_threads(), get_conv_precision(), *window,
+        _parallel._num_threads, conv_algorithms._precision, *window,
     )  # fmt: skip
     try:
         run = planner(*key)

@@ -168,7 +168,8 @@ def _plan(
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
-    required(function, dy=dy, input=input, weight=weight)
+    if dy is None or input is None or weight is None:
+        required(function, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)
     dy, _ = with_batch(function, "dy", dy, n)
     x, batched = with_batch(function, "input", x, n)

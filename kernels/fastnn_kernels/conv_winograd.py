@@ -46,6 +46,7 @@ def pack(form, layer):
     channels, dtype, (sh, sw) = layer.channels, layer.dtype, layer.window[:2]
     phases, lanes = sh * sw, vector_bytes() // dtype.itemsize
     rows, number = -(-layer.filters // (TILE_VECTORS * lanes)) * channels, FORMS.index(form)
+    used = phases * rows * TILE_VECTORS * lanes
     shape = prod(form.sides), (phases * rows * TILE_VECTORS | 1) * lanes
     count, kernel = tasks(prod(shape) // phases, 65536), cpu.conv2d_filters__winograd[dtype]
     size = form.taps[0] * sh, form.taps[1] * sw
@@ -56,6 +57,7 @@ def pack(form, layer):
             filters = zeros((*given.shape[:3], *size), dtype)
             filters[..., :kh, :kw] = given
         packed = empty(shape, dtype)
+        packed[:, used:] = 0
         for phase in range(phases):
             some = filters[..., phase // sw :: sh, phase % sw :: sw]
             kernel(some, number, phase * channels, phases * channels, packed, rows, count)
