@@ -4,7 +4,6 @@ Inputs, weights, outputs, gradients and all workspace end at a page that cannot 
 memory is full of NaN. The layers reach every algorithm, and every width of tails.
 """
 
-import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,10 +11,9 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _memory
 from fastnn_kernels._parallel import threads
-from tests.kernels.guarded import Guard
-from tests.kernels.layouts import LAYOUTS, lay
+from tests.kernels import guarded
+from tests.kernels.guarded import LAYOUTS, lay
 from tests.reference import conv_nd as reference
 
 F4, F8 = np.float32, np.float64
@@ -79,15 +77,6 @@ def check(given, expected, what):
     np.testing.assert_allclose(given, expected, rtol=0, atol=room, err_msg=what)
 
 
-@contextlib.contextmanager
-def guarded(at_start=False):
-    """Guard all outputs and workspaces inside a `with` block, and give the guard for inputs."""
-    guard = Guard(at_start=at_start)
-    with _memory.allocator(guard.empty):
-        yield guard
-    guard.check()
-
-
 class Layer:
     """A case in numbers: what to call, on what, and what must come of it."""
 
@@ -111,18 +100,18 @@ class Layer:
         dy = ACTIVATIONS[activation][1](self.dy.astype(F8), self.y.astype(F8))
         self.gradients = tuple(g.astype(dtype) for g in backward(dy, self.x, self.weight, *window))
 
-    def run(self, choose, rng, guard):
+    def run(self, choose, rng, at_start):
         """Call everything with arrays in the layouts that `choose` gives, one after the other."""
         function, backward = getattr(kernels, self.name), getattr(kernels, f"{self.name}_backward")
-        x, weight, bias = (lay(a, choose(), rng, guard) for a in (self.x, self.weight, self.bias))
+        x, weight, bias = (lay(a, choose(), rng, at_start) for a in (self.x, self.weight, self.bias))
         options = {"activation": self.activation}
         check(function(x, weight, bias, *self.window, **options), self.y, "forward")
         prepared = getattr(kernels, f"prepare_{self.name}")(weight)
         check(function(x, prepared, bias, *self.window, **options), self.y, "prepared")
-        out = lay(np.full_like(self.y, np.nan), choose(), rng, guard)
+        out = lay(np.full_like(self.y, np.nan), choose(), rng, at_start)
         assert function(x, weight, bias, *self.window, **options, out=out) is out
         check(out, self.y, "out")
-        dy, y = (lay(a, choose(), rng, guard) for a in (self.dy, self.y))
+        dy, y = (lay(a, choose(), rng, at_start) for a in (self.dy, self.y))
         for output in (y, self.y):
             given = backward(dy, x, weight, output if self.activation else None, self.activation, *self.window)
             for made, expected, name in zip(given, self.gradients, ("dinput", "dweight", "dbias"), strict=True):
@@ -138,8 +127,8 @@ def test_any_layout_between_forbidden_pages(name, transposed, dtype, at_start):
     layer = Layer(CASES[name], dtype, transposed, ("relu", "tanh", None)[number % 3])
     rng = np.random.default_rng(number)
     for choose in (lambda: "plain", lambda: "last", lambda: rng.choice(LAYOUTS)):
-        with guarded(at_start) as guard, threads(1 + number % 2):
-            layer.run(choose, rng, guard)
+        with guarded.memory(at_start), threads(1 + number % 2):
+            layer.run(choose, rng, at_start)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -148,9 +137,9 @@ def test_any_layout_between_forbidden_pages(name, transposed, dtype, at_start):
 def test_weights_of_any_layout(name, transposed, layout):
     layer, rng = Layer(CASES[name], F4, transposed, None), np.random.default_rng(1)
     function, backward = getattr(kernels, layer.name), getattr(kernels, f"{layer.name}_backward")
-    with guarded() as guard:
-        weight = lay(layer.weight, layout, rng, guard)
-        bias = lay(layer.bias, layout, rng, guard)
+    with guarded.memory():
+        weight = lay(layer.weight, layout, rng)
+        bias = lay(layer.bias, layout, rng)
         check(function(layer.x, weight, bias, *layer.window), layer.y, "forward")
         given = backward(layer.dy, layer.x, weight, None, None, *layer.window, needs=(True, False, False))
         check(given[0], layer.gradients[0], "dinput")
@@ -161,15 +150,15 @@ def test_weights_of_any_layout(name, transposed, layout):
 def test_the_output_of_a_relu_of_any_layout(name, layout):
     layer, rng = Layer(CASES[name], F4, False, "relu"), np.random.default_rng(1)
     backward = getattr(kernels, f"{layer.name}_backward")
-    with guarded() as guard:
-        y = lay(layer.y, layout, rng, guard)
-        both = lay(np.stack([layer.dy, layer.y]), "plain", rng, guard)
+    with guarded.memory():
+        y = lay(layer.y, layout, rng)
+        both = lay(np.stack([layer.dy, layer.y]), "plain", rng)
         alike = both[0], both[1]  # the same strides
         if layout != "plain":
             dense = np.moveaxis(np.zeros((2, *np.moveaxis(layer.y, 1, -1).shape, 2), F4)[..., 0], -1, 2)
             dense[0], dense[1] = layer.dy, layer.y  # by pixels with gaps
             alike = dense[0], dense[1]
-        for dy, output in ((layer.dy, y), (lay(layer.dy, layout, rng, guard), y), alike):
+        for dy, output in ((layer.dy, y), (lay(layer.dy, layout, rng), y), alike):
             given = backward(dy, layer.x, layer.weight, output, "relu", *layer.window)
             for made, expected in zip(given, layer.gradients, strict=True):
                 check(made, expected, layout)
@@ -180,7 +169,7 @@ def test_a_broadcast_gradient_and_output():
     ones = np.broadcast_to(F4(1), layer.y.shape)
     for output, activation, factor in ((ones, "relu", 1), (None, None, 1), (-ones, "relu", 0)):
         expected = reference.convolve_backward(ones * factor, layer.x, layer.weight, *layer.window)
-        with guarded():
+        with guarded.memory():
             given = kernels.conv2d_backward(ones, layer.x, layer.weight, output, activation, *layer.window)
         for made, right in zip(given, expected, strict=True):
             check(made, right.astype(F4), activation)
@@ -190,9 +179,9 @@ def test_a_broadcast_gradient_and_output():
 @pytest.mark.parametrize("name", ["groups, strided", "pointwise", "depthwise, strided", "3x3", "one channel"])
 def test_gradients_are_written_to_outs_of_any_layout(name, layout):
     layer, rng = Layer(CASES[name], F4, False, None), np.random.default_rng(2)
-    with guarded() as guard:
-        targets = [lay(np.full_like(g, np.nan), layout, rng, guard) for g in layer.gradients]
-        dy = lay(layer.dy, layout, rng, guard)
+    with guarded.memory():
+        targets = [lay(np.full_like(g, np.nan), layout, rng) for g in layer.gradients]
+        dy = lay(layer.dy, layout, rng)
         kernels.conv2d_backward_input(dy, layer.weight, layer.x.shape, *layer.window, out=targets[0])
         kernels.conv2d_backward_weight(dy, layer.x, layer.weight.shape, *layer.window, out=targets[1])
         kernels.conv2d_backward_bias(dy, out=targets[2])
@@ -210,12 +199,12 @@ def test_windows_of_any_layout(layout):
     parts = columns.reshape(2, 5, 6, *padded[-1])
     for (_, view), part in zip(reference.taps(back, *padded), parts.swapaxes(0, 2).swapaxes(1, 2), strict=True):
         view += part
-    with guarded() as guard:
-        given = kernels.unfold(lay(x, layout, rng, guard), (3, 2), (1, 2), (1, 0), (2, 1))
-        out = lay(np.full_like(columns, np.nan), layout, rng, guard)
+    with guarded.memory():
+        given = kernels.unfold(lay(x, layout, rng), (3, 2), (1, 2), (1, 0), (2, 1))
+        out = lay(np.full_like(columns, np.nan), layout, rng)
         kernels.unfold(x, (3, 2), (1, 2), (1, 0), (2, 1), out=out)
-        folded = lay(np.full_like(x, np.nan), layout, rng, guard)
-        kernels.fold(lay(columns, layout, rng, guard), (9, 7), (3, 2), (1, 2), (1, 0), (2, 1), out=folded)
+        folded = lay(np.full_like(x, np.nan), layout, rng)
+        kernels.fold(lay(columns, layout, rng), (9, 7), (3, 2), (1, 2), (1, 0), (2, 1), out=folded)
     np.testing.assert_array_equal(given, columns)
     np.testing.assert_array_equal(out, columns)
     check(folded, back[:, :, 1:-1].astype(F4), "fold")
