@@ -199,7 +199,7 @@ def test_signals_folded_into_images(length, taps):
         kernels.conv2d(images.astype(float), w[:, :, None], algorithm="folded")
 
 
-@pytest.mark.parametrize("batch, share", [(2, 0.5), (1, 1), (1, 0.1)])
+@pytest.mark.parametrize("batch, share", [(2, 0.5), (1, 1), (1, 0.25)])
 def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkeypatch):
     monkeypatch.setattr(conv_product, "MANY_WEIGHTS", 1 << 17)
     shape = batch, 128, int(conv_product.ROWS * share)  # as many as its tiles are wide, on any CPU
