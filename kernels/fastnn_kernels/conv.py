@@ -160,12 +160,13 @@ def conv2d_backward_input(dy, weight, input_shape, stride=1, padding=0, dilation
     name = "conv2d_backward_input"
     if dy is None or weight is None:
         required(name, dy=dy, weight=weight)
+    given = dy, weight
     dy, w = promote(name, dy=dy, weight=weight)
     dy, batched = with_batch(name, "dy", dy)
     shape = (1, *sizes_of(name, "input_shape", input_shape, 4 if batched else 3))[-4:]
     form = _form(name, shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
     check_gradient(name, "dy", dy, form.shape)
-    dx = _result(name, out, shape, dy.dtype, channels_last(dy), batched, dy, w)
+    dx = _result(name, out, shape, dy.dtype, channels_last(dy), batched, *given)
     convolve_back(dy, dy, 0, contiguous(w), form.window, groups, w.shape[1], dx)
     dx = dx if batched else dx[0]
     if out is None:
@@ -183,13 +184,14 @@ def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilatio
     name = "conv2d_backward_weight"
     if dy is None or input is None:
         required(name, dy=dy, input=input)
+    given = dy, input
     dy, x = promote(name, dy=dy, input=input)
     dy, _ = with_batch(name, "dy", dy)
     x, _ = with_batch(name, "input", x)
     shape = sizes_of(name, "weight_shape", weight_shape, 4)
     form = _form(name, x.shape, shape, *map(hashable, (stride, padding, dilation)), groups)
     check_gradient(name, "dy", dy, form.shape)
-    dw = output_array(name, out, shape, dy.dtype, dy, x)
+    dw = output_array(name, out, shape, dy.dtype, *given)
     made = dw if dw.flags.aligned else empty_like(dw)
     _correlate(dy, dy, 0, x, form.window, groups, made, None)
     if made is not dw:
@@ -199,8 +201,9 @@ def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilatio
 
 def conv2d_backward_bias(dy, *, out=None):
     """Return the gradient of conv2d's bias: dy (B, OC, OH, OW) or (OC, OH, OW) -> (OC,)."""
-    dy, _ = with_batch("conv2d_backward_bias", "dy", as_float_array("conv2d_backward_bias", "dy", dy))
-    dbias = output_array("conv2d_backward_bias", out, dy.shape[1:2], dy.dtype, dy)
+    name, given = "conv2d_backward_bias", dy
+    dy, _ = with_batch(name, "dy", as_float_array(name, "dy", dy))
+    dbias = output_array(name, out, dy.shape[1:2], dy.dtype, given)
     target = dbias if dbias.flags.carray else empty_like(dbias)
     if channels_last(dy) and dy.size:
         rows = dy.transpose(0, 2, 3, 1).reshape(-1, dy.shape[1])

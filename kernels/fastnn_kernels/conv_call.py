@@ -13,7 +13,7 @@ from . import _parallel, conv_algorithms
 from . import activation as activations
 from ._memory import empty, zeros
 from ._plans import ghost, planned
-from ._shapes import ADDRESSABLE, F4, F8, check_out, contiguous, integer, output, promote, required
+from ._shapes import ADDRESSABLE, F4, F8, check_out, contiguous, integer, output, overlap, promote, required
 from .images import with_batch
 
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
@@ -35,6 +35,7 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
         or (bias is not None and (type(bias) is not ndarray or bias.dtype is not dtype))
     ):
         required(function, input=input, weight=weight)
+        check_apart(function, out, input, weight, bias)
         if prepared:
             input, bias = promote(function, input=input, bias=bias)
             if input.dtype != dtype:
@@ -43,6 +44,7 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
             input, weight, bias = promote(function, input=input, weight=weight, bias=bias)
         dtype = input.dtype
     if not (prepared or weight.flags.carray):
+        check_apart(function, out, weight)
         weight = contiguous(weight)
     key = (
         function, input.shape, input.strides, dtype, weight.shape, prepared, None if bias is None else bias.shape,
@@ -54,6 +56,12 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
     except TypeError:  # a list or an array among the options, or a mistake: `planned` knows
         run = None
     return (run or planned(planner, *key))(input, weight, bias, out)
+
+
+def check_apart(function, out, *inputs):
+    """Raise ValueError if a caller's `out` shares memory with an input of which perhaps only a copy goes on."""
+    if isinstance(out, ndarray) and any(isinstance(x, ndarray) and overlap(out, x) for x in inputs):
+        raise ValueError(f"{function}: out overlaps an input")
 
 
 def sizes_of(function, name, shape, *counts):

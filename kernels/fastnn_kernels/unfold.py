@@ -26,7 +26,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):
     x, batched = with_batch("unfold", "input", x, 2)
     kernel, window, places = _form("unfold", x.shape[2:], *map(hashable, (kernel_size, dilation, padding, stride)))
     shape = x.shape[0], x.shape[1] * kernel[0] * kernel[1], places[0] * places[1]
-    y = output("unfold", out, shape if batched else shape[1:], x.dtype, x)
+    y = output("unfold", out, shape if batched else shape[1:], x.dtype, input)
     columns = y if y.flags.carray else empty(shape, x.dtype)
     conv_product.unfold(planes(x), window, columns.reshape(*x.shape[:2], *kernel, *places))
     if columns is not y:
@@ -51,7 +51,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
             "channel"
         )
     shape = x.shape[0], x.shape[1] // taps, *size
-    y = output("fold", out, shape if batched else shape[1:], x.dtype, x)
+    y = output("fold", out, shape if batched else shape[1:], x.dtype, input)
     made = y if y.flags.aligned else empty_like(y)
     windows = contiguous(x).reshape(*shape[:2], *kernel, *places)
     conv_product.fold(windows, zeros(shape[1:2], x.dtype), -np.inf, window, made.reshape(shape))

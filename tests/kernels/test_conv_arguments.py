@@ -110,3 +110,36 @@ def test_arrays_that_were_pickled(name):
     for made, right in zip(backward(other_dy, other_x, other_w), backward(dy, x, w), strict=True):
         np.testing.assert_array_equal(made, right)
         assert made.dtype is np.dtype(np.float32)
+
+
+@pytest.mark.parametrize("form", ["odd address", "reversed", "big-endian"])
+def test_outs_do_not_overlap_what_is_copied(form):
+    """Arrays that kernels cannot take as they lie are copied: their memory is still no place for results."""
+
+    def make(shape):
+        memory = np.zeros(4 * int(np.prod(shape)) + 1, np.uint8)
+        if form == "odd address":
+            array = memory[1:].view(np.float32).reshape(shape)
+            return array, array
+        array = memory[:-1].view(np.float32).reshape(shape)
+        return (array.view(array.dtype.newbyteorder()) if form == "big-endian" else array[::-1]), array
+
+    shape = 3, 3, 1, 1
+    plain = np.ones(shape, np.float32)
+    calls = [
+        lambda array, out: kernels.conv2d(array, plain, out=out),
+        lambda array, out: kernels.conv2d(plain, array, out=out),
+        lambda array, out: kernels.conv_transpose2d(plain, array, out=out),
+        lambda array, out: kernels.conv2d_backward_input(array, plain, shape, out=out),
+        lambda array, out: kernels.conv2d_backward_input(plain, array, shape, out=out),
+        lambda array, out: kernels.conv2d_backward_weight(array, plain, shape, out=out),
+        lambda array, out: kernels.conv2d_backward_weight(plain, array, shape, out=out),
+        lambda array, out: kernels.conv2d_backward_bias(array, out=out[0, :, 0, 0]),
+        lambda array, out: kernels.unfold(array, 1, out=out.reshape(3, 3, 1)),
+        lambda array, out: kernels.fold(array.reshape(3, 3, 1), 1, 1, out=out),
+    ]
+    for call in calls:
+        array, out = make(shape)
+        with pytest.raises(ValueError, match="out overlaps an input"):
+            call(array, out)
+        assert not out.any()
