@@ -271,8 +271,9 @@ POINTWISE = Algorithm(
 DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.plan)
 WINOGRAD = conv_winograd.FORMS
 PRODUCT = Algorithm("product", conv_product.refusal, lambda layer: lambda filters: filters, conv_product.plan)
+FOLDED_WAYS = conv_folded.pack_soon, conv_folded.plan, conv_folded.pack
 FOLDED = {
-    form: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, form), partial(conv_folded.plan, form))
+    form: Algorithm("folded", conv_folded.refusal, *(partial(way, form) for way in FOLDED_WAYS))
     for form in conv_folded.FORMS
 }
 BY_NAME = {

@@ -43,8 +43,15 @@ def cost(layer, form, prepared):
 
 def pack(form, layer):
     """Return what transforms filters (1, OC, C, 1, K) as 3x3 ones."""
-    transform = conv_winograd.pack(form, layer)
+    return _as_squares(conv_winograd.pack(form, image(layer)))
 
+
+def pack_soon(form, layer):
+    """Return what transforms them for one convolution, or leaves squares to it: see `conv_winograd.pack_soon`."""
+    return _as_squares(conv_winograd.pack_soon(form, image(layer)))
+
+
+def _as_squares(transform):
     def run(filters):
         square = zeros((*filters.shape[:3], TAPS), filters.dtype)
         square[..., : filters.shape[4]] = filters[:, :, :, 0]
