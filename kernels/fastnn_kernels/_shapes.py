@@ -167,8 +167,13 @@ def needed(function: str, needs, count: int) -> tuple[bool, ...]:
 
 
 def contiguous(x: ndarray) -> ndarray:
-    """Return `x`, or a C-contiguous copy of it; unlike np.ascontiguousarray it leaves 0-d arrays 0-d."""
-    return x if x.flags.c_contiguous else x.copy(order="C")
+    """Return `x`, or an aligned C-contiguous copy of it; unlike np.ascontiguousarray it leaves 0-d arrays 0-d."""
+    flags = x.flags
+    if flags.c_contiguous and flags.aligned:
+        return x
+    made = empty(x.shape, x.dtype)
+    made[...] = x
+    return made
 
 
 def integer(function: str, name: str, value, minimum: int) -> int:

@@ -7,14 +7,25 @@ import numpy as np
 
 from . import activation as activations
 from . import conv_depthwise, conv_gradient, conv_product, conv_winograd_gradient
+from ._memory import empty, empty_like
 from ._parallel import tasks
 from ._plans import ghost, planner
-from ._shapes import as_float_array, check_out, conv_output_size, integer, padding_sides, pair, promote
+from ._shapes import (
+    as_float_array,
+    check_out,
+    contiguous,
+    conv_output_size,
+    integer,
+    padding_sides,
+    pair,
+    promote,
+    required,
+)
 from ._shapes import output as output_array
 from .conv_algorithms import NAMES, WORTH, Layer, PreparedConv2d, may_round, select
 from .conv_algorithms import plan as plan_images
 from .conv_back import convolve_back
-from .conv_call import GRADIENT_FROM_OUTPUT, around, call
+from .conv_call import around, call, check_gradient, result, sizes_of, through_activation
 from .cpu import conv as cpu
 from .images import channels_last, hashable, with_batch
 from .matmul import matmul
@@ -74,9 +85,8 @@ def choose(input_shape, weight_shape, stride=1, padding=0, dilation=1, groups=1,
     input_shape (B, C, H, W) or (C, H, W), weight_shape (OC, C/groups, KH, KW); prepared: whether the weight comes from
     `prepare_conv2d`, so that its transform costs nothing. Raises as conv2d does.
     """
-    shape = tuple(input_shape)
-    shape = _shape_4d("choose", "input_shape", shape, len(shape) != 3)
-    weight_shape = _shape_4d("choose", "weight_shape", tuple(weight_shape), True)
+    shape = (1, *sizes_of("choose", "input_shape", input_shape, 3, 4))[-4:]
+    weight_shape = sizes_of("choose", "weight_shape", weight_shape, 4)
     form = _form("choose", shape, weight_shape, *map(hashable, (stride, padding, dilation)), groups)
     layer = Layer(form.window, form.shape, groups, weight_shape[0] // groups, weight_shape[1], np.dtype(dtype))
     algorithm, reason = select(layer, "auto", prepared)
@@ -96,8 +106,7 @@ def prepare_conv2d(weight, input_shape=None, stride=1, padding=0, dilation=1, gr
     w = as_float_array("prepare_conv2d", "weight", weight, 4)
     prepared = PreparedConv2d(w)
     if input_shape is not None:
-        shape = tuple(input_shape)
-        shape = _shape_4d("prepare_conv2d", "input_shape", shape, len(shape) != 3)
+        shape = (1, *sizes_of("prepare_conv2d", "input_shape", input_shape, 3, 4))[-4:]
         form = _form("prepare_conv2d", shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
         layer = Layer(form.window, form.shape, groups, w.shape[0] // groups, w.shape[1], w.dtype)
         prepared.packed((select(layer, "auto", True)[0], groups), layer)
@@ -123,39 +132,22 @@ def conv2d_backward(
     activation; it is needed only if there was one. Not for gelu, whose gradient needs what went into it: ValueError.
     Raises as conv2d does.
     """
-    dy, x, w, y = promote("conv2d_backward", dy=dy, input=input, weight=weight, output=output)
-    dy, _ = with_batch("conv2d_backward", "dy", dy)
-    x, batched = with_batch("conv2d_backward", "input", x)
-    form = _form("conv2d_backward", x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
-    _check_gradient("conv2d_backward", dy, form.shape)
-    gated = 0
-    if activation is not None:
-        if activation not in GRADIENT_FROM_OUTPUT:
-            raise ValueError(
-                f"conv2d_backward: the gradient of activation {activation!r} cannot be had from the output"
-            )
-        if y is None:
-            raise ValueError(f"conv2d_backward: the gradient of activation {activation!r} needs the output")
-        y, _ = with_batch("conv2d_backward", "output", y)
-        _check_gradient("conv2d_backward", y, form.shape, "output")
-        if activation == "relu":
-            gated = 1
-        else:
-            dy = getattr(activations, f"{activation}_backward")(dy, y)
-    if gated and dy.strides != y.strides:
-        dy, before = np.empty_like(y), dy
-        dy[...] = before
-    if gated and y.strides[1] != y.itemsize:  # planes are turned around in registers, which leaves no room for a gate
-        dy, gated = activations.relu_backward(dy, y), 0
-    gate = y if gated else dy
+    name = "conv2d_backward"
+    if dy is None or input is None or weight is None:
+        required(name, dy=dy, input=input, weight=weight)
+    dy, x, w, y = promote(name, dy=dy, input=input, weight=weight, output=output)
+    dy, _ = with_batch(name, "dy", dy)
+    x, batched = with_batch(name, "input", x)
+    form = _form(name, x.shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
+    dy, gate, gated = through_activation(name, activation, dy, y, form.shape, 2)
     dx = dw = db = None
     if needs[0]:
-        dx = _result("conv2d_backward", None, x.shape, x.dtype, channels_last(dy), True)
-        convolve_back(dy, gate, gated, w, form.window, groups, w.shape[1], dx)
+        dx = _result(name, None, x.shape, x.dtype, channels_last(dy), True)
+        convolve_back(dy, gate, gated, contiguous(w), form.window, groups, w.shape[1], dx)
         dx = dx if batched else dx[0]
     if needs[1] or needs[2]:
-        dw = output_array("conv2d_backward", None, w.shape, w.dtype)
-        db = np.empty(w.shape[0], w.dtype) if needs[2] else None
+        dw = empty_like(w)
+        db = empty(w.shape[:1], w.dtype) if needs[2] else None
         _correlate(dy, gate, gated, x, form.window, groups, dw, db)
     return dx, dw if needs[1] else None, db
 
@@ -166,14 +158,22 @@ def conv2d_backward_input(dy, weight, input_shape, stride=1, padding=0, dilation
     dy (B, OC, OH, OW) or (OC, OH, OW), weight (OC, C/groups, KH, KW) -> input_shape. Raises as conv2d does.
     """
     name = "conv2d_backward_input"
+    if dy is None or weight is None:
+        required(name, dy=dy, weight=weight)
+    given = dy, weight
     dy, w = promote(name, dy=dy, weight=weight)
     dy, batched = with_batch(name, "dy", dy)
-    shape = _shape_4d(name, "input_shape", input_shape, batched)
+    shape = (1, *sizes_of(name, "input_shape", input_shape, 4 if batched else 3))[-4:]
     form = _form(name, shape, w.shape, *map(hashable, (stride, padding, dilation)), groups)
-    _check_gradient(name, dy, form.shape)
-    dx = _result(name, out, shape, dy.dtype, channels_last(dy), batched, dy, w)
-    convolve_back(dy, dy, 0, w, form.window, groups, w.shape[1], dx)
-    return out if out is not None else dx if batched else dx[0]
+    check_gradient(name, "dy", dy, form.shape)
+    dx = _result(name, out, shape, dy.dtype, channels_last(dy), batched, *given)
+    convolve_back(dy, dy, 0, contiguous(w), form.window, groups, w.shape[1], dx)
+    dx = dx if batched else dx[0]
+    if out is None:
+        return dx
+    if not out.flags.aligned:
+        out[...] = dx
+    return out
 
 
 def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilation=1, groups=1, *, out=None):
@@ -182,56 +182,48 @@ def conv2d_backward_weight(dy, input, weight_shape, stride=1, padding=0, dilatio
     dy (B, OC, OH, OW), input (B, C, H, W), both with or both without B -> weight_shape. Raises as conv2d does.
     """
     name = "conv2d_backward_weight"
+    if dy is None or input is None:
+        required(name, dy=dy, input=input)
+    given = dy, input
     dy, x = promote(name, dy=dy, input=input)
     dy, _ = with_batch(name, "dy", dy)
     x, _ = with_batch(name, "input", x)
-    shape = _shape_4d(name, "weight_shape", weight_shape, True)
+    shape = sizes_of(name, "weight_shape", weight_shape, 4)
     form = _form(name, x.shape, shape, *map(hashable, (stride, padding, dilation)), groups)
-    _check_gradient(name, dy, form.shape)
-    dw = output_array(name, out, shape, dy.dtype, dy, x)
-    _correlate(dy, dy, 0, x, form.window, groups, dw, None)
+    check_gradient(name, "dy", dy, form.shape)
+    dw = output_array(name, out, shape, dy.dtype, *given)
+    made = dw if dw.flags.aligned else empty_like(dw)
+    _correlate(dy, dy, 0, x, form.window, groups, made, None)
+    if made is not dw:
+        dw[...] = made
     return dw
 
 
 def conv2d_backward_bias(dy, *, out=None):
     """Return the gradient of conv2d's bias: dy (B, OC, OH, OW) or (OC, OH, OW) -> (OC,)."""
-    dy, _ = with_batch("conv2d_backward_bias", "dy", as_float_array("conv2d_backward_bias", "dy", dy))
-    dbias = output_array("conv2d_backward_bias", out, dy.shape[1:2], dy.dtype, dy)
-    target = dbias if dbias.flags.c_contiguous else np.empty_like(dbias)
+    name, given = "conv2d_backward_bias", dy
+    dy, _ = with_batch(name, "dy", as_float_array(name, "dy", dy))
+    dbias = output_array(name, out, dy.shape[1:2], dy.dtype, given)
+    target = dbias if dbias.flags.carray else empty_like(dbias)
     if channels_last(dy) and dy.size:
         rows = dy.transpose(0, 2, 3, 1).reshape(-1, dy.shape[1])
         matmul(np.ones((1, len(rows)), dy.dtype), rows, out=target[np.newaxis])
     else:
-        rows = dy if dy.strides[3] == dy.itemsize else np.ascontiguousarray(dy)
+        rows = dy if dy.strides[3] == dy.itemsize else contiguous(dy)
         cpu.conv2d_backward_bias__planes[dy.dtype](rows, target, target.size, tasks(dy.size, 65536))
     if target is not dbias:
         dbias[...] = target
     return dbias
 
 
-def _shape_4d(function, name, shape, batched):
-    shape = tuple(integer(function, name, n, 0) for n in shape)
-    if not batched:
-        shape = (1, *shape)
-    if len(shape) != 4:
-        raise ValueError(f"{function}: {name} must name {4 if batched else 3} sizes, got {shape}")
-    return shape
-
-
-def _check_gradient(function, dy, expected, name="dy"):
-    if dy.shape != expected:
-        raise ValueError(f"{function}: {name} has shape {dy.shape}, the convolution's output has {expected}")
-
-
 def _result(function, out, shape, dtype, last, batched, *inputs):
     """Return the images (B, C, H, W) to write to: the caller's `out` or new ones, by pixels if `last`."""
     if out is not None:
         check_out(function, out, shape if batched else shape[1:], dtype, *inputs)
-        return out if batched else out[None]
-    if not last:
-        return output_array(function, None, shape, dtype)
-    b, c, h, w = shape
-    return output_array(function, None, (b, h, w, c), dtype).transpose(0, 3, 1, 2)
+        if out.flags.aligned:
+            out = np.asarray(out)
+            return out if batched else out[None]
+    return result(function, shape, dtype, last)
 
 
 class _Form(NamedTuple):

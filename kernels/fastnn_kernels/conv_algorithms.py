@@ -18,6 +18,7 @@ from ._memory import empty, streams
 from ._microkernel import TILE_VECTORS
 from ._parallel import get_num_threads, tasks
 from ._plans import ghost, planned, planner
+from ._shapes import as_float_array
 from ._simd import vector_bytes
 from .cpu import conv as cpu
 
@@ -66,9 +67,12 @@ class PreparedConv2d:
     __slots__ = ("_packed", "_source", "dtype", "ndim", "shape")
 
     def __init__(self, weight):
-        self.shape, self.dtype, self.ndim = weight.shape, weight.dtype, 4
-        self._source = weight.copy(order="C")
+        self._source = np.array(as_float_array("PreparedConv2d", "weight", weight), order="C")
+        self.shape, self.dtype, self.ndim = weight.shape, self._source.dtype, 4
         self._packed = {}
+
+    def __reduce__(self):
+        return type(self), (self._source,)  # what was packed is for this CPU, and by keys that cannot be pickled
 
     def __repr__(self):
         return f"PreparedConv2d(shape={self.shape}, dtype={self.dtype})"
@@ -267,8 +271,9 @@ POINTWISE = Algorithm(
 DEPTHWISE = Algorithm("depthwise", conv_depthwise.refusal, conv_depthwise.pack, conv_depthwise.plan)
 WINOGRAD = conv_winograd.FORMS
 PRODUCT = Algorithm("product", conv_product.refusal, lambda layer: lambda filters: filters, conv_product.plan)
+FOLDED_WAYS = conv_folded.pack_soon, conv_folded.plan, conv_folded.pack
 FOLDED = {
-    form: Algorithm("folded", conv_folded.refusal, partial(conv_folded.pack, form), partial(conv_folded.plan, form))
+    form: Algorithm("folded", conv_folded.refusal, *(partial(way, form) for way in FOLDED_WAYS))
     for form in conv_folded.FORMS
 }
 BY_NAME = {

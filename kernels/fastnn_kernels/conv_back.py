@@ -13,6 +13,7 @@ import numpy as np
 
 from . import activation as activations
 from . import conv_product
+from ._memory import zeros
 from ._parallel import get_num_threads
 from ._plans import ghost, planned, planner
 from .conv_algorithms import PreparedConv2d, get_conv_precision
@@ -23,8 +24,8 @@ def plan(dy, dx, window, groups, channels, prepared, gated=0, floor=-np.inf):
     """Return what writes dx, not smaller than the floor: a function of (dy, gate, weight, bias, dx).
 
     dy(B,OC,OH,OW), dx(B,C,H,W): ghosts; channels: C/groups. The weight is a `PreparedConv` if prepared, or else has
-    the numbers of (OC, C/groups, KH, KW) in this order. If gated, dy counts only where `gate`, which lies as dy, is
-    positive.
+    the numbers of (OC, C/groups, KH, KW) in this order, contiguous. If gated, dy counts only where `gate`, which lies
+    as dy, is positive.
     """
     (sh, sw, ph, pw, dh, dw, kh, kw), filters = window, dy.shape[1] // groups
     if dx.size == 0:
@@ -76,13 +77,14 @@ def convolve_back(dy, gate, gated, weight, window, groups, channels, dx, bias=No
     run = planned(
         _plan, dy.shape, dy.strides, dy.dtype, dx.shape, dx.strides, window, groups, channels, prepared, *settings
     )
-    run(dy, gate, weight, np.zeros(dx.shape[1], dx.dtype) if bias is None else bias, dx)
+    run(dy, gate, weight, bias, dx)
 
 
 @planner
 def _plan(shape, strides, dtype, dx_shape, dx_strides, window, groups, channels, prepared, gated, floor, *settings):
     dy, dx = ghost(shape, dtype, strides), ghost(dx_shape, dtype, dx_strides)
-    return plan(dy, dx, window, groups, channels, prepared, gated, floor)
+    compute, nothing = plan(dy, dx, window, groups, channels, prepared, gated, floor), zeros(dx_shape[1:2], dtype)
+    return lambda dy, gate, weight, bias, dx: compute(dy, gate, weight, nothing if bias is None else bias, dx)
 
 
 def taps(remainder, stride, padding, dilation, size):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from . import _parallel, conv_algorithms
 from . import activation as activations
-from ._memory import empty
-from ._parallel import get_num_threads
+from ._memory import empty, zeros
 from ._plans import ghost, planned
-from ._shapes import ADDRESSABLE, F4, F8, check_out, output, promote
-from .conv_algorithms import get_conv_precision
+from ._shapes import ADDRESSABLE, F4, F8, check_out, contiguous, integer, output, overlap, promote, required
+from .images import with_batch
 
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
 ACTIVATIONS = (None, *GRADIENT_FROM_OUTPUT, "gelu")
@@ -31,8 +31,11 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
         (dtype is not F4 and dtype is not F8)
         or type(input) is not ndarray
         or input.dtype is not dtype
+        or not input.flags.aligned
         or (bias is not None and (type(bias) is not ndarray or bias.dtype is not dtype))
     ):
+        required(function, input=input, weight=weight)
+        check_apart(function, out, input, weight, bias)
         if prepared:
             input, bias = promote(function, input=input, bias=bias)
             if input.dtype != dtype:
@@ -40,16 +43,40 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
         else:
             input, weight, bias = promote(function, input=input, weight=weight, bias=bias)
         dtype = input.dtype
+    if not (prepared or weight.flags.carray):
+        check_apart(function, out, weight)
+        weight = contiguous(weight)
     key = (
         function, input.shape, input.strides, dtype, weight.shape, prepared, None if bias is None else bias.shape,
-        activation, algorithm, None if out is None else getattr(out, "strides", ()),
-        get_num_threads(), get_conv_precision(), *window,
+        activation, algorithm, None if out is None else strides_of(out),
+        _parallel._num_threads, conv_algorithms._precision, *window,
     )  # fmt: skip
     try:
         run = planner(*key)
     except TypeError:  # a list or an array among the options, or a mistake: `planned` knows
         run = None
     return (run or planned(planner, *key))(input, weight, bias, out)
+
+
+def check_apart(function, out, *inputs):
+    """Raise ValueError if a caller's `out` shares memory with an input of which perhaps only a copy goes on."""
+    if isinstance(out, ndarray) and any(isinstance(x, ndarray) and overlap(out, x) for x in inputs):
+        raise ValueError(f"{function}: out overlaps an input")
+
+
+def sizes_of(function, name, shape, *counts):
+    """Return a shape as a tuple of integers, `counts` of them. Raises TypeError or ValueError."""
+    if not isinstance(shape, (tuple, list, ndarray)):
+        raise TypeError(f"{function}: {name} must be a shape, got {shape!r}")
+    shape = tuple(integer(function, name, n, 0) for n in shape)
+    if len(shape) not in counts:
+        raise ValueError(f"{function}: {name} must name {' or '.join(map(str, counts))} sizes, got {shape}")
+    return shape
+
+
+def strides_of(out):
+    """Return the strides by which a plan may write to a caller's `out`; None if it lies at odd addresses."""
+    return out.strides if isinstance(out, ndarray) and out.flags.aligned else None
 
 
 def around(
@@ -67,8 +94,8 @@ def around(
     """Return a function of (input, weight, bias, out), the plan of a call: checks, memory, activation around the work.
 
     x: the ghost (B, C, ...) of the input, which came without its B if not batched. shape, last: of the output, and
-    whether it is to lie with its channels last; strides: of the caller's `out`, if there is one. plan(x, y, floor)
-    returns the function of (x, gate, weight, bias, y) that does the work.
+    whether it is to lie with its channels last; strides: of the caller's `out`, if it can be written directly.
+    plan(x, y, floor) returns the function of (x, gate, weight, bias, y) that does the work.
     """
     if bias_shape not in (None, shape[1:2]):
         raise ValueError(
@@ -86,33 +113,68 @@ def around(
     if strides is not None and len(strides) == len(expected):
         y = ghost(expected, dtype, strides)
         y = y if batched else y[None]
-    compute, zeros = plan(x, y, 0.0 if activation == "relu" else -np.inf), np.zeros(shape[1], dtype)
+    compute, nothing = plan(x, y, 0.0 if activation == "relu" else -np.inf), zeros(shape[1:2], dtype)
     activate = None if activation in (None, "relu") else getattr(activations, activation)
 
     def run(input, weight, bias, out):
         if bias is None:
-            bias = zeros
-        elif not bias.flags.c_contiguous:
-            bias = bias.copy()
-        if out is None:
+            bias = nothing
+        elif not bias.flags.carray:
+            bias = contiguous(bias)
+        if out is not None:
+            check_out(function, out, expected, dtype, input, weight, bias)
+        if strides is None:
             y = empty(memory, dtype)
             if order:
                 y = y.transpose(order)
         else:
-            check_out(function, out, expected, dtype, input, weight, bias)
-            y = out if batched else out[None]
+            y = out if type(out) is ndarray else np.asarray(out)
+            y = y if batched else y[None]
         if not batched:
             input = input[None]
         compute(input, input, weight, bias, y)
         if activate:
             y[...] = activate(y)
-        return out if out is not None else y if batched else y[0]
+        y = y if batched else y[0]
+        if out is None:
+            return y
+        if strides is None:
+            out[...] = y
+        return out
 
     return run
+
+
+def through_activation(function, activation, dy, y, shape, dims):
+    """Return (dy, gate, gated): a gradient (B, C, ...) led back through the activation that made the output y.
+
+    A ReLU is left to kernels (gated is 1): dy counts where the gate y is positive, which then lies as dy does, by
+    pixels. Planes are turned around in registers, which leaves no room for a gate.
+    """
+    check_gradient(function, "dy", dy, shape)
+    if activation is None:
+        return dy, dy, 0
+    if activation not in GRADIENT_FROM_OUTPUT:
+        raise ValueError(f"{function}: the gradient of activation {activation!r} cannot be had from the output")
+    if y is None:
+        raise ValueError(f"{function}: the gradient of activation {activation!r} needs the output")
+    y, _ = with_batch(function, "output", y, dims)
+    check_gradient(function, "output", y, shape)
+    if activation == "relu" and dy.strides == y.strides and y.strides[1] == y.itemsize:
+        return dy, y, 1
+    dy = getattr(activations, f"{activation}_backward")(dy, y)
+    return dy, dy, 0
+
+
+def check_gradient(function, name, dy, shape):
+    """Raise ValueError unless a gradient has the shape of its output."""
+    if dy.shape != shape:
+        raise ValueError(f"{function}: {name} has shape {dy.shape}, the convolution's output has {shape}")
 
 
 def result(function, shape, dtype, last) -> ndarray:
     """Return memory for (B, C, ...), with its channels last if `last`."""
     if not last:
         return output(function, None, shape, dtype)
-    return np.moveaxis(output(function, None, (shape[0], *shape[2:], shape[1]), dtype), -1, 1)
+    made = output(function, None, (shape[0], *shape[2:], shape[1]), dtype)
+    return made.transpose(0, len(shape) - 1, *range(1, len(shape) - 1))

@@ -11,6 +11,7 @@ from ._memory import empty, streams
 from ._parallel import tasks
 from ._pixel_tile import COLUMNS, ENTRY, ROWS, WINDOWS
 from ._plans import ghost
+from ._shapes import contiguous
 from ._simd import vector_bytes
 from .cpu import conv_depthwise as cpu
 from .images import pixels, planes, turning
@@ -21,6 +22,7 @@ PIXEL_BUFFER = 3 << 15  # of a vector of channels, whose rows are longer: in the
 NARROW = 16  # columns of planes that would leave most lanes of their vectors empty
 BAND = 1 << 19  # bytes of a band of images by pixels and its result, which stay in the second-level cache
 PIECES = 16  # into how many pieces the gradient of the weight is cut at least, where it can be
+LINE = 64  # bytes, to which a task aligns the start of its scratch: fewer are lost before it, whatever the vectors
 
 
 def refusal(layer):
@@ -35,7 +37,7 @@ def pack(layer):
 
     def run(filters):
         packed = empty((taps, rows), layer.dtype)
-        turn(np.ascontiguousarray(filters), packed)
+        turn(contiguous(filters), packed)
         return packed
 
     return run
@@ -237,6 +239,6 @@ def _plan(window, size, by_pixel, itemsize):
     bands = -(-height // rows)
     rows = min(height, -(-height // (bands * cpu.STRIP_ROWS)) * cpu.STRIP_ROWS)
     count = (rows - 1) * sh + (kh - 1) * dh + 1
-    length = (kh * kw + 1) * lanes + rows * vectors * lanes + count * pitch + 2 * lanes
+    length = LINE // itemsize + (kh * kw + 1) * lanes + rows * vectors * lanes + count * pitch
     plan = np.array((*window, rows, span, pitch, bool(by_pixel)), np.int64)
     return plan, np.array(offsets, np.int64), kh * kw, length

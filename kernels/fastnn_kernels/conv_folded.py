@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from . import conv_winograd
-from ._memory import empty
+from ._memory import empty, zeros
 from ._plans import ghost
 
 SIDE, TAPS = 3, 9
@@ -43,10 +43,17 @@ def cost(layer, form, prepared):
 
 def pack(form, layer):
     """Return what transforms filters (1, OC, C, 1, K) as 3x3 ones."""
-    transform = conv_winograd.pack(form, layer)
+    return _as_squares(conv_winograd.pack(form, image(layer)))
 
+
+def pack_soon(form, layer):
+    """Return what transforms them for one convolution, or leaves squares to it: see `conv_winograd.pack_soon`."""
+    return _as_squares(conv_winograd.pack_soon(form, image(layer)))
+
+
+def _as_squares(transform):
     def run(filters):
-        square = np.zeros((*filters.shape[:3], TAPS), filters.dtype)
+        square = zeros((*filters.shape[:3], TAPS), filters.dtype)
         square[..., : filters.shape[4]] = filters[:, :, :, 0]
         return transform(square.reshape(*filters.shape[:3], SIDE, SIDE))
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
-from numpy import ndarray
-
-from . import activation as activations
+from ._memory import empty, empty_like, zeros
 from ._plans import ghost, planner
-from ._shapes import as_float_array, conv_output_size, integer, output, padding_sides, promote, sizes
-from .conv_call import GRADIENT_FROM_OUTPUT, around, call, result
+from ._shapes import as_float_array, contiguous, conv_output_size, integer, padding_sides, promote, required, sizes
+from .conv_call import around, call, result, sizes_of, through_activation
 from .conv_volume import Form, PreparedConv, convolve_back, correlate, volume
 from .conv_volume import plan as plan_volumes
 from .images import channels_last, hashable, with_batch
@@ -105,35 +102,28 @@ def prepare(function, convolution, n, weight, input_shape, *window) -> PreparedC
     w = as_float_array(function, "weight", weight, n + 2)
     prepared = PreparedConv(w.copy(order="C"))
     if input_shape is not None:
-        convolution(np.zeros(tuple(input_shape), w.dtype), prepared, None, *window)
+        shape = sizes_of(function, "input_shape", input_shape, n + 1, n + 2)
+        convolution(zeros(shape, w.dtype), prepared, None, *window)
     return prepared
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
+    if dy is None or input is None or weight is None:
+        required(function, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)
     dy, _ = with_batch(function, "dy", dy, n)
     x, batched = with_batch(function, "input", x, n)
     form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
-    check_gradient(function, "dy", dy, shape)
-    gate, gated = dy, 0
-    if activation is not None:
-        y = checked_output(function, activation, y, shape, n)
-        if activation == "relu":
-            gate, gated = y, 1
-            if dy.strides != y.strides:
-                dy, before = np.empty_like(y), dy
-                dy[...] = before
-        else:
-            dy = gate = getattr(activations, f"{activation}_backward")(dy, y)
+    dy, gate, gated = through_activation(function, activation, dy, y, shape, n)
     grads = volume(dy), volume(gate), gated
     dx = dw = db = None
     if needs[0]:
         dx = result(function, x.shape, x.dtype, channels_last(dy))
-        convolve_back(*grads, volume(w), form, groups, volume(dx))
+        convolve_back(*grads, volume(contiguous(w)), form, groups, volume(dx))
         dx = dx if batched else dx[0]
     if needs[1] or needs[2]:
-        dw = output(function, None, w.shape, w.dtype)
-        db = np.empty(w.shape[0], w.dtype) if needs[2] else None
+        dw = empty_like(w)
+        db = empty(w.shape[:1], w.dtype) if needs[2] else None
         correlate(*grads, volume(x), form, groups, volume(dw), db)
     return dx, dw if needs[1] else None, db
 
@@ -170,20 +160,3 @@ def check_weight(function, n, shape, names, groups) -> int:
     if shape[0] % groups:
         raise ValueError(f"{function}: {shape[0]} filters (weight {shape}) do not divide into groups={groups}")
     return groups
-
-
-def check_gradient(function, name, dy, shape):
-    """Raise ValueError unless a gradient has the shape of its output."""
-    if dy.shape != shape:
-        raise ValueError(f"{function}: {name} has shape {dy.shape}, the convolution's output has {shape}")
-
-
-def checked_output(function, activation, y, shape, n) -> ndarray:
-    """Return the output from which an activation's gradient is to be had."""
-    if activation not in GRADIENT_FROM_OUTPUT:
-        raise ValueError(f"{function}: the gradient of activation {activation!r} cannot be had from the output")
-    if y is None:
-        raise ValueError(f"{function}: the gradient of activation {activation!r} needs the output")
-    y, _ = with_batch(function, "output", y, n)
-    check_gradient(function, "output", y, shape)
-    return y

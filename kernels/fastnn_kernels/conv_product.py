@@ -14,10 +14,11 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from ._memory import empty
+from ._memory import empty, zeros
 from ._microkernel import TILE_ROWS
 from ._parallel import tasks
 from ._plans import ghost
+from ._shapes import contiguous
 from ._simd import vector_bytes
 from .cpu import unfold as cpu
 from .images import planes, turning
@@ -76,7 +77,7 @@ def correlate(dy, x, window, groups, dw):
     """dy(B,OC,OH,OW), x(B,C,H,W) -> dw(OC,C/groups,KH,KW), a piece of the channels at a time."""
     b, oc, height, width = dy.shape
     filters, channels, kh, kw = oc // groups, *dw.shape[1:]
-    grads = np.ascontiguousarray(dy.transpose(1, 0, 2, 3)).reshape(groups, filters, -1)
+    grads = contiguous(dy.transpose(1, 0, 2, 3)).reshape(groups, filters, -1)
     x = planes(x)
     made = dw if dw.flags.c_contiguous else empty(dw.shape, dw.dtype)
     matrix = made.reshape(groups, filters, channels * kh * kw)
@@ -123,7 +124,9 @@ def plan_back(dy, dx, window, groups, channels, floor):
         multiply = plan_products(a, w, out[None], int(floor == 0))
 
         def alone(dy, w, bias, dx):
-            multiply(dy.reshape(b, oc), w.reshape(oc, length), np.repeat(bias, kh * kw), dx.reshape(b, length))
+            row = empty((channels, kh * kw), dtype)
+            row[...] = bias[:, np.newaxis]
+            multiply(dy.reshape(b, oc), w.reshape(oc, length), row.reshape(length), dx.reshape(b, length))
 
         return alone
     count = min(b, max(1, COLUMNS // (length * height * width * dtype.itemsize)))
@@ -148,23 +151,23 @@ def _plan_some(dy, dx, window, groups, channels, floor):
     if by_rows:
         grads = ghost((pixels, groups, filters), dtype).swapaxes(0, 1)
         multiply = plan_products(grads, w, ghost((groups, pixels, length), dtype), 0)
-        turn, zeros = turning(groups, pixels, length, dtype), np.zeros(length, dtype)
+        turn, nothing = turning(groups, pixels, length, dtype), zeros((length,), dtype)
     else:
         multiply = plan_products(w.swapaxes(1, 2), ghost((groups, filters, pixels), dtype), made, 0)
-        zeros = np.zeros(pixels, dtype)
+        nothing = zeros((pixels,), dtype)
     shape, order = (groups * channels, kh, kw, b, height, width), (3, 0, 1, 2, 4, 5)
     add_up = plan_folding(made.reshape(shape).transpose(order), floor, window, dx)
 
     def run(dy, w, bias, dx):
         made = empty((groups, length, pixels), dtype)
         if by_rows:
-            grads = np.ascontiguousarray(dy.transpose(0, 2, 3, 1)).reshape(pixels, groups, filters)
+            grads = contiguous(dy.transpose(0, 2, 3, 1)).reshape(pixels, groups, filters)
             turned = empty((groups, pixels, length), dtype)
-            multiply(grads[:, 0], w[0], zeros, turned[0])
+            multiply(grads[:, 0], w[0], nothing, turned[0])
             turn(turned, made)
         else:
-            grads = np.ascontiguousarray(dy.transpose(1, 0, 2, 3)).reshape(groups, filters, pixels)
-            multiply(w[0].T, grads[0], zeros, made[0])
+            grads = contiguous(dy.transpose(1, 0, 2, 3)).reshape(groups, filters, pixels)
+            multiply(w[0].T, grads[0], nothing, made[0])
         add_up(made.reshape(shape).transpose(order), bias, dx)
 
     return run

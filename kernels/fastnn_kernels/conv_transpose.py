@@ -12,11 +12,12 @@ from math import prod
 import numpy as np
 
 from . import activation as activations
+from ._memory import empty_like, zeros
 from ._plans import ghost, planner
-from ._shapes import output, promote, sizes
+from ._shapes import contiguous, promote, required, sizes
 from .conv import conv2d_backward_bias
-from .conv_call import around, call, result
-from .conv_nd import check_gradient, check_weight, checked_output, form_of, prepare
+from .conv_call import around, call, result, through_activation
+from .conv_nd import check_weight, form_of, prepare
 from .conv_volume import PreparedConv, convolve, correlate, plan_back, volume
 from .images import channels_last, hashable, with_batch
 
@@ -167,22 +168,22 @@ def _plan(
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
+    if dy is None or input is None or weight is None:
+        required(function, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)
     dy, _ = with_batch(function, "dy", dy, n)
     x, batched = with_batch(function, "input", x, n)
     form, shape, groups = _form(function, n, x.shape, w.shape, *map(hashable, window))
-    check_gradient(function, "dy", dy, shape)
-    if activation is not None:
-        y = checked_output(function, activation, y, shape, n)
-        dy = getattr(activations, f"{activation}_backward")(dy, y)
+    dy, gate, gated = through_activation(function, activation, dy, y, shape, n)
+    if gated:
+        dy = activations.relu_backward(dy, gate)
     dx = dw = db = None
     if needs[0]:
         dx = result(function, x.shape, x.dtype, channels_last(dy))
-        zeros = np.zeros(x.shape[1], x.dtype)
-        convolve(volume(dy), volume(w), zeros, -np.inf, form, groups, volume(dx))
+        convolve(volume(dy), volume(contiguous(w)), zeros(x.shape[1:2], x.dtype), -np.inf, form, groups, volume(dx))
         dx = dx if batched else dx[0]
     if needs[1]:
-        dw = output(function, None, w.shape, w.dtype)
+        dw = empty_like(w)
         grads = volume(x)
         correlate(grads, grads, 0, volume(dy), form, groups, volume(dw), None)
     if needs[2]:

@@ -18,7 +18,8 @@ from numpy import ndarray
 from . import activation as activations
 from . import conv as images
 from . import conv_back
-from ._memory import empty
+from ._memory import empty, empty_like, zeros
+from ._shapes import as_float_array, contiguous
 from .conv_algorithms import PreparedConv2d
 from .conv_algorithms import convolve as convolve_images
 from .conv_algorithms import plan as plan_images
@@ -45,9 +46,12 @@ class PreparedConv:
     __slots__ = ("_parts", "dtype", "ndim", "shape", "weight")
 
     def __init__(self, weight: ndarray):
-        self.shape, self.dtype, self.ndim = weight.shape, weight.dtype, weight.ndim
-        self.weight = weight
+        self.weight = as_float_array("PreparedConv", "weight", weight)
+        self.shape, self.dtype, self.ndim = weight.shape, self.weight.dtype, weight.ndim
         self._parts: dict = {}
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.weight,)
 
     def __repr__(self) -> str:
         return f"PreparedConv(shape={self.shape}, dtype={self.dtype})"
@@ -207,9 +211,9 @@ def correlate(dy, gate, gated, x, form, groups, dw, dbias):
     if min(stacks.shape[:2]) > 1 and dy[:, 0].size <= FEW_PIXELS:  # one product of them all
         number = stacks.shape[0] * stacks.shape[1]
         stacks, *grads = (stack.reshape(1, number, *stack.shape[2:]) for stack in (stacks, *grads))
-    made = np.zeros((dw.shape[0], kd * dw.shape[1], *dw.shape[3:]), dw.dtype)
-    sums = np.zeros(dw.shape[0], dw.dtype)
-    part, part_sums = np.empty_like(made), None if dbias is None else np.empty_like(sums)
+    made = zeros((dw.shape[0], kd * dw.shape[1], *dw.shape[3:]), dw.dtype)
+    sums = zeros(dw.shape[:1], dw.dtype)
+    part, part_sums = empty_like(made), None if dbias is None else empty_like(sums)
     for some, grad, opened in _together(stacks, *grads):
         images._correlate(grad, opened, gated, some, window, groups, part, part_sums)
         made += part
@@ -228,7 +232,7 @@ def _flat(w):
 def _depths(w, groups, depths):
     """w(OC,C,KD,KH,KW) -> (KD'*OC,C,KH,KW) of the depths given, group by group, for the images of `_stacks`."""
     some = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])[:, :, :, depths].transpose(0, 3, 1, 2, 4, 5)
-    return some.reshape(len(depths) * w.shape[0], w.shape[1], *w.shape[3:])
+    return contiguous(some).reshape(len(depths) * w.shape[0], w.shape[1], *w.shape[3:])
 
 
 def _stacks(x, groups, start, stride, step, depths, count):

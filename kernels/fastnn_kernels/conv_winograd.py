@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from ._memory import empty
+from ._memory import empty, zeros
 from ._microkernel import TILE_ROWS, TILE_VECTORS
 from ._parallel import tasks
 from ._simd import vector_bytes
@@ -46,6 +46,7 @@ def pack(form, layer):
     channels, dtype, (sh, sw) = layer.channels, layer.dtype, layer.window[:2]
     phases, lanes = sh * sw, vector_bytes() // dtype.itemsize
     rows, number = -(-layer.filters // (TILE_VECTORS * lanes)) * channels, FORMS.index(form)
+    used = phases * rows * TILE_VECTORS * lanes
     shape = prod(form.sides), (phases * rows * TILE_VECTORS | 1) * lanes
     count, kernel = tasks(prod(shape) // phases, 65536), cpu.conv2d_filters__winograd[dtype]
     size = form.taps[0] * sh, form.taps[1] * sw
@@ -53,9 +54,10 @@ def pack(form, layer):
     def run(filters):
         if filters.shape[3:] != size:  # zeros, so that each phase meets as many
             (*_, kh, kw), given = filters.shape, filters
-            filters = np.zeros((*given.shape[:3], *size), dtype)
+            filters = zeros((*given.shape[:3], *size), dtype)
             filters[..., :kh, :kw] = given
         packed = empty(shape, dtype)
+        packed[:, used:] = 0
         for phase in range(phases):
             some = filters[..., phase // sw :: sh, phase % sw :: sw]
             kernel(some, number, phase * channels, phases * channels, packed, rows, count)

@@ -102,7 +102,7 @@ def correlate(dy, gate, gated, x, window, dw, rest):
             ((seen, grads, opened, top, left),) = views
             rest(grads, opened, gated, seen, (1, 1, top, left, 1, 1, rows, columns), target)
             continue
-        made = target if target.flags.c_contiguous else np.empty(target.shape, dw.dtype)
+        made = target if target.flags.c_contiguous else empty(target.shape, dw.dtype)
         _sum([view for view in views if view[1].size], gated, form, made)
         if made is not target:
             target[...] = made

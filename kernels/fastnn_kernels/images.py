@@ -8,7 +8,7 @@ from numpy import ndarray
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import check_ndim, check_out, output
+from ._shapes import check_ndim, check_out, contiguous, output
 from .cpu import images as cpu
 
 
@@ -26,14 +26,14 @@ def pixels(x: ndarray) -> ndarray:
     """Return images (B, C, H, W) as a contiguous (B, H, W, C): a view if they lie so."""
     turned = x.transpose(0, 2, 3, 1)
     if turned.flags.c_contiguous or not x.flags.c_contiguous or not x.size:
-        return np.ascontiguousarray(turned)
+        return contiguous(turned)
     return _relayout(x, x.shape[1], turned.shape)
 
 
 def planes(x: ndarray) -> ndarray:
     """Return an array C-contiguous: itself if it is, fast if it holds images that lie by pixels."""
     if x.ndim != 4 or not channels_last(x) or x.dtype not in (np.float32, np.float64) or not x.size:
-        return np.ascontiguousarray(x)
+        return contiguous(x)
     return _relayout(x.transpose(0, 2, 3, 1), x.shape[2] * x.shape[3], x.shape)
 
 

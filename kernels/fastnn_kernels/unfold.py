@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import conv_product
+from ._memory import empty, empty_like, zeros
 from ._shapes import as_float_array, contiguous, conv_output_size, output, pair
 from .images import hashable, planes, with_batch
 
@@ -25,8 +26,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):
     x, batched = with_batch("unfold", "input", x, 2)
     kernel, window, places = _form("unfold", x.shape[2:], *map(hashable, (kernel_size, dilation, padding, stride)))
     shape = x.shape[0], x.shape[1] * kernel[0] * kernel[1], places[0] * places[1]
-    y = output("unfold", out, shape if batched else shape[1:], x.dtype, x)
-    columns = y if y.flags.c_contiguous else np.empty(shape, x.dtype)
+    y = output("unfold", out, shape if batched else shape[1:], x.dtype, input)
+    columns = y if y.flags.carray else empty(shape, x.dtype)
     conv_product.unfold(planes(x), window, columns.reshape(*x.shape[:2], *kernel, *places))
     if columns is not y:
         y[...] = columns.reshape(y.shape)
@@ -50,9 +51,12 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
             "channel"
         )
     shape = x.shape[0], x.shape[1] // taps, *size
-    y = output("fold", out, shape if batched else shape[1:], x.dtype, x)
+    y = output("fold", out, shape if batched else shape[1:], x.dtype, input)
+    made = y if y.flags.aligned else empty_like(y)
     windows = contiguous(x).reshape(*shape[:2], *kernel, *places)
-    conv_product.fold(windows, np.zeros(shape[1], x.dtype), -np.inf, window, y.reshape(shape))
+    conv_product.fold(windows, zeros(shape[1:2], x.dtype), -np.inf, window, made.reshape(shape))
+    if made is not y:
+        y[...] = made
     return y
 
 

@@ -199,14 +199,17 @@ def test_signals_folded_into_images(length, taps):
         kernels.conv2d(images.astype(float), w[:, :, None], algorithm="folded")
 
 
-@pytest.mark.parametrize("shape", [(2, 128, 20), (1, 128, 5)])
-def test_few_pixels_are_multiplied_with_filters_as_they_lie(shape, monkeypatch):
+@pytest.mark.parametrize("batch, share", [(2, 0.5), (1, 1), (1, 0.25)])
+def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkeypatch):
     monkeypatch.setattr(conv_product, "MANY_WEIGHTS", 1 << 17)
+    shape = batch, 128, int(conv_product.ROWS * share)  # as many as its tiles are wide, on any CPU
     _plans.forget()
     rng = np.random.default_rng(11)
     x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in (shape, (512, 128, 5), 512))
     name, reason = choose((*shape[:2], 1, shape[2]), (512, 128, 1, 5), 1, (0, 2))
     assert (name, reason[:10]) == ("product", "few pixels")
+    more = choose((1, 128, 1, conv_product.ROWS + 1), (512, 128, 1, 5), 1, (0, 2))
+    assert not more[1].startswith("few pixels")
     y = kernels.conv1d(lay(x, "last"), w, bias, padding=2, activation="relu")
     expected = np.maximum(reference.convolve(x, w, bias, 1, 2), 0)
     np.testing.assert_allclose(y, expected, rtol=0, atol=tolerance(np.float32, w[0].size, expected))

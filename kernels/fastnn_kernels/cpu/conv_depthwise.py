@@ -198,8 +198,8 @@ def conv2d__pixels(x, w, bias, floor, plan, bands, edges, y, lo, hi):
             if k == taps:
                 source = address(bias) + c * size
             values = vector_at(number, source, n)
-            for i in range(n):
-                block[k * step + i] = values[i]
+            for i in range(step):  # lanes without a filter are multiplied, too
+                block[k * step + i] = values[i] if i < n else number
         later, next_band = divmod(place + 1, bands.shape[0])
         if later < y.shape[0]:  # ask for the next band in the order of memory: few of its lines follow one another here
             at = address(x) + later * x.strides[0] + next_band * x_band * size

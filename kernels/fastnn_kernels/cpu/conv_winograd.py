@@ -119,6 +119,8 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
     for task in range(lo, hi):
         v = address(scratch) + task * scratch.strides[0]
         products, brought, finished = v + m_at * size, v + brought_at * size, v + finished_at * size
+        if channels < pitch:  # lanes without a channel are transformed, too
+            fill_zeros(floor, brought, nh * (segment * mw + nw - mw) * pitch)
         unit, end = units * task // scratch.shape[0], units * (task + 1) // scratch.shape[0]
         while unit < end:
             piece, first = divmod(unit, total)

@@ -37,6 +37,8 @@ def conv2d_tiles__winograd(x, gate, plan, out, lo, hi):
     origin = start // parts * wide + start % parts * segment
     pitch = -(-min(channels, CHANNELS) // step) * step
     brought = stack_bytes(BROUGHT)
+    if channels < pitch:  # lanes without a channel are transformed, too
+        fill_zeros(number, brought, tall_sight * ((segment - 1) * right + wide_sight) * pitch)
     for s in range(start + lo, start + hi):
         line, part = divmod(s, parts)
         b, r = divmod(line, tall)

@@ -1,0 +1,71 @@
+"""Whether a call computed with denormal numbers that it was not given: with what its memory held before.
+
+Unused lanes of a vector take part in arithmetic like the others. If nobody has cleared them they hold what was in
+memory before, and where that is denormal each operation takes many Intel CPUs 150 cycles. So memory and the stack are
+filled with denormal numbers here. x86 CPUs note in MXCSR if an operand was one, and forget it only when told to.
+"""
+
+import ctypes
+import platform
+import sys
+
+import numba
+import numpy as np
+
+from fastnn_kernels import _memory
+from fastnn_kernels._parallel import threads
+from fastnn_kernels._simd import stack_bytes, vector_at
+
+AVAILABLE = sys.platform.startswith("linux") and platform.machine() == "x86_64"
+SMALL = {np.dtype(d): np.array([value], d) for d, value in ((np.float32, 1e-40), (np.float64, 1e-310))}
+ORDINARY = {dtype: np.ones(1, dtype) for dtype in SMALL}
+SEEN = 2  # the bit of MXCSR
+STACK = 1 << 18  # bytes; more than any kernel uses
+_libm = ctypes.CDLL("libm.so.6") if AVAILABLE else None
+_environment = (ctypes.c_uint32 * 8)()  # glibc's fenv_t, of which MXCSR is the last word
+
+
+@numba.njit
+def _fill_stack(sample):
+    values = vector_at(sample[0], stack_bytes(STACK), STACK // sample.itemsize)
+    for i in range(values.size):
+        values[i] = sample[0]
+
+
+def _allocator(samples):
+    """Return an allocator of memory full of numbers, which leaves as many on the stack. It only moves them."""
+
+    def fresh(shape, dtype):
+        array = np.empty(shape, dtype)
+        if array.dtype in samples:
+            sample = samples[array.dtype]
+            array.view(f"u{array.itemsize}").fill(sample.view(f"u{array.itemsize}")[0])
+            _fill_stack(sample)
+        return array
+
+    return fresh
+
+
+def _seen():
+    _libm.fegetenv(_environment)
+    return bool(_environment[7] & SEEN)
+
+
+def _forget():
+    _libm.fegetenv(_environment)
+    _environment[7] &= ~SEEN
+    _libm.fesetenv(_environment)
+
+
+def computes_with_denormals(call, samples=SMALL) -> bool:
+    """Return whether a call of kernels, in one thread, computed with a denormal number.
+
+    samples: what memory is full of. With ORDINARY ones, the call itself made the denormal number.
+    """
+    fresh = _allocator(samples)
+    with _memory.allocator(fresh), threads(1):
+        for dtype in samples:
+            fresh((1,), dtype)
+        _forget()
+        call()
+        return _seen()
