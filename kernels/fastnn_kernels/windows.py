@@ -168,6 +168,13 @@ def result(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:
     return memory.transpose(0, memory.ndim - 1, *range(1, memory.ndim - 1))
 
 
+def whole_shape(function: str, input_shape) -> tuple[int, ...]:
+    """Return the shape of the forward's input, as a gradient is told it, as a tuple of int."""
+    if not isinstance(input_shape, (tuple, list, ndarray)):
+        raise TypeError(f"{function}: input_shape must be a tuple of integers, got {input_shape!r}")
+    return tuple(integer(function, "input_shape", n, 0) for n in input_shape)
+
+
 def sliding(function: str, dims: int, size, kernel_size, stride, padding, dilation, ceil_mode: bool) -> Windows:
     """Return the axes of sliding windows over images of this size, checked."""
     kernel = sizes(function, "kernel_size", kernel_size, dims, 1)
