@@ -3,12 +3,10 @@
 import numpy as np
 
 from ._parallel import tasks
-from ._shapes import output
+from ._shapes import F4, I8, output, required
 from .cpu.take import LINE, take__rows
 
 GRAIN = 1 << 16  # bytes copied by a task, at least
-INDEX = np.dtype(np.int64)
-ANY = np.dtype(np.float32)  # rows are copied as bytes: one compiled kernel serves all dtypes
 
 
 def take(a, indices, mode="raise", *, out=None):
@@ -21,6 +19,10 @@ def take(a, indices, mode="raise", *, out=None):
     Raises IndexError for indices out of range (negative ones too), ValueError and TypeError for other shapes and
     dtypes.
     """
+    required("take", a=a, indices=indices)
+    for name, x in (("a", a), ("indices", indices)):
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"take: {name} is a masked array; fill it first: {name}.filled(0)")
     a, indices = np.asarray(a), np.asarray(indices)
     if a.ndim == 0 or indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ValueError(
@@ -29,21 +31,23 @@ def take(a, indices, mode="raise", *, out=None):
     if a.dtype.hasobject:
         raise TypeError(f"take: a is an array of objects, shape {a.shape}")
     count, rows = len(indices), len(a)
+    if not isinstance(mode, str) or mode not in ("raise", "clip"):
+        raise ValueError(f"take: mode must be 'raise' or 'clip', got {mode!r}")
+    if count and not rows:
+        raise IndexError(f"take: there are no rows to take, a has shape {a.shape}")
     if mode == "raise":
         if count and not 0 <= indices.min() <= indices.max() < rows:
             raise IndexError(f"take: indices must be in 0..{rows - 1}, got {indices.min()}..{indices.max()}")
-    elif mode != "clip":
-        raise ValueError(f"take: mode must be 'raise' or 'clip', got {mode!r}")
-    elif count and not rows:
-        raise IndexError(f"take: there are no rows to take, a has shape {a.shape}")
-    y = output("take", out, (count, *a.shape[1:]), a.dtype, a)
+    elif indices.dtype.kind == "u":
+        indices = np.minimum(indices, np.uint64(max(rows, 1) - 1))
+    if indices.dtype is not I8 or not indices.flags.carray:
+        indices = np.array(indices, I8, order="C")
+    y = output("take", out, (count, *a.shape[1:]), a.dtype, a, indices)
     if not y.size:
         return y
     width = y.nbytes // count
     if width < LINE or not (a.flags.c_contiguous and y.flags.c_contiguous):
         return a.take(indices, axis=0, mode="clip", out=y)
-    if indices.dtype is not INDEX or not indices.flags.c_contiguous:
-        indices = np.ascontiguousarray(indices, np.int64)
     source, target = a.reshape(rows, -1).view(np.uint8), y.reshape(count, -1).view(np.uint8)
-    take__rows[ANY](source, indices, target, count, tasks(count, max(1, GRAIN // width)))
+    take__rows[F4](source, indices, target, count, tasks(count, max(1, GRAIN // width)))  # bytes, whatever the dtype
     return y
