@@ -66,12 +66,6 @@ def test_what_is_refused_stays_refused():
         assert planned(plan, (1, 2)) is planned(plan, (1, 2))
 
 
-def test_a_dictionary_of_plans_tells_types_apart_where_asked():
-    plans = Plans(lambda name, dim, more: (name, dim, more))
-    for dim in (1, 1.0, True, 1):
-        assert repr(plans["f", dim, type(dim), 7]) == repr(("f", dim, 7))
-
-
 def test_every_array_of_a_plan_is_counted():
     table = np.zeros(1000)
 
