@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._parallel import tasks
-from ._shapes import F4, I8, output, required
+from ._shapes import F4, I8, canonical, output, required
 from .cpu.take import LINE, take__rows
 
 GRAIN = 1 << 16  # bytes copied by a task, at least
@@ -23,7 +23,7 @@ def take(a, indices, mode="raise", *, out=None):
     for name, x in (("a", a), ("indices", indices)):
         if isinstance(x, np.ma.MaskedArray):
             raise TypeError(f"take: {name} is a masked array; fill it first: {name}.filled(0)")
-    a, indices = np.asarray(a), np.asarray(indices)
+    a, indices = canonical(np.asarray(a)), np.asarray(indices)
     if a.ndim == 0 or indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ValueError(
             f"take: expected a (N, ...) and integer indices (M,), got {a.shape} and {indices.dtype} {indices.shape}"
