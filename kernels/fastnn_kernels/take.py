@@ -1,6 +1,7 @@
 """Rows that are gathered from anywhere in an array: what a minibatch is."""
 
 import numpy as np
+from numpy import ndarray
 
 from ._parallel import tasks
 from ._shapes import F4, I8, canonical, output, required
@@ -13,17 +14,13 @@ def take(a, indices, mode="raise", *, out=None):
     """Return the rows a[indices], as numpy.take(a, indices, axis=0) does.
 
     a (N, ...) of any dtype but objects; of a memory-mapped file only the pages of these rows are read. indices (M,)
-    integers -> (M, ...). Rows are asked for ahead of time and copied by all threads, without holding Python's lock.
-    mode: "raise", or "clip" for the first or last row in place of those that do not exist.
+    integers -> (M, ...), in native byte order. Rows are asked for ahead of time and copied by all threads, without
+    holding Python's lock. mode: "raise", or "clip" for the first or last row in place of those that do not exist.
 
     Raises IndexError for indices out of range (negative ones too), ValueError and TypeError for other shapes and
     dtypes.
     """
-    required("take", a=a, indices=indices)
-    for name, x in (("a", a), ("indices", indices)):
-        if isinstance(x, np.ma.MaskedArray):
-            raise TypeError(f"take: {name} is a masked array; fill it first: {name}.filled(0)")
-    a, indices = canonical(np.asarray(a)), np.asarray(indices)
+    a, indices = canonical(_array("a", a)), _array("indices", indices)
     if a.ndim == 0 or indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ValueError(
             f"take: expected a (N, ...) and integer indices (M,), got {a.shape} and {indices.dtype} {indices.shape}"
@@ -42,8 +39,12 @@ def take(a, indices, mode="raise", *, out=None):
         indices = np.minimum(indices, np.uint64(max(rows, 1) - 1))
     if indices.dtype is not I8 or not indices.flags.carray:
         indices = np.array(indices, I8, order="C")
-    y = output("take", out, (count, *a.shape[1:]), a.dtype, a, indices)
+    dtype = a.dtype if a.dtype.isnative else np.promote_types(a.dtype, a.dtype)  # which gives native ones
+    y = output("take", out, (count, *a.shape[1:]), dtype, a, indices)
     if not y.size:
+        return y
+    if dtype is not a.dtype:
+        y[...] = a.take(indices, axis=0, mode="clip")
         return y
     width = y.nbytes // count
     if width < LINE or not (a.flags.c_contiguous and y.flags.c_contiguous):
@@ -51,3 +52,13 @@ def take(a, indices, mode="raise", *, out=None):
     source, target = a.reshape(rows, -1).view(np.uint8), y.reshape(count, -1).view(np.uint8)
     take__rows[F4](source, indices, target, count, tasks(count, max(1, GRAIN // width)))  # bytes, whatever the dtype
     return y
+
+
+def _array(name, x):
+    """Return `x` as a plain array."""
+    if type(x) is ndarray:
+        return x
+    required("take", **{name: x})
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"take: {name} is a masked array; fill it first: {name}.filled(0)")
+    return np.asarray(x)

@@ -54,6 +54,11 @@ def test_rows_of_any_layout(rng, width):
         assert kernels.take(rows, where, out=out) is out
         np.testing.assert_array_equal(out, a[where])
     np.testing.assert_array_equal(kernels.take(record, where), record[where])
+    for swapped in (a.astype(">f8"), a.astype(">f8")[:, ::2], record.astype([("x", ">u2"), ("a", ">f8", width)])):
+        y = kernels.take(swapped, where)
+        assert y.dtype == swapped.dtype.newbyteorder("=") and y.dtype.isnative
+        np.testing.assert_array_equal(y, swapped[where].astype(y.dtype))
+        assert kernels.take(swapped, where, "clip", out=y) is y
     with pytest.raises(ValueError, match="take: out overlaps an input"):
         kernels.take(a, where, out=a[:31])
     places = np.arange(62, dtype=np.int64).reshape(31, 2)
