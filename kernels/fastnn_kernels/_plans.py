@@ -45,6 +45,7 @@ def planner(function: Callable[..., Any]) -> Callable[..., Any]:
     code = function.__code__  # type: ignore[attr-defined]
     named = code.co_argcount
     made = lru_cache(maxsize=LIMIT, typed=True)(make)
+    made.function = function  # type: ignore[attr-defined]
     _planners.append(made)
     return made
 
@@ -101,9 +102,17 @@ def planned(plan: Callable[..., Any], *key: Any) -> Any:
     try:
         made = plan(*key)
     except TypeError:  # one that cannot be a key, or a mistake, which is found again
-        key = tuple([tuple(value) if isinstance(value, (list, ndarray)) else value for value in key])
+        key = tuple([tuple(value) if _is_list(value) else value for value in key])
+        try:
+            hash(key)
+        except TypeError:
+            return plan.function(*key)  # type: ignore[attr-defined]  # which says what it wants instead
         made = plan(*key)
     return made.of(key) if type(made) is _ByTypes else made
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, ndarray) and value.ndim > 0)
 
 
 def _counted(made: Any) -> Any:

@@ -3,12 +3,13 @@
 import numpy as np
 
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, contiguous, number, output, required, sizes
+from ._shapes import F4, F8, as_float_array, contiguous, number, output, sizes
 from ._shapes import indices as checked
 from .cpu import augment as cpu
 from .cpu.dropout import CHUNK
 from .dropout import counters
 from .pad import MODES as BORDERS
+from .take import as_array
 
 GRAIN = 8192  # numbers written by a task, at least
 NO_FIELD = {dtype: np.empty((1, 2, 0, 0), dtype) for dtype in (F4, F8)}
@@ -141,8 +142,7 @@ def erase(input, boxes, value=0.0, *, out=None):
     """
     x = as_float_array("erase", "input", input, 4)
     value = number("erase", "value", value)
-    required("erase", boxes=boxes)
-    boxes = boxes if isinstance(boxes, np.ma.MaskedArray) else np.asarray(boxes)
+    boxes = as_array("erase", "boxes", boxes)
     if boxes.shape != (x.shape[0], 4) or boxes.dtype.kind not in "iu":
         raise ValueError(f"erase: boxes must be integers ({x.shape[0]}, 4), got {boxes.dtype} {boxes.shape}")
     boxes = checked("erase", "boxes", boxes, None, 1 << 63, lowest=-(1 << 63))
@@ -164,15 +164,13 @@ def mix(input, other, weight, *, out=None):
     unless the shapes fit and `other` is in range.
     """
     x = as_float_array("mix", "input", input)
-    required("mix", other=other)
-    other = other if isinstance(other, np.ma.MaskedArray) else np.asarray(other)
-    weight, count = _numbers("mix", "weight", weight), x.shape[:1]
+    other, weight, count = as_array("mix", "other", other), _numbers("mix", "weight", weight), x.shape[:1]
     if x.ndim == 0 or other.shape != count or weight.shape != count or other.dtype.kind not in "iu":
         raise ValueError(
             f"mix: input {x.shape} needs other {count or '(B,)'} of integers and weight of the same shape, "
             f"got {other.dtype} {other.shape} and {weight.shape}"
         )
-    if not isinstance(other, np.ma.MaskedArray) and len(other) and not 0 <= other.min() <= other.max() < len(x):
+    if len(other) and not 0 <= other.min() <= other.max() < len(x):
         raise ValueError(f"mix: other must be in 0..{len(x) - 1}, got {other.min()}..{other.max()}")
     other, weight = checked("mix", "other", other, count, len(x)), weight.astype(x.dtype, copy=False)
     y = output("mix", out, x.shape, x.dtype, x, other, weight)
@@ -191,23 +189,18 @@ def _tasks(items, each) -> int:
 
 def _float_type(dtype):
     """Return what names float32 or float64 as `F4` or `F8`."""
-    try:
+    wanted = None
+    named = isinstance(dtype, str) and dtype in ("float32", "float64", "f4", "f8", "f", "d")
+    if named or isinstance(dtype, (np.dtype, type)):
         wanted = np.dtype(dtype)
-    except (TypeError, ValueError):
-        wanted = None
-    if dtype is None or wanted not in (F4, F8):
+    if wanted is None or wanted not in (F4, F8):  # a dtype equals None if it is float64
         raise TypeError(f"uniform: dtype must be float32 or float64, got {dtype!r}")
     return F4 if wanted == F4 else F8
 
 
 def _numbers(function: str, name: str, x):
     """Return real numbers of any kind as a contiguous array of float64."""
-    required(function, **{name: x})
-    try:
-        array = np.asarray(x)
-    except ValueError:
-        raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None
-    if array.dtype.kind not in "fiu" or isinstance(x, np.ma.MaskedArray):
-        kind = "a masked array" if isinstance(x, np.ma.MaskedArray) else array.dtype
-        raise TypeError(f"{function}: {name} must be an array of real numbers, got {kind}")
-    return np.array(array, F8, order="C", copy=True)
+    array = as_array(function, name, x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{function}: {name} must be an array of real numbers, got {array.dtype}")
+    return np.array(array, F8, order="C")

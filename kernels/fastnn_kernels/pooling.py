@@ -23,6 +23,7 @@ from .windows import (
     adaptive,
     as_images,
     divisors,
+    flag,
     laid,
     result,
     sliding,
@@ -92,14 +93,16 @@ def _counts(name, axes, window):
     if override is not None:
         override = integer(name, "divisor_override", override, 1)
         return tuple(np.full(len(axis), override if axis is axes[0] else 1) for axis in axes)
-    return tuple(axis.whole if count_include_pad else axis.counts for axis in axes)
+    return tuple(axis.whole if flag(name, "count_include_pad", count_include_pad) else axis.counts for axis in axes)
 
 
 def max_pool(dims, input, window, *, return_indices=False, activation=None, out=None):
     """Return the largest value of each window, through an activation; with return_indices=True, (values, int64)."""
-    if not return_indices:
+    if return_indices is False:
         return _pooled("max_pool", dims, input, window, activation, out)
     name = name_of("max_pool", dims, window)
+    if not flag(name, "return_indices", return_indices):
+        return _pooled("max_pool", dims, input, window, activation, out)
     relu = is_relu(name, activation)
     y, places = pool_with_places(name, dims, input, window, -np.inf, out)
     if relu:
@@ -251,6 +254,6 @@ def name_of(kind, dims, window=()):
 
 def is_relu(name, activation):
     """Return whether the activation, checked, is a ReLU."""
-    if activation not in (None, "relu"):
+    if activation is not None and not (isinstance(activation, str) and activation == "relu"):
         raise ValueError(f"{name}: activation must be None or 'relu', got {activation!r}")
     return activation == "relu"

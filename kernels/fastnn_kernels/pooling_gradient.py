@@ -11,7 +11,7 @@ from ._shapes import indices as checked
 from .cpu import pool as cpu
 from .images import channels_last, with_batch
 from .pooling import GRAIN, INT32, are_far, is_relu, name_of, plan_of, pool_with_places
-from .windows import as_images, result, whole_shape
+from .windows import as_images, flag, result, whole_shape
 
 
 def max_pool_backward(dims, dy, input, window, indices=None, activation=None):
@@ -98,7 +98,7 @@ def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_p
     shape = shape if batched else (1, *shape)
     if len(shape) != dims + 2:
         raise ValueError(f"{name}: dy has shape {dy.shape}, which does not fit an input of shape {tuple(input_shape)}")
-    last = channels_last(dy) if pixels is None else pixels
+    last = channels_last(dy) if pixels is None else flag(name, "pixels", pixels)
     inner = shape[1] if last else 1
     plan = plan_of(name, shape[2:], dy.dtype, inner, True, True, window, True)
     _check_gradient(name, dy, shape, plan)

@@ -20,7 +20,7 @@ def take(a, indices, mode="raise", *, out=None):
     Raises IndexError for indices out of range (negative ones too), ValueError and TypeError for other shapes and
     dtypes.
     """
-    a, indices = canonical(_array("a", a)), _array("indices", indices)
+    a, indices = canonical(as_array("take", "a", a)), as_array("take", "indices", indices)
     if a.ndim == 0 or indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ValueError(
             f"take: expected a (N, ...) and integer indices (M,), got {a.shape} and {indices.dtype} {indices.shape}"
@@ -54,11 +54,14 @@ def take(a, indices, mode="raise", *, out=None):
     return y
 
 
-def _array(name, x):
-    """Return `x` as a plain array."""
+def as_array(function, name, x):
+    """Return `x` as a plain array of any dtype; TypeError for None and masked arrays, ValueError for ragged lists."""
     if type(x) is ndarray:
         return x
-    required("take", **{name: x})
+    required(function, **{name: x})
     if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"take: {name} is a masked array; fill it first: {name}.filled(0)")
-    return np.asarray(x)
+        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+    try:
+        return np.asarray(x)
+    except ValueError:
+        raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None

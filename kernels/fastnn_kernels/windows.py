@@ -175,6 +175,13 @@ def whole_shape(function: str, input_shape) -> tuple[int, ...]:
     return tuple(integer(function, "input_shape", n, 0) for n in input_shape)
 
 
+def flag(function: str, name: str, value) -> bool:
+    """Return an option that is on or off as a bool."""
+    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+        raise TypeError(f"{function}: {name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def sliding(function: str, dims: int, size, kernel_size, stride, padding, dilation, ceil_mode: bool) -> Windows:
     """Return the axes of sliding windows over images of this size, checked."""
     kernel = sizes(function, "kernel_size", kernel_size, dims, 1)
@@ -183,7 +190,7 @@ def sliding(function: str, dims: int, size, kernel_size, stride, padding, dilati
     dilation = sizes(function, "dilation", dilation, dims, 1)
     if 0 in size:
         raise ValueError(f"{function}: images must not be empty, got size {size}")
-    ceil_mode = bool(ceil_mode)
+    ceil_mode = flag(function, "ceil_mode", ceil_mode)
     axes = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         span = d * (k - 1) + 1

@@ -416,3 +416,14 @@ def test_options_are_refused_after_equal_ones_were_accepted(name, good, bad):
         window = {"kernel_size": 2, "stride": None, "padding": 0, "dilation": 1} | good | bad
         with pytest.raises(TypeError, match=f"max_pool2d_backward: {which} must be an integer"):
             kernels.max_pool_backward(2, X, X, (*window.values(), False))
+
+
+@pytest.mark.parametrize("bad", [None, 2, 2.0, "yes", np.ones(2)])
+def test_what_is_neither_on_nor_off_is_named(bad):
+    with pytest.raises(TypeError, match="max_pool2d: ceil_mode must be True or False, got"):
+        kernels.max_pool2d(X, 2, ceil_mode=bad)
+    with pytest.raises(TypeError, match="max_pool2d: return_indices must be True or False, got"):
+        kernels.max_pool2d(X, 2, return_indices=bad)
+    with pytest.raises(TypeError, match="avg_pool2d: count_include_pad must be True or False, got"):
+        kernels.avg_pool2d(X, 2, count_include_pad=bad)
+    assert kernels.max_pool2d(X, 3, ceil_mode=np.bool_(True)).shape == (1, 3, 3, 3)
