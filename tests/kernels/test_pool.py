@@ -312,7 +312,7 @@ class TestIndices:
         [
             (lambda y, x: kernels.max_pool_backward(2, None, x, (1,)), "max_pool2d_backward: dy must be an array"),
             (lambda y, x: kernels.max_pool_backward(2, y, None, (1,), [1]), "max_pool2d_backward: input must be an a"),
-            (lambda y, x: kernels.max_unpool2d(y, None, 1), "max_unpool2d: indices must be integers, got None"),
+            (lambda y, x: kernels.max_unpool2d(y, None, 1), "max_unpool2d: indices must be an array, got None"),
             (lambda y, x: kernels.max_unpool_backward(2, None, [0]), "max_unpool2d_backward: dy must be an array"),
             (lambda y, x: kernels.max_unpool_backward(2, y, y), "max_unpool2d_backward: indices must be integers"),
             (lambda y, x: kernels.max_unpool2d(y, [[[[0, 1, 2]]]], 1, output_size=3), "max_unpool2d: output_size must"),
