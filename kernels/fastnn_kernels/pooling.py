@@ -5,6 +5,7 @@ ceil_mode) for maxima, (kernel_size, stride, padding, ceil_mode, count_include_p
 (output_size,) for adaptive pooling of both kinds.
 """
 
+from functools import reduce
 from math import prod
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from .windows import (
 
 GRAIN = 16384  # numbers read by a task, at least
 INT32 = np.dtype(np.int32)
+FEW = 4096  # windows, for each of which a plan may hold a number
 NARROW = 1 << 31  # pixels of an image whose places are numbers of 32 bits
 
 
@@ -43,7 +45,7 @@ class Plan(NamedTuple):
     squares: bool  # 2x2 side by side
     whole: bool  # one window that is the image
     divisor: int | None  # what all sums are divided by, if it is the same
-    counts: tuple[ndarray, ...]  # else what each is divided by: the product of one number per axis
+    counts: tuple[ndarray, ...]  # else, in a gradient, its factors: (OD, 1, 1, 1), (OH, 1, 1), (OW, 1)
     over: ndarray | None  # divisors as the kernel wants them; in a gradient ones, if dy has to be divided first
 
     @property
@@ -70,13 +72,17 @@ def _plan_of(name, size, dtype, inner, merge, back, mean, *window):
     counts = _counts(name, axes, window) if mean else ()
     same = all((count == count[:1]).all() for count in counts)
     divisor = prod(int(count[0]) for count in counts if len(count)) if same else None
-    each, width = () if same else counts, axes[2].length
+    width, each = axes[2].length, ()
+    if back and not same:
+        shaped = (count.astype(dtype).reshape(-1, *[1] * (3 - axis)) for axis, count in enumerate(counts))
+        each = tuple(count for count in shaped if (count != 1).any())
+        each = (reduce(np.multiply, each),) if prod(result_size) <= FEW else each
     if back:
         axes = tuple(axis.transposed() for axis in axes)
         counts = [np.full(len(axis), divisor if axis is axes[0] and same else 1) for axis in axes]
     table = tables(axes, inner, merge, 4 if mean else 1, width)
     over = divisors(counts, table.runs, dtype) if mean else None
-    return Plan(result_size, table, squares, whole, divisor, each if back else (), over)
+    return Plan(result_size, table, squares, whole, divisor, each, over)
 
 
 def _sliding(window, mean):
@@ -109,9 +115,15 @@ def max_pool(dims, input, window, *, return_indices=False, activation=None, out=
         y[...] = activations.relu(y)
     if places.dtype is I8:
         return y, places
-    wide = result(name, None, places.shape, I8, places.ndim == dims + 2 and channels_last(places))
-    wide[...] = places
-    return y, wide
+    return y, as_type(places, I8)
+
+
+def as_type(places, dtype):
+    """Return a copy of places as numbers of another width, in the memory order they have."""
+    last = channels_last(places) if places.ndim > 2 else False
+    made = result("max_pool", None, places.shape, dtype, last)
+    made[...] = places
+    return made
 
 
 def max_pool_with_places(dims, input, window, activation=None):

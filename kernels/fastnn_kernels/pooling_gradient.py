@@ -1,5 +1,6 @@
 """The gradients of pooling; `dims` and `window` are as in `pooling`."""
 
+from functools import reduce
 from math import prod
 
 import numpy as np
@@ -10,7 +11,7 @@ from ._shapes import I8, as_float_array, promote, required
 from ._shapes import indices as checked
 from .cpu import pool as cpu
 from .images import channels_last, with_batch
-from .pooling import GRAIN, INT32, are_far, is_relu, name_of, plan_of, pool_with_places
+from .pooling import GRAIN, INT32, are_far, as_type, is_relu, name_of, plan_of, pool_with_places
 from .windows import as_images, flag, result, whole_shape
 
 
@@ -58,7 +59,8 @@ def max_pool_gradient(dims, dy, input, window, places, activation):
     else:
         if places is None:
             places = pool_with_places(name, dims, x, window, 0.0 if relu else -np.inf, None)[1]
-        marks = as_images(_as(places.reshape(dy.shape), I8 if far else INT32), last)
+        places, dtype = places.reshape(dy.shape), I8 if far else INT32
+        marks = as_images(places if places.dtype is dtype else as_type(places, dtype), last)
         if last:
             cpu.max_pool_backward__pixels[x.dtype](grads, marks, *plan.table, 0.0, memory, _rows(memory), count)
         else:
@@ -66,15 +68,6 @@ def max_pool_gradient(dims, dy, input, window, places, activation):
             kernel = cpu.max_pool_backward__far_planes if far else cpu.max_pool_backward__planes
             kernel[x.dtype](grads, marks, memory, len(memory), count)
     return dx if batched else dx[0]
-
-
-def _as(places, dtype):
-    """Return places as 32 or 64 bits, with the memory order they have."""
-    if places.dtype == dtype:
-        return places
-    made = result("max_pool_backward", None, places.shape, dtype, channels_last(places))
-    made[...] = places
-    return made
 
 
 def _window(kind, window, length):
@@ -104,7 +97,7 @@ def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_p
     _check_gradient(name, dy, shape, plan)
     grads = as_images(dy, last)
     if plan.counts:  # windows at the edges count less: divide before the sum, not after
-        grads = _divided(grads, plan.counts, inner)
+        grads = _divided(grads, plan.counts, plan.size)
     dx = result(name, None, shape, dy.dtype, last)
     memory, count = as_images(dx, last), tasks(dx.size, GRAIN)
     if plan.whole and not last:
@@ -123,13 +116,11 @@ def avg_pool_backward(dims, dy, input_shape, window, *, pixels=None, kind="avg_p
     return dx if batched else dx[0]
 
 
-def _divided(grads, counts, inner):
-    """Return gradients (P, OD, OH, OW * inner), each divided by the number of its window: a product over the axes."""
-    depth, height, width = counts
-    table = depth[:, None, None, None] * height[:, None, None] * width[:, None]
+def _divided(grads, counts, size):
+    """Return gradients (P, OD, OH, OW * C), each divided by the number of its window. size: (OD, OH, OW)."""
     made = empty(grads.shape, grads.dtype)
-    split = len(grads), *table.shape[:3], inner
-    np.divide(grads.reshape(split), table.astype(grads.dtype), out=made.reshape(split))
+    split = len(grads), *(1, 1, *size)[-3:], grads.shape[-1] // max(size[-1], 1)
+    np.divide(grads.reshape(split), reduce(np.multiply, counts), out=made.reshape(split))
     return made
 
 

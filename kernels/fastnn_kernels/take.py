@@ -4,7 +4,7 @@ import numpy as np
 from numpy import ndarray
 
 from ._parallel import tasks
-from ._shapes import F4, I8, canonical, output, required
+from ._shapes import F4, F8, I8, canonical, output, required
 from .cpu.take import LINE, take__rows
 
 GRAIN = 1 << 16  # bytes copied by a task, at least
@@ -20,13 +20,18 @@ def take(a, indices, mode="raise", *, out=None):
     Raises IndexError for indices out of range (negative ones too), ValueError and TypeError for other shapes and
     dtypes.
     """
-    a, indices = canonical(as_array("take", "a", a)), as_array("take", "indices", indices)
+    if type(a) is not ndarray or type(indices) is not ndarray:
+        a, indices = as_array("take", "a", a), as_array("take", "indices", indices)
     if a.ndim == 0 or indices.ndim != 1 or indices.dtype.kind not in "iu":
         raise ValueError(
             f"take: expected a (N, ...) and integer indices (M,), got {a.shape} and {indices.dtype} {indices.shape}"
         )
-    if a.dtype.hasobject:
+    dtype = a.dtype
+    if dtype.hasobject:
         raise TypeError(f"take: a is an array of objects, shape {a.shape}")
+    if dtype.kind == "f" and dtype is not F4 and dtype is not F8:
+        a = canonical(a)
+        dtype = a.dtype
     count, rows = len(indices), len(a)
     if not isinstance(mode, str) or mode not in ("raise", "clip"):
         raise ValueError(f"take: mode must be 'raise' or 'clip', got {mode!r}")
@@ -39,7 +44,8 @@ def take(a, indices, mode="raise", *, out=None):
         indices = np.minimum(indices, np.uint64(max(rows, 1) - 1))
     if indices.dtype is not I8 or not indices.flags.carray:
         indices = np.array(indices, I8, order="C")
-    dtype = a.dtype if a.dtype.isnative else np.promote_types(a.dtype, a.dtype)  # which gives native ones
+    if not dtype.isnative:
+        dtype = np.promote_types(dtype, dtype)  # which are native ones
     y = output("take", out, (count, *a.shape[1:]), dtype, a, indices)
     if not y.size:
         return y
@@ -56,8 +62,6 @@ def take(a, indices, mode="raise", *, out=None):
 
 def as_array(function, name, x):
     """Return `x` as a plain array of any dtype; TypeError for None and masked arrays, ValueError for ragged lists."""
-    if type(x) is ndarray:
-        return x
     required(function, **{name: x})
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
