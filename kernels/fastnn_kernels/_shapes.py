@@ -148,10 +148,12 @@ def choice(function: str, name: str, value, known):
 
 
 def flag(function: str, name: str, value) -> bool:
-    """Return `value` as True or False. TypeError for what has no truth, as an array of several elements."""
+    """Return `value` as True or False. TypeError for texts, lists and arrays of several elements."""
     if type(value) is bool:
         return value
     try:
+        if isinstance(value, (str, tuple, list)):
+            raise TypeError
         return bool(value)
     except (TypeError, ValueError):
         raise TypeError(f"{function}: {name} must be True or False, got {type(value).__name__}") from None

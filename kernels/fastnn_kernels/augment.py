@@ -3,13 +3,12 @@
 import numpy as np
 
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, contiguous, number, output, sizes
+from ._shapes import F4, F8, as_array, as_float_array, choice, contiguous, number, output, sizes
 from ._shapes import indices as checked
 from .cpu import augment as cpu
 from .cpu.dropout import CHUNK
-from .dropout import counters
+from .dropout import word
 from .pad import MODES as BORDERS
-from .take import as_array
 
 GRAIN = 8192  # numbers written by a task, at least
 NO_FIELD = {dtype: np.empty((1, 2, 0, 0), dtype) for dtype in (F4, F8)}
@@ -28,7 +27,7 @@ def uniform(shape, low=0.0, high=1.0, *, seed, offset=0, dtype=np.float32, out=N
         raise TypeError(f"uniform: shape must be a tuple of integers, got {shape!r}")
     shape = sizes("uniform", "shape", tuple(shape), len(shape), 0) if len(shape) else ()
     low, high = number("uniform", "low", low), number("uniform", "high", high)
-    words = counters("uniform", seed, offset)
+    words = word("uniform", "seed", seed), word("uniform", "offset", offset)
     y = output("uniform", out, shape, dtype)
     target = y if y.flags.carray else output("uniform", None, y.shape, y.dtype)
     chunks = -(-y.size // CHUNK)
@@ -49,7 +48,7 @@ def noise(input, deviation, *, seed, offset=0, out=None):
     deviation = number("noise", "deviation", deviation)
     if not 0 <= deviation < np.inf:
         raise ValueError(f"noise: deviation must be a number from 0, got {deviation}")
-    words = counters("noise", seed, offset)
+    words = word("noise", "seed", seed), word("noise", "offset", offset)
     y = output("noise", out, x.shape, x.dtype, x)
     target = y if y.flags.carray else output("noise", None, x.shape, x.dtype)
     chunks = -(-x.size // CHUNK)
@@ -102,8 +101,7 @@ def warp(input, matrix, field=None, size=None, *, mode="bilinear", border="const
     value = number("warp", "value", value)
     if not isinstance(mode, str) or mode not in ("bilinear", "nearest"):
         raise ValueError(f"warp: mode must be 'bilinear' or 'nearest', got {mode!r}")
-    if not isinstance(border, str) or border not in BORDERS:
-        raise ValueError(f"warp: border must be one of {', '.join(BORDERS)}, got {border!r}")
+    choice("warp", "border", border, BORDERS)
     if (not height or not width) and batch * channels:
         raise ValueError(f"warp: the images are empty, shape {x.shape}")
     if max(height, width) > LONGEST[x.dtype]:

@@ -8,7 +8,7 @@ from numpy import ndarray
 from ._memory import empty
 from ._parallel import tasks
 from ._plans import ghost, planned, planner
-from ._shapes import INT_LIMIT, as_float_array, check_out, integer, number, output
+from ._shapes import INT_LIMIT, as_float_array, check_out, choice, integer, number, output
 from .cpu import pad as cpu
 from .windows import whole_shape
 
@@ -216,8 +216,7 @@ def _numbers(function, pad):
 
 def _geometry(function, shape, numbers, mode):
     """Return (before, after) for every axis, and the shape of the result."""
-    if mode not in MODES:
-        raise ValueError(f"{function}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    choice(function, "mode", mode, MODES)
     if len(numbers) % 2 or len(numbers) > 2 * len(shape):
         raise ValueError(f"{function}: pad must be one pair per axis of shape {shape} at most, got {numbers}")
     given = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]

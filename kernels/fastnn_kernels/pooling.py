@@ -16,7 +16,7 @@ from . import activation as activations
 from ._memory import empty
 from ._parallel import tasks
 from ._plans import ghost, planned, planner
-from ._shapes import F4, F8, I8, as_float_array, check_out, integer
+from ._shapes import F4, F8, I8, as_float_array, check_out, flag, integer
 from .cpu import pool as cpu
 from .images import channels_last, with_batch
 from .windows import (
@@ -24,7 +24,6 @@ from .windows import (
     adaptive,
     as_images,
     divisors,
-    flag,
     laid,
     result,
     sliding,

@@ -7,12 +7,12 @@ import numpy as np
 
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import I8, as_float_array, promote, required
+from ._shapes import I8, as_float_array, flag, promote, required
 from ._shapes import indices as checked
 from .cpu import pool as cpu
 from .images import channels_last, with_batch
 from .pooling import GRAIN, INT32, are_far, as_type, is_relu, name_of, plan_of, pool_with_places
-from .windows import as_images, flag, result, whole_shape
+from .windows import as_images, result, whole_shape
 
 
 def max_pool_backward(dims, dy, input, window, indices=None, activation=None):

@@ -11,12 +11,12 @@ import numpy as np
 from ._memory import ALIGNMENT, empty
 from ._parallel import tasks
 from ._plans import ghost, planned, planner
-from ._shapes import as_float_array, contiguous, integer, output
+from ._shapes import as_float_array, choice, contiguous, flag, integer, output
 from ._simd import vector_bytes
 from ._taps import PAIRS
 from .cpu import resize as cpu
 from .images import channels_last
-from .windows import Axis, flag, whole_shape
+from .windows import Axis, whole_shape
 
 GRAIN = 16384  # numbers written by a task, at least
 INT32 = np.dtype(np.int32)
@@ -226,10 +226,9 @@ def _images_step(count, height, width, rows, columns, size, dtype):
 def _matrices(function, shape, size, scale_factor, mode, align_corners, recompute, back=False):
     """Return the matrix of each axis, or if `back` its transpose."""
     dims = len(shape) - 2
-    align_corners = flag(function, "align_corners", False if align_corners is None else align_corners)
-    recompute = flag(function, "recompute_scale_factor", False if recompute is None else recompute)
-    if mode not in MODES:
-        raise ValueError(f"{function}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    align_corners = flag(function, "align_corners", align_corners)
+    recompute = flag(function, "recompute_scale_factor", recompute)
+    choice(function, "mode", mode, MODES)
     if LINEAR.get(mode, 4 if mode == "bicubic" else dims + 2) not in (dims + 2, 3):
         raise ValueError(f"{function}: mode {mode!r} does not fit an input of shape {shape}")
     if (size is None) == (scale_factor is None):

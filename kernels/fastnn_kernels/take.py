@@ -4,7 +4,7 @@ import numpy as np
 from numpy import ndarray
 
 from ._parallel import tasks
-from ._shapes import F4, F8, I8, canonical, output, required
+from ._shapes import F4, F8, I8, as_array, canonical, output
 from .cpu.take import LINE, take__rows
 
 GRAIN = 1 << 16  # bytes copied by a task, at least
@@ -58,14 +58,3 @@ def take(a, indices, mode="raise", *, out=None):
     source, target = a.reshape(rows, -1).view(np.uint8), y.reshape(count, -1).view(np.uint8)
     take__rows[F4](source, indices, target, count, tasks(count, max(1, GRAIN // width)))  # bytes, whatever the dtype
     return y
-
-
-def as_array(function, name, x):
-    """Return `x` as a plain array of any dtype; TypeError for None and masked arrays, ValueError for ragged lists."""
-    required(function, **{name: x})
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
-    try:
-        return np.asarray(x)
-    except ValueError:
-        raise ValueError(f"{function}: {name} is not rectangular: its rows have different lengths") from None

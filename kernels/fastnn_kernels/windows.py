@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ._shapes import check_out, contiguous, integer, output, sizes
+from ._shapes import check_out, contiguous, flag, integer, output, sizes
 from .cpu.pool import ROW
 from .images import pixels, places_first, planes
 
@@ -173,13 +173,6 @@ def whole_shape(function: str, input_shape) -> tuple[int, ...]:
     if not isinstance(input_shape, (tuple, list, ndarray)):
         raise TypeError(f"{function}: input_shape must be a tuple of integers, got {input_shape!r}")
     return tuple(integer(function, "input_shape", n, 0) for n in input_shape)
-
-
-def flag(function: str, name: str, value) -> bool:
-    """Return an option that is on or off as a bool."""
-    if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
-        raise TypeError(f"{function}: {name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def sliding(function: str, dims: int, size, kernel_size, stride, padding, dilation, ceil_mode: bool) -> Windows:

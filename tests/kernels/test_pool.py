@@ -418,7 +418,7 @@ def test_options_are_refused_after_equal_ones_were_accepted(name, good, bad):
             kernels.max_pool_backward(2, X, X, (*window.values(), False))
 
 
-@pytest.mark.parametrize("bad", [None, 2, 2.0, "yes", np.ones(2)])
+@pytest.mark.parametrize("bad", ["yes", (True, True), [], np.ones(2)])
 def test_what_is_neither_on_nor_off_is_named(bad):
     with pytest.raises(TypeError, match="max_pool2d: ceil_mode must be True or False, got"):
         kernels.max_pool2d(X, 2, ceil_mode=bad)
