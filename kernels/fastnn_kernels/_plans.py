@@ -16,6 +16,7 @@ real one does, to be looked at and cut into views, but never read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache, partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -143,7 +144,9 @@ def held_bytes(plan: Any) -> int:
         elif isinstance(item, dict):
             rest += item.values()
         elif isinstance(item, FunctionType):
-            rest += [cell.cell_contents for cell in item.__closure__ or ()]
+            for cell in item.__closure__ or ():
+                with suppress(ValueError):  # a variable that this plan has not set
+                    rest.append(cell.cell_contents)
         elif isinstance(item, MethodType):
             rest.append(item.__self__)
         elif isinstance(item, partial):

@@ -80,6 +80,9 @@ def test_every_array_of_a_plan_is_counted():
         return holder
 
     assert held_bytes(closure) == held_bytes([{"a": (closure, table)}]) == 8000
+    if closure is None:
+        unset = 1
+    assert held_bytes(lambda: (unset, table)) == 8000, "a variable that is not set"
     ghost = _plans.ghost((1000, 1000, 1000), np.dtype(np.float64))
     assert held_bytes(ghost) < 100
     assert held_bytes((np.zeros(3), np.zeros(3))) == 48
