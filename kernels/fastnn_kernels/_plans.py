@@ -112,6 +112,16 @@ def planned(plan: Callable[..., Any], *key: Any) -> Any:
     return made.of(key) if type(made) is _ByTypes else made
 
 
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a function makes as `planner` does, to be had by calling it."""
+    made = planner(function)
+
+    def call(*key: Any) -> Any:
+        return planned(made, *key)
+
+    return call
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list) or (isinstance(value, ndarray) and value.ndim > 0)
 

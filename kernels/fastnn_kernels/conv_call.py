@@ -45,11 +45,7 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
         activation, algorithm, None if out is None else getattr(out, "strides", ()),
         get_num_threads(), get_conv_precision(), *window,
     )  # fmt: skip
-    try:
-        run = planner(*key)
-    except TypeError:  # a list or an array among the options, or a mistake: `planned` knows
-        run = None
-    return (run or planned(planner, *key))(input, weight, bias, out)
+    return planned(planner, *key)(input, weight, bias, out)
 
 
 def around(

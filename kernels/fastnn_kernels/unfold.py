@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import conv_product
-from ._plans import planned, planner
+from ._plans import kept
 from ._shapes import as_float_array, contiguous, conv_output_size, output, pair
 from .images import hashable, planes, with_batch
 
@@ -22,7 +22,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):
     """
     x = as_float_array("unfold", "input", input)
     x, batched = with_batch("unfold", "input", x, 2)
-    kernel, window, places = planned(_form, "unfold", x.shape[2:], kernel_size, dilation, padding, stride)
+    kernel, window, places = _form("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
     shape = x.shape[0], x.shape[1] * kernel[0] * kernel[1], places[0] * places[1]
     y = output("unfold", out, shape if batched else shape[1:], x.dtype, x)
     columns = y if y.flags.c_contiguous else np.empty(shape, x.dtype)
@@ -41,7 +41,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
     x = as_float_array("fold", "input", input)
     x, batched = with_batch("fold", "input", x, 1)
     size = pair("fold", "output_size", hashable(output_size), 1)
-    kernel, window, places = planned(_form, "fold", size, kernel_size, dilation, padding, stride)
+    kernel, window, places = _form("fold", size, kernel_size, dilation, padding, stride)
     taps, columns = kernel[0] * kernel[1], places[0] * places[1]
     if x.shape[1] % taps or x.shape[2] != columns:
         raise ValueError(
@@ -55,7 +55,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
     return y
 
 
-@planner
+@kept
 def _form(function, size, *options):
     """Check the arguments; return the kernel, (stride, padding, dilation) in a row, and the numbers of places."""
     kernel_size, dilation, padding, stride = options

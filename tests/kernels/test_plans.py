@@ -123,3 +123,26 @@ def test_what_grows_with_the_image_is_bounded():
         kernels.interpolate(np.zeros((1, 1, 2, 3), np.float32), (2, 30_000 + n), mode="bicubic")
         kernels.pad(np.zeros((1, 200_000 + n), np.float32), (1, 2), "reflect")
     assert kept() <= _plans.BYTES
+
+
+@pytest.mark.parametrize("bad", [(1.0, 1), (True, 1), [1, 1.0]])
+@pytest.mark.parametrize("option", ["stride", "padding", "dilation"])
+def test_windows_are_refused_after_equal_ones_were_accepted(option, bad):
+    """1 == 1.0 == True, as keys of what is kept, too."""
+    x, w, y = np.ones((1, 2, 6, 6)), np.ones((2, 2, 3, 3)), np.ones((2, 18, 16))
+    calls = [
+        lambda value: kernels.conv2d(x, w, **{option: value}),
+        lambda value: kernels.conv2d_backward(x[..., 2:, 2:], x, w, **{option: value}),
+        lambda value: kernels.conv_transpose2d(x, w, **{option: value}),
+        lambda value: kernels.conv1d(x[0], w[0], **{option: value[:1]}),
+        lambda value: kernels.conv3d(x[:, :, None], w[:, :, None], **{option: (*value, value[1])}),
+        lambda value: kernels.unfold(x, 3, **{option: value}),
+        lambda value: kernels.fold(y, (6, 6), 3, **{option: value}),
+    ]
+    for call in calls:
+        try:
+            call((1, 1))
+        except ValueError:  # shapes that do not fit this option
+            pass
+        with pytest.raises(TypeError, match=f"{option} must be an integer"):
+            call(bad)
