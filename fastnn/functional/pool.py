@@ -8,6 +8,7 @@ import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
 from fastnn_kernels.images import channels_last
 from fastnn_kernels.pooling import avg_pool, max_pool, max_pool_with_places
+from fastnn_kernels.pooling_gradient import max_pool_gradient
 
 
 @differentiable
@@ -23,10 +24,11 @@ def _recorded_max_pool(
         result = max_pool(dims, input, window, activation=activation)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        if return_indices:
-            dy = dy[0]
-            if activation is not None:
-                dy = kernels.relu_backward(dy, y)
+        if not return_indices:
+            return (max_pool_gradient(dims, dy, input, window, places, activation),)
+        dy = dy[0]
+        if activation is not None:
+            dy = kernels.relu_backward(dy, y)
         return (kernels.max_pool_backward(dims, dy, input, window, places, activation),)
 
     return result, backward

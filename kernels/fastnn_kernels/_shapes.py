@@ -95,8 +95,8 @@ def operand(function: str, name: str, x, shape: tuple[int, ...], dtype: np.dtype
     return contiguous(x if dtype is None or x.dtype is dtype else x.astype(dtype))
 
 
-def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: int) -> ndarray:
-    """Return an array of integers from 0 to `limit` - 1 as a C-contiguous int64 array of native byte order.
+def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: int, lowest: int = 0) -> ndarray:
+    """Return an array of integers from `lowest` to `limit` - 1 as a C-contiguous int64 array of native byte order.
 
     shape: what it must be, or None for any. The range is looked at before a cast could lose digits. TypeError unless
     they are integers, ValueError for another shape and for an integer outside.
@@ -108,8 +108,8 @@ def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: i
         raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {array.shape}")
     if array.size:
         for number in (array.min(), array.max()):
-            if not 0 <= int(number) < limit:
-                raise ValueError(f"{function}: {name} must be from 0 to {limit - 1}, got {number}")
+            if not lowest <= int(number) < limit:
+                raise ValueError(f"{function}: {name} must be from {lowest} to {limit - 1}, got {number}")
     plain = type(array) is ndarray and array.dtype is I8 and array.flags.c_contiguous and array.flags.aligned
     return array if plain else np.array(array, I8, order="C", copy=True)
 
@@ -148,10 +148,12 @@ def choice(function: str, name: str, value, known):
 
 
 def flag(function: str, name: str, value) -> bool:
-    """Return `value` as True or False. TypeError for what has no truth, as an array of several elements."""
+    """Return `value` as True or False. TypeError for texts, lists and arrays of several elements."""
     if type(value) is bool:
         return value
     try:
+        if isinstance(value, (str, tuple, list)):
+            raise TypeError
         return bool(value)
     except (TypeError, ValueError):
         raise TypeError(f"{function}: {name} must be True or False, got {type(value).__name__}") from None

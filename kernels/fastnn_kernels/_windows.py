@@ -35,8 +35,10 @@ class _Window(_Tile):
     def below(self, n, start=0):
         """Return a mask: those of the lanes start, start + 1, ... that come before the n-th."""
         builder = self.builder
-        n = builder.trunc(builder.sub(n, I64(start)), I32)
-        return builder.icmp_signed("<", self.iota, self._splat(builder, n))
+        n = builder.sub(n, I64(start))
+        some = builder.icmp_signed("<", n, I64(self.lanes))
+        n = builder.select(some, n, I64(self.lanes))  # a row may be longer than 32 bits can say
+        return builder.icmp_signed("<", self.iota, self._splat(builder, builder.trunc(n, I32)))
 
     def variables(self, values):
         """Return variables (registers, once LLVM has seen them) that hold these vectors."""

@@ -3,12 +3,16 @@
 import numpy as np
 
 from ._parallel import tasks
-from ._shapes import INT_LIMIT, as_float_array, contiguous, output, sizes
+from ._shapes import F4, F8, as_array, as_float_array, choice, contiguous, number, output, sizes
+from ._shapes import indices as checked
 from .cpu import augment as cpu
 from .cpu.dropout import CHUNK
+from .dropout import word
 from .pad import MODES as BORDERS
 
 GRAIN = 8192  # numbers written by a task, at least
+NO_FIELD = {dtype: np.empty((1, 2, 0, 0), dtype) for dtype in (F4, F8)}
+LONGEST = {F4: 1 << 24, F8: 1 << 30}  # axis of an image whose places `warp` can tell apart in that dtype
 
 
 def uniform(shape, low=0.0, high=1.0, *, seed, offset=0, dtype=np.float32, out=None):
@@ -18,11 +22,16 @@ def uniform(shape, low=0.0, high=1.0, *, seed, offset=0, dtype=np.float32, out=N
     0 .. 2^64 - 1) and an element's position alone (Philox 4x32-10: Salmon et al., 2011), not on the number of threads.
     0.6 ns each on one thread with AVX-512. Raises ValueError for a seed or offset out of range.
     """
-    y = output("uniform", out, tuple(shape), np.dtype(dtype))
-    _check_counters("uniform", seed, offset)
-    target = contiguous(y)
+    dtype = _float_type(dtype)
+    if not isinstance(shape, (tuple, list, np.ndarray)):
+        raise TypeError(f"uniform: shape must be a tuple of integers, got {shape!r}")
+    shape = sizes("uniform", "shape", tuple(shape), len(shape), 0) if len(shape) else ()
+    low, high = number("uniform", "low", low), number("uniform", "high", high)
+    words = word("uniform", "seed", seed), word("uniform", "offset", offset)
+    y = output("uniform", out, shape, dtype)
+    target = y if y.flags.carray else output("uniform", None, y.shape, y.dtype)
     chunks = -(-y.size // CHUNK)
-    cpu.uniform__philox[y.dtype](target.reshape(-1), low, high - low, seed, offset, chunks, _tasks(chunks, CHUNK))
+    cpu.uniform__philox[y.dtype](target.reshape(-1), low, high - low, *words, chunks, _tasks(chunks, CHUNK))
     if target is not y:
         y[...] = target
     return y
@@ -36,14 +45,15 @@ def noise(input, deviation, *, seed, offset=0, out=None):
     seed, offset and position alone. Raises ValueError for a negative deviation and counters out of range.
     """
     x = as_float_array("noise", "input", input)
+    deviation = number("noise", "deviation", deviation)
     if not 0 <= deviation < np.inf:
         raise ValueError(f"noise: deviation must be a number from 0, got {deviation}")
-    _check_counters("noise", seed, offset)
+    words = word("noise", "seed", seed), word("noise", "offset", offset)
     y = output("noise", out, x.shape, x.dtype, x)
-    target = y if y.flags.c_contiguous else output("noise", None, x.shape, x.dtype)
+    target = y if y.flags.carray else output("noise", None, x.shape, x.dtype)
     chunks = -(-x.size // CHUNK)
     cpu.noise__philox[x.dtype](
-        contiguous(x).reshape(-1), target.reshape(-1), deviation, seed, offset, chunks, _tasks(chunks, CHUNK)
+        contiguous(x).reshape(-1), target.reshape(-1), deviation, *words, chunks, _tasks(chunks, CHUNK)
     )
     if target is not y:
         y[...] = target
@@ -81,33 +91,36 @@ def warp(input, matrix, field=None, size=None, *, mode="bilinear", border="const
     Raises ValueError unless the shapes fit, for an empty image and for unknown modes.
     """
     x = as_float_array("warp", "input", input, 4)
-    matrix = np.ascontiguousarray(np.asarray(matrix, np.float64)[(None,) * (np.ndim(matrix) == 2)])
+    matrix = _numbers("warp", "matrix", matrix)
+    matrix = matrix[None] if matrix.ndim == 2 else matrix
     batch, channels, height, width = x.shape
     if matrix.ndim != 3 or matrix.shape[1:] != (2, 3) or matrix.shape[0] not in (1, batch):
-        raise ValueError(f"warp: matrix must be (2, 3) or ({batch}, 2, 3) for input {x.shape}, got {np.shape(matrix)}")
+        raise ValueError(f"warp: matrix must be (2, 3) or ({batch}, 2, 3) for input {x.shape}, got {matrix.shape}")
     if not np.isfinite(matrix).all():
         raise ValueError("warp: matrix holds numbers that are nan or infinite")
-    if mode not in ("bilinear", "nearest"):
+    value = number("warp", "value", value)
+    if not isinstance(mode, str) or mode not in ("bilinear", "nearest"):
         raise ValueError(f"warp: mode must be 'bilinear' or 'nearest', got {mode!r}")
-    if border not in BORDERS:
-        raise ValueError(f"warp: border must be one of {', '.join(BORDERS)}, got {border!r}")
+    choice("warp", "border", border, BORDERS)
     if (not height or not width) and batch * channels:
         raise ValueError(f"warp: the images are empty, shape {x.shape}")
+    if max(height, width) > LONGEST[x.dtype]:
+        raise ValueError(f"warp: axes of {x.dtype} images must not be longer than {LONGEST[x.dtype]}, got {x.shape}")
     if field is None:
-        field = np.empty((1, 2, 0, 0), x.dtype)
+        field = NO_FIELD[x.dtype]
         oh, ow = (height, width) if size is None else sizes("warp", "size", size, 2, 0)
     else:
-        field = contiguous(as_float_array("warp", "field", field).astype(x.dtype, copy=False))
+        field = contiguous(as_float_array("warp", "field", field, (3, 4)).astype(x.dtype, copy=False))
         field = field[None] if field.ndim == 3 else field
         oh, ow = field.shape[-2:] if size is None else sizes("warp", "size", size, 2, 0)
-        if field.ndim != 4 or field.shape[0] not in (1, batch) or field.shape[1:] != (2, oh, ow):
+        if field.shape[0] not in (1, batch) or field.shape[1:] != (2, oh, ow):
             raise ValueError(f"warp: field must be ({batch}, 2, {oh}, {ow}) or (2, {oh}, {ow}), got {field.shape}")
     shape = batch, channels, oh, ow
-    y = output("warp", out, shape, x.dtype, x)
-    target = y if y.flags.c_contiguous else output("warp", None, shape, x.dtype)
+    y = output("warp", out, shape, x.dtype, x, matrix, field)
+    target = y if y.flags.carray else output("warp", None, shape, x.dtype)
     if y.size:
-        if height * width >= INT_LIMIT:
-            raise ValueError(f"warp: images must have fewer than 2**31 pixels, got shape {x.shape}")
+        if x.dtype is F4 and height * width > 1 << 31:
+            raise ValueError(f"warp: images of float32 must not have more than 2**31 pixels, got shape {x.shape}")
         spans = batch * -(-oh * ow // cpu.SPAN)
         cpu.warp__taps[x.dtype](
             contiguous(x).reshape(batch, channels, -1), matrix, field.reshape(len(field), 2, -1), width, ow,
@@ -126,13 +139,14 @@ def erase(input, boxes, value=0.0, *, out=None):
     rectangle that ends before it begins is empty. Raises ValueError unless the shapes fit.
     """
     x = as_float_array("erase", "input", input, 4)
-    boxes = np.asarray(boxes)
+    value = number("erase", "value", value)
+    boxes = as_array("erase", "boxes", boxes)
     if boxes.shape != (x.shape[0], 4) or boxes.dtype.kind not in "iu":
         raise ValueError(f"erase: boxes must be integers ({x.shape[0]}, 4), got {boxes.dtype} {boxes.shape}")
-    limits = np.array([x.shape[2], x.shape[3]] * 2)
-    boxes = np.ascontiguousarray(np.clip(boxes, 0, limits), np.int64)
-    y = output("erase", out, x.shape, x.dtype, x)
-    target = y if y.flags.c_contiguous else output("erase", None, x.shape, x.dtype)
+    boxes = checked("erase", "boxes", boxes, None, 1 << 63, lowest=-(1 << 63))
+    y = output("erase", out, x.shape, x.dtype, x, boxes)
+    boxes = boxes.clip(0, np.array([x.shape[2], x.shape[3]] * 2, np.int64))
+    target = y if y.flags.carray else output("erase", None, x.shape, x.dtype)
     planes = x.shape[0] * x.shape[1]
     count = _tasks(planes, x.shape[2] * x.shape[3])
     cpu.erase__boxes[x.dtype](contiguous(x), boxes, value, target, planes, count)
@@ -148,8 +162,7 @@ def mix(input, other, weight, *, out=None):
     unless the shapes fit and `other` is in range.
     """
     x = as_float_array("mix", "input", input)
-    other, weight = np.asarray(other), np.asarray(weight)
-    count = x.shape[:1]
+    other, weight, count = as_array("mix", "other", other), _numbers("mix", "weight", weight), x.shape[:1]
     if x.ndim == 0 or other.shape != count or weight.shape != count or other.dtype.kind not in "iu":
         raise ValueError(
             f"mix: input {x.shape} needs other {count or '(B,)'} of integers and weight of the same shape, "
@@ -157,14 +170,12 @@ def mix(input, other, weight, *, out=None):
         )
     if len(other) and not 0 <= other.min() <= other.max() < len(x):
         raise ValueError(f"mix: other must be in 0..{len(x) - 1}, got {other.min()}..{other.max()}")
-    y = output("mix", out, x.shape, x.dtype, x)
-    target = y if y.flags.c_contiguous else output("mix", None, x.shape, x.dtype)
+    other, weight = checked("mix", "other", other, count, len(x)), weight.astype(x.dtype, copy=False)
+    y = output("mix", out, x.shape, x.dtype, x, other, weight)
+    target = y if y.flags.carray else output("mix", None, x.shape, x.dtype)
     if x.size:
         rows = contiguous(x).reshape(len(x), -1)
-        cpu.mix__rows[x.dtype](
-            rows, np.ascontiguousarray(other, np.int64), np.ascontiguousarray(weight, x.dtype),
-            target.reshape(len(x), -1), len(x), _tasks(len(x), rows.shape[1]),
-        )  # fmt: skip
+        cpu.mix__rows[x.dtype](rows, other, weight, target.reshape(len(x), -1), len(x), _tasks(len(x), rows.shape[1]))
     if target is not y:
         y[...] = target
     return y
@@ -174,7 +185,20 @@ def _tasks(items, each) -> int:
     return tasks(items, max(1, GRAIN // max(each, 1)))
 
 
-def _check_counters(function: str, seed, offset) -> None:
-    for key, number in (("seed", seed), ("offset", offset)):
-        if not 0 <= number < 1 << 64:
-            raise ValueError(f"{function}: {key} must be from 0 to 2**64 - 1, got {number}")
+def _float_type(dtype):
+    """Return what names float32 or float64 as `F4` or `F8`."""
+    wanted = None
+    named = isinstance(dtype, str) and dtype in ("float32", "float64", "f4", "f8", "f", "d")
+    if named or isinstance(dtype, (np.dtype, type)):
+        wanted = np.dtype(dtype)
+    if wanted is None or wanted not in (F4, F8):  # a dtype equals None if it is float64
+        raise TypeError(f"uniform: dtype must be float32 or float64, got {dtype!r}")
+    return F4 if wanted == F4 else F8
+
+
+def _numbers(function: str, name: str, x):
+    """Return real numbers of any kind as a contiguous array of float64."""
+    array = as_array(function, name, x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{function}: {name} must be an array of real numbers, got {array.dtype}")
+    return np.array(array, F8, order="C")

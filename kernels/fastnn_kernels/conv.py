@@ -1,6 +1,5 @@
 """Convolution of images and its gradients."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from . import activation as activations
 from . import conv_depthwise, conv_gradient, conv_product, conv_winograd_gradient
 from ._memory import empty, empty_like
 from ._parallel import tasks
-from ._plans import ghost, planner
+from ._plans import ghost, kept, planner
 from ._shapes import (
     as_float_array,
     check_out,
@@ -64,10 +63,10 @@ def conv2d(
 @planner
 def _plan(
     function, shape, strides, dtype, weight_shape, prepared, bias_shape, activation, algorithm, out_strides,
-    threads, precision, stride, padding, dilation, groups,
+    threads, precision, *window,
 ):  # fmt: skip
     x, batched = with_batch(function, "input", ghost(shape, dtype, strides))
-    form = _form(function, x.shape, weight_shape, stride, padding, dilation, groups)
+    form, groups = _form(function, x.shape, weight_shape, *window), window[-1]
     if algorithm not in NAMES:
         raise ValueError(f"{function}: algorithm must be one of {NAMES}, got {algorithm!r}")
 
@@ -233,9 +232,10 @@ class _Form(NamedTuple):
     shape: tuple[int, ...]
 
 
-@lru_cache(maxsize=512, typed=True)
-def _form(function, input_shape, weight_shape, stride, padding, dilation, groups):
+@kept
+def _form(function, input_shape, weight_shape, *window):
     """Check the arguments of a convolution and return its form."""
+    stride, padding, dilation, groups = window
     stride, dilation = pair(function, "stride", stride, 1), pair(function, "dilation", dilation, 1)
     groups = integer(function, "groups", groups, 1)
     if len(weight_shape) != 4:

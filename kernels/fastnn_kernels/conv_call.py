@@ -51,11 +51,7 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
         activation, algorithm, None if out is None else strides_of(out),
         _parallel._num_threads, conv_algorithms._precision, *window,
     )  # fmt: skip
-    try:
-        run = planner(*key)
-    except TypeError:  # a list or an array among the options, or a mistake: `planned` knows
-        run = None
-    return (run or planned(planner, *key))(input, weight, bias, out)
+    return planned(planner, *key)(input, weight, bias, out)
 
 
 def check_apart(function, out, *inputs):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ._memory import empty, empty_like, zeros
-from ._plans import ghost, planner
+from ._plans import ghost, kept, planner
 from ._shapes import as_float_array, contiguous, conv_output_size, integer, padding_sides, promote, required, sizes
 from .conv_call import around, call, result, sizes_of, through_activation
 from .conv_volume import Form, PreparedConv, convolve_back, correlate, volume
@@ -45,11 +43,11 @@ def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, 
 @planner
 def _plan(
     function, shape, strides, dtype, weight_shape, prepared, bias_shape, activation, algorithm, out_strides,
-    threads, precision, stride, padding, dilation, groups,
+    threads, precision, *window,
 ):  # fmt: skip
     n = 1 if function == "conv1d" else 3
     x, batched = with_batch(function, "input", ghost(shape, dtype, strides), n)
-    form, shape, groups = _form(function, n, x.shape, weight_shape, stride, padding, dilation, groups)
+    form, shape, groups = _form(function, n, x.shape, weight_shape, *window)
 
     def plan(x, y, floor):
         return plan_volumes(x, y, form, groups, weight_shape, prepared, floor)
@@ -128,9 +126,10 @@ def _backward(function, n, dy, input, weight, y, activation, window, needs):
     return dx, dw if needs[1] else None, db
 
 
-@lru_cache(maxsize=512, typed=True)
-def _form(function, n, input_shape, weight_shape, stride, padding, dilation, groups):
+@kept
+def _form(function, n, input_shape, weight_shape, *window):
     """Check the arguments of a convolution; return its form as one of volumes, the output's shape, and groups."""
+    stride, padding, dilation, groups = window
     stride, dilation = sizes(function, "stride", stride, n, 1), sizes(function, "dilation", dilation, n, 1)
     groups = check_weight(function, n, weight_shape, "(OC, C/groups, K...)", groups)
     if input_shape[1] != weight_shape[1] * groups:

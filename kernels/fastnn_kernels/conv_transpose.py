@@ -6,14 +6,13 @@ gradient of our input is a convolution, and that of the weight is the convolutio
 
 from __future__ import annotations
 
-from functools import lru_cache
 from math import prod
 
 import numpy as np
 
 from . import activation as activations
 from ._memory import empty_like, zeros
-from ._plans import ghost, planner
+from ._plans import ghost, kept, planner
 from ._shapes import contiguous, promote, required, sizes
 from .conv import conv2d_backward_bias
 from .conv_call import around, call, result, through_activation
@@ -154,11 +153,11 @@ def conv_transpose3d_backward(
 @planner
 def _plan(
     function, shape, strides, dtype, weight_shape, prepared, bias_shape, activation, algorithm, out_strides,
-    threads, precision, stride, padding, output_padding, groups, dilation,
+    threads, precision, *window,
 ):  # fmt: skip
     n = int(function[-2])
     x, batched = with_batch(function, "input", ghost(shape, dtype, strides), n)
-    form, shape, groups = _form(function, n, x.shape, weight_shape, stride, padding, output_padding, groups, dilation)
+    form, shape, groups = _form(function, n, x.shape, weight_shape, *window)
 
     def plan(x, y, floor):
         return plan_back(x, y, form, groups, weight_shape[1], prepared, floor)
@@ -191,9 +190,10 @@ def _backward(function, n, dy, input, weight, y, activation, window, needs):
     return dx, dw, db
 
 
-@lru_cache(maxsize=512, typed=True)
-def _form(function, n, input_shape, weight_shape, stride, padding, output_padding, groups, dilation):
+@kept
+def _form(function, n, input_shape, weight_shape, *window):
     """Check the arguments; return the form of the convolution from output to input, the output's shape, and groups."""
+    stride, padding, output_padding, groups, dilation = window
     stride, dilation = sizes(function, "stride", stride, n, 1), sizes(function, "dilation", dilation, n, 1)
     padding, more = sizes(function, "padding", padding, n, 0), sizes(function, "output_padding", output_padding, n, 0)
     groups = check_weight(function, n, weight_shape, "(C, OC/groups, K...)", groups)

@@ -128,10 +128,10 @@ def _check(function, p, seed, offset):
         p = number(function, "p", p)
     if not 0 <= p <= 1:
         raise ValueError(f"{function}: p must be from 0 to 1, got {p}")
-    return p, _word(function, "seed", seed), _word(function, "offset", offset)
+    return p, word(function, "seed", seed), word(function, "offset", offset)
 
 
-def _word(function, name, value):
+def word(function, name, value):
     """Return an integer of 64 bits."""
     if type(value) is not int:
         try:

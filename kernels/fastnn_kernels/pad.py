@@ -1,6 +1,5 @@
 """Padding and cropping: by a constant, by reflection, by the nearest value, or around the corner."""
 
-from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -9,8 +8,9 @@ from numpy import ndarray
 from ._memory import empty
 from ._parallel import tasks
 from ._plans import ghost, planned, planner
-from ._shapes import INT_LIMIT, as_float_array, check_out, integer, output
+from ._shapes import INT_LIMIT, as_float_array, check_out, choice, integer, number, output
 from .cpu import pad as cpu
+from .windows import whole_shape
 
 GRAIN = 32768  # numbers written by a task, at least
 MODES = "constant", "reflect", "replicate", "circular"
@@ -26,7 +26,7 @@ def pad(input, pad, mode="constant", value=0.0, *, out=None):
     Values are exact. An input that lies in memory in another order (images by pixels) gives a result in that order.
     Raises ValueError if the pads do not fit the shape or the mode is unknown, TypeError for integer input.
     """
-    x = as_float_array("pad", "input", input)
+    x, value = as_float_array("pad", "input", input), number("pad", "value", value)
     return planned(_forward, x.shape, x.strides, x.dtype, mode, *_listed("pad", pad))(x, value, out)
 
 
@@ -43,7 +43,7 @@ def _forward(shape, strides, dtype, mode, *pad):
         if out is not None:
             check_out("pad", out, made, dtype, x)
         memory = x.transpose(order)
-        memory = memory.copy() if gaps or not passes else memory
+        memory = _copy(memory) if gaps or not passes else memory
         for step in passes:
             memory = step(memory, value)
         y = memory.transpose(back)
@@ -88,14 +88,14 @@ def pad_backward(dy, input_shape, pad, mode="constant"):
     """
     name = "pad_backward"
     dy = as_float_array(name, "dy", dy)
-    return planned(_backward, dy.shape, dy.strides, dy.dtype, tuple(input_shape), mode, *_listed(name, pad))(dy)
+    return planned(_backward, dy.shape, dy.strides, dy.dtype, mode, input_shape, *_listed(name, pad))(dy)
 
 
 @planner
-def _backward(shape, strides, dtype, input_shape, mode, *pad):
+def _backward(shape, strides, dtype, mode, *options):
     """Return run(dy) for gradients that lie so."""
-    name = "pad_backward"
-    input_shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
+    name, (input_shape, *pad) = "pad_backward", options
+    input_shape = whole_shape(name, input_shape)
     pads, expected = _geometry(name, input_shape, _numbers(name, pad), mode)
     if shape != expected:
         raise ValueError(f"{name}: dy has shape {shape}, an input {input_shape} gives {expected}")
@@ -114,12 +114,19 @@ def _backward(shape, strides, dtype, input_shape, mode, *pad):
 
     def run(dy):
         memory = dy.transpose(order)
-        memory = memory.copy() if gaps or not passes else memory
+        memory = _copy(memory) if gaps or not passes else memory
         for step in passes:
             memory = step(memory, 0.0)
         return memory.transpose(back)
 
     return run
+
+
+def _copy(x):
+    """Return a contiguous copy."""
+    y = empty(x.shape, x.dtype)
+    y[...] = x
+    return y
 
 
 def _memory_order(x: ndarray) -> tuple[int, ...]:
@@ -177,7 +184,6 @@ def _pass_back(shape, cut, axis, pads, mode, dtype):
     return step
 
 
-@lru_cache(maxsize=512)
 def _table(length, before, after, mode):
     """Return (the source of every place of a padded axis, -1 for the constant; first, last, source of those that stay).
 
@@ -210,8 +216,7 @@ def _numbers(function, pad):
 
 def _geometry(function, shape, numbers, mode):
     """Return (before, after) for every axis, and the shape of the result."""
-    if mode not in MODES:
-        raise ValueError(f"{function}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    choice(function, "mode", mode, MODES)
     if len(numbers) % 2 or len(numbers) > 2 * len(shape):
         raise ValueError(f"{function}: pad must be one pair per axis of shape {shape} at most, got {numbers}")
     given = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)]

@@ -9,15 +9,18 @@ from math import prod
 
 import numpy as np
 
+from ._memory import empty, zeros
 from ._parallel import tasks
-from ._shapes import as_float_array, integer, sizes
+from ._shapes import I8, as_float_array, integer, promote, required, sizes
+from ._shapes import indices as checked
 from .cpu import pool as cpu
-from .images import channels_last, with_batch
-from .pooling import GRAIN, avg_pool, max_pool
+from .images import channels_last, hashable, with_batch
+from .pooling import GRAIN, avg_pool, max_pool, name_of
 from .pooling_gradient import avg_pool_backward, max_pool_backward
 from .windows import result
 
 __all__ = ["avg_pool_backward", "max_pool_backward"]
+LARGEST = 1 << 63  # an integer that int64 does not hold
 
 
 def max_pool2d(
@@ -158,26 +161,46 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 def lp_pool_backward(dims, dy, input, output, norm_type, kernel_size, stride=None, ceil_mode=False):
     """Return the gradient of an lp pooling's input from that of its output; zero where the norm is zero.
 
-    dims: 1, 2 or 3. dy, output (the forward's result), input; the other arguments as in the forward.
+    dims: 1, 2 or 3. dy, output (the forward's result), input; the other arguments as in the forward. Raises ValueError
+    unless the shapes fit together, and as the forward does.
     """
-    x, y = np.asarray(input), np.asarray(output)
-    count = np.prod(sizes(f"lp_pool{dims}d_backward", "kernel_size", kernel_size, dims, 1))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(y == 0, 0, dy * y ** (1 - norm_type) * y.dtype.type(count))
-        window = kernel_size, stride, 0, ceil_mode, True, None
-        return avg_pool_backward(dims, share, x.shape, window, kind="lp_pool") * x ** (norm_type - 1)
+    name = name_of("lp_pool", dims) + "_backward"
+    required(name, dy=dy, input=input, output=output)
+    dy, x, y = promote(name, dy=dy, input=input, output=output)
+    if y.shape != dy.shape:
+        raise ValueError(f"{name}: output has shape {y.shape}, dy has {dy.shape}")
+    power = _power(name, norm_type)
+    count = prod(sizes(name, "kernel_size", hashable(kernel_size), dims, 1))
+    window = kernel_size, stride, 0, ceil_mode, True, None
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        share = np.where(y == 0, y, dy * y ** (1 - power) * y.dtype.type(count))
+        dx = avg_pool_backward(dims, share, x.shape, window, kind="lp_pool")
+        dx *= x ** (power - 1)
+    return dx
+
+
+def _power(function, norm_type):
+    """Return the exponent of a norm as a float."""
+    try:
+        if isinstance(norm_type, (str, bytes, bool, np.bool_)):
+            raise TypeError
+        power = float(norm_type)
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"{function}: norm_type must be a positive number, got {norm_type!r}") from None
+    if not power > 0:
+        raise ValueError(f"{function}: norm_type must be positive, got {norm_type!r}")
+    return power
 
 
 def _lp_pool(dims, input, norm_type, kernel_size, stride, ceil_mode):
     name = f"lp_pool{dims}d"
     x = as_float_array(name, "input", input)
-    if isinstance(norm_type, bool) or not norm_type > 0:
-        raise ValueError(f"{name}: norm_type must be positive, got {norm_type!r}")
-    count = np.prod(sizes(name, "kernel_size", kernel_size, dims, 1))
+    power = _power(name, norm_type)
+    count = prod(sizes(name, "kernel_size", hashable(kernel_size), dims, 1))
     with np.errstate(invalid="ignore", over="ignore"):  # roots of negative numbers are NaN, as in PyTorch
-        means = avg_pool(dims, x**norm_type, (kernel_size, stride, 0, ceil_mode, True, None), kind="lp_pool")
+        means = avg_pool(dims, x**power, (kernel_size, stride, 0, ceil_mode, True, None), kind="lp_pool")
         means *= means.dtype.type(count)
-        return np.power(means, 1 / norm_type, out=means)
+        return np.power(means, 1 / power, out=means)
 
 
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
@@ -201,12 +224,20 @@ def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_siz
 
 
 def max_unpool_backward(dims, dy, indices):
-    """Return the gradient of max_unpool's input: what of dy (B, C, ...) lies where `indices` point."""
-    dy, batched = with_batch(f"max_unpool{dims}d_backward", "dy", np.asarray(dy), dims)
-    places = np.asarray(indices) if batched else np.asarray(indices)[None]
-    flat = places.reshape(*places.shape[:2], -1) if places.size else places.reshape(*places.shape[:2], 0)
-    dx = np.take_along_axis(dy.reshape(*dy.shape[:2], int(np.prod(dy.shape[2:]))), flat, 2).reshape(places.shape)
-    return dx if batched else dx[0]
+    """Return the gradient of max_unpool's input: what of dy (B, C, ...) lies where `indices` point.
+
+    Raises ValueError unless these are places of dy's images, TypeError unless they are integers.
+    """
+    name = name_of("max_unpool", dims) + "_backward"
+    dy, batched = with_batch(name, "dy", as_float_array(name, "dy", dy), dims)
+    places = checked(name, "indices", indices, None, prod(dy.shape[2:]))
+    if places.ndim != dims + 1 + batched or places.shape[: 1 + batched] != dy.shape[not batched : 2]:
+        given = dy.shape if batched else dy.shape[1:]
+        raise ValueError(f"{name}: indices have shape {places.shape}, which does not fit a dy of shape {given}")
+    dx = empty(places.shape, dy.dtype)
+    flat = *dy.shape[:2], prod(places.shape[1 + batched :])
+    dx.reshape(flat)[...] = np.take_along_axis(dy.reshape(*dy.shape[:2], prod(dy.shape[2:])), places.reshape(flat), 2)
+    return dx
 
 
 def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size):
@@ -216,19 +247,19 @@ def _max_unpool(dims, input, indices, kernel_size, stride, padding, output_size)
     stride = kernel if stride is None else sizes(name, "stride", stride, dims, 1)
     padding = sizes(name, "padding", padding, dims, 0)
     usual = [(n - 1) * s - 2 * p + k for n, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True)]
+    if output_size is not None and not isinstance(output_size, (tuple, list, np.ndarray)):
+        raise TypeError(f"{name}: output_size must be a tuple of integers, got {output_size!r}")
     size = usual if output_size is None else list(output_size)[-dims:]
     size = tuple(integer(name, "output_size", n, 1) for n in size)
     if len(size) != dims or any(abs(n - u) >= s for n, u, s in zip(size, usual, stride, strict=True)):
         raise ValueError(f"{name}: output_size must be {tuple(usual)} or less than a stride from it, got {output_size}")
-    places = np.asarray(indices)
-    if places.dtype.kind not in "iu":
-        raise TypeError(f"{name}: indices must be integers, got {places.dtype}")
+    places = checked(name, "indices", indices, None, LARGEST, lowest=-LARGEST)
     places = places if batched else places[None]
     if places.shape != x.shape:
         raise ValueError(f"{name}: indices have shape {places.shape}, input has {x.shape}")
     y = result(name, None, (*x.shape[:2], *size), x.dtype, channels_last(x))
-    flat = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, places.astype(np.int64, copy=False), y))
-    wrong = np.zeros(len(x), np.int64)
+    flat = (a.reshape(*a.shape[:2], prod(a.shape[2:])) for a in (x, places, y))
+    wrong = zeros((len(x),), I8)
     cpu.max_unpool__scatter[x.dtype](*flat, wrong, x.shape[1], tasks(y.size, GRAIN))
     if wrong.any():
         raise ValueError(f"{name}: indices must be from 0 to {prod(size) - 1} for output size {size}")

@@ -5,7 +5,7 @@ ceil_mode) for maxima, (kernel_size, stride, padding, ceil_mode, count_include_p
 (output_size,) for adaptive pooling of both kinds.
 """
 
-from functools import lru_cache
+from functools import reduce
 from math import prod
 from typing import NamedTuple
 
@@ -16,12 +16,11 @@ from . import activation as activations
 from ._memory import empty
 from ._parallel import tasks
 from ._plans import ghost, planned, planner
-from ._shapes import F4, F8, as_float_array, check_out, integer
+from ._shapes import F4, F8, I8, as_float_array, check_out, flag, integer
 from .cpu import pool as cpu
-from .images import channels_last, hashable, with_batch
+from .images import channels_last, with_batch
 from .windows import (
     Tables,
-    Windows,
     adaptive,
     as_images,
     divisors,
@@ -33,19 +32,20 @@ from .windows import (
 
 GRAIN = 16384  # numbers read by a task, at least
 INT32 = np.dtype(np.int32)
+FEW = 4096  # windows, for each of which a plan may hold a number
+NARROW = 1 << 31  # pixels of an image whose places are numbers of 32 bits
 
 
 class Plan(NamedTuple):
     """What depends on shapes only, and is kept from call to call."""
 
-    axes: Windows
     size: tuple[int, ...]  # of the pooled image
     table: Tables
     squares: bool  # 2x2 side by side
     whole: bool  # one window that is the image
     divisor: int | None  # what all sums are divided by, if it is the same
-    counts: np.ndarray | None  # else what each is divided by: (OD, OH, OW * numbers of a pixel)
-    divisors: dict  # by dtype, as the kernel wants them; in a gradient ones, if dy has to be divided first
+    counts: tuple[ndarray, ...]  # else, in a gradient, its factors: (OD, 1, 1, 1), (OH, 1, 1), (OW, 1)
+    over: ndarray | None  # divisors as the kernel wants them; in a gradient ones, if dy has to be divided first
 
     @property
     def halving(self) -> bool:
@@ -53,9 +53,14 @@ class Plan(NamedTuple):
         return self.divisor is not None and self.divisor.bit_count() == 1
 
 
-@lru_cache(maxsize=1024, typed=True)
-def plan_of(name, dims, size, window, mean, inner, merge, back):
+def plan_of(name, size, dtype, inner, merge, back, window, mean=False) -> Plan:
     """Return the Plan for images of this size with `inner` numbers at a place; merge: see `Axis.runs`."""
+    return planned(_plan_of, name, size, dtype, inner, merge, back, mean, *window)
+
+
+@planner
+def _plan_of(name, size, dtype, inner, merge, back, mean, *window):
+    dims = len(size)
     axes = adaptive(name, size, window[0]) if len(window) == 1 else sliding(name, dims, size, *_sliding(window, mean))
     result_size = tuple(len(axis) for axis in axes[3 - dims :])
     squares = dims == 2 and all(
@@ -66,14 +71,17 @@ def plan_of(name, dims, size, window, mean, inner, merge, back):
     counts = _counts(name, axes, window) if mean else ()
     same = all((count == count[:1]).all() for count in counts)
     divisor = prod(int(count[0]) for count in counts if len(count)) if same else None
-    each = None if same else counts[0][:, None, None] * counts[1][:, None] * np.repeat(counts[2], inner)
-    width = axes[2].length
+    width, each = axes[2].length, ()
+    if back and not same:
+        shaped = (count.astype(dtype).reshape(-1, *[1] * (3 - axis)) for axis, count in enumerate(counts))
+        each = tuple(count for count in shaped if (count != 1).any())
+        each = (reduce(np.multiply, each),) if prod(result_size) <= FEW else each
     if back:
         axes = tuple(axis.transposed() for axis in axes)
         counts = [np.full(len(axis), divisor if axis is axes[0] and same else 1) for axis in axes]
     table = tables(axes, inner, merge, 4 if mean else 1, width)
-    over = {dtype: divisors(counts, table.runs, dtype) for dtype in (F4, F8)} if mean else {}
-    return Plan(axes, result_size, table, squares, whole, divisor, each, over)
+    over = divisors(counts, table.runs, dtype) if mean else None
+    return Plan(result_size, table, squares, whole, divisor, each, over)
 
 
 def _sliding(window, mean):
@@ -90,49 +98,70 @@ def _counts(name, axes, window):
     if override is not None:
         override = integer(name, "divisor_override", override, 1)
         return tuple(np.full(len(axis), override if axis is axes[0] else 1) for axis in axes)
-    return tuple(axis.whole if count_include_pad else axis.counts for axis in axes)
+    return tuple(axis.whole if flag(name, "count_include_pad", count_include_pad) else axis.counts for axis in axes)
 
 
 def max_pool(dims, input, window, *, return_indices=False, activation=None, out=None):
     """Return the largest value of each window, through an activation; with return_indices=True, (values, int64)."""
-    if not return_indices:
+    if return_indices is False:
         return _pooled("max_pool", dims, input, window, activation, out)
     name = name_of("max_pool", dims, window)
+    if not flag(name, "return_indices", return_indices):
+        return _pooled("max_pool", dims, input, window, activation, out)
     relu = is_relu(name, activation)
     y, places = pool_with_places(name, dims, input, window, -np.inf, out)
     if relu:
         y[...] = activations.relu(y)
-    return y, places.astype(np.int64)
+    if places.dtype is I8:
+        return y, places
+    return y, as_type(places, I8)
+
+
+def as_type(places, dtype):
+    """Return a copy of places as numbers of another width, in the memory order they have."""
+    last = channels_last(places) if places.ndim > 2 else False
+    made = result("max_pool", None, places.shape, dtype, last)
+    made[...] = places
+    return made
 
 
 def max_pool_with_places(dims, input, window, activation=None):
-    """Return (values, int32 places) for `max_pool_backward`: -1 where the ReLU's zero is larger.
+    """Return (values, places) for `max_pool_gradient`: -1 where the ReLU's zero is larger.
 
     No places (None) for the windows whose maximum is found again faster than a place is read.
     """
     name = name_of("max_pool", dims, window)
     relu = is_relu(name, activation)
     x, _ = with_batch(name, "input", as_float_array(name, "input", input), dims)
-    if plan_of(name, dims, x.shape[2:], key_of(window), False, 1, True, False).squares:
+    if plan_of(name, x.shape[2:], x.dtype, 1, True, False, window).squares:
         return _pooled("max_pool", dims, input, window, activation, None), None
     return pool_with_places(name, dims, input, window, 0.0 if relu else -np.inf, None)
 
 
 def pool_with_places(name, dims, input, window, floor, out):
-    """Return (values, not smaller than the floor, and int32 places, -1 for the floor)."""
+    """Return (values, not smaller than the floor, and places, -1 for the floor): int32 where that can hold them."""
     x, batched = with_batch(name, "input", as_float_array(name, "input", input), dims)
-    last = channels_last(x)
-    plan = plan_of(name, dims, x.shape[2:], key_of(window), False, x.shape[1] if last else 1, False, False)
+    far = are_far(x.shape)
+    last = channels_last(x) and not far
+    plan = plan_of(name, x.shape[2:], x.dtype, x.shape[1] if last else 1, False, False, window)
     shape = (*x.shape[:2], *plan.size)
-    out = out if batched or not isinstance(out, ndarray) else out[None]
-    y, where = result(name, out, shape, x.dtype, last, x), result(name, None, shape, INT32, last)
+    if out is not None:
+        check_out(name, out, shape if batched else shape[1:], x.dtype, x)
+    target = out if batched or out is None else out[None]
+    y, where = result(name, target, shape, x.dtype, last), result(name, None, shape, I8 if far else INT32, last)
     images, memory, marks = as_images(x, last), as_images(y, last), as_images(where, last)
     rows, count = prod(memory.shape[:3]), tasks(x.size, GRAIN)
-    cpu.max_pool__windows_and_places[x.dtype](images, *plan.table, floor, memory, marks, rows, count)
-    if out is not None and out is not y:
-        out[...] = y
-        y = out
-    return (y, where) if batched else (y[0], where[0])
+    kernel = cpu.max_pool__windows_and_far_places if far else cpu.max_pool__windows_and_places
+    kernel[x.dtype](images, *plan.table, floor, memory, marks, rows, count)
+    if target is not None and target is not y:
+        target[...] = y
+    where = where if batched else where[0]
+    return (y if batched else y[0]) if out is None else out, where
+
+
+def are_far(shape) -> bool:
+    """Return whether places in images (B, C, ...) need more than 32 bits."""
+    return prod(shape[2:]) > NARROW
 
 
 def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
@@ -142,7 +171,7 @@ def avg_pool(dims, input, window, *, out=None, kind="avg_pool"):
 
 def _pooled(kind, dims, input, window, activation, out):
     """Return the maxima or means of windows."""
-    if type(input) is not ndarray or (input.dtype is not F4 and input.dtype is not F8):
+    if type(input) is not ndarray or (input.dtype is not F4 and input.dtype is not F8) or not input.flags.aligned:
         input = as_float_array(name_of(kind, dims, window), "input", input)
     return planned(_plan, kind, dims, input.shape, input.strides, input.dtype, activation, *window)(input, out)
 
@@ -173,7 +202,7 @@ def _plan(kind, dims, shape, strides, dtype, activation, *window):
         if gaps:
             x = laid(x, last) if batched else laid(x[None], last)[0]
         y = out
-        if out is None or not (out.transpose(there) if last else out).flags.c_contiguous:
+        if out is None or not (out.transpose(there) if last else out).flags.carray:
             y = empty(memory, dtype)
             y = y.transpose(back) if last else y
         images, pooled = (x.transpose(there), y.transpose(there)) if last else (x, y)
@@ -186,14 +215,9 @@ def _plan(kind, dims, shape, strides, dtype, activation, *window):
     return run
 
 
-def key_of(window):
-    """Return a window that caches can look up."""
-    return tuple(map(hashable, window))
-
-
 def _max_kernel(name, dims, shape, dtype, window, last, relu):
     """Return the size of the pooled images, a kernel, the form in which it takes images, its other arguments."""
-    plan = plan_of(name, dims, shape[2:], key_of(window), False, shape[1] if last else 1, True, False)
+    plan = plan_of(name, shape[2:], dtype, shape[1] if last else 1, True, False, window)
     floor = 0.0 if relu else -np.inf
     if plan.squares:
         kernel = cpu.max_pool2d__squares_of_pixels if last else cpu.max_pool2d__squares_of_planes
@@ -205,14 +229,14 @@ def _max_kernel(name, dims, shape, dtype, window, last, relu):
 
 def _avg_kernel(name, dims, shape, dtype, window, last, _):
     """Return for means what `_max_kernel` does for maxima."""
-    plan = plan_of(name, dims, shape[2:], key_of(window), True, shape[1] if last else 1, True, False)
+    plan = plan_of(name, shape[2:], dtype, shape[1] if last else 1, True, False, window, True)
     if plan.whole:
         kernel = cpu.avg_pool__whole_pixels if last else cpu.avg_pool__whole_planes
         return plan.size, kernel, as_wholes, (plan.divisor,)
     if plan.squares and plan.halving:
         kernel = cpu.avg_pool2d__squares_of_pixels if last else cpu.avg_pool2d__squares_of_planes
         return plan.size, kernel, as_squares, (1 / plan.divisor,)
-    return plan.size, cpu.avg_pool__windows, as_volumes, (*plan.table, plan.divisors[dtype])
+    return plan.size, cpu.avg_pool__windows, as_volumes, (*plan.table, plan.over)
 
 
 def as_volumes(batch, channels, size, last):
@@ -234,13 +258,13 @@ def as_wholes(batch, channels, size, last):
 
 def name_of(kind, dims, window=()):
     """Return what the entry point is called."""
-    if dims not in (1, 2, 3):
+    if type(dims) is not int or dims not in (1, 2, 3):
         raise ValueError(f"{kind}: dims must be 1, 2 or 3, got {dims!r}")
     return f"{'adaptive_' * (len(window) == 1)}{kind}{dims}d"
 
 
 def is_relu(name, activation):
     """Return whether the activation, checked, is a ReLU."""
-    if activation not in (None, "relu"):
+    if activation is not None and not (isinstance(activation, str) and activation == "relu"):
         raise ValueError(f"{name}: activation must be None or 'relu', got {activation!r}")
     return activation == "relu"

@@ -4,22 +4,22 @@ Interpolation is a product with a sparse matrix along each axis: a table of taps
 and the gradient is the product with the transposed matrix.
 """
 
-from functools import lru_cache
-from math import floor, prod
+from math import floor, inf, prod
 
 import numpy as np
 
-from ._memory import empty
+from ._memory import ALIGNMENT, empty
 from ._parallel import tasks
 from ._plans import ghost, planned, planner
-from ._shapes import as_float_array, contiguous, integer, output
+from ._shapes import as_float_array, choice, contiguous, flag, integer, output
 from ._simd import vector_bytes
 from ._taps import PAIRS
 from .cpu import resize as cpu
 from .images import channels_last
-from .windows import Axis
+from .windows import Axis, whole_shape
 
 GRAIN = 16384  # numbers written by a task, at least
+INT32 = np.dtype(np.int32)
 LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}
 MODES = ("nearest", "nearest-exact", *LINEAR, "bicubic", "area")
 
@@ -34,26 +34,17 @@ class Taps:
         self.identity = count == length == len(rows) and bool(
             (self.places == np.arange(count)).all() and (rows[order] == self.places).all() and (weights == 1).all()
         )
-        self.made = {}
 
     def __len__(self):
         return len(self.first) - 1
 
     def by_rows(self, dtype):
         """Return (table, weights) as `cpu/resize.py` wants them."""
-        key = dtype, 0
-        if key not in self.made:
-            self.made[key] = np.concatenate([self.first, self.places]), self.weights.astype(dtype)
-        return self.made[key]
+        return np.concatenate([self.first, self.places]), self.weights.astype(dtype)
 
     def by_lanes(self, dtype, size):
         """Return (table, indices, weights, pairs) by vectors of outputs, where `size` numbers lie at a place."""
-        key = dtype, size
-        if key not in self.made:
-            self.made[key] = self._by_lanes(vector_bytes() // dtype.itemsize, size, dtype)
-        return self.made[key]
-
-    def _by_lanes(self, lanes, size, dtype):
+        lanes = vector_bytes() // dtype.itemsize
         vectors = -(-len(self) * size // lanes)
         outputs = np.minimum(np.arange(vectors * lanes), len(self) * size - 1).reshape(vectors, lanes)
         m, number = np.divmod(outputs, size)
@@ -73,12 +64,15 @@ class Taps:
             if pairs == 1:
                 break
         weights = np.where(some, self.weights[taps], 0)
-        return np.append(first, offsets), aligned(indices, np.int32), aligned(weights, dtype), pairs
+        return np.append(first, offsets), aligned(indices, INT32), aligned(weights, dtype), pairs
 
 
 def aligned(values, dtype):
-    """Return a copy of an array that lies on the boundary of a vector."""
-    made = empty(values.shape, dtype)
+    """Return a copy of an array that lies on the boundary of a vector: a plan's own, so no memory of one call."""
+    size = values.size * dtype.itemsize
+    room = np.empty(size + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    made = room[start : start + size].view(dtype).reshape(values.shape)
     made[...] = values
     return made
 
@@ -114,14 +108,14 @@ def interpolate_backward(
     """
     name = "interpolate_backward"
     dy = _images(name, "dy", dy)
-    more = dy.dtype, tuple(input_shape), size, scale_factor, mode, align_corners, recompute_scale_factor
+    more = dy.dtype, input_shape, size, scale_factor, mode, align_corners, recompute_scale_factor
     return planned(_backward, dy.shape, dy.strides, *more)(dy)
 
 
 @planner
-def _forward(shape, strides, dtype, *arguments):
+def _forward(shape, strides, dtype, *options):
     """Return the function that resamples what lies so."""
-    matrices = [taps for taps, _ in _matrices("interpolate", shape, *arguments)]
+    matrices = _matrices("interpolate", shape, *options)
     if prod(shape[2:]) > 1:
         return _resampling("interpolate", shape, strides, dtype, matrices)
 
@@ -134,15 +128,17 @@ def _forward(shape, strides, dtype, *arguments):
 
 
 @planner
-def _backward(shape, strides, dtype, input_shape, *arguments):
+def _backward(shape, strides, dtype, *options):
     """Return the function that takes the gradient back."""
-    name = "interpolate_backward"
-    input_shape = tuple(integer(name, "input_shape", n, 0) for n in input_shape)
-    pairs = _matrices(name, input_shape, *arguments)
-    expected = (*input_shape[:2], *(len(taps) for taps, _ in pairs))
+    name, (given, *arguments) = "interpolate_backward", options
+    input_shape = whole_shape(name, given)
+    if len(input_shape) != len(shape):
+        raise ValueError(f"{name}: dy has shape {shape}, which does not fit an input of shape {input_shape}")
+    matrices = _matrices(name, input_shape, *arguments, back=True)
+    expected = (*input_shape[:2], *(matrix.length for matrix in matrices))
     if shape != expected:
         raise ValueError(f"{name}: dy has shape {shape}, an input {input_shape} gives {expected}")
-    return _resampling(name, shape, strides, dtype, [back for _, back in pairs])
+    return _resampling(name, shape, strides, dtype, matrices)
 
 
 def _images(function, name, x):
@@ -178,7 +174,8 @@ def _resampling(function, shape, strides, dtype, matrices):
     def run(x):
         memory = contiguous(x.transpose(there) if last else x)
         if not steps:
-            memory = memory.copy() if prod(made) else output(function, None, made, dtype)
+            before, memory = memory, output(function, None, made, dtype)
+            memory[...] = before if memory.size else 0
         for step in steps:
             memory = step(memory)
         memory = memory.reshape(made)
@@ -192,11 +189,11 @@ def _rows_step(count, size, matrix, dtype):
     if matrix.identity:
         return None
     source, target = (count, matrix.length, size), (count, len(matrix), size)
-    tables, kernel = matrix.by_rows(dtype), cpu.resample__rows[dtype]
+    tables, kernel, rows = matrix.by_rows(dtype), cpu.resample__rows[dtype], count * len(matrix)
 
     def step(x):
         y = output("interpolate", None, target, dtype)
-        kernel(x.reshape(source), *tables, y, count * len(matrix), tasks(y.size, GRAIN))
+        kernel(x.reshape(source), *tables, y, rows, tasks(y.size, GRAIN))
         return y
 
     return step
@@ -226,16 +223,20 @@ def _images_step(count, height, width, rows, columns, size, dtype):
     return step
 
 
-@lru_cache(maxsize=256, typed=True)
-def _matrices(function, shape, size, scale_factor, mode, align_corners, recompute):
-    """Return (matrix, its transpose) for each axis."""
+def _matrices(function, shape, size, scale_factor, mode, align_corners, recompute, back=False):
+    """Return the matrix of each axis, or if `back` its transpose."""
     dims = len(shape) - 2
-    if mode not in MODES:
-        raise ValueError(f"{function}: mode must be one of {', '.join(MODES)}, got {mode!r}")
+    align_corners = flag(function, "align_corners", align_corners)
+    recompute = flag(function, "recompute_scale_factor", recompute)
+    choice(function, "mode", mode, MODES)
     if LINEAR.get(mode, 4 if mode == "bicubic" else dims + 2) not in (dims + 2, 3):
         raise ValueError(f"{function}: mode {mode!r} does not fit an input of shape {shape}")
     if (size is None) == (scale_factor is None):
         raise ValueError(f"{function}: give one of size and scale_factor, got {size!r} and {scale_factor!r}")
+    if align_corners and mode not in (*LINEAR, "bicubic"):
+        raise ValueError(f"{function}: align_corners is for linear and bicubic modes, got mode {mode!r}")
+    if recompute and size is not None:
+        raise ValueError(f"{function}: recompute_scale_factor is for a scale_factor, got size {size!r}")
     given = size if scale_factor is None else scale_factor
     given = given if isinstance(given, tuple) else (given,) * dims
     if len(given) != dims:
@@ -244,26 +245,44 @@ def _matrices(function, shape, size, scale_factor, mode, align_corners, recomput
     for length, one in zip(shape[2:], given, strict=True):
         if not length:
             raise ValueError(f"{function}: images must not be empty, got shape {shape}")
-        count = floor(length * one) if size is None else one
-        count = integer(function, "size", count, 1)
-        scale = length / count if size is not None or recompute else 1 / one
-        plan.append(_taps(length, count, scale, mode, align_corners))
-    return tuple(plan)
+        factor = None if scale_factor is None else _factor(function, one)
+        count = integer(function, "size", one if factor is None else floor(length * factor), 1)
+        by_sizes = factor is None or recompute
+        if mode == "nearest" and dims == 2 and count in (length, 2 * length):
+            by_sizes = True  # as in PyTorch, which does so for images and not for signals and volumes
+        scale = length / count if by_sizes else 1 / factor
+        plan.append(_taps(length, count, scale, mode, align_corners, back))
+    return plan
 
 
-def _taps(length, count, scale, mode, align_corners):
-    """Return the matrix (count, length) of a mode, and its transpose."""
+def _factor(function, value):
+    """Return a scale factor as a float; TypeError unless a number, ValueError unless positive and finite."""
+    try:
+        if isinstance(value, (str, bytes, bool, np.bool_)):  # which float() takes
+            raise TypeError
+        factor = float(value)
+    except OverflowError:
+        factor = inf
+    except (TypeError, ValueError):
+        raise TypeError(f"{function}: scale_factor must be a number or one per axis, got {value!r}") from None
+    if not 0 < factor < inf:
+        raise ValueError(f"{function}: scale_factor must be positive and finite, got {value!r}")
+    return factor
+
+
+def _taps(length, count, scale, mode, align_corners, back):
+    """Return the matrix (count, length) of a mode, or its transpose."""
     i = np.arange(count)
     if mode == "area":
         axis = Axis.adaptive(length, count)
         rows = np.repeat(i, axis.counts)
         ends = np.cumsum(axis.counts)
         columns = np.arange(len(rows)) - np.repeat(ends - axis.counts - axis.starts, axis.counts)
-        return _by_rows(rows, columns, np.repeat(1 / axis.counts, axis.counts), count, length)
+        return _matrix(rows, columns, np.repeat(1 / axis.counts, axis.counts), count, length, back)
     if mode.startswith("nearest"):
         # in float32, as in PyTorch: where a position is a whole number, rounding decides
         at = np.floor(np.float32(i + (mode == "nearest-exact") / 2) * np.float32(scale)).astype(np.int64)
-        return _by_rows(i, np.minimum(at, length - 1), np.ones(count), count, length)
+        return _matrix(i, np.minimum(at, length - 1), np.ones(count), count, length, back)
     if align_corners:
         at = i * ((length - 1) / (count - 1)) if count > 1 else np.zeros(count)
     else:
@@ -276,7 +295,7 @@ def _taps(length, count, scale, mode, align_corners):
     weights = _keys(t) if mode == "bicubic" else {0: 1 - t, 1: t}
     rows = np.repeat(i, len(weights))
     columns = np.stack([np.clip(whole + k, 0, length - 1) for k in weights], 1).ravel()
-    return _by_rows(rows, columns, np.stack(list(weights.values()), 1).ravel(), count, length)
+    return _matrix(rows, columns, np.stack(list(weights.values()), 1).ravel(), count, length, back)
 
 
 def _keys(t, a=-0.75):
@@ -291,9 +310,8 @@ def _keys(t, a=-0.75):
     return {-1: far(t + 1), 0: near(t), 1: near(1 - t), 2: far(2 - t)}
 
 
-def _by_rows(rows, columns, weights, count, length):
-    """Return a sparse matrix and its transpose; taps of weight zero are left out (they would turn inf into NaN)."""
+def _matrix(rows, columns, weights, count, length, back):
+    """Return a sparse matrix or its transpose; taps of weight zero are left out (they would turn inf into NaN)."""
     kept = weights != 0
     rows, columns, weights = rows[kept], columns[kept], weights[kept]
-
-    return Taps(rows, columns, weights, count, length), Taps(columns, rows, weights, length, count)
+    return Taps(columns, rows, weights, length, count) if back else Taps(rows, columns, weights, count, length)

@@ -5,12 +5,11 @@ For everything that looks at windows and is not a convolution. Sums are in the o
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from . import conv_product
 from ._memory import empty, empty_like, zeros
+from ._plans import kept
 from ._shapes import as_float_array, contiguous, conv_output_size, output, pair
 from .images import hashable, planes, with_batch
 
@@ -24,7 +23,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1, *, out=None):
     """
     x = as_float_array("unfold", "input", input)
     x, batched = with_batch("unfold", "input", x, 2)
-    kernel, window, places = _form("unfold", x.shape[2:], *map(hashable, (kernel_size, dilation, padding, stride)))
+    kernel, window, places = _form("unfold", x.shape[2:], kernel_size, dilation, padding, stride)
     shape = x.shape[0], x.shape[1] * kernel[0] * kernel[1], places[0] * places[1]
     y = output("unfold", out, shape if batched else shape[1:], x.dtype, input)
     columns = y if y.flags.carray else empty(shape, x.dtype)
@@ -43,7 +42,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
     x = as_float_array("fold", "input", input)
     x, batched = with_batch("fold", "input", x, 1)
     size = pair("fold", "output_size", hashable(output_size), 1)
-    kernel, window, places = _form("fold", size, *map(hashable, (kernel_size, dilation, padding, stride)))
+    kernel, window, places = _form("fold", size, kernel_size, dilation, padding, stride)
     taps, columns = kernel[0] * kernel[1], places[0] * places[1]
     if x.shape[1] % taps or x.shape[2] != columns:
         raise ValueError(
@@ -60,9 +59,10 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1, *, ou
     return y
 
 
-@lru_cache(maxsize=512, typed=True)
-def _form(function, size, kernel_size, dilation, padding, stride):
+@kept
+def _form(function, size, *options):
     """Check the arguments; return the kernel, (stride, padding, dilation) in a row, and the numbers of places."""
+    kernel_size, dilation, padding, stride = options
     kernel = pair(function, "kernel_size", kernel_size, 1)
     dilation, stride = pair(function, "dilation", dilation, 1), pair(function, "stride", stride, 1)
     padding = pair(function, "padding", padding, 0)

@@ -7,13 +7,12 @@ gradient's windows. Signals and images are volumes with axes of length 1.
 
 from __future__ import annotations
 
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from ._shapes import INT_LIMIT, check_out, contiguous, integer, output, sizes
+from ._shapes import check_out, contiguous, flag, integer, output, sizes
 from .cpu.pool import ROW
 from .images import pixels, places_first, planes
 
@@ -46,8 +45,9 @@ class Axis:
     def adaptive(cls, length: int, count: int) -> Axis:
         """Make `count` windows of nearly equal length that cover the axis."""
         i = np.arange(count, dtype=np.int64)
-        starts = i * length // count
-        return cls(length, starts, -(-(i + 1) * length // count) - starts)
+        each, more = divmod(length, max(count, 1))  # i * length may be beyond 64 bits
+        starts = i * each + i * more // max(count, 1)
+        return cls(length, starts, (i + 1) * each - (-(i + 1) * more // max(count, 1)) - starts)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -131,7 +131,7 @@ def tables(windows: Windows, size: int, merge: bool, turns: int, image_width: in
     return Tables(rows, runs, steps)
 
 
-def divisors(counts, runs: ndarray, dtype) -> ndarray:
+def divisors(counts, runs: ndarray, dtype: np.dtype) -> ndarray:
     """Return what sums are divided by, given per output of each axis, as the kernel wants it: the last axis by run."""
     return np.concatenate([counts[0], counts[1], counts[2][runs[:, 7]]]).astype(dtype)
 
@@ -160,12 +160,19 @@ def result(function: str, out, shape, dtype, last: bool, *inputs) -> ndarray:
     """Return an array (B, C, ...) that lies as asked for: `out` if that does."""
     if out is not None:
         check_out(function, out, shape, dtype, *inputs)
-        if (places_first(out) if last else out).flags.c_contiguous:
+        if (places_first(out) if last else out).flags.carray:
             return out
     if not last:
         return output(function, None, shape, dtype)
     memory = output(function, None, (shape[0], *shape[2:], shape[1]), dtype)
     return memory.transpose(0, memory.ndim - 1, *range(1, memory.ndim - 1))
+
+
+def whole_shape(function: str, input_shape) -> tuple[int, ...]:
+    """Return the shape of the forward's input, as a gradient is told it, as a tuple of int."""
+    if not isinstance(input_shape, (tuple, list, ndarray)):
+        raise TypeError(f"{function}: input_shape must be a tuple of integers, got {input_shape!r}")
+    return tuple(integer(function, "input_shape", n, 0) for n in input_shape)
 
 
 def sliding(function: str, dims: int, size, kernel_size, stride, padding, dilation, ceil_mode: bool) -> Windows:
@@ -176,8 +183,7 @@ def sliding(function: str, dims: int, size, kernel_size, stride, padding, dilati
     dilation = sizes(function, "dilation", dilation, dims, 1)
     if 0 in size:
         raise ValueError(f"{function}: images must not be empty, got size {size}")
-    if prod(size) >= INT_LIMIT:
-        raise ValueError(f"{function}: images must have less than 2**31 pixels, got size {size}")
+    ceil_mode = flag(function, "ceil_mode", ceil_mode)
     axes = []
     for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
         span = d * (k - 1) + 1

@@ -10,9 +10,12 @@ A case is a function of `make`, which makes its inputs, and of a size `n` that t
 To add an operation: add its name. Where one call does not reach all of its variants, give a list of calls.
 """
 
+from unittest import mock
+
 import numpy as np
 
 import fastnn_kernels as k
+from fastnn_kernels import pooling
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.optimizer import RULES
 from tests.kernels.loss_rows import TABLE
@@ -378,3 +381,19 @@ def _elementwise(name, parameters):
 for _spec in FUNCTIONS.values():
     if not _spec.name.startswith("gelu"):
         _elementwise(_spec.name, [0.7 if usual is None else usual for usual in _spec.parameters.values()])
+
+
+def _far(call):
+    """Let places of images have 64 bits, as those of more than 2**31 pixels."""
+
+    def case(make, n):
+        with mock.patch.object(pooling, "NARROW", 0):
+            return call(make, n)
+
+    return case
+
+
+CASES["max_pool2d"].append(_far(lambda make, n: k.max_pool2d(make(n, 3, 9, 41), 3, 2, 1, return_indices=True)))
+CASES["max_pool_backward"].append(
+    _far(lambda make, n: k.max_pool_backward(2, make(n, 3, 5, 6), make(n, 3, 9, 11), (3, 2, 1, 1, False)))
+)

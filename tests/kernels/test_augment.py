@@ -82,7 +82,99 @@ def test_mix_blends_rows(rng):
     np.testing.assert_allclose(kernels.mix(x, other, weight), expected, rtol=1e-15)
 
 
+def lies(x):
+    """Give an array as others would: big-endian, off by a byte, reversed, read-only, cut out of a larger one."""
+    yield x.astype(x.dtype.newbyteorder())
+    yield np.frombuffer(b"." + x.tobytes(), np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    yield x[::-1].copy()[::-1]
+    yield np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape)
+    yield x.repeat(2, -1)[..., ::2]
+    yield x.view(np.recarray)
+
+
+def test_arrays_of_any_layout(rng):
+    x, matrix = rng.random((3, 2, 5, 7)), rng.standard_normal((3, 2, 3))
+    field, boxes, weight = rng.standard_normal((3, 2, 5, 7)), rng.integers(-3, 9, (3, 4)), rng.random(3)
+    other = np.array([2, 0, 1])
+    calls = [
+        (lambda a, **o: kernels.warp(a, matrix, field, **o), x),
+        (lambda a, **o: kernels.warp(x, a, field, **o), matrix),
+        (lambda a, **o: kernels.warp(x, matrix, a, **o), field),
+        (lambda a, **o: kernels.erase(a, boxes, 0.5, **o), x),
+        (lambda a, **o: kernels.erase(x, a, 0.5, **o), boxes),
+        (lambda a, **o: kernels.mix(a, other, weight, **o), x),
+        (lambda a, **o: kernels.mix(x, a, weight, **o), other),
+        (lambda a, **o: kernels.mix(x, other, a, **o), weight),
+        (lambda a, **o: kernels.noise(a, 0.5, seed=3, **o), x),
+    ]
+    for call, array in calls:
+        expected = call(array)
+        for given in lies(array):
+            np.testing.assert_array_equal(call(given), expected)
+        for out in lies(np.zeros_like(x)):
+            if out.dtype.isnative and out.flags.writeable:
+                assert call(array, out=out) is out
+                np.testing.assert_array_equal(out, expected)
+    unaligned = np.zeros(x.nbytes + 1, np.uint8)[1:].view("f8").reshape(x.shape)
+    assert kernels.noise(x, 0.5, seed=3, out=unaligned) is unaligned
+    np.testing.assert_array_equal(unaligned, kernels.noise(x, 0.5, seed=3))
+    numbers = unaligned.reshape(-1)[:200]
+    assert kernels.uniform((200,), seed=1, dtype=np.float64, out=numbers) is numbers
+    np.testing.assert_array_equal(numbers, kernels.uniform((200,), seed=1, dtype=np.float64))
+    with pytest.raises(ValueError, match="warp: out overlaps an input"):
+        kernels.warp(x, matrix, field, out=field)
+    with pytest.raises(ValueError, match="erase: out overlaps an input"):
+        kernels.erase(x[:1, :1, :1, :4], boxes[:1], out=boxes[:1].view(np.float64).reshape(1, 1, 1, 4))
+
+
+def test_long_rows_keep_within_the_image():
+    """In float32 not all places beyond 2**24 are numbers: the last one would be rounded to one behind it."""
+    x = np.broadcast_to(np.float32(1), (1, 1, 1, 2**24 + 4))
+    with pytest.raises(ValueError, match="warp: axes of float32 images must not be longer than 16777216, got"):
+        kernels.warp(x, np.eye(2, 3), size=(1, 3), border="replicate")
+    x = np.zeros((1, 1, 1, 2**24), np.float32)
+    x[..., -1] = 5
+    for border, right in (("replicate", 5), ("constant", 9), ("reflect", 0), ("circular", 0)):
+        y = kernels.warp(x, [[1, 0, 0], [0, 1, 2**24 - 1]], size=(1, 2), border=border, value=9.0)
+        np.testing.assert_array_equal(y.ravel(), [5, right])
+
+
 X = np.zeros((2, 3, 4, 5))
+BOX, PAIR, ONES, TURN = np.zeros((2, 4), int), np.array([0, 1]), np.ones(2), np.eye(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: kernels.warp(None, TURN), "warp: input must be an array, got None"),
+        (lambda: kernels.warp(X, None), "warp: matrix must be an array, got None"),
+        (lambda: kernels.warp(X, TURN * 1j), "warp: matrix must be an array of real numbers, got complex128"),
+        (lambda: kernels.warp(X, "a"), "warp: matrix must be an array of real numbers, got <U1"),
+        (lambda: kernels.warp(X, TURN, value=None), "warp: value must be a number, got None"),
+        (lambda: kernels.warp(X, TURN, np.zeros((2, 4, 5), int)), "warp: field must be float32 or float64, got int64"),
+        (lambda: kernels.erase(X, None), "erase: boxes must be an array, got None"),
+        (lambda: kernels.erase(X, BOX, "0"), "erase: value must be a number, got '0'"),
+        (lambda: kernels.erase(X, np.ma.masked_all((2, 4), int)), "erase: boxes is a masked array"),
+        (lambda: kernels.mix(X, None, ONES), "mix: other must be an array, got None"),
+        (lambda: kernels.mix(X, PAIR, None), "mix: weight must be an array, got None"),
+        (lambda: kernels.mix(X, PAIR, ["a", "b"]), "mix: weight must be an array of real numbers, got <U1"),
+        (lambda: kernels.mix(X, np.ma.masked_all(2, int), ONES), "mix: other is a masked array"),
+        (lambda: kernels.noise(X, None, seed=1), "noise: deviation must be a number, got None"),
+        (lambda: kernels.noise(X, 1.0, seed=1.0), "noise: seed must be an integer, got 1.0"),
+        (lambda: kernels.noise(X, 1.0, seed=1, offset=None), "noise: offset must be an integer, got None"),
+        (lambda: kernels.uniform(None, seed=1), "uniform: shape must be a tuple of integers, got None"),
+        (lambda: kernels.uniform((2.0,), seed=1), "uniform: shape must be an integer, got 2.0"),
+        (lambda: kernels.uniform((2,), "0", seed=1), "uniform: low must be a number, got '0'"),
+        (lambda: kernels.uniform((2,), high=None, seed=1), "uniform: high must be a number, got None"),
+        (lambda: kernels.uniform((2,), seed=1, dtype=np.int32), "uniform: dtype must be float32 or float64, got"),
+        (lambda: kernels.uniform((2,), seed=1, dtype=">f4"), "uniform: dtype must be float32 or float64, got"),
+        (lambda: kernels.uniform((2,), seed=1, out=np.zeros(2)), "uniform: out must be float32, got float64"),
+        (lambda: kernels.uniform((2, 2), seed=1, out=np.zeros((2, 2)).view(np.matrix)), "uniform: out must be a plain"),
+    ],
+)
+def test_wrong_types_are_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,30 @@ def test_bad_input_is_named(error, message, x, arguments):
 def test_bad_gradients_are_named():
     with pytest.raises(ValueError, match=r"pad_backward: dy has shape \(2, 3, 4, 5\), an input \(2, 3, 4, 5\) gives"):
         kernels.pad_backward(X, X.shape, (1, 0))
+    with pytest.raises(TypeError, match="pad_backward: input_shape must be a tuple of integers, got 3"):
+        kernels.pad_backward(X, 3, (1, 0))
+    with pytest.raises(TypeError, match="pad_backward: dy must be an array, got None"):
+        kernels.pad_backward(None, X.shape, (1, 0))
+
+
+@pytest.mark.parametrize("value", [None, "1", 1j, [1.0], np.ones(2)])
+def test_a_value_that_is_no_number_is_named(value):
+    with pytest.raises(TypeError, match="pad: value must be a number, got"):
+        kernels.pad(X, (1, 1), value=value)
+    with pytest.raises(ValueError, match="pad: value is too large for a float"):
+        kernels.pad(X, (1, 1), value=10**400)
+    assert kernels.pad(X, (1, 0), value=np.float32(3))[0, 0, 0, 0] == 3
+
+
+def test_pads_are_refused_after_equal_ones_were_accepted():
+    """1 == 1.0 == True, as keys of what is kept, too."""
+    for _ in range(2):
+        y = kernels.pad(X, (1, 2))
+        kernels.pad_backward(y, X.shape, (1, 2))
+        for bad in ((1.0, 2), (True, 2), [1, 2.0]):
+            with pytest.raises(TypeError, match="pad: pad must be an integer"):
+                kernels.pad(X, bad)
+            with pytest.raises(TypeError, match="pad_backward: pad must be an integer"):
+                kernels.pad_backward(y, X.shape, bad)
+        with pytest.raises(TypeError, match="pad_backward: input_shape must be an integer"):
+            kernels.pad_backward(y, (2.0, *X.shape[1:]), (1, 2))

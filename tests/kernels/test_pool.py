@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import pooling
+from fastnn_kernels import pooling, windows
 from fastnn_kernels._parallel import threads
 from tests.reference import pool as reference
 
@@ -252,7 +252,178 @@ def test_bad_sizes_and_gradients_are_named():
         kernels.max_pool2d(X, 2, activation="tanh")
 
 
-def test_indices_outside_the_image_are_ignored():
-    dy, x = np.ones((1, 1, 1, 3), np.float32), np.zeros((1, 1, 1, 3), np.float32)
-    dx = kernels.max_pool_backward(2, dy, x, (1, 1, 0, 1, False), np.array([[[[-1, 1, 1 << 30]]]]))
-    np.testing.assert_array_equal(dx, [[[[0, 1, 0]]]])
+class TestIndices:
+    """What says where maxima were: places of the image, or -1 for windows that met no pixel."""
+
+    X, Y = np.zeros((1, 1, 1, 3), np.float32), np.ones((1, 1, 1, 3), np.float32)
+    WINDOW = (1, 1, 0, 1, False)
+
+    def test_none_is_minus_one(self):
+        dx = kernels.max_pool_backward(2, self.Y, self.X, self.WINDOW, np.array([[[[-1, 1, -1]]]]))
+        np.testing.assert_array_equal(dx, [[[[0, 1, 0]]]])
+
+    @pytest.mark.parametrize("bad", [3, -2, 1 << 30, 1 + 2**31, 1 + 2**32, -(2**32), 2**63 - 1, -(2**63)])
+    def test_others_are_refused(self, bad):
+        indices = np.array([[[[0, bad, 1]]]])
+        with pytest.raises(ValueError, match=rf"max_pool2d_backward: indices must be from -1 to 2, got {bad}"):
+            kernels.max_pool_backward(2, self.Y, self.X, self.WINDOW, indices)
+        with pytest.raises(ValueError, match="max_unpool2d_backward: indices must be from 0 to 2, got"):
+            kernels.max_unpool_backward(2, self.Y, indices)
+        with pytest.raises(ValueError, match="max_unpool2d: indices must be from 0 to 2 for output size"):
+            kernels.max_unpool2d(self.Y, indices, 1)
+
+    def test_unsigned_ones_too(self):
+        indices = np.array([[[[0, 2**64 - 1, 1]]]], np.uint64)
+        with pytest.raises(ValueError, match="indices must be from -1 to 2, got 18446744073709551615"):
+            kernels.max_pool_backward(2, self.Y, self.X, self.WINDOW, indices)
+        with pytest.raises(ValueError, match="max_unpool2d: indices must be from"):
+            kernels.max_unpool2d(self.Y, indices, 1)
+        with pytest.raises(ValueError, match="max_unpool2d_backward: indices must be from"):
+            kernels.max_unpool_backward(2, self.Y, indices)
+
+    @pytest.mark.parametrize("lie", ["big-endian", "unaligned", "reversed", "read-only", "broadcast", "u1", "list"])
+    def test_any_layout(self, lie):
+        x = np.random.default_rng(1).standard_normal((2, 3, 5, 7))
+        window = (3, 2, 1, 1, False)
+        y, indices = kernels.max_pool2d(x, *window, return_indices=True)
+        if lie == "broadcast":
+            indices = np.broadcast_to(indices[:1], indices.shape)
+        given = {
+            "big-endian": lambda: indices.astype(">i4"),
+            "unaligned": lambda: np.frombuffer(b"." + indices.tobytes(), np.uint8)[1:].view("i8").reshape(y.shape),
+            "reversed": lambda: indices[::-1, :, ::-1].copy()[::-1, :, ::-1],
+            "read-only": lambda: np.frombuffer(indices.tobytes(), "i8").reshape(y.shape),
+            "broadcast": lambda: indices,
+            "u1": lambda: indices.astype(np.uint8),
+            "list": lambda: indices.tolist(),
+        }[lie]()
+        expected = reference.scatter(y, indices, x.shape)
+        for image in (x, lay(x.copy(), "pixels")):
+            dx = kernels.max_pool_backward(2, y, image, window, given)
+            np.testing.assert_allclose(dx, expected, rtol=1e-14)
+        back = kernels.max_unpool2d(y, given, 3, 2, 1)
+        np.testing.assert_array_equal(back, kernels.max_unpool2d(y, np.array(indices), 3, 2, 1))
+        got = kernels.max_unpool_backward(2, x, given)
+        flat = np.take_along_axis(x.reshape(2, 3, -1), np.array(indices).reshape(2, 3, -1), 2)
+        np.testing.assert_array_equal(got, flat.reshape(y.shape))
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda y, x: kernels.max_pool_backward(2, None, x, (1,)), "max_pool2d_backward: dy must be an array"),
+            (lambda y, x: kernels.max_pool_backward(2, y, None, (1,), [1]), "max_pool2d_backward: input must be an a"),
+            (lambda y, x: kernels.max_unpool2d(y, None, 1), "max_unpool2d: indices must be an array, got None"),
+            (lambda y, x: kernels.max_unpool_backward(2, None, [0]), "max_unpool2d_backward: dy must be an array"),
+            (lambda y, x: kernels.max_unpool_backward(2, y, y), "max_unpool2d_backward: indices must be integers"),
+            (lambda y, x: kernels.max_unpool2d(y, [[[[0, 1, 2]]]], 1, output_size=3), "max_unpool2d: output_size must"),
+            (lambda y, x: kernels.lp_pool_backward(2, y, x, None, 2, 1), "lp_pool2d_backward: output must be an arr"),
+            (lambda y, x: kernels.lp_pool2d(x, None, 2), "lp_pool2d: norm_type must be a positive number, got None"),
+            (lambda y, x: kernels.lp_pool2d(x, "2", 2), "lp_pool2d: norm_type must be a positive number, got '2'"),
+            (lambda y, x: kernels.avg_pool_backward(2, y, 3, (1,)), "avg_pool2d_backward: input_shape must be a tuple"),
+            (lambda y, x: kernels.max_pool2d(None, 2), "max_pool2d: input must be an array, got None"),
+        ],
+    )
+    def test_what_is_no_array(self, call, message):
+        with pytest.raises(TypeError, match=message):
+            call(self.Y, self.X)
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            (lambda y, x: kernels.max_unpool_backward(2, y, [[[0]]]), "max_unpool2d_backward: indices have shape"),
+            (lambda y, x: kernels.max_unpool_backward(2, y[0], [[[[0]]]]), "max_unpool2d_backward: indices have shape"),
+            (lambda y, x: kernels.lp_pool_backward(2, y, x, y[..., 1:], 2, 1), "lp_pool2d_backward: output has shape"),
+            (lambda y, x: kernels.lp_pool_backward(2, y, x[..., 1:], y, 2, 1), "lp_pool2d_backward: dy has shape"),
+            (lambda y, x: kernels.lp_pool_backward(2, y, x, y, 0, 1), "lp_pool2d_backward: norm_type must be positive"),
+            (lambda y, x: kernels.lp_pool2d(x, float("nan"), 1), "lp_pool2d: norm_type must be positive, got nan"),
+            (lambda y, x: kernels.max_pool_backward(2, y, x, (1, 1)), "max_pool_backward: window must be 5 arguments"),
+            (lambda y, x: kernels.avg_pool_backward(2, y, x.shape, 3), "avg_pool_backward: window must be 6 arguments"),
+            (lambda y, x: kernels.max_pool_backward(2.0, y, x, (1,)), "max_pool: dims must be 1, 2 or 3, got 2.0"),
+        ],
+    )
+    def test_what_does_not_fit(self, call, message):
+        with pytest.raises(ValueError, match=message):
+            call(self.Y, self.X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("shape", "window"), [*CASES, *[(s, (w,)) for s, w in ADAPTIVE]], ids=str)
+def test_places_of_huge_images_have_64_bits(monkeypatch, shape, window, layout, dtype):
+    """Images of more than 2**31 pixels take these ways; here all do."""
+    monkeypatch.setattr(pooling, "NARROW", 0)
+    x, dims = lay(draw(shape, dtype), layout), len(shape) - 2
+    axes = reference.adaptive(shape[2:], *window) if len(window) == 1 else reference.sliding(shape[2:], *window)
+    name = "adaptive_max_pool" if len(window) == 1 else "max_pool"
+    expected, places = reference.max_pool(x, axes)
+    out = np.full(expected.shape, -7, dtype) if dims == 2 and len(window) > 1 else None
+    y, indices = call(name, x, *window, return_indices=True, **({} if out is None else {"out": out}))
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(indices, places)
+    assert out is None or y is out
+    dy = lay(draw(y.shape, dtype, special=False), layout)
+    expected_dx = reference.scatter(dy, places, shape)
+    np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window, indices), expected_dx)
+    np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window), expected_dx)
+    _, kept = pooling.max_pool_with_places(dims, x, window, "relu")
+    if kept is not None:
+        assert kept.dtype == np.int64
+        np.testing.assert_array_equal(kept, np.where(expected <= 0, -1, places))
+
+
+def test_the_geometry_of_huge_images_is_exact():
+    """Places lie beyond 32 bits; the product of a place and a length beyond 64."""
+    length, count = 2**45 + 3, 2**20 + 1
+    axis = windows.Axis.adaptive(length, count)
+    for i in (0, 1, count // 2, count - 2, count - 1):
+        start, stop = i * length // count, -(-(i + 1) * length // count)
+        assert (axis.starts[i], axis.counts[i]) == (start, stop - start)
+    axis = windows.Axis.sliding(2**40, 2**20, 2**21, 2**19, 1, 2**19)
+    assert axis.starts[0] == 0 and axis.starts[-1] == 2**40 - 2**21 - 2**19 and axis.counts[0] == 2**19
+    assert pooling.are_far((1, 1, 3, 2**30)) and not pooling.are_far((9, 9, 2, 2**30))
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("max_pool2d", {"kernel_size": 2}, {"kernel_size": 2.0}),
+        ("max_pool2d", {"kernel_size": 1}, {"kernel_size": True}),
+        ("max_pool2d", {"kernel_size": (2, 1)}, {"kernel_size": (2.0, 1)}),
+        ("max_pool2d", {"kernel_size": (2, 1)}, {"kernel_size": (2, True)}),
+        ("max_pool2d", {"kernel_size": 2, "stride": (1, 1)}, {"stride": (1, 1.0)}),
+        ("max_pool2d", {"kernel_size": 2, "padding": 1}, {"padding": True}),
+        ("max_pool2d", {"kernel_size": 2, "dilation": 1}, {"dilation": 1.0}),
+        ("avg_pool2d", {"kernel_size": (2, 2)}, {"kernel_size": [2, 2.0]}),
+        ("avg_pool2d", {"kernel_size": 2, "divisor_override": 1}, {"divisor_override": True}),
+        ("sum_pool2d", {"kernel_size": 2, "stride": 1}, {"stride": 1.0}),
+        ("lp_pool2d", {"norm_type": 2, "kernel_size": 1}, {"kernel_size": True}),
+        ("adaptive_max_pool2d", {"output_size": 1}, {"output_size": True}),
+        ("adaptive_avg_pool2d", {"output_size": (2, 1)}, {"output_size": (2.0, 1)}),
+        ("max_unpool2d", {"indices": np.zeros((1, 3, 8, 8), int), "kernel_size": 1}, {"kernel_size": True}),
+    ],
+)
+def test_options_are_refused_after_equal_ones_were_accepted(name, good, bad):
+    """1 == 1.0 == True, as keys of what is kept, too."""
+    function = getattr(kernels, name)
+    more = ({}, {"return_indices": True}) if name.startswith(("max_pool", "adaptive_max")) else ({},)
+    for options in more:
+        for _ in range(2):
+            function(X, **good, **options)
+            (which,) = bad
+            with pytest.raises(TypeError, match=f"{name}: {which} must be an integer"):
+                function(X, **good | bad, **options)
+    if name == "max_pool2d":
+        window = {"kernel_size": 2, "stride": None, "padding": 0, "dilation": 1} | good | bad
+        with pytest.raises(TypeError, match=f"max_pool2d_backward: {which} must be an integer"):
+            kernels.max_pool_backward(2, X, X, (*window.values(), False))
+
+
+@pytest.mark.parametrize("bad", ["yes", (True, True), [], np.ones(2)])
+def test_what_is_neither_on_nor_off_is_named(bad):
+    with pytest.raises(TypeError, match="max_pool2d: ceil_mode must be True or False, got"):
+        kernels.max_pool2d(X, 2, ceil_mode=bad)
+    with pytest.raises(TypeError, match="max_pool2d: return_indices must be True or False, got"):
+        kernels.max_pool2d(X, 2, return_indices=bad)
+    with pytest.raises(TypeError, match="avg_pool2d: count_include_pad must be True or False, got"):
+        kernels.avg_pool2d(X, 2, count_include_pad=bad)
+    assert kernels.max_pool2d(X, 3, ceil_mode=np.bool_(True)).shape == (1, 3, 3, 3)

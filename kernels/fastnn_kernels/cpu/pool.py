@@ -12,6 +12,8 @@ in tables made by `fastnn_kernels.windows`:
 Within a window, ties go to the first position; NaN wins, the last one of it, as in PyTorch.
 """
 
+import math
+
 from .._jit import jitted, kernel
 from .._quad import (
     largest_of_pixels,
@@ -212,6 +214,31 @@ def max_pool__windows_and_places(x, rows, runs, steps, floor, y, where, lo, hi):
                 c += several * vector
 
 
+@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1], i8[:,:,:,::1]", writes="y where", parallel=True)
+def max_pool__windows_and_far_places(x, rows, runs, steps, floor, y, where, lo, hi):
+    """x(P,D,H,W) -> y, where(P,OD,OH,OW): as `max_pool__windows_and_places`, for places beyond 32 bits. One by one."""
+    pixels, width = x.reshape(x.size), steps[6]
+    for r in range(lo, hi):
+        start, row, nd, nh = first_tap(x, y, rows, r)
+        rest, i = divmod(r, y.shape[2])
+        p, k = divmod(rest, y.shape[1])
+        values, places = y[p, k, i], where[p, k, i]
+        for run in range(len(runs)):
+            to, apart, length, source, step, nw, _, _ = runs[run]
+            for c in range(length):
+                first = source + c * step
+                best, place = floor, row * width + first if floor == -math.inf and nd * nh * nw > 0 else -1
+                for a in range(nd):
+                    for b in range(nh):
+                        for t in range(nw):
+                            value = pixels[start + first + a * steps[0] + b * steps[1] + t * steps[2]]
+                            if value > best or value != value:
+                                best = value
+                                place = row * width + first + a * steps[3] + b * steps[4] + t * steps[5]
+                values[to + c * apart] = best
+                places[to + c * apart] = place
+
+
 @kernel("T[:,:,:,::1], i4[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
 def max_pool_backward__pixels(dy, where, rows, runs, steps, number, dx, lo, hi):
     """dy, where(B,OD,OH,OW*C) -> dx(B,D,H,W*C): of the windows over a pixel, those that chose it. The range: rows."""
@@ -230,16 +257,25 @@ def max_pool_backward__pixels(dy, where, rows, runs, steps, number, dx, lo, hi):
                 c += several * vector
 
 
-@kernel("T[:,::1], i4[:,::1], T[:,::1]", writes="dx", parallel=True)
-def max_pool_backward__planes(dy, where, dx, lo, hi):
-    """dy, where(P,N) -> dx(P,M). The range is over P."""
-    for p in range(lo, hi):
-        grads, places, plane = dy[p], where[p], dx[p]
-        for i in range(plane.size):
-            plane[i] = 0
-        for i in range(grads.size):
-            inside = 0 <= places[i] < plane.size  # no branch: which windows a ReLU cut off nobody can predict
-            plane[places[i] if inside else 0] += grads[i] if inside else 0
+def _backward_of_planes(integer, name):
+    """Make the kernel that adds every gradient where its place says, for places of one type."""
+
+    @kernel(f"T[:,::1], {integer}[:,::1], T[:,::1]", writes="dx", parallel=True, name=name)
+    def planes(dy, where, dx, lo, hi):
+        """dy, where(P,N) -> dx(P,M). The range is over P."""
+        for p in range(lo, hi):
+            grads, places, plane = dy[p], where[p], dx[p]
+            for i in range(plane.size):
+                plane[i] = 0
+            for i in range(grads.size):
+                inside = 0 <= places[i] < plane.size  # no branch: which windows a ReLU cut off nobody can predict
+                plane[places[i] if inside else 0] += grads[i] if inside else 0
+
+    return planes
+
+
+max_pool_backward__planes = _backward_of_planes("i4", "max_pool_backward__planes")
+max_pool_backward__far_planes = _backward_of_planes("i8", "max_pool_backward__far_planes")
 
 
 @kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T[::1], T[:,:,:,::1]", writes="y", parallel=True)
