@@ -121,6 +121,7 @@ from .pool import (
     max_unpool_backward,
     sum_pool2d,
 )
+from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .resize import interpolate, interpolate_backward
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward

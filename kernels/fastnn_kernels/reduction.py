@@ -1,0 +1,359 @@
+"""Reductions over any axes: sum, mean, variance, product, maximum, minimum, and where these are.
+
+All take float32 or float64 arrays of any shape and strides (TypeError for other dtypes) and NumPy's arguments. axis: an
+integer, several of them, or None for all; ValueError if one is out of range or comes twice. keepdims: leave reduced
+axes in place with length 1. out: an array of the result's shape and dtype that does not overlap the input (ValueError,
+TypeError), which is written and returned. Without it, a result that keeps no axis is a NumPy scalar.
+
+Elements are added with what rounding takes from each sum, in fixed blocks: results have the same bits for any number of
+threads.
+"""
+
+from __future__ import annotations
+
+import builtins
+from math import inf, nan
+from math import prod as product
+from operator import index
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from ._memory import empty
+from ._parallel import get_num_threads, tasks
+from ._plans import Plans
+from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim
+from .cpu import reduction as cpu
+
+GRAIN = 32768  # elements worth waking a second thread for
+SHORT = 32  # elements below which a vector along them costs more than vectors across
+FEW = 4  # lanes below which vectors across are too empty
+PIECE_OF_ROW, PIECE_OF_ROWS = 8192, 256  # elements of a row, and rows, that are one unit of work
+ROW_LIMIT, ROWS_LIMIT = 1 << 17, 1 << 14  # of a block: then what is kept of rounding needs no rounding itself
+ITEMS = 64  # fewer pieces of work are cut into blocks, for more threads than two
+BLOCKS = 256  # of all results together
+WIDE = 4096  # lanes from which tiles are wide
+LANES = 256  # that a few columns are made by taking several rows for one
+NOTHING = {dtype: np.empty(0, dtype) for dtype in (F4, F8)}
+
+
+def sum(x, axis=None, *, keepdims=False, out=None):
+    """Return the sum over `axis`; 0 for no elements.
+
+    The error is at most 1 ulp where no more than a few digits cancel (measured 0.51 over 1e8 numbers): sums are
+    compensated, only groups of four elements are added as they are.
+    """
+    return _reduce("sum", x, axis, keepdims, out)
+
+
+def mean(x, axis=None, *, keepdims=False, out=None):
+    """Return the mean over `axis`, as accurate as the sum; NaN for no elements."""
+    return _reduce("mean", x, axis, keepdims, out)
+
+
+def var(x, axis=None, *, ddof=0, keepdims=False, out=None):
+    """Return the sum of squared distances from the mean over `axis`, divided by the number of elements minus `ddof`.
+
+    NaN or infinity where no more than `ddof` elements are reduced. The mean is taken off in two parts, so offsets cost
+    no digits: at most 3 ulp (measured 1.6).
+    """
+    return _reduce("var", x, axis, keepdims, out, _ddof("var", ddof))
+
+
+def std(x, axis=None, *, ddof=0, keepdims=False, out=None):
+    """Return the square root of the variance; see `var`."""
+    return _reduce("std", x, axis, keepdims, out, _ddof("std", ddof))
+
+
+def prod(x, axis=None, *, keepdims=False, out=None):
+    """Return the product over `axis`; 1 for no elements.
+
+    Compensated like the sum: at most 1 ulp, unless a part of the product is subnormal or overflows.
+    """
+    return _reduce("prod", x, axis, keepdims, out)
+
+
+def max(x, axis=None, *, keepdims=False, out=None):
+    """Return the largest element over `axis`, NaN if there is one. ValueError for no elements."""
+    return _reduce("max", x, axis, keepdims, out)
+
+
+def min(x, axis=None, *, keepdims=False, out=None):
+    """Return the smallest element over `axis`, NaN if there is one. ValueError for no elements."""
+    return _reduce("min", x, axis, keepdims, out)
+
+
+def argmax(x, axis=None, *, keepdims=False, out=None):
+    """Return the index of the first largest element along one axis, or in the flattened array, as int64.
+
+    NaN is larger than everything. ValueError for no elements, TypeError for several axes.
+    """
+    return _reduce("argmax", x, axis, keepdims, out)
+
+
+def argmin(x, axis=None, *, keepdims=False, out=None):
+    """Return the index of the first smallest element along one axis, or in the flattened array, as int64.
+
+    NaN is smaller than everything. ValueError for no elements, TypeError for several axes.
+    """
+    return _reduce("argmin", x, axis, keepdims, out)
+
+
+def _reduce(function, x, axis, keepdims, out, ddof=0):
+    if type(x) is not ndarray or (x.dtype is not F4 and x.dtype is not F8) or not x.flags.aligned:
+        x = as_float_array(function, "x", x)
+    if axis is not None and type(axis) is not int:
+        axis = _integers(function, axis)
+    keepdims = True if keepdims else False
+    plan = _plans[function, x.shape, x.strides, x.dtype, axis, keepdims, ddof, get_num_threads()]
+    if out is not None:
+        return plan.into(x, out)
+    y = empty(plan.flat, plan.dtype)
+    plan.run(x if plan.corner is None else x[plan.corner], y)
+    return y[0] if plan.shape == () else y if plan.is_flat else y.reshape(plan.shape)
+
+
+def _integers(function, axis):
+    """Return an axis as an int, several as a tuple of them."""
+    if isinstance(axis, (tuple, list)):
+        return tuple(_integer(function, one) for one in axis)
+    return _integer(function, axis)
+
+
+def _integer(function, axis):
+    if isinstance(axis, (bool, np.bool_)):
+        raise TypeError(f"{function}: axis must be an integer, several or None, got {axis!r}")
+    try:
+        return index(axis)
+    except TypeError:
+        raise TypeError(f"{function}: axis must be an integer, several or None, got {axis!r}") from None
+
+
+def _ddof(function, ddof):
+    if type(ddof) is int:
+        return ddof
+    if isinstance(ddof, (bool, np.bool_)) or not isinstance(ddof, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{function}: ddof must be a number, got {ddof!r}")
+    return float(ddof)
+
+
+class _Dim(NamedTuple):
+    """Some dimensions in one: length and stride in elements, and the stride in the output if it stays."""
+
+    n: int
+    stride: int
+    out: int = 0
+
+    @property
+    def apart(self):
+        return abs(self.stride) or inf
+
+
+class _Stage(NamedTuple):
+    """One launch: by rows or lanes, the geometry, how many work items for how many tasks, and which states it sets."""
+
+    rows: bool
+    geometry: Any
+    items: int
+    number: int
+    first: int
+    states: int
+
+
+class _Plan:
+    """What to do with inputs of one shape and layout.
+
+    shape, flat: of the result, and as it is computed. corner: the index that makes a vector of any array, which begins
+    with its first element, or None for a vector. run(vector, y): compute.
+    """
+
+    def __init__(self, function, shape, strides, dtype, axis, keepdims, ddof, threads):
+        self.function, ndim = function, len(shape)
+        axes = _normalized(function, axis, ndim)
+        kept = [d for d in range(ndim) if d not in axes]
+        size, count = product(shape), product(shape[d] for d in axes)
+        self.shape = tuple(1 if d in axes else shape[d] for d in range(ndim) if keepdims or d not in axes)
+        self.flat = (product(shape[d] for d in kept),)
+        self.is_flat = self.shape == self.flat
+        self.indices = function.startswith("arg")
+        self.dtype, self.input_dtype = I8 if self.indices else dtype, dtype
+        self.corner = None if ndim == 1 else (0,) * (ndim - 1) + (slice(0, 1),) if ndim else (None,)
+        if count == 0:
+            self.value = _of_nothing(function, shape, axis)
+        if size == 0:
+            self.corner, self.run = (..., None), self._fill
+            return
+        reduced, stay, base = _dimensions(shape, strides, dtype.itemsize, axes, kept, self.indices)
+        if self.indices and len(reduced) > 1:  # no stride leads through the elements in order
+            reduced, self.corner, self.run = [_Dim(size, 1)], None, self._copied
+        else:
+            self.run = self._index if self.indices else self._reduce
+        self.stages = _stages(reduced, stay, base, self.flat[0], size, not self.indices, dtype)
+        self.states = self.stages[-1].first + self.stages[-1].states
+        self.direct = self.states == self.flat[0]
+        self.nothing, self.divisor = NOTHING[dtype], float(count) if function == "mean" else 1.0
+        name = {"mean": "sum", "std": "var"}.get(function, function)
+        self.kernels = self._compiled(name)
+        if name == "var":
+            self.count, self.divisor = float(count), builtins.max(float(count - ddof), 0.0)
+            self.sums = self._compiled("sum")
+            self.run = self._spread
+        if not self.indices:
+            self.combine = cpu.COMBINE_KERNELS[name][dtype]
+
+    def into(self, x, out):
+        """Write the result to the caller's array."""
+        check_out(self.function, out, self.shape, self.dtype, x)
+        plain = out.flags.c_contiguous and out.flags.aligned
+        y = out.reshape(-1) if plain else empty(self.flat, self.dtype)
+        self.run(x if self.corner is None else x[self.corner], y)
+        if not plain:
+            out[...] = y.reshape(self.shape)
+        return out
+
+    def _compiled(self, name):
+        """Return the kernel of each stage."""
+        tables = cpu.LANE_KERNELS, cpu.ROW_KERNELS
+        return [tables[stage.rows][name][self.input_dtype] for stage in self.stages]
+
+    def _fill(self, x, y):
+        y[...] = self.value
+
+    def _reduce(self, x, y, centre=None):
+        centre = self.nothing if centre is None else centre
+        if self.direct:
+            _, geometry, items, number, *_ = self.stages[0]
+            self.kernels[0](x, geometry, centre, y, self.nothing, self.divisor, items, number)
+        else:
+            self.combine(*self._states(self.kernels, x, centre), y, self.divisor)
+
+    def _states(self, kernels, x, centre):
+        """Return the states of all blocks."""
+        values, rests = (empty((self.states,), self.input_dtype) for _ in range(2))
+        for kernel, (_, geometry, items, number, first, states) in zip(kernels, self.stages, strict=True):
+            some = slice(first, first + states)
+            kernel(x, geometry, centre, values[some], rests[some], 1.0, items, number)
+        return values, rests
+
+    def _spread(self, x, y):
+        centre = empty((2 * y.size,), self.input_dtype)
+        cpu.mean__pair[self.input_dtype](*self._states(self.sums, x, self.nothing), centre, self.count)
+        self._reduce(x, y, centre)
+        if self.function == "std":
+            np.sqrt(y, out=y)
+
+    def _index(self, x, y):
+        (stage,) = self.stages
+        values, places = self.nothing, y
+        if not self.direct:
+            values, places = empty((self.states,), self.input_dtype), empty((self.states,), I8)
+        self.kernels[0](x, stage.geometry, values, places, stage.items, stage.number)
+        if not self.direct:
+            sign = 1 if self.function == "argmax" else -1
+            cpu.argmax__combine[self.input_dtype](values, places, y, sign)
+
+    def _copied(self, x, y):
+        self._index(x.copy(order="C").reshape(-1), y)
+
+
+_plans = Plans(_Plan)
+
+
+def _normalized(function, axis, ndim):
+    """Return the axes as numbers from 0 on, in order."""
+    if axis is None:
+        return tuple(range(ndim))
+    if type(axis) is not tuple:
+        axis = (axis,)
+    elif function.startswith("arg"):
+        raise TypeError(f"{function}: axis must be an integer or None, got {axis}")
+    axes = [normalize_dim(function, one, ndim, "axis") for one in axis]
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{function}: axis {axis} has an axis twice")
+    return tuple(sorted(axes)) if ndim else ()
+
+
+def _of_nothing(function, shape, axis):
+    """Return what a reduction of no elements gives."""
+    if function in ("sum", "prod"):
+        return 0 if function == "sum" else 1
+    if function in ("mean", "var", "std"):
+        return nan
+    over = "" if axis is None else f" over axis {axis}"
+    raise ValueError(f"{function}: a zero-size array of shape {shape} has no element to give{over}")
+
+
+def _dimensions(shape, strides, step, axes, kept, ordered):
+    """Return the reduced dimensions and those that stay, merged, innermost last, and where the first element lies.
+
+    ordered: leave the order of the reduced elements as it is.
+    """
+    reduced = [_Dim(shape[d], strides[d] // step) for d in axes if shape[d] > 1]
+    base = 0
+    if not ordered:
+        base = builtins.sum((d.n - 1) * d.stride for d in reduced if d.stride < 0)
+        reduced = sorted((_Dim(d.n, abs(d.stride)) for d in reduced), key=lambda d: -d.apart)
+    stay, out = [], 1
+    for d in reversed(kept):
+        if shape[d] > 1:
+            stay.append(_Dim(shape[d], strides[d] // step, out))
+        out *= shape[d]
+    return _merged(reduced), _merged(sorted(reversed(stay), key=lambda d: -d.apart)), base
+
+
+def _merged(dims):
+    """Join dimensions that one stride leads through."""
+    merged: list[_Dim] = []
+    for d in dims:
+        if merged and merged[-1].stride == d.n * d.stride and merged[-1].out == d.n * d.out:
+            d = d._replace(n=d.n * merged.pop().n)
+        merged.append(d)
+    return merged
+
+
+def _stages(reduced, stay, base, results, size, may_fold, dtype):
+    """Return the launches that reduce dimensions."""
+    reduced = reduced or [_Dim(1, 0)]
+    inner = reduced[-1] if reduced[-1].n >= SHORT else builtins.max(reduced, key=lambda d: d.n)
+    others = [d for d in reduced if d is not inner]
+    lane = stay[-1] if stay else None
+    if lane is None or inner.n >= SHORT and inner.apart < lane.apart:
+        return [_stage(True, inner, others, None, stay, base, results, size, 0)]
+    near = lane.stride == 1 and len(reduced) == len(stay) == 1 and inner.stride == lane.n
+    if may_fold and near and 2 * lane.n <= LANES and size >= 4 * LANES:
+        # a few columns: a vector holds several rows, whose sums are added at the end
+        rows = LANES // lane.n
+        n, left = divmod(inner.n, rows)
+        wide = rows * lane.n
+        stages = [_stage(False, _Dim(n, wide), [], _Dim(wide, 1, 1), [], base, wide, size, 0)]
+        if left:
+            rest, start = _Dim(left, lane.n), base + n * wide
+            stages.append(_stage(False, rest, [], lane, [], start, results, left * lane.n, stages[0].states))
+        return stages
+    if lane.n < FEW and inner.n >= SHORT:
+        return [_stage(True, inner, others, None, stay, base, results, size, 0)]
+    return [_stage(False, inner, others, lane, stay[:-1], base, results, size, 0)]
+
+
+def _stage(rows, inner, others, lane, stay, base, results, size, first):
+    """Return one launch. Blocks depend on shapes and strides only, never on the number of threads."""
+    piece = PIECE_OF_ROW if rows else PIECE_OF_ROWS
+    pieces = -(-inner.n // piece)
+    units = pieces * product(d.n for d in others)
+    places, lane = product(d.n for d in stay), lane or _Dim(1, 0, 0)
+    tile = cpu.PACKED if lane.stride != 1 or lane.n < WIDE else cpu.WIDEST
+    tiles = -(-lane.n // tile)
+    items = places * tiles
+    blocks = -(-units // builtins.max((ROW_LIMIT if rows else ROWS_LIMIT) // builtins.min(piece, inner.n), 1))
+    if items < ITEMS:
+        blocks = builtins.max(blocks, builtins.min(units, BLOCKS // items, size // GRAIN))
+    per_block = -(-units // blocks)
+    blocks = -(-units // per_block)
+    items *= blocks
+    geometry = [base, results, inner.n, inner.stride, piece, pieces, units, per_block, blocks]
+    geometry += [*lane, tile, tiles, len(stay), len(others)]
+    for dims, fields in ((stay, ("n", "stride", "out")), (others, ("n", "stride"))):
+        geometry += [getattr(d, field) for field in fields for d in dims]
+    number = tasks(items, builtins.max(-(-GRAIN * items // size), 1))
+    return _Stage(rows, np.array(geometry, I8), items, number, first, blocks * results)
