@@ -263,6 +263,20 @@ def first_lanes(typing_context, x, count, fill):
 
 
 @intrinsic
+def every(typing_context, x, distance, fill):
+    """Return x with lanes of `fill` but for those whose number is a multiple of `distance`, a power of 2."""
+
+    def codegen(context, builder, signature, args):
+        near = builder.trunc(builder.sub(args[1], I64(1)), I32)
+        numbers = ir.Constant(ir.VectorType(I32, x.count), list(range(x.count)))
+        rest = builder.and_(numbers, _filled(builder, x.count, near))
+        kept = builder.icmp_unsigned("==", rest, ir.Constant(rest.type, [0] * x.count))
+        return builder.select(kept, args[0], args[2])
+
+    return x(x, types.intp, x), codegen
+
+
+@intrinsic
 def swapped(typing_context, x, distance):
     """Return x with lane i and lane i ^ distance exchanged, a literal power of 2; x itself if it has no more lanes."""
     if not isinstance(distance, types.IntegerLiteral):

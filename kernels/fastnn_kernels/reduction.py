@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ._memory import empty
+from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans
 from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim
@@ -110,7 +110,11 @@ def _reduce(function, x, axis, keepdims, out, ddof=0):
     if out is not None:
         return plan.into(x, out)
     y = empty(plan.flat, plan.dtype)
-    plan.run(x if plan.corner is None else x[plan.corner], y)
+    vector = x if plan.corner is None else x[plan.corner]
+    if plan.given is None:
+        plan.run(vector, y)
+    else:
+        plan.kernel(vector, y, *plan.given)
     return y[0] if plan.shape == () else y if plan.is_flat else y.reshape(plan.shape)
 
 
@@ -165,8 +169,11 @@ class _Plan:
     """What to do with inputs of one shape and layout.
 
     shape, flat: of the result, and as it is computed. corner: the index that makes a vector of any array, which begins
-    with its first element, or None for a vector. run(vector, y): compute.
+    with its first element, or None for a vector. run(vector, y): compute. given: if not None, kernel(vector, y, *given)
+    does the same.
     """
+
+    given = None
 
     def __init__(self, function, shape, strides, dtype, axis, keepdims, ddof, threads):
         self.function, ndim = function, len(shape)
@@ -176,31 +183,34 @@ class _Plan:
         self.shape = tuple(1 if d in axes else shape[d] for d in range(ndim) if keepdims or d not in axes)
         self.flat = (product(shape[d] for d in kept),)
         self.is_flat = self.shape == self.flat
-        self.indices = function.startswith("arg")
-        self.dtype, self.input_dtype = I8 if self.indices else dtype, dtype
+        indices = function.startswith("arg")
+        self.dtype, self.input_dtype = I8 if indices else dtype, dtype
         self.corner = None if ndim == 1 else (0,) * (ndim - 1) + (slice(0, 1),) if ndim else (None,)
-        if count == 0:
-            self.value = _of_nothing(function, shape, axis)
+        self.value = 0 if count else _of_nothing(function, shape, axis)
         if size == 0:
             self.corner, self.run = (..., None), self._fill
             return
-        reduced, stay, base = _dimensions(shape, strides, dtype.itemsize, axes, kept, self.indices)
-        if self.indices and len(reduced) > 1:  # no stride leads through the elements in order
-            reduced, self.corner, self.run = [_Dim(size, 1)], None, self._copied
+        reduced, stay, base = _dimensions(shape, strides, dtype.itemsize, axes, kept, indices)
+        whole = indices and len(reduced) > 1  # no stride leads through the elements in order
+        reduced = [_Dim(size, 1)] if whole else reduced
+        self.stages = _stages(reduced, stay, base, self.flat[0], size, not indices, dtype)
+        self.states, stage = self.stages[-1].first + self.stages[-1].states, self.stages[0]
+        self.direct, self.nothing = self.states == self.flat[0], NOTHING[dtype]
+        self.count, self.divisor = float(count), float(count) if function == "mean" else 1.0
+        if indices:
+            self.kernels, self.run = self._compiled(function), self._index
+            options = (self.nothing, stage.geometry, stage.items, stage.number)
         else:
-            self.run = self._index if self.indices else self._reduce
-        self.stages = _stages(reduced, stay, base, self.flat[0], size, not self.indices, dtype)
-        self.states = self.stages[-1].first + self.stages[-1].states
-        self.direct = self.states == self.flat[0]
-        self.nothing, self.divisor = NOTHING[dtype], float(count) if function == "mean" else 1.0
-        name = {"mean": "sum", "std": "var"}.get(function, function)
-        self.kernels = self._compiled(name)
-        if name == "var":
-            self.count, self.divisor = float(count), builtins.max(float(count - ddof), 0.0)
-            self.sums = self._compiled("sum")
-            self.run = self._spread
-        if not self.indices:
-            self.combine = cpu.COMBINE_KERNELS[name][dtype]
+            self.name = {"mean": "sum", "std": "var"}.get(function, function)
+            self.kernels, self.run = self._compiled(self.name), self._reduce
+            options = (self.nothing, stage.geometry, self.nothing, self.divisor, stage.items, stage.number)
+        if whole:
+            self.corner, self.run = None, self._copied
+        elif function in ("var", "std"):
+            self.divisor = builtins.max(float(count - ddof), 0.0)
+            self.sums, self.run = self._compiled("sum"), self._spread
+        elif self.direct:
+            self.kernel, self.given = self.kernels[0], options
 
     def into(self, x, out):
         """Write the result to the caller's array."""
@@ -224,16 +234,17 @@ class _Plan:
         centre = self.nothing if centre is None else centre
         if self.direct:
             _, geometry, items, number, *_ = self.stages[0]
-            self.kernels[0](x, geometry, centre, y, self.nothing, self.divisor, items, number)
+            self.kernels[0](x, y, self.nothing, geometry, centre, self.divisor, items, number)
         else:
-            self.combine(*self._states(self.kernels, x, centre), y, self.divisor)
+            combine = cpu.COMBINE_KERNELS[self.name][self.input_dtype]
+            combine(*self._states(self.kernels, x, centre), y, self.divisor)
 
     def _states(self, kernels, x, centre):
         """Return the states of all blocks."""
         values, rests = (empty((self.states,), self.input_dtype) for _ in range(2))
         for kernel, (_, geometry, items, number, first, states) in zip(kernels, self.stages, strict=True):
             some = slice(first, first + states)
-            kernel(x, geometry, centre, values[some], rests[some], 1.0, items, number)
+            kernel(x, values[some], rests[some], geometry, centre, 1.0, items, number)
         return values, rests
 
     def _spread(self, x, y):
@@ -244,11 +255,10 @@ class _Plan:
             np.sqrt(y, out=y)
 
     def _index(self, x, y):
-        (stage,) = self.stages
-        values, places = self.nothing, y
+        (_, geometry, items, number, *_), values, places = self.stages[0], self.nothing, y
         if not self.direct:
             values, places = empty((self.states,), self.input_dtype), empty((self.states,), I8)
-        self.kernels[0](x, stage.geometry, values, places, stage.items, stage.number)
+        self.kernels[0](x, places, values, geometry, items, number)
         if not self.direct:
             sign = 1 if self.function == "argmax" else -1
             cpu.argmax__combine[self.input_dtype](values, places, y, sign)
@@ -319,24 +329,24 @@ def _stages(reduced, stay, base, results, size, may_fold, dtype):
     others = [d for d in reduced if d is not inner]
     lane = stay[-1] if stay else None
     if lane is None or inner.n >= SHORT and inner.apart < lane.apart:
-        return [_stage(True, inner, others, None, stay, base, results, size, 0)]
+        return [_stage(True, inner, others, None, stay, base, results, size, 0, dtype)]
     near = lane.stride == 1 and len(reduced) == len(stay) == 1 and inner.stride == lane.n
     if may_fold and near and 2 * lane.n <= LANES and size >= 4 * LANES:
         # a few columns: a vector holds several rows, whose sums are added at the end
         rows = LANES // lane.n
         n, left = divmod(inner.n, rows)
         wide = rows * lane.n
-        stages = [_stage(False, _Dim(n, wide), [], _Dim(wide, 1, 1), [], base, wide, size, 0)]
+        stages = [_stage(False, _Dim(n, wide), [], _Dim(wide, 1, 1), [], base, wide, size, 0, dtype)]
         if left:
             rest, start = _Dim(left, lane.n), base + n * wide
-            stages.append(_stage(False, rest, [], lane, [], start, results, left * lane.n, stages[0].states))
+            stages.append(_stage(False, rest, [], lane, [], start, results, left * lane.n, stages[0].states, dtype))
         return stages
     if lane.n < FEW and inner.n >= SHORT:
-        return [_stage(True, inner, others, None, stay, base, results, size, 0)]
-    return [_stage(False, inner, others, lane, stay[:-1], base, results, size, 0)]
+        return [_stage(True, inner, others, None, stay, base, results, size, 0, dtype)]
+    return [_stage(False, inner, others, lane, stay[:-1], base, results, size, 0, dtype)]
 
 
-def _stage(rows, inner, others, lane, stay, base, results, size, first):
+def _stage(rows, inner, others, lane, stay, base, results, size, first, dtype):
     """Return one launch. Blocks depend on shapes and strides only, never on the number of threads."""
     piece = PIECE_OF_ROW if rows else PIECE_OF_ROWS
     pieces = -(-inner.n // piece)
@@ -352,7 +362,7 @@ def _stage(rows, inner, others, lane, stay, base, results, size, first):
     blocks = -(-units // per_block)
     items *= blocks
     geometry = [base, results, inner.n, inner.stride, piece, pieces, units, per_block, blocks]
-    geometry += [*lane, tile, tiles, len(stay), len(others)]
+    geometry += [*lane, tile, tiles, size * dtype.itemsize >= FAR, len(stay), len(others)]
     for dims, fields in ((stay, ("n", "stride", "out")), (others, ("n", "stride"))):
         geometry += [getattr(d, field) for field in fields for d in dims]
     number = tasks(items, builtins.max(-(-GRAIN * items // size), 1))

@@ -2,7 +2,8 @@
 
 What is reduced goes by two kinds of kernel. `rows`: a vector runs along the reduced elements, and its lanes are put
 together at the end. `lanes`: a vector runs along what stays, each lane with a sum of its own. Elements that do not lie
-side by side are packed into a small buffer first, so that both see contiguous ones.
+side by side are packed into a small buffer first, so that both see contiguous ones; or, a few apart, they are read
+with what lies between them, whose lanes are left out of the result.
 
 Both keep two numbers per lane, for sums the sum and what rounding took from it (TwoSum; Ogita, Rump and Oishi,
 "Accurate sum and dot product", 2005), for products likewise. Every work item reduces a fixed block of elements; where
@@ -17,9 +18,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 from .._jit import exact, jitted, kernel
-from .._simd import constant, fma, stack_bytes
+from .._simd import constant, fma, stack_bytes, vector_bytes
 from .._vector import (
     broadcast,
+    every,
     first_lane,
     first_lanes,
     found_in,
@@ -27,6 +29,7 @@ from .._vector import (
     marked,
     pointer,
     pointer_at,
+    prefetch,
     read,
     read_part,
     smaller,
@@ -42,15 +45,22 @@ BASE, SIZE = 0, 1  # where the first element lies; results
 LENGTH, STRIDE = 2, 3  # of the reduced dimension that is gone along first
 PIECE, PIECES = 4, 5  # into which it is cut: how long, how many
 UNITS, PER_BLOCK, BLOCKS = 6, 7, 8  # pieces over all reduced dimensions, of one block, blocks
-LANES, LANE_STRIDE, OUT_STRIDE = 9, 10, 11  # the dimension that stays along which vectors run
+LANES, LANE_STRIDE, OUT_STRIDE = 9, 10, 11  # the dimension that stays along which vectors run; 1 if none does
 TILE, TILES = 12, 13  # into which that is cut
-KEPT, REDUCED = 14, 15  # numbers of other dimensions that stay, and of other reduced ones
-OTHERS = 16  # their lengths, strides, output strides; lengths and strides
+FAR = 14  # 1 if the input is larger than caches, else 0
+KEPT, REDUCED = 15, 16  # numbers of other dimensions that stay, and of other reduced ones
+OTHERS = 17  # their lengths, strides, output strides; lengths and strides
 
 WIDEST = 1024  # lanes of a tile
 PACKED = 256  # elements, or lanes of a tile, that are packed at once
 ROWS = 4  # rows that go together
+NEAR = 4  # elements apart up to which those in between are read, too
+AHEAD = 8  # rows that are fetched before their turn
+LINE, VECTOR = 64, vector_bytes()  # bytes that are fetched at once, and of a vector
 ROW_BYTES, ROWS_BYTES, STATE_BYTES = 8 * PACKED, 8 * PACKED * ROWS, 8 * WIDEST
+
+
+ZERO, ONE, NONE, ALL = constant(0.0, 0.0), constant(1.0, 1.0), constant(-inf, -inf), constant(inf, inf)
 
 
 class Reduction(NamedTuple):
@@ -88,8 +98,11 @@ def add(p, q, x):
 
 @exact
 def add_four(p, q, a, b, c, d):
-    """Add four numbers, of which only pairs of pairs are rounded."""
-    return add(p, q, (a + b) + (c + d))
+    """Add four numbers, by pairs, so that no sum waits for another."""
+    a, e = add(a, q, b)
+    c, f = add(c, ZERO(c), d)
+    a, e = add(a, e, c)
+    return add(p, e + f, a)
 
 
 @exact
@@ -173,10 +186,9 @@ def merge_bottoms(p, q, r, s):
 @exact
 def extreme_of(p, q, divisor):
     """Return p, or NaN if there was one."""
-    return p + q
+    return p if q == q else q
 
 
-ZERO, ONE, NONE, ALL = constant(0.0, 0.0), constant(1.0, 1.0), constant(-inf, -inf), constant(inf, inf)
 SUM = Reduction("sum", ZERO, add, add_four, merge_sums, sum_of, itself)
 SPREAD = SUM._replace(name="var", element=square)
 PROD = Reduction("prod", ONE, multiply, multiply_four, merge_products, product_of, itself)
@@ -244,10 +256,10 @@ def folded(op):
 
 
 def along(op):
-    """Make the function that reduces a line of n elements into a state."""
+    """Make the function that reduces a line of n elements into a state; ahead: where the next line begins, or 0."""
     neutral, one, four, element = op.neutral, op.one, op.four, op.element
 
-    def line(x, at, stride, n, p, q, high, low, buffer):
+    def line(x, at, stride, n, ahead, p, q, high, low, buffer):
         zero = zeros(x)
         none, step = neutral(zero), width(zero)
         together = n if stride == 1 else PACKED
@@ -264,6 +276,9 @@ def along(op):
                 c, d = read(source, start + 2 * step), read(source, start + 3 * step)
                 a, b = element(a, high, low), element(b, high, low)
                 c, d = element(c, high, low), element(d, high, low)
+                if ahead:
+                    for k in range(0, 4 * step, LINE * step // VECTOR):
+                        prefetch(source, start + ahead + k, 0)
                 p, q = four(p, q, a, b, c, d)
                 start += 4 * step
             while start < end:
@@ -275,7 +290,14 @@ def along(op):
     return _named(line, op)
 
 
-STATES = "T[:], i8[::1], T[::1], T[::1], T[::1], f8"
+@jitted
+def skipped(stride, lanes):
+    """Return how far apart the lanes of a vector are that count, and the elements that it is made of."""
+    near = 1 < stride <= NEAR and lanes % stride == 0
+    return (stride, 1) if near else (1, stride)
+
+
+STATES = "T[:], T[::1], T[::1], i8[::1], T[::1], f8"
 
 
 def rows(op):
@@ -283,7 +305,7 @@ def rows(op):
     line, fold, neutral, result = along(op), folded(op), op.neutral, op.result
     centred = op.element is square
 
-    def rows(x, g, centre, out, rest, divisor, lo, hi):
+    def rows(x, out, rest, g, centre, divisor, lo, hi):
         """x(any), centre(2 K or 0) -> out(K), or out(B K) and rest(B K), the states of B blocks.
 
         The range is over K B. centre: the means that are taken off first, in two parts.
@@ -291,6 +313,7 @@ def rows(op):
         number, x = out.dtype.type(0), pointer(x)
         buffer, zero = pointer_at(number, stack_bytes(ROW_BYTES)), zeros(x)
         blocks, size, per = g[BLOCKS], g[SIZE], g[PER_BLOCK]
+        skip, stride = skipped(g[STRIDE], width(zero))
         for item in range(lo, hi):
             index = item // blocks
             block = item - index * blocks
@@ -298,10 +321,13 @@ def rows(op):
             p, q, high, low = neutral(zero), zero, zero, zero
             if centred:
                 high, low = broadcast(centre[place]), broadcast(centre[size + place])
-            for u in range(block * per, min(block * per + per, g[UNITS])):
-                start, _, n = unit_at(g, u)
-                p, q = line(x, at + start, g[STRIDE], n, p, q, high, low, buffer)
-            value, error = fold(p, q)
+            start, _, n = unit_at(g, block * per)
+            for u in range(block * per + 1, min(block * per + per, g[UNITS]) + 1):
+                after, _, m = unit_at(g, u)
+                ahead = after - start if g[PIECES] == 1 else 0
+                p, q = line(x, at + start, stride, (n - 1) * skip + 1, ahead, p, q, high, low, buffer)
+                start, n = after, m
+            value, error = fold(every(p, skip, neutral(zero)), every(q, skip, zero))
             if rest.size:
                 out[block * size + place], rest[block * size + place] = value, error
             else:
@@ -315,9 +341,12 @@ def lanes(op):
     neutral, one, four, result, element = op.neutral, op.one, op.four, op.result, op.element
     centred = op.element is square
 
-    def add_rows(source, start, row, many, j, n, p, q, high, low):
+    def add_rows(source, start, row, many, j, n, ahead, p, q, high, low):
         """Take rows of one vector into the state at lane j."""
         zero = zeros(source)
+        if ahead:
+            for r in range(ROWS):
+                prefetch(source, start + ahead + r * row + j, 0)
         a = element(read_part(source, start + j, n, zero), read(high, j), read(low, j))
         s, t = read(p, j), read(q, j)
         if many:
@@ -332,7 +361,7 @@ def lanes(op):
 
     add_rows = _named(add_rows, op)
 
-    def lanes(x, g, centre, out, rest, divisor, lo, hi):
+    def lanes(x, out, rest, g, centre, divisor, lo, hi):
         """x(any), centre(2 K or 0) -> out(K), or out(B K) and rest(B K); see `rows`. The range is over places B tiles.
 
         centre may belong to a part of the lanes, and then serves the others, too.
@@ -342,13 +371,15 @@ def lanes(op):
         p, q = pointer_at(number, stack_bytes(STATE_BYTES)), pointer_at(number, stack_bytes(STATE_BYTES))
         high, low = pointer_at(number, stack_bytes(STATE_BYTES)), pointer_at(number, stack_bytes(STATE_BYTES))
         blocks, size, per, apart, stride = g[BLOCKS], g[SIZE], g[PER_BLOCK], g[LANE_STRIDE], g[STRIDE]
-        none, step = neutral(zero), width(zero)
+        none, step, ahead = neutral(zero), width(zero), AHEAD * stride * g[FAR]
+        skip = apart if 1 < apart <= NEAR else 1
         for item in range(lo, hi):
             index = item // g[TILES]
             first = (item - index * g[TILES]) * g[TILE]
             block = index % blocks
             at, place = kept_at(g, index // blocks)
-            count = min(g[TILE], g[LANES] - first)
+            number_of_lanes = min(g[TILE], g[LANES] - first)
+            count = (number_of_lanes - 1) * skip + 1
             at, place = at + first * apart, place + first * g[OUT_STRIDE]
             for j in range(0, count, step):
                 write(p, j, none)
@@ -358,9 +389,9 @@ def lanes(op):
                     write(high, j, zero)
                     write(low, j, zero)
                 half = centre.size // 2
-                for j in range(count):
+                for j in range(number_of_lanes):
                     of = (place + j * g[OUT_STRIDE]) % half
-                    high[j], low[j] = centre[of], centre[half + of]
+                    high[j * skip], low[j * skip] = centre[of], centre[half + of]
             full = count - count % step
             for u in range(block * per, min(block * per + per, g[UNITS])):
                 begin, _, n = unit_at(g, u)
@@ -368,7 +399,7 @@ def lanes(op):
                 i = 0
                 while i < n:
                     many = i + ROWS <= n
-                    if apart == 1:
+                    if apart == skip:
                         source, start, row = x, begin + i * stride, stride
                     else:
                         for r in range(ROWS if many else 1):
@@ -376,21 +407,21 @@ def lanes(op):
                         source, start, row = buffer, 0, PACKED
                     if many:
                         for j in range(0, full, step):
-                            add_rows(source, start, row, True, j, step, p, q, high, low)
+                            add_rows(source, start, row, True, j, step, ahead, p, q, high, low)
                         if full < count:
-                            add_rows(source, start, row, True, full, count - full, p, q, high, low)
+                            add_rows(source, start, row, True, full, count - full, 0, p, q, high, low)
                     else:
                         for j in range(0, count, step):
-                            add_rows(source, start, row, False, j, count - j, p, q, high, low)
+                            add_rows(source, start, row, False, j, count - j, 0, p, q, high, low)
                     i += ROWS if many else 1
             apart_out = g[OUT_STRIDE]
             if rest.size:
                 place += block * size
-                for j in range(count):
-                    out[place + j * apart_out], rest[place + j * apart_out] = p[j], q[j]
+                for j in range(number_of_lanes):
+                    out[place + j * apart_out], rest[place + j * apart_out] = p[j * skip], q[j * skip]
             else:
-                for j in range(count):
-                    out[place + j * apart_out] = result(float(p[j]), float(q[j]), divisor)
+                for j in range(number_of_lanes):
+                    out[place + j * apart_out] = result(float(p[j * skip]), float(q[j * skip]), divisor)
 
     return lanes
 
@@ -430,11 +461,12 @@ def index_rows(op, sign):
     """Make the body of the kernel that finds the first extreme element, with vectors along what is reduced."""
     line, fold, neutral = along(op), folded(op), op.neutral
 
-    def index_rows(x, g, values, out, lo, hi):
+    def index_rows(x, out, values, g, lo, hi):
         """x(any) -> out(B K), and values(B K) if not empty, of B blocks. The range is over K B."""
         number, x = values.dtype.type(0), pointer(x)
         buffer, zero = pointer_at(number, stack_bytes(ROW_BYTES)), zeros(x)
         blocks, size, per, stride = g[BLOCKS], g[SIZE], g[PER_BLOCK], g[STRIDE]
+        skip, apart = skipped(stride, width(zero))
         for item in range(lo, hi):
             index = item // blocks
             block = item - index * blocks
@@ -442,7 +474,8 @@ def index_rows(op, sign):
             best, where = number, -1
             for u in range(block * per, min(block * per + per, g[UNITS])):
                 start, _, n = unit_at(g, u)
-                value, error = fold(*line(x, at + start, stride, n, neutral(zero), zero, zero, zero, buffer))
+                p, q = line(x, at + start, apart, (n - 1) * skip + 1, 0, neutral(zero), zero, zero, zero, buffer)
+                value, error = fold(every(p, skip, neutral(zero)), every(q, skip, zero))
                 value += error
                 if where < 0 or sign * value > sign * best or value != value:
                     best, where = value, u
@@ -475,7 +508,7 @@ def search(x, at, stride, n, value):
 def index_lanes(sign):
     """Make the body of the kernel that finds the first extreme element, with vectors along what stays."""
 
-    def index_lanes(x, g, values, out, lo, hi):
+    def index_lanes(x, out, values, g, lo, hi):
         """x(any) -> out(B K), and values(B K) if not empty. The range is over places B tiles.
 
         Elements are counted in numbers of the dtype, from the beginning of a block: those are small enough.
