@@ -33,7 +33,6 @@ PIECE_OF_ROW, PIECE_OF_ROWS = 8192, 256  # elements of a row, and rows, that are
 ROW_LIMIT, ROWS_LIMIT = 1 << 17, 1 << 14  # of a block: then what is kept of rounding needs no rounding itself
 ITEMS = 64  # fewer pieces of work are cut into blocks, for more threads than two
 BLOCKS = 256  # of all results together
-WIDE = 4096  # lanes from which tiles are wide
 LANES = 256  # that a few columns are made by taking several rows for one
 NOTHING = {dtype: np.empty(0, dtype) for dtype in (F4, F8)}
 
@@ -208,7 +207,7 @@ class _Plan:
             self.corner, self.run = None, self._copied
         elif function in ("var", "std"):
             self.divisor = builtins.max(float(count - ddof), 0.0)
-            self.sums, self.run = self._compiled("sum"), self._spread
+            self.sums, self.run = self._compiled("exact_sum"), self._spread
         elif self.direct:
             self.kernel, self.given = self.kernels[0], options
 
@@ -352,7 +351,7 @@ def _stage(rows, inner, others, lane, stay, base, results, size, first, dtype):
     pieces = -(-inner.n // piece)
     units = pieces * product(d.n for d in others)
     places, lane = product(d.n for d in stay), lane or _Dim(1, 0, 0)
-    tile = cpu.PACKED if lane.stride != 1 or lane.n < WIDE else cpu.WIDEST
+    tile = cpu.WIDEST if lane.stride == 1 else cpu.PACKED
     tiles = -(-lane.n // tile)
     items = places * tiles
     blocks = -(-units // builtins.max((ROW_LIMIT if rows else ROWS_LIMIT) // builtins.min(piece, inner.n), 1))

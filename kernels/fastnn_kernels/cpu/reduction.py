@@ -98,6 +98,12 @@ def add(p, q, x):
 
 @exact
 def add_four(p, q, a, b, c, d):
+    """Add four numbers, of which pairs and pairs of pairs are rounded as they come: 2.5 additions each instead of 7."""
+    return add(p, q, (a + b) + (c + d))
+
+
+@exact
+def add_four_exactly(p, q, a, b, c, d):
     """Add four numbers, by pairs, so that no sum waits for another."""
     a, e = add(a, q, b)
     c, f = add(c, ZERO(c), d)
@@ -190,6 +196,7 @@ def extreme_of(p, q, divisor):
 
 
 SUM = Reduction("sum", ZERO, add, add_four, merge_sums, sum_of, itself)
+EXACT_SUM = SUM._replace(name="exact_sum", four=add_four_exactly)  # for means that are taken off
 SPREAD = SUM._replace(name="var", element=square)
 PROD = Reduction("prod", ONE, multiply, multiply_four, merge_products, product_of, itself)
 MAX = Reduction("max", NONE, top_one, top_four, merge_tops, extreme_of, itself)
@@ -571,12 +578,12 @@ def _kernel(name, signature, body, writes="out rest", parallel=True):
 
 
 ROW_KERNELS, LANE_KERNELS, COMBINE_KERNELS = {}, {}, {}
-for _name, _op in {"sum": SUM, "var": SPREAD, "prod": PROD, "max": MAX, "min": MIN}.items():
+for _name, _op in {"sum": SUM, "exact_sum": EXACT_SUM, "var": SPREAD, "prod": PROD, "max": MAX, "min": MIN}.items():
     ROW_KERNELS[_name] = _kernel(f"{_name}__rows", STATES, rows(_op))
     LANE_KERNELS[_name] = _kernel(f"{_name}__lanes", STATES, lanes(_op))
     COMBINE_KERNELS[_name] = (
         COMBINE_KERNELS["sum"]
-        if _name == "var"
+        if _op.merge is merge_sums and _op is not SUM
         else _kernel(f"{_name}__combine", "T[::1], T[::1], T[::1], f8", combine(_op), "out", False)
     )
 
