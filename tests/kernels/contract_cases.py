@@ -378,3 +378,19 @@ def _elementwise(name, parameters):
 for _spec in FUNCTIONS.values():
     if not _spec.name.startswith("gelu"):
         _elementwise(_spec.name, [0.7 if usual is None else usual for usual in _spec.parameters.values()])
+
+
+def _reductions():
+    """Return calls of all reductions: over rows and columns, few and many, in one block and in several."""
+    for name in ("sum", "mean", "var", "std", "prod", "max", "min", "argmax", "argmin"):
+        reduce = getattr(k, name)
+        yield name, [
+            lambda make, n, reduce=reduce: reduce(make(n, 37), 1),
+            lambda make, n, reduce=reduce: reduce(make(37, n), 0),
+            lambda make, n, reduce=reduce: reduce(make(n, 3, 5), 1, keepdims=True),
+            lambda make, n, reduce=reduce: reduce(make(n + 1, 40_000)),
+            lambda make, n, reduce=reduce: reduce(make(30_000, n), 0),
+        ]
+
+
+CASES |= dict(_reductions())
