@@ -104,7 +104,7 @@ def prod(input: Array, dim: int | None = None, keepdim: bool = False) -> WithBac
     y = _reduce("prod", input, dim, keepdim)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        """A factor's gradient is the product of the others: where one is 0, only that one's is not 0."""
+        # the product of the others: where one factor is 0, only that one has a gradient
         dy, zero = _restore(dy, dim, keepdim, input.shape), input == 0
         factors = np.where(zero, input.dtype.type(1), input)
         others = _reduce("prod", factors, dim, True) / factors

@@ -23,7 +23,7 @@ from numpy import ndarray
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans
-from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim
+from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim, number
 from .cpu import reduction as cpu
 
 GRAIN = 32768  # elements worth waking a second thread for
@@ -57,12 +57,12 @@ def var(x, axis=None, *, ddof=0, keepdims=False, out=None):
     NaN or infinity where no more than `ddof` elements are reduced. The mean is taken off in two parts, so offsets cost
     no digits: at most 3 ulp (measured 1.6).
     """
-    return _reduce("var", x, axis, keepdims, out, _ddof("var", ddof))
+    return _reduce("var", x, axis, keepdims, out, number("var", "ddof", ddof))
 
 
 def std(x, axis=None, *, ddof=0, keepdims=False, out=None):
     """Return the square root of the variance; see `var`."""
-    return _reduce("std", x, axis, keepdims, out, _ddof("std", ddof))
+    return _reduce("std", x, axis, keepdims, out, number("std", "ddof", ddof))
 
 
 def prod(x, axis=None, *, keepdims=False, out=None):
@@ -99,12 +99,13 @@ def argmin(x, axis=None, *, keepdims=False, out=None):
     return _reduce("argmin", x, axis, keepdims, out)
 
 
-def _reduce(function, x, axis, keepdims, out, ddof=0):
+def _reduce(function, x, axis, keepdims, out, ddof=0.0):
     if type(x) is not ndarray or (x.dtype is not F4 and x.dtype is not F8) or not x.flags.aligned:
         x = as_float_array(function, "x", x)
     if axis is not None and type(axis) is not int:
         axis = _integers(function, axis)
-    keepdims = True if keepdims else False
+    if type(keepdims) is not bool:
+        keepdims = _flag(function, keepdims)
     plan = _plans[function, x.shape, x.strides, x.dtype, axis, keepdims, ddof, get_num_threads()]
     if out is not None:
         return plan.into(x, out)
@@ -133,12 +134,11 @@ def _integer(function, axis):
         raise TypeError(f"{function}: axis must be an integer, several or None, got {axis!r}") from None
 
 
-def _ddof(function, ddof):
-    if type(ddof) is int:
-        return ddof
-    if isinstance(ddof, (bool, np.bool_)) or not isinstance(ddof, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{function}: ddof must be a number, got {ddof!r}")
-    return float(ddof)
+def _flag(function, keepdims):
+    try:
+        return bool(keepdims if isinstance(keepdims, np.bool_) else index(keepdims))
+    except TypeError:
+        raise TypeError(f"{function}: keepdims must be True or False, got {keepdims!r}") from None
 
 
 class _Dim(NamedTuple):
@@ -206,7 +206,7 @@ class _Plan:
         if whole:
             self.corner, self.run = None, self._copied
         elif function in ("var", "std"):
-            self.divisor = builtins.max(float(count - ddof), 0.0)
+            self.divisor = builtins.max(count - ddof, 0.0)
             self.sums, self.run = self._compiled("exact_sum"), self._spread
         elif self.direct:
             self.kernel, self.given = self.kernels[0], options

@@ -302,4 +302,4 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
-WITHOUT_GRADIENT = {"argmax", "one_hot"}
+WITHOUT_GRADIENT = {"argmax", "argmin", "one_hot"}

@@ -380,17 +380,15 @@ for _spec in FUNCTIONS.values():
         _elementwise(_spec.name, [0.7 if usual is None else usual for usual in _spec.parameters.values()])
 
 
-def _reductions():
-    """Return calls of all reductions: over rows and columns, few and many, in one block and in several."""
-    for name in ("sum", "mean", "var", "std", "prod", "max", "min", "argmax", "argmin"):
-        reduce = getattr(k, name)
-        yield name, [
-            lambda make, n, reduce=reduce: reduce(make(n, 37), 1),
-            lambda make, n, reduce=reduce: reduce(make(37, n), 0),
-            lambda make, n, reduce=reduce: reduce(make(n, 3, 5), 1, keepdims=True),
-            lambda make, n, reduce=reduce: reduce(make(n + 1, 40_000)),
-            lambda make, n, reduce=reduce: reduce(make(30_000, n), 0),
-        ]
+def _reductions(name):
+    """Return calls of a reduction: over rows and columns, few and many, in one block and in several."""
+    return [
+        lambda make, n: getattr(k, name)(make(n, 37), 1),
+        lambda make, n: getattr(k, name)(make(37, n), 0),
+        lambda make, n: getattr(k, name)(make(n, 3, 5), 1, keepdims=True),
+        lambda make, n: getattr(k, name)(make(n + 1, 40_000)),
+        lambda make, n: getattr(k, name)(make(30_000, n), 0),
+    ]
 
 
-CASES |= dict(_reductions())
+CASES |= {name: _reductions(name) for name in "sum mean var std prod max min argmax argmin".split()}

@@ -135,13 +135,17 @@ def test_variance_far_from_zero(axis, dtype):
 
 def test_variance_with_too_few_elements():
     x = np.array([1.0, 2.0])
-    assert np.isnan(kernels.var(x[:1], ddof=1)) and kernels.var(x, ddof=2) == np.inf and kernels.var(x, ddof=3) == np.inf
+    assert (
+        np.isnan(kernels.var(x[:1], ddof=1)) and kernels.var(x, ddof=2) == np.inf and kernels.var(x, ddof=3) == np.inf
+    )
     assert np.isnan(kernels.std(x[:0])) and np.isnan(kernels.var(x[:0], ddof=1))
     assert kernels.var(x, ddof=0.5) == 0.5 / 1.5
 
 
 @DTYPES
-@pytest.mark.parametrize("shape, axis", [((100,), None), ((3, 100), 1), ((100, 3), 0), ((100, 40), 0), ((5, 6), 1)], ids=str)
+@pytest.mark.parametrize(
+    "shape, axis", [((100,), None), ((3, 100), 1), ((100, 3), 0), ((100, 40), 0), ((5, 6), 1)], ids=str
+)
 def test_special_values(shape, axis, dtype):
     nan, inf = np.nan, np.inf
     x = draw(shape, dtype)
@@ -173,7 +177,9 @@ def test_signs_of_zero_and_subnormal_numbers(dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("shape, axis", [((1000,), None), ((7, 300), 1), ((300, 7), 0), ((40, 300), 0), ((9, 5), 1)], ids=str)
+@pytest.mark.parametrize(
+    "shape, axis", [((1000,), None), ((7, 300), 1), ((300, 7), 0), ((40, 300), 0), ((9, 5), 1)], ids=str
+)
 def test_the_first_of_equals(shape, axis, dtype):
     rng = np.random.default_rng(1)
     for classes in (1, 2, 5):
@@ -233,7 +239,9 @@ def test_same_bits_for_any_number_of_threads(shape, axis, dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("shape, axis", [((300_001,), None), ((150_001, 2), 0), ((33, 20_000), 0), ((100_000, 3), 0)], ids=str)
+@pytest.mark.parametrize(
+    "shape, axis", [((300_001,), None), ((150_001, 2), 0), ((33, 20_000), 0), ((100_000, 3), 0)], ids=str
+)
 def test_extremes_of_several_blocks(shape, axis, dtype):
     x = np.random.default_rng(3).integers(0, 9, shape).astype(dtype)
     for name in ("max", "min", "argmax", "argmin"):
@@ -247,7 +255,11 @@ def test_memory_full_of_denormals_changes_nothing(monkeypatch):
     calls = [
         lambda x=x, axis=axis, name=name: getattr(kernels, name)(x, axis)
         for name in NAMES
-        for x, axis in ((draw((300, 5), np.float32), 0), (draw((300, 5), np.float32), 1), (draw(3001, np.float32), None))
+        for x, axis in (
+            (draw((300, 5), np.float32), 0),
+            (draw((300, 5), np.float32), 1),
+            (draw(3001, np.float32), None),
+        )
     ]
     before = [call() for call in calls]
 
