@@ -20,17 +20,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from . import _memory
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans
 from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim, number
 from .cpu import reduction as cpu
 
+SMALL = 4096  # results that need no pool
 GRAIN = 32768  # elements worth waking a second thread for
 SHORT = 32  # elements below which a vector along them costs more than vectors across
 FEW = 4  # lanes below which vectors across are too empty
 PIECE_OF_ROW, PIECE_OF_ROWS = 8192, 256  # elements of a row, and rows, that are one unit of work
-ROW_LIMIT, ROWS_LIMIT = 1 << 17, 1 << 14  # of a block: then what is kept of rounding needs no rounding itself
+ROW_LIMIT, ROWS_LIMIT = 1 << 17, 1 << 14  # elements of a block's row, or rows: what is kept of rounding is rounded, too
+PRODUCT = (
+    16  # times shorter blocks of products: errors of errors are left out, which grow with the square of the length
+)
 ITEMS = 64  # fewer pieces of work are cut into blocks, for more threads than two
 BLOCKS = 256  # of all results together
 LANES = 256  # that a few columns are made by taking several rows for one
@@ -109,7 +114,7 @@ def _reduce(function, x, axis, keepdims, out, ddof=0.0):
     plan = _plans[function, x.shape, x.strides, x.dtype, axis, keepdims, ddof, get_num_threads()]
     if out is not None:
         return plan.into(x, out)
-    y = empty(plan.flat, plan.dtype)
+    y = _memory.fresh(plan.flat, plan.dtype) if plan.small else empty(plan.flat, plan.dtype)
     vector = x if plan.corner is None else x[plan.corner]
     if plan.given is None:
         plan.run(vector, y)
@@ -167,7 +172,7 @@ class _Stage(NamedTuple):
 class _Plan:
     """What to do with inputs of one shape and layout.
 
-    shape, flat: of the result, and as it is computed. corner: the index that makes a vector of any array, which begins
+    shape, flat: of the result, and as it is computed; small: whether it is. corner: the index that makes a vector of any array, which begins
     with its first element, or None for a vector. run(vector, y): compute. given: if not None, kernel(vector, y, *given)
     does the same.
     """
@@ -181,7 +186,7 @@ class _Plan:
         size, count = product(shape), product(shape[d] for d in axes)
         self.shape = tuple(1 if d in axes else shape[d] for d in range(ndim) if keepdims or d not in axes)
         self.flat = (product(shape[d] for d in kept),)
-        self.is_flat = self.shape == self.flat
+        self.is_flat, self.small = self.shape == self.flat, self.flat[0] < SMALL
         indices = function.startswith("arg")
         self.dtype, self.input_dtype = I8 if indices else dtype, dtype
         self.corner = None if ndim == 1 else (0,) * (ndim - 1) + (slice(0, 1),) if ndim else (None,)
@@ -192,7 +197,7 @@ class _Plan:
         reduced, stay, base = _dimensions(shape, strides, dtype.itemsize, axes, kept, indices)
         whole = indices and len(reduced) > 1  # no stride leads through the elements in order
         reduced = [_Dim(size, 1)] if whole else reduced
-        self.stages = _stages(reduced, stay, base, self.flat[0], size, not indices, dtype)
+        self.stages = _stages(reduced, stay, base, self.flat[0], size, function, dtype)
         self.states, stage = self.stages[-1].first + self.stages[-1].states, self.stages[0]
         self.direct, self.nothing = self.states == self.flat[0], NOTHING[dtype]
         self.count, self.divisor = float(count), float(count) if function == "mean" else 1.0
@@ -241,9 +246,9 @@ class _Plan:
     def _states(self, kernels, x, centre):
         """Return the states of all blocks."""
         values, rests = (empty((self.states,), self.input_dtype) for _ in range(2))
-        for kernel, (_, geometry, items, number, first, states) in zip(kernels, self.stages, strict=True):
+        for kernel, (_, geometry, items, count, first, states) in zip(kernels, self.stages, strict=True):
             some = slice(first, first + states)
-            kernel(x, values[some], rests[some], geometry, centre, 1.0, items, number)
+            kernel(x, values[some], rests[some], geometry, centre, 1.0, items, count)
         return values, rests
 
     def _spread(self, x, y):
@@ -321,31 +326,33 @@ def _merged(dims):
     return merged
 
 
-def _stages(reduced, stay, base, results, size, may_fold, dtype):
+def _stages(reduced, stay, base, results, size, function, dtype):
     """Return the launches that reduce dimensions."""
-    reduced = reduced or [_Dim(1, 0)]
+    limit, reduced = PRODUCT if function == "prod" else 1, reduced or [_Dim(1, 0)]
     inner = reduced[-1] if reduced[-1].n >= SHORT else builtins.max(reduced, key=lambda d: d.n)
     others = [d for d in reduced if d is not inner]
     lane = stay[-1] if stay else None
     if lane is None or inner.n >= SHORT and inner.apart < lane.apart:
-        return [_stage(True, inner, others, None, stay, base, results, size, 0, dtype)]
+        return [_stage(True, inner, others, None, stay, base, results, size, 0, limit, dtype)]
     near = lane.stride == 1 and len(reduced) == len(stay) == 1 and inner.stride == lane.n
-    if may_fold and near and 2 * lane.n <= LANES and size >= 4 * LANES:
+    if near and not function.startswith("arg") and 2 * lane.n <= LANES and size >= 4 * LANES:
         # a few columns: a vector holds several rows, whose sums are added at the end
         rows = LANES // lane.n
         n, left = divmod(inner.n, rows)
         wide = rows * lane.n
-        stages = [_stage(False, _Dim(n, wide), [], _Dim(wide, 1, 1), [], base, wide, size, 0, dtype)]
+        stages = [_stage(False, _Dim(n, wide), [], _Dim(wide, 1, 1), [], base, wide, size, 0, limit, dtype)]
         if left:
             rest, start = _Dim(left, lane.n), base + n * wide
-            stages.append(_stage(False, rest, [], lane, [], start, results, left * lane.n, stages[0].states, dtype))
+            stages.append(
+                _stage(False, rest, [], lane, [], start, results, left * lane.n, stages[0].states, limit, dtype)
+            )
         return stages
     if lane.n < FEW and inner.n >= SHORT:
-        return [_stage(True, inner, others, None, stay, base, results, size, 0, dtype)]
-    return [_stage(False, inner, others, lane, stay[:-1], base, results, size, 0, dtype)]
+        return [_stage(True, inner, others, None, stay, base, results, size, 0, limit, dtype)]
+    return [_stage(False, inner, others, lane, stay[:-1], base, results, size, 0, limit, dtype)]
 
 
-def _stage(rows, inner, others, lane, stay, base, results, size, first, dtype):
+def _stage(rows, inner, others, lane, stay, base, results, size, first, limit, dtype):
     """Return one launch. Blocks depend on shapes and strides only, never on the number of threads."""
     piece = PIECE_OF_ROW if rows else PIECE_OF_ROWS
     pieces = -(-inner.n // piece)
@@ -354,7 +361,8 @@ def _stage(rows, inner, others, lane, stay, base, results, size, first, dtype):
     tile = cpu.WIDEST if lane.stride == 1 else cpu.PACKED
     tiles = -(-lane.n // tile)
     items = places * tiles
-    blocks = -(-units // builtins.max((ROW_LIMIT if rows else ROWS_LIMIT) // builtins.min(piece, inner.n), 1))
+    longest = (ROW_LIMIT if rows else ROWS_LIMIT) // limit
+    blocks = -(-units // builtins.max(longest // builtins.min(piece, inner.n), 1))
     if items < ITEMS:
         blocks = builtins.max(blocks, builtins.min(units, BLOCKS // items, size // GRAIN))
     per_block = -(-units // blocks)
