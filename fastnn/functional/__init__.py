@@ -75,7 +75,7 @@ from .pool import (
     max_unpool3d,
     sum_pool2d,
 )
-from .reduction import argmax, max, mean, min, sum
+from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .resize import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
 from .shaping import (
     broadcast_to,
@@ -112,6 +112,7 @@ __all__ = [
     "adaptive_max_pool3d",
     "add",
     "argmax",
+    "argmin",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -186,6 +187,7 @@ __all__ = [
     "poisson_nll_loss",
     "pow",
     "prelu",
+    "prod",
     "reshape",
     "rms_norm",
     "rrelu",
@@ -197,6 +199,7 @@ __all__ = [
     "sqrt",
     "squeeze",
     "stack",
+    "std",
     "sub",
     "sum",
     "sum_pool2d",
@@ -204,5 +207,6 @@ __all__ = [
     "triplet_margin_loss",
     "unfold",
     "unsqueeze",
+    "var",
     "where",
 ]

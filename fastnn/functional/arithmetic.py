@@ -28,7 +28,7 @@ def unbroadcast(dy: Any, like: Any) -> Any:
     if dy.shape != shape:
         added = dy.ndim - len(shape)
         repeated = [added + i for i, length in enumerate(shape) if length == 1 and dy.shape[added + i] != 1]
-        dy = dy.sum(axis=(*range(added), *repeated), keepdims=True).reshape(shape)
+        dy = kernels.sum(dy, (*range(added), *repeated), keepdims=True).reshape(shape)
     return dy if dy.dtype == like.dtype else dy.astype(like.dtype)
 
 

@@ -75,7 +75,7 @@ def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[
                 gradients = (first, *gradients[1:])
             # one operand may be given once for all of a row
             return tuple(
-                g if g is None or g.shape == np.shape(x) else g.sum(-1).reshape(np.shape(x))
+                g if g is None or g.shape == np.shape(x) else kernels.sum(g, -1).reshape(np.shape(x))
                 for g, x in zip(gradients, args, strict=False)
             )
 

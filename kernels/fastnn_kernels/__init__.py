@@ -122,6 +122,7 @@ from .pool import (
     max_unpool_backward,
     sum_pool2d,
 )
+from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .resize import interpolate, interpolate_backward
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
@@ -151,6 +152,8 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "argmax",
+    "argmin",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -227,6 +230,7 @@ __all__ = [
     "margin_ranking_loss",
     "margin_ranking_loss_backward",
     "matmul",
+    "max",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -235,6 +239,8 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "max_unpool_backward",
+    "mean",
+    "min",
     "mix",
     "mse_loss",
     "mse_loss_backward",
@@ -266,6 +272,7 @@ __all__ = [
     "prepare_conv_transpose2d",
     "prepare_conv_transpose3d",
     "prepare_matmul",
+    "prod",
     "rms_norm",
     "rms_norm_backward",
     "set_conv_precision",
@@ -279,6 +286,8 @@ __all__ = [
     "softmax",
     "softmax_backward",
     "specs",
+    "std",
+    "sum",
     "sum_pool2d",
     "take",
     "threading_layer",
@@ -287,5 +296,6 @@ __all__ = [
     "triplet_margin_loss_backward",
     "unfold",
     "uniform",
+    "var",
     "warp",
 ]

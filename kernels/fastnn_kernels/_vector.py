@@ -11,6 +11,7 @@ and the last ones through `read_part` and `write_part`, which touch nothing beyo
 what `constant` and `polynomial` make take vectors, too.
 """
 
+import math
 import operator
 
 from llvmlite import ir
@@ -197,6 +198,103 @@ def _larger(builder, a, b):
 def larger(typing_context, a, b):
     """Return the larger of each two lanes; b where one is NaN."""
     return a(a, a), lambda context, builder, signature, args: _larger(builder, *args)
+
+
+def _smaller_number(builder, a, b):
+    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
+
+
+@intrinsic
+def smaller(typing_context, a, b):
+    """Return the smaller of each two lanes; b where one is NaN."""
+    return a(a, a), lambda context, builder, signature, args: _smaller_number(builder, *args)
+
+
+@intrinsic
+def marked(typing_context, mark, a, b):
+    """Return `mark`, with NaN in the lanes where a or b is NaN."""
+
+    def codegen(context, builder, signature, args):
+        nan = ir.Constant(_float_type(mark), [math.nan] * mark.count)
+        return builder.select(builder.fcmp_unordered("uno", args[1], args[2]), nan, args[0])
+
+    return mark(mark, mark, mark), codegen
+
+
+def _above(builder, x, top):
+    """Return where x is larger than `top`, or the first NaN."""
+    more = builder.fcmp_unordered("ugt", x, top)
+    return builder.and_(more, builder.fcmp_ordered("ord", top, top))
+
+
+@intrinsic
+def where_above(typing_context, x, top, yes, no):
+    """Return the lanes of `yes` where x > top, or where x is NaN and `top` is not; of `no` elsewhere."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(_above(builder, *args[:2]), *args[2:])
+
+    return yes(x, x, yes, yes), codegen
+
+
+@intrinsic
+def found_in(typing_context, x, value):
+    """Return whether a lane of x equals that of `value`, where NaN equals NaN."""
+
+    def codegen(context, builder, signature, args):
+        x, value = args
+        equal = builder.fcmp_ordered("==", x, value)
+        both = builder.and_(builder.fcmp_unordered("uno", x, x), builder.fcmp_unordered("uno", value, value))
+        bits = ir.IntType(signature.args[0].count)
+        found = builder.bitcast(builder.or_(equal, both), bits)
+        return builder.icmp_unsigned("!=", found, bits(0))
+
+    return types.boolean(x, x), codegen
+
+
+@intrinsic
+def first_lanes(typing_context, x, count, fill):
+    """Return x with lanes of `fill` from `count` on; see `read_part`."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(_mask(builder, x.count, args[1]), args[0], args[2])
+
+    return x(x, types.intp, x), codegen
+
+
+@intrinsic
+def every(typing_context, x, distance, fill):
+    """Return x with lanes of `fill` but for those whose number is a multiple of `distance`, a power of 2."""
+
+    def codegen(context, builder, signature, args):
+        near = builder.trunc(builder.sub(args[1], I64(1)), I32)
+        numbers = ir.Constant(ir.VectorType(I32, x.count), list(range(x.count)))
+        rest = builder.and_(numbers, _filled(builder, x.count, near))
+        kept = builder.icmp_unsigned("==", rest, ir.Constant(rest.type, [0] * x.count))
+        return builder.select(kept, args[0], args[2])
+
+    return x(x, types.intp, x), codegen
+
+
+@intrinsic
+def swapped(typing_context, x, distance):
+    """Return x with lane i and lane i ^ distance exchanged, a literal power of 2; x itself if it has no more lanes."""
+    if not isinstance(distance, types.IntegerLiteral):
+        return None
+
+    def codegen(context, builder, signature, args):
+        if distance.literal_value >= x.count:
+            return args[0]
+        order = ir.Constant(ir.VectorType(I32, x.count), [lane ^ distance.literal_value for lane in range(x.count)])
+        return builder.shuffle_vector(args[0], args[0], order)
+
+    return x(x, distance), codegen
+
+
+@intrinsic
+def first_lane(typing_context, x):
+    """Return the first lane of a vector."""
+    return x.dtype(x), lambda context, builder, signature, args: builder.extract_element(args[0], I32(0))
 
 
 @intrinsic

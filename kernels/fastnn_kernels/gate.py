@@ -5,6 +5,7 @@ All take float32 or float64 arrays of any strides (TypeError for others).
 
 from math import prod
 
+from . import reduction
 from ._memory import empty
 from ._parallel import tasks
 from ._shapes import as_float_array, contiguous, normalize_dim, promote, required
@@ -54,7 +55,7 @@ def prelu_backward(dy, input, weight):
         dw = empty(values.shape[:2], x.dtype)
         count, grain = dw.size, -(-GRAIN // max(1, values.shape[2]))
         cpu.prelu_backward__planes[x.dtype](above, values, w, dx, dw, count, tasks(count, grain))
-    return back(dx), dw.sum(axis=0)
+    return back(dx), reduction.sum(dw, 0)
 
 
 def _channels(function, weight, *arrays):

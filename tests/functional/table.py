@@ -123,7 +123,21 @@ TABLE = {
     "sum dims": Row(F.sum, ((2, 3, 4),), {"dim": (0, -1), "keepdim": True}),
     "mean": Row(F.mean, ((2, 3, 4),)),
     "mean dim": Row(F.mean, ((2, 3, 4),), {"dim": (0, 2)}),
+    "sum scalar": Row(F.sum, ((),), {"dim": -1}),
+    "mean scalar": Row(F.mean, ((),), {"dim": 0}),
+    "mean all": Row(F.mean, ((2, 3),), {"dim": ()}),
+    "var": Row(F.var, ((2, 3, 4),)),
+    "var dim": Row(F.var, ((2, 3, 4),), {"dim": (0, 2), "correction": 0}),
+    "var keepdim": Row(F.var, ((3, 4),), {"dim": -1, "keepdim": True}),
+    "std": Row(F.std, ((2, 3, 4),)),
+    "std dim": Row(F.std, ((3, 4),), {"dim": 0, "correction": 0.5}),
+    "prod": Row(F.prod, ((2, 3),)),
+    "prod dim": Row(F.prod, ((2, 3, 4),), {"dim": 1}),
+    "prod keepdim": Row(F.prod, ((3, 4),), {"dim": -1, "keepdim": True}),
+    "prod zero": Row(F.prod, options={"dim": 1}, make=lambda rng: (np.array([[1.0, 0, 2], [0, 3, 0], [1, 2, 3]]),)),
+    "prod scalar": Row(F.prod, ((),)),
     "max": Row(F.max, ((3, 4),)),
+    "max scalar": Row(lambda x: F.max(x, dim=-1).values, ((),)),
     "max dim": Row(lambda x: F.max(x, dim=1).values, ((3, 4),)),
     "max keepdim": Row(lambda x: F.max(x, dim=0, keepdim=True).values, ((3, 4),)),
     "min": Row(F.min, ((3, 4),)),
@@ -288,4 +302,4 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
-WITHOUT_GRADIENT = {"argmax", "one_hot"}
+WITHOUT_GRADIENT = {"argmax", "argmin", "one_hot"}

@@ -397,3 +397,17 @@ CASES["max_pool2d"].append(_far(lambda make, n: k.max_pool2d(make(n, 3, 9, 41), 
 CASES["max_pool_backward"].append(
     _far(lambda make, n: k.max_pool_backward(2, make(n, 3, 5, 6), make(n, 3, 9, 11), (3, 2, 1, 1, False)))
 )
+
+
+def _reductions(name):
+    """Return calls of a reduction: over rows and columns, few and many, in one block and in several."""
+    return [
+        lambda make, n: getattr(k, name)(make(n, 37), 1),
+        lambda make, n: getattr(k, name)(make(37, n), 0),
+        lambda make, n: getattr(k, name)(make(n, 3, 5), 1, keepdims=True),
+        lambda make, n: getattr(k, name)(make(n + 1, 40_000)),
+        lambda make, n: getattr(k, name)(make(30_000, n), 0),
+    ]
+
+
+CASES |= {name: _reductions(name) for name in "sum mean var std prod max min argmax argmin".split()}
