@@ -12,7 +12,16 @@ from fastnn import functional, nn, optim
 from fastnn._config import show_config
 from fastnn._version import __version__
 from fastnn.random import manual_seed
-from fastnn.tensor import Array, Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
+from fastnn.tensor import (
+    Array,
+    Tensor,
+    differentiable,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from fastnn_kernels import get_num_threads, set_num_threads, threads
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ __all__ = [
     "enable_grad",
     "functional",
     "get_num_threads",
+    "inference_mode",
     "is_grad_enabled",
     "kernels",
     "load",
@@ -37,6 +47,7 @@ __all__ = [
     "no_grad",
     "optim",
     "save",
+    "set_grad_enabled",
     "set_num_threads",
     "show_config",
     "threads",
