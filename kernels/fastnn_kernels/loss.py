@@ -7,13 +7,14 @@ loss is a NumPy scalar. Sums go over fixed-size blocks in order, so they have th
 import numpy as np
 from numpy import ndarray
 
-from ._memory import empty
+from ._memory import empty, zeros
 from ._parallel import tasks
 from ._shapes import F4, F8, as_float_array, contiguous, integer, promote
 from .cpu import loss as cpu
 
 GRAIN = 32768  # elements worth waking a second thread for
 FLOATS, I8 = (F4, F8), np.dtype(np.int64)
+LARGEST = np.iinfo(I8).max
 NOTHING = {dtype: np.empty(0, dtype) for dtype in FLOATS}
 
 
@@ -152,7 +153,7 @@ def one_hot(target, num_classes=-1):
     num_classes -1: one more than the largest label. Raises TypeError for other dtypes, ValueError for labels outside
     0 .. num_classes - 1, and for no labels without num_classes.
     """
-    labels = np.asarray(target)
+    labels = plain("one_hot", "target", target)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"one_hot: target must be integers, got {labels.dtype}")
     if num_classes == -1:
@@ -161,7 +162,7 @@ def one_hot(target, num_classes=-1):
         num_classes = int(labels.max()) + 1
     num_classes = integer("one_hot", "num_classes", num_classes, 1)
     refuse_labels("one_hot", labels, num_classes)
-    made = np.zeros((*labels.shape, num_classes), np.int64)
+    made = zeros((*labels.shape, num_classes), I8)
     np.put_along_axis(made, labels[..., None].astype(np.int64, copy=False), 1, -1)
     return made
 
@@ -175,7 +176,7 @@ def operands(function, input, target):
     x = as_float_array(function, "input", input)
     shape = label_shape(function, x)
     classes = x.shape[min(1, x.ndim - 1)]
-    target = np.asarray(target)
+    target = plain(function, "target", target)
     if target.dtype.kind == "f":
         if target.shape != x.shape:
             raise ValueError(
@@ -201,12 +202,33 @@ def label_shape(function, x):
 
 def integer_labels(function, target, x, shape):
     """Return labels as int64 (R,)."""
-    target = np.asarray(target)
+    target = plain(function, "target", target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{function}: target must be integer labels or float probabilities, got {target.dtype}")
     if target.shape != shape:
         raise ValueError(f"{function}: target has shape {target.shape} but labels for input {x.shape} have {shape}")
-    return target.astype(np.int64, order="C", copy=False).reshape(-1)
+    return as_int64(function, target).reshape(-1)
+
+
+def as_int64(function, labels):
+    """Return integers as int64; ValueError for those that do not fit, which a cast would make small."""
+    if labels.dtype.kind == "u" and labels.dtype.itemsize == 8 and labels.size and labels.max() > LARGEST:
+        raise ValueError(f"{function}: label {labels.max()} is out of range")
+    return labels.astype(I8, order="C", copy=False)
+
+
+def plain(function, name, x):
+    """Return a list or a tensor as an array. TypeError for None, masked arrays and lists that are not rectangular."""
+    if type(x) is ndarray:
+        return x
+    if x is None or isinstance(x, np.ma.MaskedArray):
+        what = "None" if x is None else f"a masked array; fill it first: {name}.filled(0)"
+        raise TypeError(f"{function}: {name} must be an array, got {what}")
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise TypeError(f"{function}: {name} is not rectangular: its rows have different lengths") from None
+    return array if array.size or hasattr(x, "dtype") else array.astype(I8)  # an empty list holds labels as well
 
 
 def class_weights(function, weight, classes, dtype):

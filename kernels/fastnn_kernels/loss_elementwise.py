@@ -19,14 +19,13 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import empty as fresh
 from numpy import ndarray
 
 from ._memory import empty
 from ._parallel import tasks
 from ._shapes import F4, F8, as_float_array, promote
 from .cpu import loss_elementwise as cpu
-from .loss import NOTHING, check_reduction, flat, gradient_of_losses, share, total
+from .loss import NOTHING, check_reduction, flat, gradient_of_losses, plain, share, total
 
 GRAIN = 16384  # elements worth waking a second thread for
 
@@ -77,6 +76,7 @@ class Plan(NamedTuple):
     weight: Any = None  # of each, broadcast
     refuse: Callable[..., None] | None = None  # gets the operands of a loss that is NaN: raises if they explain it
     extra: Callable[..., Any] | None = None  # of the operands: what is added to each loss
+    extra_slopes: tuple[Callable[..., Any] | None, ...] = ()  # ... of the operands: its slope in each of them
 
     def arrays(self, function):
         """Return the operands in one dtype and one shape."""
@@ -90,8 +90,9 @@ class Plan(NamedTuple):
 
     def _promoted(self, function):
         names, arrays = list(self.operands), dict(self.operands)
-        if hasattr(arrays.get("target"), "dtype") and arrays["target"].dtype.kind in "biu":
-            arrays["target"] = arrays["target"].astype(as_float_array(function, names[0], arrays[names[0]]).dtype)
+        target = plain(function, "target", arrays["target"])
+        if target.dtype.kind in "biu":
+            arrays["target"] = target.astype(as_float_array(function, names[0], arrays[names[0]]).dtype)
         made = promote(function, **arrays)
         for name, x in zip(names[1:], made[1:], strict=True):
             if x.shape != made[0].shape:
@@ -128,7 +129,7 @@ class Plan(NamedTuple):
 
     def _reduced(self, function, arrays, dx, scale):
         x = arrays[0]
-        partial = fresh(-(-x.size // cpu.BLOCK), x.dtype)
+        partial = empty((-(-x.size // cpu.BLOCK),), x.dtype)
         self._run(arrays, NOTHING[x.dtype], partial, dx, scale)
         return self._checked(function, arrays, total(partial, self.reduction, x.size, self.factor))
 
@@ -159,6 +160,9 @@ class Plan(NamedTuple):
             else:
                 given = scale, *self.parameters, x.size, tasks(x.size, GRAIN)
                 slope[x.dtype](*map(flat, arrays), out.reshape(-1), *given)
+            more = self.extra_slopes[i] if i < len(self.extra_slopes) else None
+            if more is not None:
+                out += x.dtype.type(scale) * more(*arrays)
             if single:
                 out *= gradient_of_losses(function, dloss, x.shape)
             if self.weight is not None:
@@ -266,7 +270,8 @@ def kl_div(input, target, reduction="mean", log_target=False):
     """
     factor = 1.0
     if reduction == "batchmean":
-        reduction, factor = "sum", 1 / max(1, (np.shape(input) or (1,))[0])
+        length = (np.shape(input) or (1,))[0]
+        reduction, factor = "sum", 1 / length if length else math.nan
     return Plan("kl_log" if log_target else "kl", {"input": input, "target": target}, reduction, factor=factor)
 
 
@@ -312,15 +317,20 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduct
     full: add Stirling's approximation of log(target!) for targets above 1. Raises ValueError for eps < 0.
     """
     operands = {"input": input, "target": target}
-    extra = _stirling if full else None
+    more = {"extra": _stirling, "extra_slopes": (None, _stirling_slope)} if full else {}
     if log_input:
-        return Plan("poisson_log", operands, reduction, extra=extra)
-    return Plan("poisson", operands, reduction, (_at_least_0("poisson_nll_loss", "eps", eps),), extra=extra)
+        return Plan("poisson_log", operands, reduction, **more)
+    return Plan("poisson", operands, reduction, (_at_least_0("poisson_nll_loss", "eps", eps),), **more)
 
 
 def _stirling(input, target):
     t = np.maximum(target, 1)
     return np.where(target > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0).astype(target.dtype, copy=False)
+
+
+def _stirling_slope(input, target):
+    t = np.maximum(target, 1)
+    return np.where(target > 1, np.log(t) + 0.5 / t, 0).astype(target.dtype, copy=False)
 
 
 @of_elements
@@ -359,23 +369,33 @@ def multilabel_soft_margin_loss(input, target, weight=None, reduction="mean"):
     """
     classes = _classes("multilabel_soft_margin_loss", input, reduction)
     losses = binary_cross_entropy_with_logits(input, target, weight, reduction)
-    return losses.mean(-1) if reduction == "none" else losses / classes if reduction == "sum" else losses
+    if reduction == "mean":
+        return losses
+    with np.errstate(invalid="ignore"):  # without classes 0 / 0
+        return (losses.sum(-1) if reduction == "none" else losses) / losses.dtype.type(classes)
 
 
-def multilabel_soft_margin_loss_backward(dloss, input, target, weight=None, reduction="mean"):
-    """Return the gradient of multilabel_soft_margin_loss's input."""
+def multilabel_soft_margin_loss_backward(dloss, input, target, weight=None, reduction="mean", *, needs=None):
+    """Return the gradient of multilabel_soft_margin_loss's input, or of the operands that `needs` asks for."""
     classes = _classes("multilabel_soft_margin_loss_backward", input, reduction)
     if reduction == "none":
         dloss = np.repeat(np.asarray(dloss)[..., None], classes, -1)
-    dx = binary_cross_entropy_with_logits.backward(dloss, input, target, weight, reduction)
-    return dx if reduction == "mean" else dx / classes
+    made = binary_cross_entropy_with_logits.backward(
+        dloss, input, target, weight, reduction, needs=(True,) if needs is None else needs
+    )
+    if reduction != "mean":
+        made = tuple(None if dx is None else dx / dx.dtype.type(classes or 1) for dx in made)
+    return made[0] if needs is None else made
+
+
+multilabel_soft_margin_loss.backward = multilabel_soft_margin_loss_backward
 
 
 def _classes(function, input, reduction):
     check_reduction(function, reduction)
     if np.ndim(input) not in (1, 2):
         raise ValueError(f"{function}: input must have 1 or 2 dimensions, got shape {np.shape(input)}")
-    return max(1, np.shape(input)[-1])
+    return np.shape(input)[-1]
 
 
 mse_loss_backward = mse_loss.backward

@@ -12,10 +12,12 @@ from .cpu import loss_rows as cpu
 from .cpu.ctc import ctc__logs
 from .loss import (
     NOTHING,
+    as_int64,
     check_reduction,
     class_weights,
     gradient_of_losses,
     integer_labels,
+    plain,
     refuse_labels,
     share,
     total,
@@ -108,13 +110,13 @@ def multilabel_margin_loss(input, target, reduction="mean"):
     """
     name = "multilabel_margin_loss"
     x, shape = _logits(name, input, reduction)
-    labels = np.asarray(target)
+    labels = plain(name, "target", target)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{name}: target must be integer labels, got {labels.dtype}")
     if labels.shape != (*shape, x.shape[1]):
         raise ValueError(f"{name}: target has shape {labels.shape} but input has {(*shape, x.shape[1])}")
     refuse_labels(name, labels[labels != -1], x.shape[1])
-    labels = labels.astype(np.int64, order="C", copy=False).reshape(x.shape)
+    labels = as_int64(name, labels).reshape(x.shape)
     return RowPlan(cpu.multilabel_margin__rows, (x,), (labels,), shape, reduction)
 
 
@@ -127,13 +129,16 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, reduction="mean"):
     name = "cosine_embedding_loss"
     check_reduction(name, reduction)
     matrices, shape = _matrices(name, input1=input1, input2=input2)
-    target = np.asarray(target)
+    target = plain(name, "target", target)
+    if target.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: target must be numbers, got {target.dtype}")
     if target.shape != shape:
         raise ValueError(
             f"{name}: target has shape {target.shape}, expected {shape} for inputs {(*shape, matrices[0].shape[1])}"
         )
-    if (np.abs(target) != 1).any():
-        raise ValueError(f"{name}: target must be -1 or 1, got {target[np.abs(target) != 1].flat[0]}")
+    wrong = (target != 1) & (target != -1)
+    if wrong.any():
+        raise ValueError(f"{name}: target must be -1 or 1, got {target[wrong].flat[0]}")
     signs = target.astype(matrices[0].dtype).reshape(-1)
     return RowPlan(cpu.cosine_embedding__rows, matrices, (signs, margin), shape, reduction)
 
@@ -230,7 +235,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     x = contiguous(x[:, None] if single else x)
     times, batch, classes = x.shape
     lengths = _lengths(name, "input_lengths", input_lengths, batch, times)
-    targets = np.asarray(targets)
+    targets = plain(name, "targets", targets)
     if targets.dtype.kind not in "iu":
         raise TypeError(f"{name}: targets must be integer labels, got {targets.dtype}")
     if targets.ndim == 1 and not single:
@@ -255,7 +260,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
 
 
 def _lengths(function, name, lengths, batch, most):
-    lengths = np.asarray(lengths)
+    lengths = plain(function, name, lengths)
     if lengths.dtype.kind not in "iu":
         raise TypeError(f"{function}: {name} must be integers, got {lengths.dtype}")
     lengths = np.ascontiguousarray(lengths.reshape(-1) if lengths.ndim == 0 else lengths, np.int64)
