@@ -11,12 +11,14 @@ import threading
 import types
 from collections.abc import Callable, Generator
 from functools import wraps
-from threading import get_ident
 from typing import Any
 
 
 class _GradMode(threading.local):
     enabled = True
+
+    def __init__(self) -> None:
+        self.outside: list[bool] = []  # the modes outside the `with` blocks that this thread is in
 
 
 grad_mode = _GradMode()
@@ -30,25 +32,19 @@ def is_grad_enabled() -> bool:
 class _SetGrad:
     """Set the mode inside a `with` block or a decorated function. One object may be used by many threads at once."""
 
+    __slots__ = ()
     value: bool
-    _before: dict[int, list[bool]]  # by thread: the modes outside the blocks that it is in
 
     def __new__(cls, function: Any = None) -> Any:
         """Make a context manager; given a function (``@no_grad`` without brackets), decorate that."""
-        mode = object.__new__(cls)
-        mode._before = {}
-        return mode if function is None else mode(function)
+        return object.__new__(cls) if function is None else object.__new__(cls)(function)
 
     def __enter__(self) -> None:
-        self._before.setdefault(get_ident(), []).append(grad_mode.enabled)
+        grad_mode.outside.append(grad_mode.enabled)
         grad_mode.enabled = self.value
 
     def __exit__(self, *exception: object) -> None:
-        thread = get_ident()
-        before = self._before[thread]
-        grad_mode.enabled = before.pop()
-        if not before:
-            del self._before[thread]
+        grad_mode.enabled = grad_mode.outside.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Any:
         """Decorate a function, a generator function, a coroutine function or an asynchronous generator function."""
@@ -118,12 +114,14 @@ class no_grad(_SetGrad):
     A decorated generator or coroutine records nothing whenever it runs; who resumes it keeps their own mode.
     """
 
+    __slots__ = ()
     value = False
 
 
 class enable_grad(_SetGrad):
     """Record again inside a `no_grad` block. Otherwise as `no_grad`."""
 
+    __slots__ = ()
     value = True
 
 
@@ -132,22 +130,20 @@ class set_grad_enabled(_SetGrad):
 
     def __new__(cls, mode: bool) -> Any:
         """Set the mode at once."""
-        made = super().__new__(cls)
-        made.value, made._outside = bool(mode), grad_mode.enabled
+        made = object.__new__(cls)
+        made.value, made._before = bool(mode), grad_mode.enabled
         grad_mode.enabled = made.value
         return made
 
-    _outside: bool
+    _before: bool
 
     def __enter__(self) -> None:
+        grad_mode.outside.append(self._before)
         grad_mode.enabled = self.value
 
-    def __exit__(self, *exception: object) -> None:
-        grad_mode.enabled = self._outside
-
     def __call__(self, function: Callable[..., Any]) -> Any:
-        """Decorate a function; the mode outside it is what it was before."""
-        grad_mode.enabled = self._outside
+        """Decorate a function; outside it the mode is again what it was before."""
+        grad_mode.enabled = self._before
         return super().__call__(function)
 
 
@@ -156,9 +152,6 @@ class inference_mode(_SetGrad):
 
     def __new__(cls, mode: Any = True) -> Any:
         """Make a context manager; given a function, decorate that."""
-        made = super().__new__(cls)
-        made.value = not isinstance(mode, bool) or not mode
-        if isinstance(mode, bool):
-            return made
-        made.value = False
-        return made(mode)
+        made = object.__new__(cls)
+        made.value = not mode if isinstance(mode, bool) else False
+        return made if isinstance(mode, bool) else made(mode)

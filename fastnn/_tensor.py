@@ -366,6 +366,8 @@ def unwrap(x: Any) -> Any:
 
 def as_array(data: Any) -> np.ndarray:
     """Give `data` as an array: arrays and tensors as they are, Python floats as float32."""
+    if type(data) is _ndarray and (data.dtype is FLOATS[0] or data.dtype is FLOATS[1]):
+        return data
     if isinstance(data, Tensor):
         return data._data
     if isinstance(data, np.ma.MaskedArray):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
@@ -17,15 +18,19 @@ from .promotion import alike, floating, promoted
 
 
 def _sum(a: Any, b: Any) -> Any:
+    if type(a) is type(b) is ndarray and a.shape == b.shape and a.dtype is b.dtype:
+        return kernels.add(a, b)
     if not alike(a, b):
         a, b = promoted("add", input=a, other=b)
-    return kernels.add(a, b) if type(a) is type(b) is np.ndarray and a.shape == b.shape else a + b
+    return a + b
 
 
 def _product(a: Any, b: Any) -> Any:
+    if type(a) is type(b) is ndarray and a.shape == b.shape and a.dtype is b.dtype:
+        return kernels.mul(a, b)
     if not alike(a, b):
         a, b = promoted("mul", input=a, other=b)
-    return kernels.mul(a, b) if type(a) is type(b) is np.ndarray and a.shape == b.shape else a * b
+    return a * b
 
 
 def unbroadcast(dy: Any, like: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._tensor import ADVICE, FUNCTIONS, WITHOUT_GRADIENT
+from fastnn.tensor import Tensor, unwrap
 
 from . import arithmetic, reduction, shaping
 from .matmul import matmul
@@ -124,6 +125,11 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
     if out is not None or np.ndim(b) > 2:
         return NotImplemented
     return arithmetic.mul(a, b) if not np.ndim(a) or not np.ndim(b) else matmul(a, b)
+
+
+@_numpy(np.full_like)
+def _full_like(a: Any, fill_value: Any, *more: Any, **other: Any) -> Any:
+    return NotImplemented if isinstance(fill_value, Tensor) else np.full_like(unwrap(a), fill_value, *more, **other)
 
 
 def _reducing(operation: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,13 +44,16 @@ def _in_place(operation: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., A
 def _logical(ufunc: np.ufunc) -> Callable[..., Any]:
     """Make an operation that has no gradient: comparisons, what joins masks, ufuncs that give truth values."""
 
-    def operation(*operands: Any) -> Any:
-        arrays = [unwrap(x) for x in operands]
-        if len(arrays) == 2 and arrays[1] is not None and not alike(*arrays):
-            arrays = list(promoted(ufunc.__name__, input=arrays[0], other=arrays[1]))
-        return wrap(ufunc(*arrays))
+    def unary(x: Any) -> Any:
+        return wrap(ufunc(unwrap(x)))
 
-    return operation
+    def binary(a: Any, b: Any) -> Any:
+        a, b = unwrap(a), unwrap(b)
+        if not alike(a, b) and b is not None:  # `x == None` is a question, too
+            a, b = promoted(ufunc.__name__, input=a, other=b)
+        return wrap(ufunc(a, b))
+
+    return unary if ufunc.nin == 1 else binary
 
 
 _ARITHMETIC: tuple[tuple[str, Callable[..., Any], np.ufunc], ...] = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from fastnn._tensor import as_array
 
@@ -19,10 +20,14 @@ NUMBERS = bool, int, float, complex, np.generic
 
 def alike(a: Any, b: Any) -> bool:
     """Tell, quickly, whether NumPy's rules are right as they are: for floats of one dtype or with a Python number."""
-    first, second = type(a), type(b)
-    if first is np.ndarray and (a.dtype is F4 or a.dtype is F8):
-        return b.dtype is a.dtype if second is np.ndarray else second is float or second is int
-    return (first is float or first is int) and second is np.ndarray and (b.dtype is F4 or b.dtype is F8)
+    if type(a) is ndarray:
+        dtype = a.dtype
+        if dtype is F4 or dtype is F8:
+            if type(b) is ndarray:
+                return b.dtype is dtype
+            return type(b) is float or type(b) is int
+        return False
+    return type(b) is ndarray and (type(a) is float or type(a) is int) and (b.dtype is F4 or b.dtype is F8)
 
 
 def promoted(function: str, floats: bool = False, /, **operands: Any) -> tuple[Any, ...]:
@@ -35,10 +40,10 @@ def promoted(function: str, floats: bool = False, /, **operands: Any) -> tuple[A
         if x is None:
             raise TypeError(f"{function}: {name} must be a tensor, an array or a number, got None")
         made.append(as_array(x) if isinstance(x, list | tuple) else x)
-    arrays = [x for x in made if isinstance(x, np.ndarray)]
-    if any(x.dtype.kind not in "biuf" for x in arrays) or not all(isinstance(x, (np.ndarray, *NUMBERS)) for x in made):
+    arrays = [x for x in made if isinstance(x, ndarray)]
+    if any(x.dtype.kind not in "biuf" for x in arrays) or not all(isinstance(x, (ndarray, *NUMBERS)) for x in made):
         return tuple(made)
-    dtype = _common(arrays, [x for x in made if not isinstance(x, np.ndarray)], floats)
+    dtype = _common(arrays, [x for x in made if not isinstance(x, ndarray)], floats)
     return tuple(made) if dtype is None else tuple(_cast(x, dtype) for x in made)
 
 
@@ -54,13 +59,13 @@ def _common(arrays: list[Any], numbers: list[Any], floats: bool) -> np.dtype[Any
 
 
 def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(x, np.ndarray):
+    if isinstance(x, ndarray):
         return x.astype(dtype, copy=False)
-    return x.item() if isinstance(x, np.generic) and x.dtype.kind in "biuf" else x
+    return float(x) if isinstance(x, np.floating) else x.item() if isinstance(x, np.integer | np.bool_) else x
 
 
 def floating(function: str, x: Any) -> Any:
     """Give the operand of a function that makes floats: integers as float32."""
-    if type(x) is np.ndarray and (x.dtype is F4 or x.dtype is F8):
+    if type(x) is ndarray and (x.dtype is F4 or x.dtype is F8):
         return x
     return promoted(function, True, input=x)[0]

@@ -125,8 +125,10 @@ def _parts(parts: Any, arrays: Sequence[Any], needs: Needs) -> Gradients:
     )
 
 
-def _one_dtype(function: str, arrays: Sequence[Any]) -> list[Any]:
+def _one_dtype(function: str, arrays: Sequence[Any]) -> Sequence[Any]:
     """Give arrays, numbers or lists as arrays of the dtype of the joined one."""
+    if all([type(x) is np.ndarray and x.dtype is arrays[0].dtype for x in arrays]):
+        return arrays
     made = promoted(function, **{f"tensors[{i}]": x for i, x in enumerate(arrays)})
     return [np.asarray(x) for x in made]
 
