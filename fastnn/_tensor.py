@@ -46,7 +46,8 @@ class Tensor(Operators):
     gradients. Writing into a leaf between recording and `backward` is noticed and raises RuntimeError; writing into an
     array through NumPy, or into a tensor that requires no gradient, is not.
 
-    Raises TypeError for data that is not numeric, for masked arrays, and for ``requires_grad=True`` on anything but float32 and float64.
+    Raises TypeError for data that is not numeric, for masked arrays, and for ``requires_grad=True`` on anything but
+    float32 and float64.
     """
 
     __slots__ = ("__weakref__", "_data", "_node")
@@ -214,8 +215,8 @@ class Tensor(Operators):
         node = self._node
         if type(node) is Node:
             raise RuntimeError(
-                "deepcopy: only leaf tensors, those that a person made, can be copied deeply; this one is the result of "
-                "a recorded operation: use detach()"
+                "deepcopy: only leaf tensors, those that a person made, can be copied deeply; this one is the result "
+                "of a recorded operation: use detach()"
             )
         twin = memo[id(self)] = _rebuild(type(self), copy.deepcopy(self._data, memo), self.requires_grad)
         for name, value in self._attributes().items():

@@ -151,14 +151,10 @@ def _extremum(operation: Callable[..., Any]) -> Callable[..., Any]:
     return _reducing(values)
 
 
-FUNCTIONS.update(
-    {
-        np.sum: _reducing(reduction.sum),
-        np.mean: _reducing(reduction.mean),
-        **dict.fromkeys((np.max, np.amax), _extremum(reduction.max)),
-        **dict.fromkeys((np.min, np.amin), _extremum(reduction.min)),
-    }
-)
+_numpy(np.sum)(_reducing(reduction.sum))
+_numpy(np.mean)(_reducing(reduction.mean))
+_numpy(np.max, np.amax)(_extremum(reduction.max))
+_numpy(np.min, np.amin)(_extremum(reduction.min))
 
 WITHOUT_GRADIENT.update(
     {

@@ -160,7 +160,7 @@ UFUNCS.update(
         np.negative: arithmetic.neg,
         np.sqrt: arithmetic.sqrt,
         np.square: lambda x: arithmetic.mul(x, x),
-        np.tanh: activation.tanh,  # type: ignore[attr-defined]
+        np.tanh: activation.tanh,
         np.reciprocal: lambda x: arithmetic.div(1.0, x),
     }
 )

@@ -32,8 +32,9 @@ def reshape(input: Array, *shape: Any) -> WithBackward:
 def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> WithBackward:
     """Give the dimensions start_dim .. end_dim rolled into one."""
     shape = input.shape
-    start, end = (dim + input.ndim if dim < 0 else dim for dim in (start_dim, end_dim))
-    if not 0 <= start <= end < max(input.ndim, 1) and input.ndim:
+    count = input.ndim or 1
+    start, end = (dim + count if dim < 0 else dim for dim in (start_dim, end_dim))
+    if not 0 <= start <= end < count:
         raise ValueError(f"flatten: dimensions {start_dim} .. {end_dim} do not fit shape {shape}")
     length = prod(shape[start : end + 1])
     if type(input) is np.ndarray and not input.flags.c_contiguous:
@@ -136,8 +137,8 @@ def _one_dtype(function: str, arrays: Sequence[Any]) -> Sequence[Any]:
 @differentiable
 def _cat(*arrays: Array, dim: int = 0) -> WithBackward:
     made = _one_dtype("cat", arrays)
-    ends = np.cumsum([array.shape[dim] for array in made])[:-1] if made[0].ndim else None
-    y = np.concatenate(made, axis=dim)
+    y = np.concatenate(made, axis=dim)  # before the lengths are looked at: it says what does not fit
+    ends = np.cumsum([array.shape[dim] for array in made])[:-1]
     return y, lambda dy, needs: _parts(np.split(dy, ends, axis=dim), arrays, needs)
 
 

@@ -72,7 +72,7 @@ class Flat:
         self._side_by_side.clear()
         # A base that is no array: NumPy then makes a leaf's buffer the base of all its views, and one look at the
         # references to the buffer tells whether anybody keeps any of them.
-        self._holder = PickleBuffer(self.gradients)
+        self._holder = PickleBuffer(self.gradients)  # type: ignore[arg-type]
         for leaf, (start, _) in zip(self.leaves, self.ranges, strict=True):
             if leaf.owner is self:
                 self._lend(leaf, start)
@@ -81,7 +81,8 @@ class Flat:
         """Let the gradient of a leaf live here."""
         gradient = leaf.grad
         leaf.grad = None
-        leaf.buffer = np.ndarray(leaf.shape, self.dtype, self._holder, start * self.dtype.itemsize)
+        place = start * self.dtype.itemsize
+        leaf.buffer = np.ndarray(leaf.shape, self.dtype, self._holder, place)  # type: ignore[arg-type]
         if gradient is not None:
             leaf.set(gradient)
 

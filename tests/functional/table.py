@@ -87,7 +87,9 @@ TABLE = {
     "abs": Row(F.abs, ((3, 4),)),
     "clamp": Row(F.clamp, ((5, 4),), {"min": -0.5, "max": 0.7}),
     "clamp below": Row(F.clamp, ((5, 4),), {"min": -0.5}),
-    "clamp between arrays": Row(F.clamp, make=lambda rng: (rng.normal(size=(5, 4)), np.full(4, -0.5), np.full((5, 1), 0.7))),
+    "clamp between arrays": Row(
+        F.clamp, make=lambda rng: (rng.normal(size=(5, 4)), np.full(4, -0.5), np.full((5, 1), 0.7))
+    ),
     "clamp from an array": Row(F.clamp, make=lambda rng: (rng.normal(size=(5, 4)), np.full((5, 1), -0.2))),
     "clamp above": Row(F.clip, ((5, 4),), {"max": 0.1}),
     "where": Row(F.where, make=lambda rng: (MASK, rng.normal(size=(2, 1)), rng.normal(size=(3,)))),

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: with blocks, decorated functions, generators and coroutines, each thread for itself."""
+"""Whether operations are recorded: with blocks, decorated functions, generators, coroutines; each thread for itself."""
 
 import asyncio
 import inspect

@@ -208,6 +208,6 @@ def test_masks():
     x[mask].sum().backward()
     np.testing.assert_array_equal(x.grad, mask.numpy())
     with pytest.raises(TypeError, match="bitwise_and"):
-        x & x
+        x & x  # noqa: B018
     with pytest.raises(TypeError, match="invert"):
-        ~x
+        ~x  # noqa: B018

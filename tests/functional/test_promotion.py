@@ -11,12 +11,12 @@ from fastnn import functional as F
 from fastnn.nn import Parameter
 
 NUMBERS = [
-    2, 2.0, True, np.float64(2), np.float32(2), np.float16(2), np.longdouble(2), np.int64(2), np.uint8(2), np.bool_(True),
-    np.array(2.0), np.array(2), Tensor(np.float64(2)), Tensor(2),
+    2, 2.0, True, np.float64(2), np.float32(2), np.float16(2), np.longdouble(2), np.int64(2), np.uint8(2),
+    np.bool_(True), np.array(2.0), np.array(2), Tensor(np.float64(2)), Tensor(2),
 ]  # fmt: skip
 OTHERS = [
-    [1.0, 2.0], [1, 2], np.array([1, 2]), np.array([1, 2], np.int8), np.array([1, 2], np.uint64), np.array([True, True]),
-    Tensor([1, 2]),
+    [1.0, 2.0], [1, 2], np.array([1, 2]), np.array([1, 2], np.int8), np.array([1, 2], np.uint64),
+    np.array([True, True]), Tensor([1, 2]),
 ]  # fmt: skip
 OPERATIONS = {
     **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")},

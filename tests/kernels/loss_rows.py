@@ -96,7 +96,9 @@ TABLE = {
     "poisson full": Row("poisson_nll_loss", between, {"full": True}),
     "poisson rates": Row("poisson_nll_loss", lambda rng: (beside(rng)[0], counts(rng)[1]), {"log_input": False}),
     "poisson rates full": Row(
-        "poisson_nll_loss", lambda rng: (beside(rng)[0], between(rng)[1]), {"log_input": False, "full": True, "eps": 0.1}
+        "poisson_nll_loss",
+        lambda rng: (beside(rng)[0], between(rng)[1]),
+        {"log_input": False, "full": True, "eps": 0.1},
     ),
     "gaussian": Row("gaussian_nll_loss", lambda rng: (*pair(rng), beside(rng)[0]), {"full": True}, 3),
     "gaussian tight": Row("gaussian_nll_loss", lambda rng: (*pair(rng), beside(rng)[0]), {"eps": 0.01}, 3),

@@ -95,7 +95,9 @@ FORGET = {
     "zero_grad of the optimizer": lambda model, optimizer: optimizer.zero_grad(),
     "zero_grad of the model": lambda model, optimizer: model.zero_grad(),
     "None": lambda model, optimizer: [setattr(p, "grad", None) for p in model.parameters()],
-    "another gradient": lambda model, optimizer: [setattr(p, "grad", np.full(p.shape, 9.0)) for p in model.parameters()],
+    "another gradient": lambda model, optimizer: [
+        setattr(p, "grad", np.full(p.shape, 9.0)) for p in model.parameters()
+    ],
     "a part of itself": lambda model, optimizer: [setattr(p, "grad", p.grad[::-1]) for p in model.parameters()],
     "freezing": lambda model, optimizer: model.requires_grad_(False).requires_grad_(True),
     "each its zero_grad": lambda model, optimizer: [p.zero_grad() for p in model.parameters()],
