@@ -392,8 +392,7 @@ def test_labels_too_large_for_int64():
         (lambda: kernels.mse_loss(np.ones(2), None), "mse_loss: target must be an array, got None"),
         (lambda: kernels.cross_entropy(np.ones((2, 3)), None), "cross_entropy: target must be an array, got None"),
         (lambda: kernels.cosine_embedding_loss(np.ones(2), np.ones(2), None), "target must be an array, got None"),
-        (lambda: kernels.hinge_loss(np.ones(2), [[1], [1, 2]]), "hinge_loss: target is not rectangular"),
-        (lambda: kernels.nll_loss(np.ones((2, 3)), np.ma.array([0, 1], mask=[0, 1])), "target must be .* masked array"),
+        (lambda: kernels.nll_loss(np.ones((2, 3)), np.ma.array([0, 1], mask=[0, 1])), "target is a masked array"),
         (lambda: kernels.ctc_loss(np.ones((2, 1, 3)), [[1]], None, [1]), "input_lengths must be an array, got None"),
     ],
 )
