@@ -67,7 +67,7 @@ class _Call:
             smoothing = number(function, "label_smoothing", smoothing)
         if smoothing and not 0 <= smoothing <= 1:
             raise ValueError(f"{function}: label_smoothing must be from 0 to 1, got {smoothing}")
-        if type(ignore_index) is not int:
+        if type(ignore_index) is not int or not -INT_LIMIT <= ignore_index < INT_LIMIT:
             ignore_index = integer(function, "ignore_index", ignore_index, -INT_LIMIT)
         self.logits, self.goal, self.shape = operands(function, input, target)
         self.input_shape = np.shape(input)
