@@ -98,7 +98,7 @@ def div(input: Array, other: Array) -> WithBackward:
 @differentiable
 def neg(input: Array) -> WithBackward:
     """Give ``-input``."""
-    return -input, lambda dy, needs: (-dy,)
+    return np.negative(input), lambda dy, needs: (-dy,)
 
 
 @differentiable

@@ -37,9 +37,11 @@ def promoted(function: str, floats: bool = False, /, **operands: Any) -> tuple[A
     """
     made = []
     for name, x in operands.items():
-        if x is None:
-            raise TypeError(f"{function}: {name} must be a tensor, an array or a number, got None")
-        made.append(as_array(x) if isinstance(x, list | tuple) else x)
+        if x is None or isinstance(x, str | bytes):
+            what = "None" if x is None else type(x).__name__
+            raise TypeError(f"{function}: {name} must be a tensor, an array or a number, got {what}")
+        known = isinstance(x, (ndarray, *NUMBERS))
+        made.append(as_array(x) if not known and (isinstance(x, list | tuple) or hasattr(x, "__array__")) else x)
     arrays = [x for x in made if isinstance(x, ndarray)]
     if any(x.dtype.kind not in "biuf" for x in arrays) or not all(isinstance(x, (ndarray, *NUMBERS)) for x in made):
         return tuple(made)

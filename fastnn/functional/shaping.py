@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, plain_index
+from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
 from fastnn_kernels._shapes import normalize_dim
 from fastnn_kernels.images import planes
 
@@ -80,8 +80,16 @@ def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
     return np.broadcast_to(input, shape), lambda dy, needs: (unbroadcast(dy, input),)
 
 
+def check_array(function: str, name: str, x: Any) -> None:
+    """Raise TypeError for what is neither a tensor nor an array."""
+    if not isinstance(x, Tensor | np.ndarray):
+        what = "None" if x is None else type(x).__name__
+        raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}")
+
+
 def expand(input: Array, *sizes: Any) -> Any:
     """Repeat dimensions of length 1 to `sizes`; -1 keeps a length."""
+    check_array("expand", "input", input)
     shape = _sizes(sizes)
     added = len(shape) - input.ndim
     if added < 0 or -1 in shape[:added]:
@@ -115,6 +123,8 @@ def _may_repeat(index: Any) -> bool:
 
 def getitem(input: Array, index: Any) -> Any:
     """Give ``input[index]`` for any index NumPy knows; repeated elements collect all their gradients."""
+    if not isinstance(input, Tensor):
+        check_array("getitem", "input", input)
     return _getitem(input, plain_index(index))
 
 
@@ -178,6 +188,7 @@ def _split(input: Array, ends: tuple[int, ...], dim: int) -> WithBackward:
 
 def split(tensor: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
     """Cut along `dim` into views of the given size (the last may be smaller) or of the given sizes."""
+    check_array("split", "tensor", tensor)
     if not tensor.ndim:
         raise ValueError("split: expected a tensor of at least 1 dimension, got shape ()")
     length = tensor.shape[dim]
@@ -194,6 +205,7 @@ def chunk(input: Array, chunks: int, dim: int = 0) -> Any:
     """Cut along `dim` into at most `chunks` views of equal size; the last may be smaller."""
     if chunks < 1:
         raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
+    check_array("chunk", "input", input)
     if not input.ndim:
         raise ValueError("chunk: expected a tensor of at least 1 dimension, got shape ()")
     length = input.shape[dim]
