@@ -23,6 +23,13 @@ def _zeros(count: int, dtype: np.dtype[Any], number: int) -> np.ndarray:
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
+def _is_array(x: object) -> bool:
+    return x is not None
+
+
+LISTED = max(map(getrefcount, filter(_is_array, [np.empty(())])))  # of an array that only a list holds, asked so
+
+
 def leaf_of(parameter: Tensor) -> Leaf:
     """Give the tape's view of a parameter; a frozen one (``requires_grad=False``) keeps its own."""
     return getattr(parameter, "_leaf", parameter._node)  # type: ignore[return-value, arg-type]
@@ -53,7 +60,10 @@ class Flat:
         self.steps = [0] * len(parameters)  # updates that each parameter has seen
         self.common_steps: int | None = 0  # ... if that is the same number for all
         self.products: dict[int, float] = {}  # by number of steps: of NAdam's momenta
-        self.renew_gradients()
+        self.gradients: np.ndarray
+        self._holder: PickleBuffer
+        self._memory: tuple[np.ndarray, PickleBuffer, list[np.ndarray | None]] | None = None  # ... of gradients before
+        self._allocate_gradients()
         self.adopt()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -67,22 +77,39 @@ class Flat:
         self.__dict__.update(state)
 
     def renew_gradients(self) -> None:
-        """Move the gradients to other memory, and leave the old to those who keep arrays of it."""
-        self.gradients = _zeros(len(self.values), self.dtype, 1)
+        """Move the gradients to other memory, and leave the old to those who keep arrays of it.
+
+        The old memory waits: the next move goes back there if nobody keeps anything of it by then. A loop that still
+        holds the last gradient it looked at so goes to and fro, and allocates nothing.
+        """
+        waiting = self._memory
+        buffers = [leaf.buffer if leaf.owner is self else None for leaf in self.leaves]
+        self._memory = (self.gradients, self._holder, buffers)
+        if waiting is not None and max(map(getrefcount, filter(_is_array, waiting[2])), default=0) <= LISTED:
+            self.gradients, self._holder, buffers = waiting
+        else:
+            self._allocate_gradients()
+            buffers = [None] * len(self.leaves)
         self._side_by_side.clear()
+        del waiting
+        for leaf, buffer, (start, _) in zip(self.leaves, buffers, self.ranges, strict=True):
+            if leaf.owner is self:
+                self._lend(leaf, start, buffer)
+
+    def _allocate_gradients(self) -> None:
+        self.gradients = _zeros(len(self.values), self.dtype, 1)
         # A base that is no array: NumPy then makes a leaf's buffer the base of all its views, and one look at the
         # references to the buffer tells whether anybody keeps any of them.
         self._holder = PickleBuffer(self.gradients)  # type: ignore[arg-type]
-        for leaf, (start, _) in zip(self.leaves, self.ranges, strict=True):
-            if leaf.owner is self:
-                self._lend(leaf, start)
 
-    def _lend(self, leaf: Leaf, start: int) -> None:
+    def _lend(self, leaf: Leaf, start: int, buffer: np.ndarray | None = None) -> None:
         """Let the gradient of a leaf live here."""
         gradient = leaf.grad
         leaf.grad = None
-        place = start * self.dtype.itemsize
-        leaf.buffer = np.ndarray(leaf.shape, self.dtype, self._holder, place)  # type: ignore[arg-type]
+        if buffer is None:
+            place = start * self.dtype.itemsize
+            buffer = np.ndarray(leaf.shape, self.dtype, self._holder, place)  # type: ignore[arg-type]
+        leaf.buffer = buffer
         if gradient is not None:
             leaf.set(gradient)
 

@@ -184,6 +184,30 @@ def test_memory_is_used_again_where_nobody_keeps_it():
     assert optimizer.flats()[0].gradients is memory and len(norms) == 2
 
 
+def test_a_loop_that_holds_the_last_gradient_goes_to_and_fro():
+    model = nn.Linear(3, 4)
+    optimizer = optim.SGD(model.parameters(), lr=0.0)
+    x, used, gradient = Tensor(np.ones((2, 3), np.float32)), [], None
+    for i in range(8):
+        optimizer.zero_grad()
+        used.append(optimizer.flats()[0].gradients)
+        before = None if gradient is None else gradient.copy()
+        (model(x).sum() * i).backward()
+        if before is not None:
+            np.testing.assert_array_equal(gradient, before)
+        for p in model.parameters():
+            gradient = p.grad  # still held when the next step begins
+            assert (gradient == 2 * i).all()
+        optimizer.step()
+    assert len({id(memory) for memory in used}) == 2
+    kept = []
+    for i in range(4):  # all kept: each its own memory
+        optimizer.zero_grad()
+        (model(x).sum() * i).backward()
+        kept.append(model.weight.grad)
+    assert [g[0, 0] for g in kept] == [0, 2, 4, 6]
+
+
 OPTIMIZERS = {
     "SGD": lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
     "Adam": lambda p: optim.Adam(p, lr=0.1),
