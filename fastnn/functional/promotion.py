@@ -33,15 +33,22 @@ def alike(a: Any, b: Any) -> bool:
 def promoted(function: str, floats: bool = False, /, **operands: Any) -> tuple[Any, ...]:
     """Give operands from which NumPy computes a result of the right dtype; with `floats` never an integer.
 
-    Lists become arrays, as `Tensor` makes them. Raises TypeError, with the operand's name, for None.
+    Lists become arrays, as `Tensor` makes them. Raises TypeError, with the operand's name, for None, text and masked
+    arrays, whose mask would be lost.
     """
     made = []
     for name, x in operands.items():
         if x is None or isinstance(x, str | bytes):
             what = "None" if x is None else type(x).__name__
             raise TypeError(f"{function}: {name} must be a tensor, an array or a number, got {what}")
-        known = isinstance(x, (ndarray, *NUMBERS))
-        made.append(as_array(x) if not known and (isinstance(x, list | tuple) or hasattr(x, "__array__")) else x)
+        if isinstance(x, np.ma.MaskedArray):
+            raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
+        if isinstance(x, ndarray):
+            made.append(np.asarray(x))  # a matrix would multiply in its own way
+        elif isinstance(x, list | tuple) or (hasattr(x, "__array__") and not isinstance(x, NUMBERS)):
+            made.append(as_array(x))
+        else:
+            made.append(x)
     arrays = [x for x in made if isinstance(x, ndarray)]
     if any(x.dtype.kind not in "biuf" for x in arrays) or not all(isinstance(x, (ndarray, *NUMBERS)) for x in made):
         return tuple(made)

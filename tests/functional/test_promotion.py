@@ -170,6 +170,23 @@ def test_masked_arrays_are_refused():
 
 
 @pytest.mark.parametrize(
+    "operation", [operator.add, operator.mul, F.maximum, F.matmul, F.clamp], ids=lambda f: f.__name__
+)
+def test_masks_are_not_lost(operation):
+    masked = np.ma.array(np.ones(2, np.float32), mask=[False, True])
+    for x in (single(), single(recorded=True), single().numpy()):
+        if isinstance(x, np.ndarray) and operation in (operator.add, operator.mul):
+            continue  # NumPy's own business
+        with pytest.raises(TypeError, match="masked array; fill it first"):
+            operation(x, masked)
+
+
+def test_a_matrix_is_an_array_here():
+    x, matrix = Tensor(np.ones((2, 2), np.float32)), np.array([[1.0, 2.0], [3.0, 4.0]]).view(np.matrix)
+    assert (x * matrix).tolist() == [[1, 2], [3, 4]] and type((x * matrix).numpy()) is np.ndarray
+
+
+@pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: single() + None, "add: other must be a tensor, an array or a number, got None"),
