@@ -12,7 +12,16 @@ from fastnn import functional, nn, optim
 from fastnn._config import show_config
 from fastnn._version import __version__
 from fastnn.random import manual_seed
-from fastnn.tensor import Array, Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
+from fastnn.tensor import (
+    Array,
+    Tensor,
+    differentiable,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from fastnn_kernels import (
     flush_denormal,
     get_flush_denormal,
@@ -38,6 +47,7 @@ __all__ = [
     "functional",
     "get_flush_denormal",
     "get_num_threads",
+    "inference_mode",
     "is_grad_enabled",
     "kernels",
     "load",
@@ -47,6 +57,7 @@ __all__ = [
     "optim",
     "save",
     "set_flush_denormal",
+    "set_grad_enabled",
     "set_num_threads",
     "show_config",
     "threads",

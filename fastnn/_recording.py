@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from functools import partial, wraps
+from numbers import Number
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
@@ -89,6 +91,7 @@ def _differentiable(
         raise TypeError(f"differentiable: {function.__qualname__} has no leading argument annotated Array")
     total = None if variadic else len(names)
     by_name = frozenset(names)
+    refuse = partial(_refuse, function.__name__.lstrip("_"), names, variadic)
 
     @wraps(function)
     def operation(*args: Any, **options: Any) -> Any:
@@ -97,7 +100,11 @@ def _differentiable(
             bound.apply_defaults()
             args, options = bound.args, bound.kwargs
         parents: list[Node | Leaf | None] = [x._node if isinstance(x, Tensor) else None for x in args[:total]]
-        y, backward = function(*[x._data if isinstance(x, Tensor) else x for x in args], **options)
+        try:
+            y, backward = function(*[x._data if isinstance(x, Tensor) else x for x in args], **options)
+        except (AttributeError, TypeError) as error:
+            refuse(error, *args)
+            raise
         if not any(isinstance(x, Tensor) for x in args):
             return y
         if not grad_mode.enabled or not any(parents):
@@ -116,8 +123,18 @@ def _differentiable(
                 function(target, *rest, out=target, **options)
                 return a
         if not isinstance(a, Tensor):
-            return operation(**options) if a is _MISSING else function(a, *rest, **options)[0]
-        y, backward = function(a._data, *rest, **options) if rest or options else function(a._data)
+            if a is _MISSING:
+                return operation(**options)
+            try:
+                return function(a, *rest, **options)[0]
+            except (AttributeError, TypeError) as error:
+                refuse(error, a)
+                raise
+        try:
+            y, backward = function(a._data, *rest, **options) if rest or options else function(a._data)
+        except (AttributeError, TypeError) as error:
+            refuse(error, a)
+            raise
         source = a._node
         if source is None or not grad_mode.enabled:
             return unrecorded(y)
@@ -133,7 +150,11 @@ def _differentiable(
             given, source_a, a = True, a._node, a._data
         if isinstance(b, Tensor):
             given, source_b, b = True, b._node, b._data
-        y, backward = function(a, b, *rest, **options) if rest or options else function(a, b)
+        try:
+            y, backward = function(a, b, *rest, **options) if rest or options else function(a, b)
+        except (AttributeError, TypeError) as error:
+            refuse(error, a, b)
+            raise
         if not given:
             return y
         if (source_a is None and source_b is None) or not grad_mode.enabled:
@@ -152,7 +173,11 @@ def _differentiable(
             given, source_b, b = True, b._node, b._data
         if c is not None and isinstance(c, Tensor):
             given, source_c, c = True, c._node, c._data
-        y, backward = function(a, b, c, *rest, **options) if rest or options else function(a, b, c)
+        try:
+            y, backward = function(a, b, c, *rest, **options) if rest or options else function(a, b, c)
+        except (AttributeError, TypeError) as error:
+            refuse(error, a, b, c)
+            raise
         if not given:
             return y
         if (source_a is None and source_b is None and source_c is None) or not grad_mode.enabled:
@@ -160,6 +185,24 @@ def _differentiable(
         return recorded(y, backward, [source_a, source_b, source_c], writes_gradients)
 
     return {1: unary, 2: binary, 3: ternary}.get(total, operation) if total else operation
+
+
+def _refuse(function: str, names: list[str], variadic: bool, error: Exception, *args: Any) -> None:
+    """Raise TypeError that names the argument if an error without a name comes from one that is no array.
+
+    Looked at only after an error, this costs calls that go well nothing.
+    """
+    if re.match(r"\w+: ", str(error)):
+        return
+    for i, x in enumerate(args):
+        strange = x is None or isinstance(x, str | bytes)
+        if strange or not (isinstance(x, Tensor | np.ndarray | np.generic | Number) or hasattr(x, "__array__")):
+            if not strange and not isinstance(error, AttributeError) and isinstance(x, list | tuple):
+                continue  # a list will do where kernels make an array of it
+            name = f"{names[0]}[{i}]" if variadic else names[i] if i < len(names) else None
+            if name is not None:
+                what = "None" if x is None else type(x).__name__
+                raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}") from None
 
 
 def _target(name: str, a: Any) -> Any:

@@ -10,61 +10,28 @@ A node holds no tensors. What a backward pass needs, its closure holds; everythi
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from contextlib import ContextDecorator
-from itertools import count
+from itertools import count, repeat
 from operator import attrgetter
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
+from fastnn._grad_mode import enable_grad as enable_grad
+from fastnn._grad_mode import grad_mode as grad_mode
+from fastnn._grad_mode import is_grad_enabled as is_grad_enabled
+from fastnn._grad_mode import no_grad as no_grad
+
 clock = count(1)  # next(clock) is atomic; 28 ns
-
-
-class _GradMode(threading.local):
-    enabled = True
-
-
-grad_mode = _GradMode()
-
-
-def is_grad_enabled() -> bool:
-    """Tell whether operations of this thread are being recorded."""
-    return grad_mode.enabled
-
-
-class _SetGrad(ContextDecorator):
-    value: bool
-
-    def __init__(self) -> None:
-        self._before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._before.append(grad_mode.enabled)
-        grad_mode.enabled = self.value
-
-    def __exit__(self, *exception: object) -> None:
-        grad_mode.enabled = self._before.pop()
-
-
-class no_grad(_SetGrad):
-    """Record nothing inside: ``with no_grad(): ...``, or as a decorator. Holds for the current thread only."""
-
-    value = False
-
-
-class enable_grad(_SetGrad):
-    """Record again inside a `no_grad` block."""
-
-    value = True
 
 
 class Leaf:
     """Where gradients end: the tape's view of a tensor that a person made with ``requires_grad=True``.
 
     `grad` is the gradient collected so far, or None. `buffer`, where an optimizer has set it, is the memory in which
-    `grad` must live: a view of one flat array. `version` is the time of the last write into the tensor's own memory.
+    `grad` must live: a part of one flat array, which `owner` has. `version` is the time of the last write into the
+    tensor's own memory.
     """
 
     __slots__ = ("buffer", "dtype", "grad", "owner", "shape", "version")
@@ -74,25 +41,35 @@ class Leaf:
         self.dtype = dtype
         self.grad: np.ndarray | None = None
         self.buffer: np.ndarray | None = None
-        self.owner: object = None
+        self.owner: Any = None
         self.version = next(clock)
 
     def set(self, gradient: np.ndarray) -> None:
         """Make `gradient` the whole gradient. It is copied: backward functions may hand out one array twice."""
         if self.buffer is None:
-            self.grad = np.array(gradient, self.dtype, order="C")
+            self.grad = np.empty(self.shape, self.dtype)
         else:
-            self.buffer[...] = gradient
+            if self.grad is not None:
+                self.forget()
             self.grad = self.buffer
+        self.grad[...] = gradient
 
-    def receive(self, gradient: np.ndarray, node: Node, backward: Callable[..., Any]) -> None:
-        """Add a gradient that `backward` of `node` computed."""
+    def forget(self) -> None:
+        """Drop the gradient. An array that somebody keeps is left to them: the next gradient gets other memory."""
+        self.grad = None
+        if self.owner is not None and getrefcount(self.buffer) > ALONE:
+            self.owner.renew_gradients()
+
+    def receive(
+        self, gradient: np.ndarray, node: Node, backward: Callable[..., Any], out: np.ndarray | None = None
+    ) -> None:
+        """Add a gradient that `backward` of `node` computed; `out` is what it was given to write this gradient into."""
         if self.version > node.order:
             raise RuntimeError(
                 f"backward: a leaf tensor of shape {self.shape} was written to after {_name(backward)} used it; its "
                 "gradient would be that of other values"
             )
-        if gradient is self.buffer:  # written in place
+        if gradient is out:  # written in place
             self.grad = gradient
             return
         if gradient.shape != self.shape:
@@ -104,6 +81,15 @@ class Leaf:
             self.set(gradient)
         else:
             self.grad += gradient
+
+
+def _references_of_one() -> int:
+    leaf = Leaf((), np.dtype(np.float64))
+    leaf.buffer = np.empty(())
+    return getrefcount(leaf.buffer)
+
+
+ALONE = _references_of_one()  # what getrefcount says of a leaf's buffer that nobody else holds
 
 
 class Node:
@@ -144,27 +130,34 @@ def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
         if dy is None:
             continue
         needs = tuple([parent is not None for parent in parents])
+        outs: Any = NO_OUT
         if node.takes_out:
-            results = backward(dy, needs, tuple([_destination(parent) for parent in parents]))
+            outs = tuple([_destination(parent, parents) for parent in parents])
+            results = backward(dy, needs, outs)
         else:
             results = backward(dy, needs)
         if len(results) != len(parents):
             raise RuntimeError(
                 f"backward: {_name(backward)} gave {len(results)} gradients for {len(parents)} array arguments"
             )
-        for parent, result in zip(parents, results):  # noqa: B905  (checked above; strict=True costs 60 ns)
+        for parent, result, out in zip(parents, results, outs):  # noqa: B905  (checked above; strict=True costs 60 ns)
             if parent is None or result is None:
                 continue
             if type(parent) is Node:
                 before = gradients[parent]
                 gradients[parent] = result if before is None else before + result
             else:
-                parent.receive(result, node, backward)  # type: ignore[union-attr]
+                parent.receive(result, node, backward, out)  # type: ignore[union-attr]
 
 
-def _destination(parent: Node | Leaf | None) -> np.ndarray | None:
-    """Where the gradient of `parent` can be written at once: memory that waits for its first gradient."""
-    return parent.buffer if type(parent) is Leaf and parent.grad is None else None
+NO_OUT = repeat(None)
+
+
+def _destination(parent: Node | Leaf | None, parents: list[Node | Leaf | None]) -> np.ndarray | None:
+    """Where the gradient of `parent` can be written at once: memory that waits for its first and only gradient."""
+    if type(parent) is Leaf and parent.grad is None and parents.count(parent) == 1:
+        return parent.buffer
+    return None
 
 
 def _name(backward: Callable[..., Any]) -> str:

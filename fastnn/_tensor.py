@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +29,25 @@ _new = object.__new__
 class Tensor(Operators):
     """An array of numbers that can be differentiated.
 
-    Tensor(data, requires_grad=False): `data` is an array (shared, not copied), a Tensor, a number or nested lists.
-    Arrays keep their dtype; Python floats become float32, the type that networks compute in. Operators, methods and
+    Tensor(data, requires_grad=False): `data` is an array (shared, not copied, unless its bytes are swapped), a Tensor,
+    a number or nested lists. Arrays keep their dtype, in native byte order; Python floats become float32, the type that
+    networks compute in. Which dtype comes out of two is PyTorch's choice: floats win over integers of any size, and a
+    number, a NumPy scalar or a tensor without dimensions does not change the precision of the others: float32 stays
+    float32 after ``x / np.sqrt(64)``. Operators, methods and
     the functions of `fastnn.functional` compute new tensors; if any input requires a gradient, the result does too,
     and `result.backward()` adds d result / d x to `x.grad`, an array, of every x made with ``requires_grad=True``.
 
-    NumPy functions accept tensors: ufuncs with a counterpart here (``np.exp(x)``, ``array + x``) are recorded, other
-    ones refuse tensors that require a gradient. `numpy()` and ``np.asarray`` always give the plain array.
+    NumPy functions accept tensors: those with a counterpart here (``np.exp(x)``, ``array + x``, ``np.concatenate``) are
+    recorded, those that have no gradient (``np.isfinite``) compute, all others refuse tensors that require a gradient
+    and compute with the arrays of other tensors. `numpy()` and ``np.asarray`` always give the plain array.
 
     In-place operators (``x += 1``) write into the memory of a tensor without a gradient, or of any leaf inside
     `no_grad`; on results of recorded operations they make a new tensor, which gives the same values and the right
     gradients. Writing into a leaf between recording and `backward` is noticed and raises RuntimeError; writing into an
     array through NumPy, or into a tensor that requires no gradient, is not.
 
-    Raises TypeError for data that is not numeric, and for ``requires_grad=True`` on anything but float32 and float64.
+    Raises TypeError for data that is not numeric, for masked arrays, and for ``requires_grad=True`` on anything but
+    float32 and float64.
     """
 
     __slots__ = ("__weakref__", "_data", "_node")
@@ -54,6 +60,8 @@ class Tensor(Operators):
         self._node = None
         if requires_grad:
             self.requires_grad = True
+
+    _fill = __init__  # makes what copies and pickles start from, whatever arguments a subclass wants
 
     # --- what it is
 
@@ -92,6 +100,10 @@ class Tensor(Operators):
         kind = "" if self._data.dtype == np.float32 else f", dtype={self._data.dtype}"
         return f"Tensor({digits}{kind}{', requires_grad=True' if self._node is not None else ''})"
 
+    def __format__(self, spec: str) -> str:
+        """Format a tensor without dimensions as its number."""
+        return format(self._data.item(), spec) if self._data.ndim == 0 else super().__format__(spec)
+
     # --- leaving the tape
 
     def numpy(self) -> np.ndarray:
@@ -105,15 +117,21 @@ class Tensor(Operators):
         operation = UFUNCS.get(ufunc)
         if operation is not None and method == "__call__" and not options:
             return operation(*inputs)
-        tensors = [x for x in (*inputs, *options.get("out", ())) if isinstance(x, Tensor)]
-        if any(x._node is not None for x in tensors):
-            raise TypeError(
-                f"numpy.{ufunc.__name__} cannot record a gradient here: use an operator, a function of "
-                "fastnn.functional, or x.detach()"
-            )
         if any(isinstance(x, Tensor) for x in options.get("out", ())):
             raise TypeError(f"numpy.{ufunc.__name__}: out= must be an array, not a Tensor")
-        return getattr(ufunc, method)(*[unwrap(x) for x in inputs], **options)
+        if ufunc not in WITHOUT_GRADIENT:
+            _refuse_recorded(ufunc.__name__, (inputs, options))
+        return getattr(ufunc, method)(*_plain(inputs), **_plain(options))
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+        operation = FUNCTIONS.get(function)
+        if operation is not None:
+            y = operation(*args, **options)
+            if y is not NotImplemented:
+                return y
+        if function not in WITHOUT_GRADIENT:
+            _refuse_recorded(function.__name__, (args, options))
+        return function(*_plain(args), **_plain(options))
 
     def item(self) -> float:
         """Give the only element as a Python number."""
@@ -194,11 +212,30 @@ class Tensor(Operators):
         return self.detach()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        copy = memo[id(self)] = type(self)(self._data.copy(), self.requires_grad)
-        return copy
+        node = self._node
+        if type(node) is Node:
+            raise RuntimeError(
+                "deepcopy: only leaf tensors, those that a person made, can be copied deeply; this one is the result "
+                "of a recorded operation: use detach()"
+            )
+        twin = memo[id(self)] = _rebuild(type(self), copy.deepcopy(self._data, memo), self.requires_grad)
+        for name, value in self._attributes().items():
+            setattr(twin, name, copy.deepcopy(value, memo))
+        if type(self)._fill is Tensor._fill:  # as in PyTorch, parameters leave their gradients behind
+            twin.grad = self.grad
+        return twin
 
     def __reduce__(self) -> Any:
-        return type(self), (np.array(self._data), self.requires_grad)
+        data = self._data if self._data.flags.writeable else self._data.copy()  # read-only arrays would stay so
+        made = _rebuild, (type(self), data, self.requires_grad)
+        attributes = self._attributes()
+        return (*made, (None, attributes)) if attributes else made
+
+    def _attributes(self) -> dict[str, Any]:
+        """Give what a subclass keeps beside its numbers."""
+        slots = [name for kind in type(self).__mro__ for name in kind.__dict__.get("__slots__", ())]
+        more = {name: getattr(self, name) for name in slots if name not in OWN_SLOTS and hasattr(self, name)}
+        return {**getattr(self, "__dict__", {}), **more}
 
     # --- gradients
 
@@ -237,9 +274,11 @@ class Tensor(Operators):
     def grad(self, value: Any) -> None:
         leaf = self._node
         if type(leaf) is not Leaf:
+            if value is None:
+                return
             raise RuntimeError("grad can be set on leaf tensors that require a gradient only")
         if value is None:
-            leaf.grad = None
+            leaf.forget()
             return
         if value is leaf.grad:  # x.grad *= 0.5 ends here
             return
@@ -295,10 +334,22 @@ class _Data(Tensor):
     def _writable(self) -> np.ndarray:
         return self._owner._writable()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        twin = memo[id(self)] = wrap(copy.deepcopy(self._data, memo))
+        return twin
+
+    def __reduce__(self) -> Any:
+        return wrap(self._data).__reduce__()
+
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ONE = {dtype: np.ones((), dtype) for dtype in FLOATS}
-UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # filled by fastnn.functional
+OWN_SLOTS = {"__weakref__", "__dict__", "_data", "_node", "_owner", "_leaf", "_memory"}  # those of fastnn's own classes
+# filled by fastnn.functional:
+UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # what computes a ufunc of tensors
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}  # ... another function; NotImplemented for some arguments
+WITHOUT_GRADIENT: set[Any] = set()  # ufuncs and functions that compute what cannot have a gradient
+ADVICE: dict[str, str] = {}  # by a NumPy function's name: what does its work here
 
 
 def wrap(array: Any, node: Node | Leaf | None = None) -> Tensor:
@@ -316,8 +367,12 @@ def unwrap(x: Any) -> Any:
 
 def as_array(data: Any) -> np.ndarray:
     """Give `data` as an array: arrays and tensors as they are, Python floats as float32."""
+    if type(data) is _ndarray and (data.dtype is FLOATS[0] or data.dtype is FLOATS[1]):
+        return data
     if isinstance(data, Tensor):
         return data._data
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("Tensor: data is a masked array; fill it first: data.filled(0)")
     typed = hasattr(data, "dtype")
     try:
         array = np.asarray(data)
@@ -325,7 +380,48 @@ def as_array(data: Any) -> np.ndarray:
         raise TypeError(f"Tensor: cannot make an array of {type(data).__name__}: {error}") from None
     if array.dtype.kind not in "biuf":
         raise TypeError(f"Tensor: data must be numbers, got an array of dtype {array.dtype}")
-    return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
+    return array.astype(np.float32) if array.dtype == np.float64 and not typed else canonical(array)
+
+
+def canonical(array: np.ndarray) -> np.ndarray:
+    """Give `array` in native byte order, and with NumPy's own dtype object: unpickled arrays have an equal one."""
+    dtype = np.dtype(array.dtype.type)
+    if array.dtype is dtype:
+        return array
+    return array.view(dtype) if array.dtype == dtype else array.astype(dtype)
+
+
+def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tensor:
+    """Make a tensor of a class without calling the class, whose own arguments nobody knows here."""
+    tensor: Tensor = _new(kind)
+    kind._fill(tensor, data, requires_grad)
+    return tensor
+
+
+def _refuse_recorded(name: str, arguments: Any) -> None:
+    """Raise TypeError if a tensor among the arguments of a NumPy function requires a gradient."""
+    if grad_mode.enabled and _any_recorded(arguments):
+        advice = ADVICE.get(name, "an operator, a function of fastnn.functional")
+        raise TypeError(f"numpy.{name} cannot record a gradient here: use {advice}, or x.detach()")
+
+
+def _any_recorded(x: Any) -> bool:
+    if isinstance(x, Tensor):
+        return x._node is not None
+    if isinstance(x, dict):
+        x = x.values()
+    elif not isinstance(x, tuple | list):
+        return False
+    return any(map(_any_recorded, x))
+
+
+def _plain(x: Any) -> Any:
+    """Give `x` with arrays in place of all tensors in its tuples, lists and dictionaries."""
+    if isinstance(x, dict):
+        return {key: _plain(value) for key, value in x.items()}
+    if isinstance(x, tuple | list):
+        return type(x)(map(_plain, x)) if type(x) in (tuple, list) else tuple(map(_plain, x))
+    return unwrap(x)
 
 
 def plain_index(index: Any) -> Any:

@@ -2,11 +2,11 @@
 
 `Tensor` is an array that remembers how it was made, `differentiable` teaches a function of arrays to record itself,
 `no_grad` stops the recording. How it works: `_tape` has the graph and the walk back over it, `_tensor` the class,
-`_recording` the decorator.
+`_recording` the decorator, `_grad_mode` the switch.
 """
 
+from fastnn._grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from fastnn._recording import Array, Gradients, Needs, WithBackward, differentiable
-from fastnn._tape import enable_grad, is_grad_enabled, no_grad
 from fastnn._tensor import UFUNCS, Tensor, plain_index, unwrap, wrap
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "WithBackward",
     "differentiable",
     "enable_grad",
+    "inference_mode",
     "is_grad_enabled",
     "no_grad",
     "plain_index",
+    "set_grad_enabled",
     "unwrap",
     "wrap",
 ]

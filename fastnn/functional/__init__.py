@@ -4,6 +4,7 @@ All take Tensors or arrays. Arrays in, array out: the same computation without a
 """
 
 from . import activation
+from . import numpy_functions as numpy_functions
 from . import operators as operators
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import (

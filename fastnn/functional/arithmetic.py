@@ -1,4 +1,4 @@
-"""Element by element: + - * / ** and friends, with NumPy's broadcasting.
+"""Element by element: + - * / ** and friends, with NumPy's broadcasting and PyTorch's choice of dtypes.
 
 NumPy runs most of them, at memory speed; sums and products of arrays of one shape, exp and log are ours: their outputs
 come from the pool.
@@ -9,17 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
 
+from .promotion import alike, floating, promoted
+
 
 def _sum(a: Any, b: Any) -> Any:
-    return kernels.add(a, b) if type(a) is type(b) is np.ndarray and a.shape == b.shape else a + b
+    if type(a) is type(b) is ndarray and a.shape == b.shape and a.dtype is b.dtype:
+        return kernels.add(a, b)
+    if not alike(a, b):
+        a, b = promoted("add", input=a, other=b)
+    return a + b
 
 
 def _product(a: Any, b: Any) -> Any:
-    return kernels.mul(a, b) if type(a) is type(b) is np.ndarray and a.shape == b.shape else a * b
+    if type(a) is type(b) is ndarray and a.shape == b.shape and a.dtype is b.dtype:
+        return kernels.mul(a, b)
+    if not alike(a, b):
+        a, b = promoted("mul", input=a, other=b)
+    return a * b
 
 
 def unbroadcast(dy: Any, like: Any) -> Any:
@@ -49,7 +60,8 @@ def sub(input: Array, other: Array) -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
         return unbroadcast(dy, input) if needs[0] else None, unbroadcast(-dy, other) if needs[1] else None
 
-    return input - other, backward
+    a, b = (input, other) if alike(input, other) else promoted("sub", input=input, other=other)
+    return a - b, backward
 
 
 @differentiable
@@ -68,12 +80,13 @@ def mul(input: Array, other: Array) -> WithBackward:
 @differentiable
 def div(input: Array, other: Array) -> WithBackward:
     """Give ``input / other``; division by zero gives inf or nan, silently."""
+    a, b = (input, other) if alike(input, other) else promoted("div", True, input=input, other=other)
     with np.errstate(divide="ignore", invalid="ignore"):
-        y = input / other
+        y = a / b
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         with np.errstate(divide="ignore", invalid="ignore"):
-            dx = dy / other
+            dx = dy / b
             return (
                 unbroadcast(dx, input) if needs[0] else None,
                 unbroadcast(-dx * y, other) if needs[1] else None,
@@ -85,24 +98,25 @@ def div(input: Array, other: Array) -> WithBackward:
 @differentiable
 def neg(input: Array) -> WithBackward:
     """Give ``-input``."""
-    return -input, lambda dy, needs: (-dy,)
+    return np.negative(input), lambda dy, needs: (-dy,)
 
 
 @differentiable
 def pow(input: Array, exponent: Array) -> WithBackward:
     """Give ``input ** exponent``. Of 0 ** exponent, the gradient of the exponent is 0 (for exponent >= 0)."""
+    x, e = (input, exponent) if alike(input, exponent) else promoted("pow", input=input, exponent=exponent)
     with np.errstate(divide="ignore", invalid="ignore"):
-        y = input**exponent
+        y = x**e
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         with np.errstate(divide="ignore", invalid="ignore"):
             dinput = dexponent = None
             if needs[0]:
-                slope = input if np.ndim(exponent) == 0 and exponent == 2 else input ** (exponent - 1)
-                slope = np.where(np.equal(exponent, 0), 0, exponent * slope)  # not 0 * inf at input 0
+                slope = x if np.ndim(e) == 0 and e == 2 else x ** (e - 1)
+                slope = np.where(np.equal(e, 0), 0, e * slope)  # not 0 * inf at input 0
                 dinput = unbroadcast(dy * slope, input)
             if needs[1]:
-                slope = np.where((np.equal(input, 0)) & (np.greater_equal(exponent, 0)), 0, y * np.log(input))
+                slope = np.where((np.equal(x, 0)) & (np.greater_equal(e, 0)), 0, y * np.log(x))
                 dexponent = unbroadcast(dy * slope, exponent)
             return dinput, dexponent
 
@@ -112,18 +126,19 @@ def pow(input: Array, exponent: Array) -> WithBackward:
 @differentiable
 def exp(input: Array) -> WithBackward:
     """Give e to the power of each element."""
-    y = kernels.exp(input)
+    y = kernels.exp(floating("exp", input))
     return y, lambda dy, needs: (dy * y,)
 
 
 @differentiable
 def log(input: Array) -> WithBackward:
     """Give the natural logarithm of each element; -inf at 0 and nan below."""
-    y = kernels.log(input)
+    x = floating("log", input)
+    y = kernels.log(x)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (dy / input,)
+            return (dy / x,)
 
     return y, backward
 
@@ -132,7 +147,7 @@ def log(input: Array) -> WithBackward:
 def sqrt(input: Array) -> WithBackward:
     """Give the square root of each element; nan below 0."""
     with np.errstate(invalid="ignore"):
-        y = np.sqrt(input)
+        y = np.sqrt(floating("sqrt", input))
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -148,21 +163,36 @@ def abs(input: Array) -> WithBackward:
 
 
 @differentiable
-def clamp(input: Array, min: Any = None, max: Any = None) -> WithBackward:
-    """Limit each element to min .. max; the gradient passes where ``min <= input <= max``. NaN stays NaN."""
+def _clamp(input: Array, min: Array | None, max: Array | None) -> WithBackward:
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
-    y = np.clip(input, min, max)
+    x, low, high = input, min, max
+    if not ((low is None or alike(x, low)) and (high is None or alike(x, high))):
+        made = iter(promoted("clamp", input=x, **{k: v for k, v in (("min", low), ("max", high)) if v is not None}))
+        x, low, high = next(made), None if low is None else next(made), None if high is None else next(made)
+    y = np.clip(x, low, high)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        outside = np.zeros(input.shape, bool)
-        if min is not None:
-            outside |= input < min
-        if max is not None:
-            outside |= input > max
-        return (np.where(outside, dy.dtype.type(0), dy),)
+        below = False if low is None else x < low
+        above = False if high is None else x > high
+        crossed = False if low is None or high is None else np.greater(low, high)
+        zero = dy.dtype.type(0)
+        return (
+            unbroadcast(np.where(np.logical_or(below, above), zero, dy), input) if needs[0] else None,
+            unbroadcast(np.where(np.logical_and(below, np.logical_not(crossed)), dy, zero), min) if needs[1] else None,
+            unbroadcast(np.where(np.logical_or(above, crossed), dy, zero), max) if needs[2] else None,
+        )
 
     return y, backward
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Limit each element to min .. max; the gradient passes where ``min <= input <= max``. NaN stays NaN.
+
+    min, max: numbers, arrays or tensors that broadcast with input, or one of them None; elements beyond a limit give
+    their gradient to that. Where min is above max the result is max. Raises ValueError if neither is given.
+    """
+    return _clamp(input, min, max)
 
 
 clip = clamp
@@ -171,7 +201,8 @@ clip = clamp
 @differentiable
 def where(condition: Array, input: Array, other: Array) -> WithBackward:
     """Give `input` where `condition` holds and `other` elsewhere, all three broadcast. No gradient for `condition`."""
-    y = np.where(condition, input, other)
+    a, b = (input, other) if alike(input, other) else promoted("where", input=input, other=other)
+    y = np.where(condition, a, b)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         zero = dy.dtype.type(0)
@@ -185,13 +216,14 @@ def where(condition: Array, input: Array, other: Array) -> WithBackward:
 
 
 def _extremum(pick: np.ufunc, input: Any, other: Any) -> WithBackward:
-    y = pick(input, other)
+    a, b = (input, other) if alike(input, other) else promoted(pick.__name__, input=input, other=other)
+    y = pick(a, b)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        half = np.where(np.equal(input, other), dy.dtype.type(0.5), dy.dtype.type(0))
+        half = np.where(np.equal(a, b), dy.dtype.type(0.5), dy.dtype.type(0))
         return (
-            unbroadcast(dy * np.where(half, half, y == input), input) if needs[0] else None,
-            unbroadcast(dy * np.where(half, half, y == other), other) if needs[1] else None,
+            unbroadcast(dy * np.where(half, half, y == a), input) if needs[0] else None,
+            unbroadcast(dy * np.where(half, half, y == b), other) if needs[1] else None,
         )
 
     return y, backward

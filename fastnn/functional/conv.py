@@ -43,7 +43,7 @@ def with_backward(
     prepared: Any,
 ) -> WithBackward:
     """Give what the kernel of a convolution computes, and its undoing by another."""
-    if prepared is None or prepared.dtype is not input.dtype:
+    if prepared is None or prepared.dtype != input.dtype:
         prepared = weight
     before = None
     if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it

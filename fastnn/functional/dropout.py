@@ -12,6 +12,8 @@ import fastnn_kernels as kernels
 from fastnn.random import next_philox
 from fastnn.tensor import Array, WithBackward, differentiable
 
+from .shaping import check_array
+
 
 def _dropped(input: Array, kind: str, p: float, training: bool, *, out: Any = None) -> WithBackward:
     if not 0 <= p <= 1:
@@ -60,6 +62,7 @@ def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool =
 
 
 def _drop_channels(input: Any, name: str, dims: tuple[int, int], p: float, training: bool, inplace: bool) -> Any:
+    check_array(name, "input", input)
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: p must be from 0 to 1, got {p}")
     if input.ndim not in dims:

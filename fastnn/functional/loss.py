@@ -43,7 +43,7 @@ def cross_entropy(
             dim = min(1, input.ndim - 1)
             dtarget = -kernels.log_softmax(input, dim)
             if weight is not None:
-                dtarget *= weight if input.ndim < 3 else weight.reshape(-1, *[1] * (input.ndim - 2))
+                dtarget *= np.reshape(np.asarray(weight), (-1, *[1] * max(0, input.ndim - 2)))
             dtarget *= dy if reduction != "none" else dy.reshape(*dy.shape[:dim], 1, *dy.shape[dim:])
             dtarget *= (1 - label_smoothing) / (input.size // input.shape[dim] if reduction == "mean" else 1)
         return dinput, dtarget
@@ -51,8 +51,11 @@ def cross_entropy(
     return y, backward
 
 
-def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[..., Any] | None = None) -> Any:
-    """Make a differentiable operation of a loss; only its first arguments, `operands` of them, are differentiated."""
+def _differentiable(loss: Callable[..., Any], arrays: int, gradient: Callable[..., Any] | None = None) -> Any:
+    """Make a differentiable operation of a loss, whose first arguments, `arrays` of them, may be tensors.
+
+    Those that it has no gradient for, such as labels, get none. `gradient` gives that of the first alone.
+    """
     together: Callable[..., Any] | None = getattr(loss, "with_gradient", None)
 
     def operation(*args: Any, **options: Any) -> WithBackward:
@@ -63,7 +66,7 @@ def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[
 
         def backward(dy: Array, needs: Needs) -> Gradients:
             if gradient is not None:
-                return (gradient(dy, *args, **options),)
+                return (gradient(dy, *args, **options), *[None] * (len(needs) - 1))
             if ready is not None and needs[0]:
                 first, needs = ready if dy == 1 else ready * dy, (False, *needs[1:])
                 if not any(needs):
@@ -73,6 +76,7 @@ def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[
             gradients = loss.backward(dy, *args, needs=needs, **options)  # type: ignore[attr-defined]
             if first is not None:
                 gradients = (first, *gradients[1:])
+            gradients += (None,) * (len(needs) - len(gradients))
             # one operand may be given once for all of a row
             return tuple(
                 g if g is None or g.shape == np.shape(x) else kernels.sum(g, -1).reshape(np.shape(x))
@@ -82,7 +86,7 @@ def _differentiable(loss: Callable[..., Any], operands: int, gradient: Callable[
         return y, backward
 
     parameters = list(inspect.signature(loss).parameters.values())
-    marked = [p.replace(annotation="Array") if i < operands else p for i, p in enumerate(parameters)]
+    marked = [p.replace(annotation="Array") if i < arrays else p for i, p in enumerate(parameters)]
     operation.__signature__ = inspect.Signature(marked)  # type: ignore[attr-defined]
     operation.__name__ = operation.__qualname__ = loss.__name__
     operation.__doc__, operation.__module__ = loss.__doc__, __name__
@@ -96,21 +100,19 @@ huber_loss = _differentiable(kernels.huber_loss, 2)
 binary_cross_entropy = _differentiable(kernels.binary_cross_entropy, 2)
 binary_cross_entropy_with_logits = _differentiable(kernels.binary_cross_entropy_with_logits, 2)
 kl_div = _differentiable(kernels.kl_div, 2)
-hinge_loss = _differentiable(kernels.hinge_loss, 1)
-hinge_embedding_loss = _differentiable(kernels.hinge_embedding_loss, 1)
-margin_ranking_loss = _differentiable(kernels.margin_ranking_loss, 2)
-soft_margin_loss = _differentiable(kernels.soft_margin_loss, 1)
+hinge_loss = _differentiable(kernels.hinge_loss, 2)
+hinge_embedding_loss = _differentiable(kernels.hinge_embedding_loss, 2)
+margin_ranking_loss = _differentiable(kernels.margin_ranking_loss, 3)
+soft_margin_loss = _differentiable(kernels.soft_margin_loss, 2)
 poisson_nll_loss = _differentiable(kernels.poisson_nll_loss, 2)
 gaussian_nll_loss = _differentiable(kernels.gaussian_nll_loss, 3)
-multi_margin_loss = _differentiable(kernels.multi_margin_loss, 1)
-multilabel_margin_loss = _differentiable(kernels.multilabel_margin_loss, 1)
-cosine_embedding_loss = _differentiable(kernels.cosine_embedding_loss, 2)
+multi_margin_loss = _differentiable(kernels.multi_margin_loss, 2)
+multilabel_margin_loss = _differentiable(kernels.multilabel_margin_loss, 2)
+cosine_embedding_loss = _differentiable(kernels.cosine_embedding_loss, 3)
 triplet_margin_loss = _differentiable(kernels.triplet_margin_loss, 3)
-ctc_loss = _differentiable(kernels.ctc_loss, 1)
-multilabel_soft_margin_loss = _differentiable(
-    kernels.multilabel_soft_margin_loss, 1, kernels.multilabel_soft_margin_loss_backward
-)
-nll_loss = _differentiable(kernels.nll_loss, 1, kernels.nll_loss_backward)
+ctc_loss = _differentiable(kernels.ctc_loss, 4)
+multilabel_soft_margin_loss = _differentiable(kernels.multilabel_soft_margin_loss, 2)
+nll_loss = _differentiable(kernels.nll_loss, 2, kernels.nll_loss_backward)
 
 
 def one_hot(target: Any, num_classes: int = -1) -> Any:

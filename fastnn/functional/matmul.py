@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ def matmul(input: Array, other: Array) -> WithBackward:
             da = unbroadcast(kernels.matmul(dy, b.swapaxes(-1, -2)), a).reshape(input.shape)
         if needs[1]:
             if b.ndim == 2 and a.ndim > 2:  # one product instead of a stack of products and their sum
-                a, dy = a.reshape(-1, a.shape[-1]), dy.reshape(-1, dy.shape[-1])
+                rows = prod(a.shape[:-1])
+                a, dy = a.reshape(rows, a.shape[-1]), dy.reshape(rows, dy.shape[-1])
             db = unbroadcast(kernels.matmul(a.swapaxes(-1, -2), dy), b).reshape(other.shape)
         return da, db
 
@@ -57,7 +59,7 @@ def linear(
         y = kernels.linear(input, prepared, bias, activation=activation)
 
     def backward(dy: Array, needs: Needs, out: tuple[Any, ...]) -> Gradients:
-        target = out[1] if weight.size >= LARGE else None
+        target = out[1] if weight.size >= LARGE and dy.dtype == input.dtype == weight.dtype else None
         if activation == "gelu":
             dy = kernels.gelu_backward(dy, before)
             gradients = kernels.linear_backward(dy, input, weight, needs=needs, out_weight=target)

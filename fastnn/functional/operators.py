@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastnn._tape import Leaf, Node, grad_mode
-from fastnn.tensor import UFUNCS, Tensor, unwrap, wrap
+from fastnn._tensor import UFUNCS, WITHOUT_GRADIENT
+from fastnn.tensor import Tensor, unwrap, wrap
 
-from . import arithmetic, reduction, shaping
+from . import activation, arithmetic, reduction, shaping
 from .matmul import matmul
+from .promotion import alike, promoted
 
 
 def _reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,16 +32,28 @@ def _in_place(operation: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., A
                 "a leaf tensor that requires a gradient cannot be changed in place while operations are recorded: "
                 "use `with no_grad():` or write to .data"
             )
-        target = self._writable()
-        ufunc(target, unwrap(other), out=target, casting="same_kind")
+        target, value = self._writable(), unwrap(other)
+        if not alike(target, value):
+            value = promoted(ufunc.__name__, input=target, other=value)[1]
+        ufunc(target, value, out=target, casting="same_kind")
         return self
 
     return method
 
 
-def _compare(ufunc: np.ufunc) -> Callable[..., Any]:
-    """Comparisons have no gradient."""
-    return lambda self, other: wrap(ufunc(self._data, unwrap(other)))
+def _logical(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Make an operation that has no gradient: comparisons, what joins masks, ufuncs that give truth values."""
+
+    def unary(x: Any) -> Any:
+        return wrap(ufunc(unwrap(x)))
+
+    def binary(a: Any, b: Any) -> Any:
+        a, b = unwrap(a), unwrap(b)
+        if not alike(a, b) and b is not None:  # `x == None` is a question, too
+            a, b = promoted(ufunc.__name__, input=a, other=b)
+        return wrap(ufunc(a, b))
+
+    return unary if ufunc.nin == 1 else binary
 
 
 _ARITHMETIC: tuple[tuple[str, Callable[..., Any], np.ufunc], ...] = (
@@ -58,6 +72,11 @@ _COMPARISONS: tuple[tuple[str, np.ufunc], ...] = (
     ("eq", np.equal),
     ("ne", np.not_equal),
 )
+_BITWISE: tuple[tuple[str, np.ufunc], ...] = (
+    ("and", np.bitwise_and),
+    ("or", np.bitwise_or),
+    ("xor", np.bitwise_xor),
+)
 
 for _name, _operation, _ufunc in _ARITHMETIC:
     setattr(Tensor, f"__{_name}__", _operation)
@@ -66,8 +85,33 @@ for _name, _operation, _ufunc in _ARITHMETIC:
     if _name != "matmul":
         setattr(Tensor, f"__i{_name}__", _in_place(_operation, _ufunc))
 
+for _ufunc in (
+    np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.invert, np.isfinite, np.isinf, np.isnan,
+    np.signbit, *[_ufunc for _, _ufunc in _COMPARISONS + _BITWISE],
+):  # fmt: skip
+    UFUNCS[_ufunc] = _logical(_ufunc)
+    WITHOUT_GRADIENT.add(_ufunc)
+
 for _name, _ufunc in _COMPARISONS:
-    setattr(Tensor, f"__{_name}__", _compare(_ufunc))
+    setattr(Tensor, f"__{_name}__", UFUNCS[_ufunc])
+
+for _name, _ufunc in _BITWISE:
+    setattr(Tensor, f"__{_name}__", UFUNCS[_ufunc])
+    setattr(Tensor, f"__r{_name}__", _reflected(UFUNCS[_ufunc]))
+    setattr(Tensor, f"__i{_name}__", _in_place(UFUNCS[_ufunc], _ufunc))
+
+setattr(Tensor, "__invert__", UFUNCS[np.invert])  # noqa: B010
+
+
+def _truth(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the method that tells whether all or any elements are true."""
+
+    def method(self: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+        return wrap(reduce(self._data, axis=dim, keepdims=keepdim))
+
+    method.__doc__ = f"Tell whether {reduce.__name__} elements, or those along `dim`, are true: a tensor of bool."
+    return method
+
 
 _METHODS: dict[str, Callable[..., Any]] = {
     "__neg__": arithmetic.neg,
@@ -81,6 +125,8 @@ _METHODS: dict[str, Callable[..., Any]] = {
     "pow": arithmetic.pow,
     "sqrt": arithmetic.sqrt,
     "matmul": matmul,
+    "all": _truth(np.all),
+    "any": _truth(np.any),
     "argmax": reduction.argmax,
     "argmin": reduction.argmin,
     "max": reduction.max,
@@ -117,5 +163,8 @@ UFUNCS.update(
         np.minimum: arithmetic.minimum,
         np.negative: arithmetic.neg,
         np.sqrt: arithmetic.sqrt,
+        np.square: lambda x: arithmetic.mul(x, x),
+        np.tanh: activation.tanh,
+        np.reciprocal: lambda x: arithmetic.div(1.0, x),
     }
 )

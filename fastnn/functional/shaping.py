@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, plain_index
+from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
+from fastnn_kernels._shapes import normalize_dim
 from fastnn_kernels.images import planes
 
 from .arithmetic import unbroadcast
+from .promotion import promoted
 
 
 def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
@@ -29,10 +32,11 @@ def reshape(input: Array, *shape: Any) -> WithBackward:
 def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> WithBackward:
     """Give the dimensions start_dim .. end_dim rolled into one."""
     shape = input.shape
-    start, end = (dim + input.ndim if dim < 0 else dim for dim in (start_dim, end_dim))
-    if not 0 <= start <= end < max(input.ndim, 1) and input.ndim:
+    count = input.ndim or 1
+    start, end = (dim + count if dim < 0 else dim for dim in (start_dim, end_dim))
+    if not 0 <= start <= end < count:
         raise ValueError(f"flatten: dimensions {start_dim} .. {end_dim} do not fit shape {shape}")
-    length = int(np.prod(shape[start : end + 1]))
+    length = prod(shape[start : end + 1])
     if type(input) is np.ndarray and not input.flags.c_contiguous:
         input = planes(input)  # NumPy takes three times as long to copy images that lie by pixels
     return input.reshape(*shape[:start], length, *shape[end + 1 :]), lambda dy, needs: (dy.reshape(shape),)
@@ -41,6 +45,9 @@ def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> WithBackward
 @differentiable
 def transpose(input: Array, dim0: int = 0, dim1: int = 1) -> WithBackward:
     """Exchange two dimensions."""
+    if not input.ndim:  # which has a dimension 0, as in PyTorch
+        dim0, dim1 = (normalize_dim("transpose", dim, 0) for dim in (dim0, dim1))
+        return input, lambda dy, needs: (dy,)
     return input.swapaxes(dim0, dim1), lambda dy, needs: (dy.swapaxes(dim0, dim1),)
 
 
@@ -56,8 +63,8 @@ def permute(input: Array, *dims: Any) -> WithBackward:
 def squeeze(input: Array, dim: int | tuple[int, ...] | None = None) -> WithBackward:
     """Drop dimensions of length 1: all, or those of `dim` that have it."""
     if dim is not None:
-        dims = dim if isinstance(dim, tuple) else (dim,)
-        dim = tuple(d for d in dims if input.shape[d] == 1)
+        dims = [normalize_dim("squeeze", d, input.ndim) for d in (dim if isinstance(dim, tuple) else (dim,))]
+        dim = tuple(d for d in dims if input.ndim and input.shape[d] == 1)
     return input.squeeze(dim), lambda dy, needs: (dy.reshape(input.shape),)
 
 
@@ -73,8 +80,16 @@ def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
     return np.broadcast_to(input, shape), lambda dy, needs: (unbroadcast(dy, input),)
 
 
+def check_array(function: str, name: str, x: Any) -> None:
+    """Raise TypeError for what is neither a tensor nor an array."""
+    if not isinstance(x, Tensor | np.ndarray):
+        what = "None" if x is None else type(x).__name__
+        raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}")
+
+
 def expand(input: Array, *sizes: Any) -> Any:
     """Repeat dimensions of length 1 to `sizes`; -1 keeps a length."""
+    check_array("expand", "input", input)
     shape = _sizes(sizes)
     added = len(shape) - input.ndim
     if added < 0 or -1 in shape[:added]:
@@ -108,42 +123,51 @@ def _may_repeat(index: Any) -> bool:
 
 def getitem(input: Array, index: Any) -> Any:
     """Give ``input[index]`` for any index NumPy knows; repeated elements collect all their gradients."""
+    if not isinstance(input, Tensor):
+        check_array("getitem", "input", input)
     return _getitem(input, plain_index(index))
+
+
+def _parts(parts: Any, arrays: Sequence[Any], needs: Needs) -> Gradients:
+    """Give the gradients of joined arrays, each in the dtype that its array had."""
+    return tuple(
+        part.astype(array.dtype, copy=False) if needed else None
+        for part, array, needed in zip(parts, arrays, needs, strict=True)
+    )
+
+
+def _one_dtype(function: str, arrays: Sequence[Any]) -> Sequence[Any]:
+    """Give arrays, numbers or lists as arrays of the dtype of the joined one."""
+    if all([type(x) is np.ndarray and x.dtype is arrays[0].dtype for x in arrays]):
+        return arrays
+    made = promoted(function, **{f"tensors[{i}]": x for i, x in enumerate(arrays)})
+    return [np.asarray(x) for x in made]
 
 
 @differentiable
 def _cat(*arrays: Array, dim: int = 0) -> WithBackward:
-    ends = np.cumsum([array.shape[dim] for array in arrays])[:-1]
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        return tuple(
-            part.astype(array.dtype, copy=False)
-            for part, array in zip(np.split(dy, ends, axis=dim), arrays, strict=True)
-        )
-
-    return np.concatenate(arrays, axis=dim), backward
+    made = _one_dtype("cat", arrays)
+    y = np.concatenate(made, axis=dim)  # before the lengths are looked at: it says what does not fit
+    ends = np.cumsum([array.shape[dim] for array in made])[:-1]
+    return y, lambda dy, needs: _parts(np.split(dy, ends, axis=dim), arrays, needs)
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Join along an existing dimension."""
-    if not tensors:
+    if not len(tensors):
         raise ValueError("cat: expected at least one tensor")
     return _cat(*tensors, dim=dim)
 
 
 @differentiable
 def _stack(*arrays: Array, dim: int = 0) -> WithBackward:
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        return tuple(
-            part.astype(array.dtype, copy=False) for part, array in zip(np.moveaxis(dy, dim, 0), arrays, strict=True)
-        )
-
-    return np.stack(arrays, axis=dim), backward
+    y = np.stack(_one_dtype("stack", arrays), axis=dim)
+    return y, lambda dy, needs: _parts(np.moveaxis(dy, dim, 0), arrays, needs)
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
     """Join along a new dimension."""
-    if not tensors:
+    if not len(tensors):
         raise ValueError("stack: expected at least one tensor")
     return _stack(*tensors, dim=dim)
 
@@ -164,8 +188,11 @@ def _split(input: Array, ends: tuple[int, ...], dim: int) -> WithBackward:
 
 def split(tensor: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -> Any:
     """Cut along `dim` into views of the given size (the last may be smaller) or of the given sizes."""
+    check_array("split", "tensor", tensor)
+    if not tensor.ndim:
+        raise ValueError("split: expected a tensor of at least 1 dimension, got shape ()")
     length = tensor.shape[dim]
-    if isinstance(split_size_or_sections, int):
+    if isinstance(split_size_or_sections, int | np.integer):
         if split_size_or_sections < 1:
             raise ValueError(f"split: the size of the parts must be at least 1, got {split_size_or_sections}")
         return _split(tensor, tuple(range(split_size_or_sections, length, split_size_or_sections)), dim)
@@ -178,4 +205,8 @@ def chunk(input: Array, chunks: int, dim: int = 0) -> Any:
     """Cut along `dim` into at most `chunks` views of equal size; the last may be smaller."""
     if chunks < 1:
         raise ValueError(f"chunk: chunks must be at least 1, got {chunks}")
-    return split(input, max(1, -(-input.shape[dim] // chunks)), dim)
+    check_array("chunk", "input", input)
+    if not input.ndim:
+        raise ValueError("chunk: expected a tensor of at least 1 dimension, got shape ()")
+    length = input.shape[dim]
+    return split(input, -(-length // chunks) if length else [0] * chunks, dim)

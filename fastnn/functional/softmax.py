@@ -53,6 +53,8 @@ def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int =
 @differentiable
 def _one_hot(shares: Array, dim: int) -> WithBackward:
     """Give 1 at the largest along `dim` and 0 elsewhere, with the gradient of the shares themselves."""
+    if not shares.ndim:
+        return np.ones_like(shares), lambda dy, needs: (dy,)
     y = np.zeros_like(shares)
     np.put_along_axis(y, np.expand_dims(np.argmax(shares, dim), dim), 1, dim)
     return y, lambda dy, needs: (dy,)

@@ -36,6 +36,8 @@ class Parameter(Tensor):
         self._node = self._leaf if requires_grad else None
         self._move(np.array(self._data, order="C"))
 
+    _fill = __init__
+
     def _move(self, memory: np.ndarray) -> None:
         self._memory = memory
         self._data = memory.view()
@@ -60,7 +62,7 @@ class Parameter(Tensor):
     def requires_grad(self, value: bool) -> None:
         self._node = self._leaf if value else None
         if not value:
-            self._leaf.grad = None
+            self._leaf.forget()
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -175,7 +177,7 @@ class Module:
     def zero_grad(self) -> None:
         """Forget all gradients."""
         for parameter in self.parameters():
-            parameter._leaf.grad = None
+            parameter._leaf.forget()
 
     # --- state
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pickle import PickleBuffer
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from fastnn._tape import Leaf, clock
+from fastnn._tape import ALONE, Leaf, clock
 from fastnn.tensor import Tensor
 
 ALIGNMENT = 64  # bytes: parameters start on cache lines, as the kernels' vectors like it
@@ -21,6 +23,13 @@ def _zeros(count: int, dtype: np.dtype[Any], number: int) -> np.ndarray:
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
+def _is_array(x: object) -> bool:
+    return x is not None
+
+
+LISTED = max(map(getrefcount, filter(_is_array, [np.empty(())])))  # of an array that only a list holds, asked so
+
+
 def leaf_of(parameter: Tensor) -> Leaf:
     """Give the tape's view of a parameter; a frozen one (``requires_grad=False``) keeps its own."""
     return getattr(parameter, "_leaf", parameter._node)  # type: ignore[return-value, arg-type]
@@ -30,6 +39,9 @@ class Flat:
     """Parameters of one dtype, moved into one buffer; their gradients live in another, an optimizer's state in more.
 
     Gaps between parameters hold zeros: a zero parameter with a zero gradient stays zero under every update rule.
+
+    A gradient that somebody keeps (``g = p.grad``) is theirs once it is forgotten here: gradients then move to other
+    memory. Copies and pickles hold the parameters, not the memory: they make their own.
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
@@ -42,13 +54,64 @@ class Flat:
         for parameter in parameters:
             self.ranges.append((end, end + parameter.numel()))
             end += -(-parameter.numel() // step) * step
-        self.values, self.gradients = (_zeros(end, self.dtype, number) for number in range(2))
+        self.values = _zeros(end, self.dtype, 0)
         self.state: dict[str, np.ndarray] = {}
         self._side_by_side: dict[tuple[str, ...], tuple[np.ndarray, ...]] = {}
         self.steps = [0] * len(parameters)  # updates that each parameter has seen
         self.common_steps: int | None = 0  # ... if that is the same number for all
         self.products: dict[int, float] = {}  # by number of steps: of NAdam's momenta
+        self.gradients: np.ndarray
+        self._holder: PickleBuffer
+        self._memory: tuple[np.ndarray, PickleBuffer, list[np.ndarray | None]] | None = None  # ... of gradients before
+        self._allocate_gradients()
         self.adopt()
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = "parameters", "state", "steps", "common_steps", "products"
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Flat.__init__(self, state.pop("parameters"))
+        for name, array in state.pop("state").items():
+            self.buffer(name)[...] = array
+        self.__dict__.update(state)
+
+    def renew_gradients(self) -> None:
+        """Move the gradients to other memory, and leave the old to those who keep arrays of it.
+
+        The old memory waits: the next move goes back there if nobody keeps anything of it by then. A loop that still
+        holds the last gradient it looked at so goes to and fro, and allocates nothing.
+        """
+        waiting = self._memory
+        buffers = [leaf.buffer if leaf.owner is self else None for leaf in self.leaves]
+        self._memory = (self.gradients, self._holder, buffers)
+        if waiting is not None and max(map(getrefcount, filter(_is_array, waiting[2])), default=0) <= LISTED:
+            self.gradients, self._holder, buffers = waiting
+        else:
+            self._allocate_gradients()
+            buffers = [None] * len(self.leaves)
+        self._side_by_side.clear()
+        del waiting
+        for leaf, buffer, (start, _) in zip(self.leaves, buffers, self.ranges, strict=True):
+            if leaf.owner is self:
+                self._lend(leaf, start, buffer)
+
+    def _allocate_gradients(self) -> None:
+        self.gradients = _zeros(len(self.values), self.dtype, 1)
+        # A base that is no array: NumPy then makes a leaf's buffer the base of all its views, and one look at the
+        # references to the buffer tells whether anybody keeps any of them.
+        self._holder = PickleBuffer(self.gradients)  # type: ignore[arg-type]
+
+    def _lend(self, leaf: Leaf, start: int, buffer: np.ndarray | None = None) -> None:
+        """Let the gradient of a leaf live here."""
+        gradient = leaf.grad
+        leaf.grad = None
+        if buffer is None:
+            place = start * self.dtype.itemsize
+            buffer = np.ndarray(leaf.shape, self.dtype, self._holder, place)  # type: ignore[arg-type]
+        leaf.buffer = buffer
+        if gradient is not None:
+            leaf.set(gradient)
 
     def adopt(self) -> None:
         """Move all parameters and gradients here, from wherever they live now."""
@@ -63,11 +126,8 @@ class Flat:
             values = self.values[start:stop].reshape(parameter.shape)
             values[...] = parameter._data
             parameter._move(values)
-            gradient = leaf.grad
-            leaf.buffer = self.gradients[start:stop].reshape(parameter.shape)
             leaf.owner = self
-            if gradient is not None:
-                leaf.set(gradient)
+            self._lend(leaf, start)
 
     def buffer(self, name: str, fill: float = 0.0) -> np.ndarray:
         """Give an optimizer's state of that name, one number per parameter, `fill` at first."""
@@ -140,6 +200,12 @@ class Flat:
         self.common_steps = steps[0] if len(set(steps)) == 1 else None
 
     def zero_grad(self) -> None:
-        """Forget all gradients; the next ones overwrite the memory."""
+        """Forget all gradients; the next ones overwrite the memory, unless somebody keeps an array of it."""
+        kept = False
         for leaf in self.leaves:
             leaf.grad = None
+            if getrefcount(leaf.buffer) > ALONE:
+                kept = True
+        if kept:
+            for leaf in self.leaves:
+                leaf.forget()

@@ -4,16 +4,19 @@ Arrays are float32 or float64 in any layout (TypeError for others); reduction is
 loss is a NumPy scalar. Sums go over fixed-size blocks in order, so they have the same bits for any number of threads.
 """
 
+from math import prod
+
 import numpy as np
 from numpy import ndarray
 
-from ._memory import empty
+from ._memory import empty, zeros
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, contiguous, integer, promote
+from ._shapes import F4, F8, I8, INT_LIMIT, as_array, as_float_array, contiguous, integer, number, promote
 from .cpu import loss as cpu
 
 GRAIN = 32768  # elements worth waking a second thread for
-FLOATS, I8 = (F4, F8), np.dtype(np.int64)
+FLOATS = (F4, F8)
+LARGEST = np.iinfo(I8).max
 NOTHING = {dtype: np.empty(0, dtype) for dtype in FLOATS}
 
 
@@ -41,7 +44,7 @@ def cross_entropy_backward(dloss, input, target, weight=None, ignore_index=-100,
     function = "cross_entropy_backward"
     call = _Call(function, input, target, weight, ignore_index, reduction, label_smoothing)
     if reduction != "none":
-        return call.restore(call.run(share(float(dloss), reduction, call.divisor), True)[1])
+        return call.restore(call.run(share(number(function, "dloss", dloss), reduction, call.divisor), True)[1])
     dx = call.run(1.0, True)[1]
     dx *= gradient_of_losses(function, dloss, call.shape).reshape(-1, 1)
     return call.restore(dx)
@@ -59,19 +62,19 @@ class _Call:
 
     def __init__(self, function, input, target, weight, ignore_index, reduction, smoothing):
         check_reduction(function, reduction)
-        self.function, self.reduction, self.smoothing, self.input_shape = (
-            function,
-            reduction,
-            smoothing,
-            np.shape(input),
-        )
+        self.function, self.reduction = function, reduction
+        if type(smoothing) is not float:
+            smoothing = number(function, "label_smoothing", smoothing)
         if smoothing and not 0 <= smoothing <= 1:
             raise ValueError(f"{function}: label_smoothing must be from 0 to 1, got {smoothing}")
+        if type(ignore_index) is not int or not -INT_LIMIT <= ignore_index < INT_LIMIT:
+            ignore_index = integer(function, "ignore_index", ignore_index, -INT_LIMIT)
         self.logits, self.goal, self.shape = operands(function, input, target)
+        self.input_shape = np.shape(input)
         rows, classes = self.logits.shape
         dtype = self.logits.dtype
         self.weight = NOTHING[dtype] if weight is None else class_weights(function, weight, classes, dtype)
-        self.ignore, self.divisor = ignore_index, rows
+        self.smoothing, self.ignore, self.divisor = smoothing, ignore_index, rows
         if self.goal.ndim == 1:
             self.divisor = used(function, self.goal, classes, self.weight, ignore_index)
         elif weight is not None or smoothing:
@@ -122,9 +125,8 @@ def nll_loss_backward(dloss, input, target, weight=None, ignore_index=-100, redu
     if reduction == "none":
         slope = gradient_of_losses(function, dloss, shape).reshape(-1) * weights
     else:
-        slope = weights * weights.dtype.type(share(float(dloss), reduction, divisor))
-    dx = empty(np.shape(input), weights.dtype)
-    dx[...] = 0
+        slope = weights * weights.dtype.type(share(number(function, "dloss", dloss), reduction, divisor))
+    dx = zeros(np.shape(input), weights.dtype)
     rows = np.moveaxis(dx, 1, -1) if dx.ndim > 2 else dx
     np.put_along_axis(rows, index.reshape(*shape, 1), -slope.reshape(*shape, 1).astype(dx.dtype, copy=False), -1)
     return dx
@@ -132,6 +134,7 @@ def nll_loss_backward(dloss, input, target, weight=None, ignore_index=-100, redu
 
 def _nll(function, input, target, weight, ignore_index, reduction):
     check_reduction(function, reduction)
+    ignore_index = integer(function, "ignore_index", ignore_index, -INT_LIMIT)
     x = as_float_array(function, "input", input)
     shape = label_shape(function, x)
     labels = integer_labels(function, target, x, shape)
@@ -152,16 +155,16 @@ def one_hot(target, num_classes=-1):
     num_classes -1: one more than the largest label. Raises TypeError for other dtypes, ValueError for labels outside
     0 .. num_classes - 1, and for no labels without num_classes.
     """
-    labels = np.asarray(target)
+    labels = label_array("one_hot", "target", target)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"one_hot: target must be integers, got {labels.dtype}")
-    if num_classes == -1:
+    if isinstance(num_classes, int | np.integer) and num_classes == -1:
         if not labels.size:
             raise ValueError("one_hot: num_classes must be given if there are no labels")
         num_classes = int(labels.max()) + 1
     num_classes = integer("one_hot", "num_classes", num_classes, 1)
     refuse_labels("one_hot", labels, num_classes)
-    made = np.zeros((*labels.shape, num_classes), np.int64)
+    made = zeros((*labels.shape, num_classes), I8)
     np.put_along_axis(made, labels[..., None].astype(np.int64, copy=False), 1, -1)
     return made
 
@@ -169,13 +172,14 @@ def one_hot(target, num_classes=-1):
 def operands(function, input, target):
     """Return logits (R, C), labels (R,) or probabilities (R, C), and the shape of the losses."""
     if type(input) is type(target) is ndarray and target.dtype is I8 and input.ndim == 2:  # the common case
-        if input.dtype in FLOATS and target.shape == input.shape[:1]:
-            if input.flags.c_contiguous and target.flags.c_contiguous:
+        if (input.dtype is F4 or input.dtype is F8) and target.shape == input.shape[:1]:
+            one, other = input.flags, target.flags
+            if one.c_contiguous and one.aligned and other.c_contiguous and other.aligned:
                 return input, target, target.shape
     x = as_float_array(function, "input", input)
     shape = label_shape(function, x)
     classes = x.shape[min(1, x.ndim - 1)]
-    target = np.asarray(target)
+    target = label_array(function, "target", target)
     if target.dtype.kind == "f":
         if target.shape != x.shape:
             raise ValueError(
@@ -185,7 +189,7 @@ def operands(function, input, target):
         x, goal = promote(function, input=x, target=target)
         if x.ndim > 2:
             x, goal = np.moveaxis(x, 1, -1), np.moveaxis(goal, 1, -1)
-        goal = contiguous(goal).reshape(-1, classes)
+        goal = contiguous(goal).reshape(prod(goal.shape[:-1]), classes)
     else:
         goal = integer_labels(function, target, x, shape)
         x = np.moveaxis(x, 1, -1) if x.ndim > 2 else x
@@ -201,12 +205,28 @@ def label_shape(function, x):
 
 def integer_labels(function, target, x, shape):
     """Return labels as int64 (R,)."""
-    target = np.asarray(target)
+    target = label_array(function, "target", target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{function}: target must be integer labels or float probabilities, got {target.dtype}")
     if target.shape != shape:
         raise ValueError(f"{function}: target has shape {target.shape} but labels for input {x.shape} have {shape}")
-    return target.astype(np.int64, order="C", copy=False).reshape(-1)
+    return as_int64(function, target).reshape(-1)
+
+
+def as_int64(function, labels):
+    """Return integers as int64; ValueError for those that do not fit, which a cast would make small."""
+    if labels.dtype.kind == "u" and labels.dtype.itemsize == 8 and labels.size and labels.max() > LARGEST:
+        raise ValueError(f"{function}: label {labels.max()} is out of range")
+    same = labels.dtype is I8 and labels.flags.c_contiguous and labels.flags.aligned
+    return labels if same else np.array(labels, I8, order="C")
+
+
+def label_array(function, name, x):
+    """Return an array, a list or a tensor of labels as an array; an empty list holds labels, too."""
+    if type(x) is ndarray:
+        return x
+    array = as_array(function, name, x)
+    return array if array.size or hasattr(x, "dtype") else array.astype(I8)
 
 
 def class_weights(function, weight, classes, dtype):
@@ -242,8 +262,9 @@ def total(parts, reduction, count, factor=1.0):
 
 
 def flat(x):
-    """Return the elements of an array in one row, without a copy if they lie so."""
-    return x.ravel() if x.flags.c_contiguous else x.copy(order="C").ravel()
+    """Return the elements of an array in one row, without a copy if they lie so and are aligned."""
+    flags = x.flags
+    return x.ravel() if flags.c_contiguous and flags.aligned else x.copy(order="C").ravel()
 
 
 def share(dloss, reduction, count):
@@ -261,5 +282,5 @@ def gradient_of_losses(function, dloss, shape):
 
 def check_reduction(function, reduction):
     """Raise ValueError for a reduction that is none."""
-    if reduction not in ("none", "mean", "sum"):
+    if not isinstance(reduction, str) or reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{function}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")

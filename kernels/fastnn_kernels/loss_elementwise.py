@@ -19,14 +19,14 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy import empty as fresh
 from numpy import ndarray
 
+from . import _memory
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, promote
+from ._shapes import F4, F8, as_float_array, flag, number, promote, required
 from .cpu import loss_elementwise as cpu
-from .loss import NOTHING, check_reduction, flat, gradient_of_losses, share, total
+from .loss import NOTHING, check_reduction, flat, gradient_of_losses, label_array, share, total
 
 GRAIN = 16384  # elements worth waking a second thread for
 
@@ -40,7 +40,9 @@ def with_gradient(plan):
         return plan(*args, **options).losses(name)
 
     def backward(dloss, *args, needs=None, **options):
-        gradients = plan(*args, **options).gradients(backward.__name__, dloss, needs or (True,))
+        if not isinstance(needs, tuple | list | None):
+            raise TypeError(f"{backward.__name__}: needs must be a tuple of True and False, got {needs!r}")
+        gradients = plan(*args, **options).gradients(backward.__name__, dloss, (True,) if needs is None else needs)
         return gradients[0] if needs is None else gradients
 
     parameters = inspect.signature(plan).parameters.values()
@@ -77,6 +79,7 @@ class Plan(NamedTuple):
     weight: Any = None  # of each, broadcast
     refuse: Callable[..., None] | None = None  # gets the operands of a loss that is NaN: raises if they explain it
     extra: Callable[..., Any] | None = None  # of the operands: what is added to each loss
+    extra_slopes: tuple[Callable[..., Any] | None, ...] = ()  # ... of the operands: its slope in each of them
 
     def arrays(self, function):
         """Return the operands in one dtype and one shape."""
@@ -90,8 +93,10 @@ class Plan(NamedTuple):
 
     def _promoted(self, function):
         names, arrays = list(self.operands), dict(self.operands)
-        if hasattr(arrays.get("target"), "dtype") and arrays["target"].dtype.kind in "biu":
-            arrays["target"] = arrays["target"].astype(as_float_array(function, names[0], arrays[names[0]]).dtype)
+        target = label_array(function, "target", arrays["target"])
+        if target.dtype.kind in "biu":
+            arrays["target"] = target.astype(as_float_array(function, names[0], arrays[names[0]]).dtype)
+        required(function, **arrays)
         made = promote(function, **arrays)
         for name, x in zip(names[1:], made[1:], strict=True):
             if x.shape != made[0].shape:
@@ -128,7 +133,7 @@ class Plan(NamedTuple):
 
     def _reduced(self, function, arrays, dx, scale):
         x = arrays[0]
-        partial = fresh(-(-x.size // cpu.BLOCK), x.dtype)
+        partial = _memory.fresh((-(-x.size // cpu.BLOCK),), x.dtype)
         self._run(arrays, NOTHING[x.dtype], partial, dx, scale)
         return self._checked(function, arrays, total(partial, self.reduction, x.size, self.factor))
 
@@ -149,7 +154,7 @@ class Plan(NamedTuple):
         x, slopes = arrays[0], (None, *cpu.slopes[self.entry])
         made: list[Any] = [None] * len(needs)
         single = self.reduction == "none"
-        scale = self.factor * (1.0 if single else share(float(dloss), self.reduction, x.size))
+        scale = self.factor * (1.0 if single else share(number(function, "dloss", dloss), self.reduction, x.size))
         for i, (needed, slope) in enumerate(zip(needs, slopes, strict=False)):
             if not needed or (i and slope is None):
                 continue
@@ -159,6 +164,9 @@ class Plan(NamedTuple):
             else:
                 given = scale, *self.parameters, x.size, tasks(x.size, GRAIN)
                 slope[x.dtype](*map(flat, arrays), out.reshape(-1), *given)
+            more = self.extra_slopes[i] if i < len(self.extra_slopes) else None
+            if more is not None:
+                out += x.dtype.type(scale) * more(*arrays)
             if single:
                 out *= gradient_of_losses(function, dloss, x.shape)
             if self.weight is not None:
@@ -178,6 +186,7 @@ def _weight(function, weight, x):
 
 
 def _at_least_0(function, name, value):
+    value = number(function, name, value)
     if not value >= 0:
         raise ValueError(f"{function}: {name} must not be negative, got {value}")
     return value
@@ -211,9 +220,10 @@ def huber_loss(input, target, reduction="mean", delta=1.0):
 
     Raises ValueError unless delta > 0.
     """
+    delta = number("huber_loss", "delta", delta)
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
-    return Plan("smooth_l1", {"input": input, "target": target}, reduction, (delta,), float(delta))
+    return Plan("smooth_l1", {"input": input, "target": target}, reduction, (delta,), delta)
 
 
 @of_elements
@@ -241,13 +251,15 @@ def binary_cross_entropy_with_logits(input, target, weight=None, reduction="mean
     pos_weight: how much target = 1 counts against target = 0; a number, or an array that broadcasts to input's shape,
     such as one for each class in the last dimension. weight: of each loss, broadcast.
     """
-    operands = {"input": input, "target": target}
-    if pos_weight is None or np.size(pos_weight) == 1:
-        positive = 1.0 if pos_weight is None else float(np.asarray(pos_weight).item())
+    name, operands = "binary_cross_entropy_with_logits", {"input": input, "target": target}
+    if pos_weight is None:
+        return Plan("bce_logits", operands, reduction, (1.0,), weight=weight)
+    if isinstance(pos_weight, list | tuple) or getattr(pos_weight, "ndim", 0):
+        pos_weight = as_float_array(name, "pos_weight", pos_weight)
+    if np.size(pos_weight) == 1:
+        positive = number(name, "pos_weight", np.reshape(pos_weight, ()) if np.ndim(pos_weight) else pos_weight)
         return Plan("bce_logits", operands, reduction, (positive,), weight=weight)
-    name = "binary_cross_entropy_with_logits"
     x = as_float_array(name, "input", input)
-    pos_weight = as_float_array(name, "pos_weight", pos_weight)
     try:
         operands["pos_weight"] = np.broadcast_to(pos_weight.astype(x.dtype, copy=False), x.shape)
     except ValueError:
@@ -264,15 +276,17 @@ def kl_div(input, target, reduction="mean", log_target=False):
     log_target: target holds logarithms, too. reduction: also "batchmean", the divergence itself: the sum over the
     length of the first dimension; "mean" is over all elements, as in PyTorch.
     """
-    factor = 1.0
-    if reduction == "batchmean":
-        reduction, factor = "sum", 1 / max(1, (np.shape(input) or (1,))[0])
+    factor, log_target = 1.0, flag("kl_div", "log_target", log_target)
+    if isinstance(reduction, str) and reduction == "batchmean":
+        length = (np.shape(input) or (1,))[0]
+        reduction, factor = "sum", 1 / length if length else math.nan
     return Plan("kl_log" if log_target else "kl", {"input": input, "target": target}, reduction, factor=factor)
 
 
 @of_elements
 def hinge_loss(input, target, reduction="mean", margin=1.0):
     """Return max(0, margin - target input) for targets of -1 and 1, as in support vector machines."""
+    margin = number("hinge_loss", "margin", margin)
     return Plan("hinge", {"input": input, "target": target}, reduction, (margin,))
 
 
@@ -282,6 +296,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
 
     Raises ValueError for other targets.
     """
+    margin = number("hinge_embedding_loss", "margin", margin)
     return Plan("hinge_embedding", {"input": input, "target": target}, reduction, (margin,), refuse=_no_signs)
 
 
@@ -289,7 +304,7 @@ def hinge_embedding_loss(input, target, margin=1.0, reduction="mean"):
 def margin_ranking_loss(input1, input2, target, margin=0.0, reduction="mean"):
     """Return max(0, margin - target (input1 - input2)): target 1 wants input1 above input2, -1 below."""
     operands = {"input1": input1, "input2": input2, "target": target}
-    return Plan("ranking", operands, reduction, (margin,))
+    return Plan("ranking", operands, reduction, (number("margin_ranking_loss", "margin", margin),))
 
 
 def _no_signs(function, input, target):
@@ -312,15 +327,21 @@ def poisson_nll_loss(input, target, log_input=True, full=False, eps=1e-8, reduct
     full: add Stirling's approximation of log(target!) for targets above 1. Raises ValueError for eps < 0.
     """
     operands = {"input": input, "target": target}
-    extra = _stirling if full else None
-    if log_input:
-        return Plan("poisson_log", operands, reduction, extra=extra)
-    return Plan("poisson", operands, reduction, (_at_least_0("poisson_nll_loss", "eps", eps),), extra=extra)
+    full = flag("poisson_nll_loss", "full", full)
+    more = {"extra": _stirling, "extra_slopes": (None, _stirling_slope)} if full else {}
+    if flag("poisson_nll_loss", "log_input", log_input):
+        return Plan("poisson_log", operands, reduction, **more)
+    return Plan("poisson", operands, reduction, (_at_least_0("poisson_nll_loss", "eps", eps),), **more)
 
 
 def _stirling(input, target):
     t = np.maximum(target, 1)
     return np.where(target > 1, t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t), 0).astype(target.dtype, copy=False)
+
+
+def _stirling_slope(input, target):
+    t = np.maximum(target, 1)
+    return np.where(target > 1, np.log(t) + 0.5 / t, 0).astype(target.dtype, copy=False)
 
 
 @of_elements
@@ -331,8 +352,10 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
     input's shape, or that with a last dimension of 1 or none: one variance for all outputs. Gradients of var are those
     of v, as in PyTorch. Raises ValueError for negative variances and eps <= 0.
     """
+    eps, full = number("gaussian_nll_loss", "eps", eps), flag("gaussian_nll_loss", "full", full)
     if not eps > 0:
         raise ValueError(f"gaussian_nll_loss: eps must be above 0, got {eps}")
+    required("gaussian_nll_loss", input=input, var=var)
     x, var = promote("gaussian_nll_loss", input=input, var=var)
     if var.shape != x.shape:
         if var.shape not in (x.shape[:-1], (*x.shape[:-1], 1)):
@@ -359,23 +382,32 @@ def multilabel_soft_margin_loss(input, target, weight=None, reduction="mean"):
     """
     classes = _classes("multilabel_soft_margin_loss", input, reduction)
     losses = binary_cross_entropy_with_logits(input, target, weight, reduction)
-    return losses.mean(-1) if reduction == "none" else losses / classes if reduction == "sum" else losses
+    if reduction == "mean":
+        return losses
+    with np.errstate(invalid="ignore"):  # without classes 0 / 0
+        return (losses.sum(-1) if reduction == "none" else losses) / losses.dtype.type(classes)
 
 
-def multilabel_soft_margin_loss_backward(dloss, input, target, weight=None, reduction="mean"):
-    """Return the gradient of multilabel_soft_margin_loss's input."""
+def multilabel_soft_margin_loss_backward(dloss, input, target, weight=None, reduction="mean", *, needs=None):
+    """Return the gradient of multilabel_soft_margin_loss's input, or of the operands that `needs` asks for."""
     classes = _classes("multilabel_soft_margin_loss_backward", input, reduction)
     if reduction == "none":
-        dloss = np.repeat(np.asarray(dloss)[..., None], classes, -1)
-    dx = binary_cross_entropy_with_logits.backward(dloss, input, target, weight, reduction)
-    return dx if reduction == "mean" else dx / classes
+        dloss = gradient_of_losses("multilabel_soft_margin_loss_backward", dloss, np.shape(input)[:-1])
+        dloss = np.repeat(dloss[..., None], classes, -1)
+    made = binary_cross_entropy_with_logits.backward(
+        dloss, input, target, weight, reduction, needs=(True,) if needs is None else needs
+    )
+    if reduction != "mean":
+        made = tuple(None if dx is None else dx / dx.dtype.type(classes or 1) for dx in made)
+    return made[0] if needs is None else made
+
+
+multilabel_soft_margin_loss.backward = multilabel_soft_margin_loss_backward
 
 
 def _classes(function, input, reduction):
     check_reduction(function, reduction)
-    if np.ndim(input) not in (1, 2):
-        raise ValueError(f"{function}: input must have 1 or 2 dimensions, got shape {np.shape(input)}")
-    return max(1, np.shape(input)[-1])
+    return as_float_array(function, "input", input, (1, 2)).shape[-1]
 
 
 mse_loss_backward = mse_loss.backward

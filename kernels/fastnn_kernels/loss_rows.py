@@ -1,5 +1,6 @@
 """Losses of rows, one for each sample, and their gradients; shapes, errors and sums as in `loss_elementwise`."""
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,15 +8,17 @@ import numpy as np
 from ._jit import Kernel
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import as_float_array, contiguous, promote
+from ._shapes import as_float_array, contiguous, flag, integer, number, promote, required
 from .cpu import loss_rows as cpu
 from .cpu.ctc import ctc__logs
 from .loss import (
     NOTHING,
+    as_int64,
     check_reduction,
     class_weights,
     gradient_of_losses,
     integer_labels,
+    label_array,
     refuse_labels,
     share,
     total,
@@ -52,7 +55,9 @@ class RowPlan(NamedTuple):
     def gradients(self, function, dloss, needs):
         """Return the gradient of each matrix that is needed, None for the others, in the shape of the inputs."""
         single = self.reduction == "none"
-        _, made = self.run(1.0 if single else share(float(dloss), self.reduction, len(self.matrices[0])), True)
+        _, made = self.run(
+            1.0 if single else share(number(function, "dloss", dloss), self.reduction, len(self.matrices[0])), True
+        )
         if single:
             factors = gradient_of_losses(function, dloss, self.shape).reshape(-1, 1)
             for dx in made:
@@ -63,6 +68,7 @@ class RowPlan(NamedTuple):
 
 def _matrices(function, **arrays):
     """Return arrays (..., D) of one shape and dtype as (R, D), and the shape of their losses."""
+    required(function, **arrays)
     made = promote(function, **arrays)
     first, *names = arrays
     shape = made[0].shape
@@ -71,7 +77,7 @@ def _matrices(function, **arrays):
     for name, x in zip(names, made[1:], strict=True):
         if x.shape != shape:
             raise ValueError(f"{function}: {first} has shape {shape} but {name} has {x.shape}")
-    rows = int(np.prod(shape[:-1]))
+    rows = prod(shape[:-1])
     return tuple(contiguous(x).reshape(rows, shape[-1]) for x in made), shape[:-1]
 
 
@@ -79,7 +85,7 @@ def _logits(function, input, reduction):
     """Return logits (N, C) or (C,) as a matrix, and the shape of their losses."""
     check_reduction(function, reduction)
     x = as_float_array(function, "input", input, (1, 2))
-    return contiguous(x).reshape(-1, x.shape[-1]), x.shape[:-1]
+    return contiguous(x).reshape(prod(x.shape[:-1]), x.shape[-1]), x.shape[:-1]
 
 
 @with_gradient
@@ -90,7 +96,8 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, reduction="me
     weight (C,): of the target's class. Raises ValueError for other p, and labels out of range.
     """
     name = "multi_margin_loss"
-    if p not in (1, 2):
+    margin = number(name, "margin", margin)
+    if np.ndim(p) or p not in (1, 2):
         raise ValueError(f"{name}: p must be 1 or 2, got {p}")
     x, shape = _logits(name, input, reduction)
     labels = integer_labels(name, target, x.reshape(*shape, x.shape[1]), shape)
@@ -108,13 +115,13 @@ def multilabel_margin_loss(input, target, reduction="mean"):
     """
     name = "multilabel_margin_loss"
     x, shape = _logits(name, input, reduction)
-    labels = np.asarray(target)
+    labels = label_array(name, "target", target)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"{name}: target must be integer labels, got {labels.dtype}")
     if labels.shape != (*shape, x.shape[1]):
         raise ValueError(f"{name}: target has shape {labels.shape} but input has {(*shape, x.shape[1])}")
     refuse_labels(name, labels[labels != -1], x.shape[1])
-    labels = labels.astype(np.int64, order="C", copy=False).reshape(x.shape)
+    labels = as_int64(name, labels).reshape(x.shape)
     return RowPlan(cpu.multilabel_margin__rows, (x,), (labels,), shape, reduction)
 
 
@@ -124,16 +131,19 @@ def cosine_embedding_loss(input1, input2, target, margin=0.0, reduction="mean"):
 
     input1, input2 (N, D) or (D,), target (N,) or (): -1 or 1, else ValueError. Squares of lengths get 1e-12 more.
     """
-    name = "cosine_embedding_loss"
+    name, margin = "cosine_embedding_loss", number("cosine_embedding_loss", "margin", margin)
     check_reduction(name, reduction)
     matrices, shape = _matrices(name, input1=input1, input2=input2)
-    target = np.asarray(target)
+    target = label_array(name, "target", target)
+    if target.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: target must be numbers, got {target.dtype}")
     if target.shape != shape:
         raise ValueError(
             f"{name}: target has shape {target.shape}, expected {shape} for inputs {(*shape, matrices[0].shape[1])}"
         )
-    if (np.abs(target) != 1).any():
-        raise ValueError(f"{name}: target must be -1 or 1, got {target[np.abs(target) != 1].flat[0]}")
+    wrong = (target != 1) & (target != -1)
+    if wrong.any():
+        raise ValueError(f"{name}: target must be -1 or 1, got {target[wrong].flat[0]}")
     signs = target.astype(matrices[0].dtype).reshape(-1)
     return RowPlan(cpu.cosine_embedding__rows, matrices, (signs, margin), shape, reduction)
 
@@ -148,12 +158,15 @@ def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2.0, eps=1e-6,
     """
     name = "triplet_margin_loss"
     check_reduction(name, reduction)
+    p, margin, eps = number(name, "p", p), number(name, "margin", margin), number(name, "eps", eps)
     if not p > 0:
         raise ValueError(f"{name}: p must be above 0, got {p}")
     if not margin > 0:
         raise ValueError(f"{name}: margin must be above 0, got {margin}")
     matrices, shape = _matrices(name, anchor=anchor, positive=positive, negative=negative)
-    return RowPlan(cpu.triplet_margin__rows, matrices, (margin, float(p), eps, int(swap)), shape, reduction)
+    return RowPlan(
+        cpu.triplet_margin__rows, matrices, (margin, p, eps, int(flag(name, "swap", swap))), shape, reduction
+    )
 
 
 class CTCPlan(NamedTuple):
@@ -200,7 +213,7 @@ class CTCPlan(NamedTuple):
         if self.reduction == "none":
             slope = gradient_of_losses(function, dloss, () if self.single else (batch,)).reshape(-1)
         else:
-            slope = np.full(batch, share(float(dloss), self.reduction, batch))
+            slope = np.full(batch, share(number(function, "dloss", dloss), self.reduction, batch))
             if self.reduction == "mean":
                 slope /= np.maximum(self.counts, 1)
         slope = slope.astype(self.x.dtype)
@@ -230,7 +243,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     x = contiguous(x[:, None] if single else x)
     times, batch, classes = x.shape
     lengths = _lengths(name, "input_lengths", input_lengths, batch, times)
-    targets = np.asarray(targets)
+    targets = label_array(name, "targets", targets)
     if targets.dtype.kind not in "iu":
         raise TypeError(f"{name}: targets must be integer labels, got {targets.dtype}")
     if targets.ndim == 1 and not single:
@@ -244,18 +257,19 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
         if labels.ndim != 2 or len(labels) != batch:
             raise ValueError(f"{name}: targets has shape {targets.shape}, expected ({batch}, S) or their sum in a row")
         counts = _lengths(name, "target_lengths", target_lengths, batch, labels.shape[1])
-    if not 0 <= blank < classes:
+    blank, zero_infinity = integer(name, "blank", blank, 0), flag(name, "zero_infinity", zero_infinity)
+    if not blank < classes:
         raise ValueError(f"{name}: blank must be from 0 to {classes - 1}, got {blank}")
     inside = np.arange(labels.shape[1]) < counts[:, None]
     refuse_labels(name, labels[inside], classes)
     if (labels[inside] == blank).any():
         raise ValueError(f"{name}: targets must not contain blank, {blank}")
     labels = np.ascontiguousarray(labels, np.int64)
-    return CTCPlan(x, labels, lengths, counts, int(blank), reduction, zero_infinity, single)
+    return CTCPlan(x, labels, lengths, counts, blank, reduction, zero_infinity, single)
 
 
 def _lengths(function, name, lengths, batch, most):
-    lengths = np.asarray(lengths)
+    lengths = label_array(function, name, lengths)
     if lengths.dtype.kind not in "iu":
         raise TypeError(f"{function}: {name} must be integers, got {lengths.dtype}")
     lengths = np.ascontiguousarray(lengths.reshape(-1) if lengths.ndim == 0 else lengths, np.int64)

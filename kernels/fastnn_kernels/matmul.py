@@ -226,7 +226,7 @@ def _stack(a, b, out):
         steps = a.strides[0], b.strides[0], out.strides[0]
         _blocked(a[0], b[0], NO_BIAS[out.dtype], out[0], steps=steps, items=len(out))
     elif _folds(a) and _folds(b):
-        _stack(*(x.reshape(-1, *x.shape[2:]) for x in (a, b, out)))
+        _stack(*(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in (a, b, out)))  # -1 fails without elements
     else:
         for item in zip(a, b, out, strict=True):
             _stack(*item)

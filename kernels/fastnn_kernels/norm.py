@@ -279,7 +279,7 @@ class _Plan:
             weight = np.ones(length, dtype) if weight is None else weight if weight.ndim == 1 else weight.reshape(-1)
             parts, statistics = self.blocks, np.stack(statistics) if type(statistics) is tuple else statistics
             dweight, dbias = _memory.fresh((parts * length,), dtype), _memory.fresh((parts * length,), dtype)
-            if x.ndim != 2:
+            if x.shape != self.matrix:  # also two dimensions that are one row
                 dy, x, dx2 = dy.reshape(self.matrix), x.reshape(self.matrix), dx.reshape(self.matrix)
             else:
                 dx2 = dx

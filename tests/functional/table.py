@@ -87,6 +87,10 @@ TABLE = {
     "abs": Row(F.abs, ((3, 4),)),
     "clamp": Row(F.clamp, ((5, 4),), {"min": -0.5, "max": 0.7}),
     "clamp below": Row(F.clamp, ((5, 4),), {"min": -0.5}),
+    "clamp between arrays": Row(
+        F.clamp, make=lambda rng: (rng.normal(size=(5, 4)), np.full(4, -0.5), np.full((5, 1), 0.7))
+    ),
+    "clamp from an array": Row(F.clamp, make=lambda rng: (rng.normal(size=(5, 4)), np.full((5, 1), -0.2))),
     "clamp above": Row(F.clip, ((5, 4),), {"max": 0.1}),
     "where": Row(F.where, make=lambda rng: (MASK, rng.normal(size=(2, 1)), rng.normal(size=(3,)))),
     "maximum": Row(F.maximum, ((3, 4), (4,))),
@@ -257,6 +261,8 @@ TABLE = {
     "max_unpool3d": Row(F.max_unpool3d, ((1, 1, 1, 2),), {"indices": np.array([[[[0, 9]]]]), "kernel_size": 2}),
     # --- norm
     "layer_norm": Row(lambda x, w, b: F.layer_norm(x, (4, 5), w, b), ((3, 4, 5), (4, 5), (4, 5))),
+    "layer_norm of everything": Row(lambda x, w, b: F.layer_norm(x, (4, 5), w, b), ((4, 5), (4, 5), (4, 5))),
+    "rms_norm of everything": Row(lambda x, w: F.rms_norm(x, (4, 5), w), ((4, 5), (4, 5))),
     "layer_norm alone": Row(F.layer_norm, ((3, 7),), {"normalized_shape": 7, "eps": 0.1}),
     "rms_norm": Row(lambda x, w: F.rms_norm(x, 7, w), ((3, 7), (7,))),
     "group_norm": Row(lambda x, w, b: F.group_norm(x, 2, w, b), ((3, 6, 5), (6,), (6,))),

@@ -62,6 +62,12 @@ def counts(rng):
     return normal(rng, *SHAPE), rng.poisson(2.0, SHAPE).astype(float)
 
 
+def between(rng):
+    """Draw logarithms of rates, and counts off the integers: Stirling's term jumps at 1."""
+    x, t = counts(rng)
+    return x, t + 0.4
+
+
 def logs(rng):
     """Draw log-probabilities twice."""
     return tuple(np.log(x) for x in beside(rng))
@@ -82,17 +88,29 @@ TABLE = {
     ),
     "kl": Row("kl_div", lambda rng: (logs(rng)[0], beside(rng)[0])),
     "kl log": Row("kl_div", logs, {"log_target": True}),
-    "hinge": Row("hinge_loss", signed, {"margin": 0.8}, 1),
+    "hinge": Row("hinge_loss", signed, {"margin": 0.8}),
     "hinge_embedding": Row("hinge_embedding_loss", signed, {"margin": 0.8}, 1),
-    "margin_ranking": Row("margin_ranking_loss", lambda rng: (*pair(rng), signs(rng, *SHAPE)), {"margin": 0.3}),
-    "soft_margin": Row("soft_margin_loss", lambda rng: (3 * normal(rng, *SHAPE), signs(rng, *SHAPE)), {}, 1),
+    "margin_ranking": Row("margin_ranking_loss", lambda rng: (*pair(rng), signs(rng, *SHAPE)), {"margin": 0.3}, 3),
+    "soft_margin": Row("soft_margin_loss", lambda rng: (3 * normal(rng, *SHAPE), signs(rng, *SHAPE))),
     "poisson": Row("poisson_nll_loss", counts),
-    "poisson full": Row("poisson_nll_loss", counts, {"full": True}, 1),
+    "poisson full": Row("poisson_nll_loss", between, {"full": True}),
     "poisson rates": Row("poisson_nll_loss", lambda rng: (beside(rng)[0], counts(rng)[1]), {"log_input": False}),
+    "poisson rates full": Row(
+        "poisson_nll_loss",
+        lambda rng: (beside(rng)[0], between(rng)[1]),
+        {"log_input": False, "full": True, "eps": 0.1},
+    ),
     "gaussian": Row("gaussian_nll_loss", lambda rng: (*pair(rng), beside(rng)[0]), {"full": True}, 3),
+    "gaussian tight": Row("gaussian_nll_loss", lambda rng: (*pair(rng), beside(rng)[0]), {"eps": 0.01}, 3),
+    "gaussian rows full": Row(
+        "gaussian_nll_loss", lambda rng: (*pair(rng), probabilities(rng, 7, 1)), {"full": True}, 3
+    ),
     "gaussian rows": Row("gaussian_nll_loss", lambda rng: (*pair(rng), probabilities(rng, 7)), {}, 3),
     "multilabel_soft_margin": Row(
-        "multilabel_soft_margin_loss", lambda rng: (normal(rng, *SHAPE), 1.0 * (normal(rng, *SHAPE) > 0)), {}, 1
+        "multilabel_soft_margin_loss", lambda rng: (normal(rng, *SHAPE), 1.0 * (normal(rng, *SHAPE) > 0))
+    ),
+    "multilabel_soft_margin weight": Row(
+        "multilabel_soft_margin_loss", lambda rng: (normal(rng, *SHAPE), beside(rng)[0]), {"weight": WEIGHT}
     ),
     "multi_margin": Row("multi_margin_loss", lambda rng: (normal(rng, *SHAPE), rng.integers(5, size=7)), {}, 1),
     "multi_margin squares": Row(

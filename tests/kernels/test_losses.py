@@ -1,9 +1,12 @@
 """Losses of elements and rows against float64 and finite differences: all reductions, any layout, bad input."""
 
+import pickle
+
 import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn import Tensor, functional
 from fastnn_kernels._parallel import threads
 from tests.kernels.loss_rows import TABLE
 from tests.reference import loss as reference
@@ -308,3 +311,112 @@ def test_one_hot():
     np.testing.assert_array_equal(kernels.one_hot([2, 0]), [[0, 0, 1], [1, 0, 0]])
     made = kernels.one_hot(np.array([[1], [3]], np.uint8), 5)
     assert made.shape == (2, 1, 5) and made.dtype == np.int64 and (made.argmax(-1) == [[1], [3]]).all()
+
+
+SIGNED = np.array([[1, -1, 1], [1, 1, -1], [-1, -1, 1], [1, -1, 1]])
+BINARY = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 1], [1, 0, 1]])
+CLASSES = np.array([0, 2, 1, 1])
+INTEGER_TARGETS = {
+    "mse_loss": BINARY,
+    "l1_loss": BINARY,
+    "smooth_l1_loss": BINARY,
+    "huber_loss": BINARY,
+    "binary_cross_entropy": BINARY,
+    "binary_cross_entropy_with_logits": BINARY,
+    "kl_div": BINARY,
+    "hinge_loss": SIGNED,
+    "hinge_embedding_loss": SIGNED,
+    "margin_ranking_loss": SIGNED,
+    "soft_margin_loss": SIGNED,
+    "poisson_nll_loss": BINARY + 1,
+    "gaussian_nll_loss": BINARY,
+    "multilabel_soft_margin_loss": BINARY,
+    "cosine_embedding_loss": SIGNED[:, 0],
+    "multi_margin_loss": CLASSES,
+    "multilabel_margin_loss": np.array([[1, -1, 0], [0, 2, -1], [2, 1, 0], [-1, 0, 0]]),
+    "cross_entropy": CLASSES,
+    "nll_loss": CLASSES,
+}
+LABELLED = ("multi_margin_loss", "multilabel_margin_loss", "cross_entropy", "nll_loss")
+MAKES = {
+    **{dtype: lambda t, dtype=dtype: t.astype(dtype) for dtype in "i1 i2 i4 i8 u1 u2 u4 u8 >i2 >i8 ?".split()},
+    "list": lambda t: t.tolist(),
+    "tensor": lambda t: Tensor(t),
+    "int8 tensor": lambda t: Tensor(t.astype(np.int8)),
+    "bool tensor": lambda t: Tensor(t.astype(bool)),
+    "float tensor": lambda t: Tensor(t.astype(np.float32)),
+    "strided": lambda t: np.repeat(t, 2, 0)[::2],
+    "unpickled": lambda t: pickle.loads(pickle.dumps(t)),
+}
+
+
+@pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
+@pytest.mark.parametrize("name", INTEGER_TARGETS)
+def test_targets_of_every_integer_kind(name, make):
+    plain = INTEGER_TARGETS[name]
+    target = make(plain)
+    kind = np.asarray(target).dtype.kind
+    if not np.array_equal(np.asarray(target).astype(float), plain) or (name in LABELLED and kind in "fb"):
+        pytest.skip("holds no such numbers")
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.1, 0.9, (4, 3)).astype(np.float32)
+    two = name in ("margin_ranking_loss", "cosine_embedding_loss")
+    more = (x[::-1].copy(),) if name == "gaussian_nll_loss" else ()
+    results = []
+    for t in (plain if name in LABELLED else plain.astype(np.float32), target):
+        given = Tensor(x, requires_grad=True)
+        between = (x[:, ::-1],) if two else ()
+        loss = getattr(functional, name)(given, *between, t, *more)
+        loss.backward()
+        assert loss.dtype == given.grad.dtype == np.float32
+        results.append((loss.item(), given.grad))
+        assert getattr(kernels, name)(x, *between, t, *more) == loss.item()
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+def test_labels_too_large_for_int64():
+    labels = np.array([2**64 - 100, 0], np.uint64)  # -100, the usual ignore_index, if cast
+    for call in (
+        lambda: kernels.cross_entropy(np.ones((2, 3)), labels),
+        lambda: kernels.nll_loss(np.ones((2, 3)), labels),
+        lambda: kernels.multi_margin_loss(np.ones((2, 3)), labels),
+    ):
+        with pytest.raises(ValueError, match="label 18446744073709551516 is out of range"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: kernels.mse_loss(np.ones(2), None), "mse_loss: target must be an array, got None"),
+        (lambda: kernels.cross_entropy(np.ones((2, 3)), None), "cross_entropy: target must be an array, got None"),
+        (lambda: kernels.cosine_embedding_loss(np.ones(2), np.ones(2), None), "target must be an array, got None"),
+        (lambda: kernels.nll_loss(np.ones((2, 3)), np.ma.array([0, 1], mask=[0, 1])), "target is a masked array"),
+        (lambda: kernels.ctc_loss(np.ones((2, 1, 3)), [[1]], None, [1]), "input_lengths must be an array, got None"),
+    ],
+)
+def test_targets_that_are_none(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_the_mean_of_nothing_is_nan():
+    nothing = np.ones((0, 3), np.float32)
+    assert np.isnan(kernels.kl_div(nothing, nothing, "batchmean")) and np.isnan(kernels.kl_div(nothing, nothing))
+    assert kernels.kl_div(np.ones((2, 0)), np.ones((2, 0)), "batchmean") == 0
+    assert kernels.kl_div_backward(1.0, nothing, nothing, "batchmean").shape == (0, 3)
+    assert np.isnan(kernels.nll_loss(nothing, [])) and np.isnan(kernels.cross_entropy(nothing, []))
+    assert np.isnan(kernels.cross_entropy(np.ones((2, 3)), [-100, -100]))
+    assert np.isnan(kernels.multilabel_soft_margin_loss(np.ones((2, 0)), np.ones((2, 0)), reduction="none")).all()
+    assert np.isnan(kernels.multilabel_soft_margin_loss(np.ones((2, 0)), np.ones((2, 0)), reduction="sum"))
+    assert np.isnan(kernels.ctc_loss(np.ones((4, 0, 3)), np.zeros((0, 2), int), np.zeros(0, int), np.zeros(0, int)))
+
+
+def test_the_slope_of_stirlings_term():
+    x, t = Tensor(np.array([1.0])), Tensor(np.array([5.0]), requires_grad=True)
+    functional.poisson_nll_loss(x, t, full=True).backward()
+    np.testing.assert_allclose(t.grad, np.log(5) + 0.1 - 1, rtol=1e-14)
+    small = Tensor(np.array([0.0, 1.0]), requires_grad=True)
+    functional.poisson_nll_loss(np.zeros(2), small, full=True, reduction="sum").backward()
+    assert small.grad.tolist() == [0, 0]

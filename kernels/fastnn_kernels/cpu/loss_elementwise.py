@@ -152,6 +152,12 @@ def hinge_slope(x, t, margin):
 
 
 @exact
+def hinge_slope_target(x, t, margin):
+    """Return its slope in t."""
+    return type(x)(0) if margin - t * x < type(x)(0) else -x
+
+
+@exact
 def ranking(x, y, t, margin):
     """Return max(0, margin - t (x - y))."""
     return hinge(x - y, t, margin)
@@ -161,6 +167,12 @@ def ranking(x, y, t, margin):
 def ranking_slope(x, y, t, margin):
     """Return its slope in x."""
     return hinge_slope(x - y, t, margin)
+
+
+@exact
+def ranking_slope_target(x, y, t, margin):
+    """Return its slope in t."""
+    return hinge_slope_target(x - y, t, margin)
 
 
 @exact
@@ -189,6 +201,12 @@ def soft_margin(x, t):
 def soft_margin_slope(x, t):
     """Return its slope in x."""
     return -t * logistic(-t * x)
+
+
+@exact
+def soft_margin_slope_target(x, t):
+    """Return its slope in t."""
+    return -x * logistic(-t * x)
 
 
 @exact
@@ -269,10 +287,10 @@ ENTRIES = {
     "bce_logits_weighted": Entry(bce_logits, (bce_logits_slope, bce_logits_slope_target, None)),
     "kl": Entry(kl, (kl_slope, kl_slope_target)),
     "kl_log": Entry(kl_log, (kl_log_slope, kl_log_slope_target)),
-    "hinge": Entry(hinge, (hinge_slope, None), 1),
-    "ranking": Entry(ranking, (ranking_slope, MINUS, None), 1),
+    "hinge": Entry(hinge, (hinge_slope, hinge_slope_target), 1),
+    "ranking": Entry(ranking, (ranking_slope, MINUS, ranking_slope_target), 1),
     "hinge_embedding": Entry(hinge_embedding, (hinge_embedding_slope, None), 1),
-    "soft_margin": Entry(soft_margin, (soft_margin_slope, None)),
+    "soft_margin": Entry(soft_margin, (soft_margin_slope, soft_margin_slope_target)),
     "poisson": Entry(poisson, (poisson_slope, poisson_slope_target), 1),
     "poisson_log": Entry(poisson_log, (poisson_log_slope, poisson_log_slope_target)),
     "gaussian": Entry(gaussian, (gaussian_slope, MINUS, gaussian_slope_var), 1),
