@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn import functional as F
 
-from .module import Module, Parameter
+from .module import Module, Parameter, fresh
 
 
 class PReLU(Module):
@@ -19,7 +19,7 @@ class PReLU(Module):
         if num_parameters < 1:
             raise ValueError(f"PReLU: num_parameters must be at least 1, got {num_parameters}")
         self.num_parameters = num_parameters
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+        self.weight = Parameter(fresh((num_parameters,), init, np.float32))
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""

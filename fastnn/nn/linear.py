@@ -11,7 +11,7 @@ from fastnn import functional as F
 from fastnn._tape import grad_mode
 
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, fresh
 
 
 class Linear(Module):
@@ -26,6 +26,8 @@ class Linear(Module):
 
     weight: Parameter
     bias: Parameter | None
+    _seen = 0  # the weight's version at the last inference
+    _prepared: Any = None  # ... and the packed weight, once it was seen twice
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__()
@@ -33,10 +35,8 @@ class Linear(Module):
             raise ValueError(f"Linear: features must be positive, got {in_features} -> {out_features}")
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(np.empty((out_features, in_features), dtype))
-        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
-        self._seen = 0  # the weight's version at the last inference
-        self._prepared: Any = None  # ... and the packed weight, once it was seen twice
+        self.weight = Parameter(fresh((out_features, in_features), 0, dtype))
+        self.bias = Parameter(fresh((out_features,), 0, dtype)) if bias else None
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Any, activation: str | None = None) -> Any:

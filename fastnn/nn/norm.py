@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import functional as F
 from fastnn_kernels._shapes import sizes
 
-from .module import Buffer, Module, Parameter
+from .module import Buffer, Module, Parameter, fresh
 
 
 class _Norm(Module):
@@ -19,8 +19,8 @@ class _Norm(Module):
     bias: Parameter | None
 
     def _learn(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
-        self.weight = Parameter(np.ones(shape, dtype)) if weight else None
-        self.bias = Parameter(np.zeros(shape, dtype)) if bias else None
+        self.weight = Parameter(fresh(shape, 1, dtype)) if weight else None
+        self.bias = Parameter(fresh(shape, 0, dtype)) if bias else None
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count a subtraction and a fused multiply-add per element."""
@@ -127,8 +127,8 @@ class GroupNorm(_Norm):
 class _ChannelNorm(_Norm):
     """What normalises channels may keep running statistics for use in `eval` mode.
 
-    momentum: the weight of a new batch; None: all batches count the same. In `eval` mode without running statistics,
-    those of the batch are used.
+    momentum: the weight of a new batch; None: all batches of a `BatchNorm` count the same. In `eval` mode without
+    running statistics, those of the batch are used.
     """
 
     dims: tuple[int, ...] = ()
@@ -154,9 +154,9 @@ class _ChannelNorm(_Norm):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self._learn((num_features,), affine, affine, dtype)
-        self.running_mean = Buffer(np.zeros(num_features, dtype)) if track_running_stats else None
-        self.running_var = Buffer(np.ones(num_features, dtype)) if track_running_stats else None
-        self.num_batches_tracked = Buffer(np.array(0, np.int64)) if track_running_stats else None
+        self.running_mean = Buffer(fresh((num_features,), 0, dtype)) if track_running_stats else None
+        self.running_var = Buffer(fresh((num_features,), 1, dtype)) if track_running_stats else None
+        self.num_batches_tracked = Buffer(fresh((), 0, np.int64)) if track_running_stats else None
 
     def _check(self, input: Any) -> None:
         if input.ndim not in self.dims:
@@ -171,13 +171,6 @@ class _ChannelNorm(_Norm):
 
     def _axis(self, input: Any) -> int:
         return 1
-
-    def _count(self) -> float:
-        """Count a batch in training, and give its weight in the running statistics."""
-        if not self.training or self.num_batches_tracked is None:
-            return self.momentum or 0.0
-        self.num_batches_tracked._data += 1
-        return 1 / float(self.num_batches_tracked._data) if self.momentum is None else self.momentum
 
     def reset_running_stats(self) -> None:
         """Forget all batches."""
@@ -198,10 +191,18 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
         self._check(input)
-        momentum = self._count()
-        mean, variance = self.running_mean, self.running_var
-        use_batch = self.training or mean is None
-        return F.batch_norm(input, mean, variance, self.weight, self.bias, use_batch, momentum, self.eps)
+        mean, variance, momentum, count = self.running_mean, self.running_var, self.momentum, None
+        use_batch = self.training or (mean is None and variance is None)
+        if self.training and not self.track_running_stats:  # may have been switched off since
+            mean = variance = None
+        elif self.training:
+            count = self.num_batches_tracked
+        if momentum is None:
+            momentum = 0.0 if count is None else 1 / (float(count._data) + 1)
+        y = F.batch_norm(input, mean, variance, self.weight, self.bias, use_batch, momentum, self.eps)
+        if count is not None:  # only now: a batch that is refused changes nothing
+            count._data += 1
+        return y
 
 
 class BatchNorm1d(_BatchNorm):
@@ -238,7 +239,7 @@ class _InstanceNorm(_ChannelNorm):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
         dtype: Any = np.float32,
@@ -251,12 +252,12 @@ class _InstanceNorm(_ChannelNorm):
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
         self._check(input)
-        momentum = self._count()
         alone = input.ndim == self.dims[0]
         x = input[None] if alone else input
         mean, variance = self.running_mean, self.running_var
-        use_input = self.training or mean is None
-        y = F.instance_norm(x, mean, variance, self.weight, self.bias, use_input, momentum, self.eps)
+        use_input = self.training or not self.track_running_stats
+        # num_batches_tracked is never counted up, and momentum=None leaves the statistics alone, as in PyTorch
+        y = F.instance_norm(x, mean, variance, self.weight, self.bias, use_input, self.momentum or 0.0, self.eps)
         return y[0] if alone else y
 
 
@@ -270,7 +271,8 @@ class InstanceNorm2d(_InstanceNorm):
     """Normalise each channel of each image of (B, C, H, W) or (C, H, W).
 
     affine=True: then scale by weight and add bias, both (C,). track_running_stats=True: keep running statistics as
-    `BatchNorm2d` does, and use them in `eval` mode. Raises ValueError for another number of channels or dimensions,
+    `BatchNorm2d` does, and use them in `eval` mode; momentum=None leaves them as they are, and num_batches_tracked
+    stays 0, as in PyTorch. Raises ValueError for another number of channels or dimensions,
     and for images of one pixel in training.
     """
 
