@@ -111,6 +111,11 @@ class DataLoader:
         self.epoch = 0
 
     @property
+    def private(self) -> bool:
+        """Whether every batch has memory of its own; else batches are views of the data."""
+        return self.shuffle or self._cumulated is not None or self.prefetch > 0
+
+    @property
     def samples(self) -> int:
         """Samples in one epoch."""
         count = len(self.arrays[0])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
 
 from fastnn.data import DataLoader, balanced_weights, train_test_split
+from fastnn.nn import Module
+from fastnn.nn.module import as_made
+from fastnn.tensor import Tensor, unwrap
 
 Array = np.ndarray[Any, Any]
 Data = tuple[Array, ...] | Iterable[tuple[Any, ...]]
@@ -20,31 +24,80 @@ def is_arrays(data: Any) -> bool:
     return isinstance(data, tuple) or (isinstance(data, list) and all(hasattr(item, "shape") for item in data))
 
 
-def batches(argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[tuple[Any, ...]]:
+def check_model(where: str, model: Any) -> None:
+    """Raise TypeError for what is no model."""
+    if not isinstance(model, Module):
+        got = f"the class {model.__name__}, not an object of it" if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"{where}: model must be a Module, got {got}")
+
+
+def batches(where: str, argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[Any]:
     """Turn (x, y) or (x, y, weights) into batches; leave iterables alone."""
-    if not hasattr(data, "__iter__") or hasattr(data, "shape"):
+    if not hasattr(data, "__iter__") or hasattr(data, "shape") or isinstance(data, str | bytes | Mapping):
         got = f"{type(data).__name__}{f' of shape {data.shape}' if hasattr(data, 'shape') else ''}"
-        raise TypeError(f"fit: {argument} must be (x, y) or an iterable of batches, got {got}")
+        raise TypeError(f"{where}: {argument} must be (x, y) or an iterable of batches, got {got}")
     if not is_arrays(data):
         for name in ("transform", "prefetch"):
             if options.get(name):
-                raise ValueError(f"fit: {name} is for arrays; give it to the DataLoader that makes the batches")
+                raise ValueError(f"{where}: {name} is for arrays; give it to the DataLoader that makes the batches")
         return cast("Iterable[tuple[Any, ...]]", data)
-    arrays = pair(argument, data, model)
+    arrays = pair(where, argument, data, model)
     return DataLoader(tuple(arrays), batch_size, dtype=dtype_of(model), **options)
 
 
-def pair(argument: str, data: Any, model: Any) -> list[Array]:
+def pair(where: str, argument: str, data: Any, model: Any) -> list[Array]:
     """Check arrays (x, y) and convert them once: float64 data would train a float32 model at half the speed."""
     if len(data) not in (2, 3):
-        raise ValueError(f"fit: {argument} must be a pair (x, y), got {len(data)} items")
-    arrays = [floating(array, model) for array in data]
+        raise ValueError(f"{where}: {argument} must be a pair (x, y), got {len(data)} items")
+    names = ("x", "y", "weights")
+    arrays = [floating(where, f"{argument}: {name}", array, model) for name, array in zip(names, data, strict=False)]
     x, y = arrays[:2]
     if x.ndim == 0 or any(array.ndim == 0 or len(array) != len(x) for array in arrays):
-        raise ValueError(f"fit: {argument}: x has shape {x.shape} but y has shape {y.shape}; lengths must agree")
+        raise ValueError(f"{where}: {argument}: x has shape {x.shape} but y has shape {y.shape}; lengths must agree")
     if len(x) == 0:
-        raise ValueError(f"fit: {argument} is empty: x has shape {x.shape}, y has shape {y.shape}")
+        raise ValueError(f"{where}: {argument} is empty: x has shape {x.shape}, y has shape {y.shape}")
     return arrays
+
+
+def length_of(data: Any) -> int | None:
+    """Count the batches of an epoch; None if the data does not say."""
+    try:
+        return len(data)
+    except TypeError:
+        return None
+
+
+def loaders_in(data: Any, depth: int = 4) -> list[DataLoader]:
+    """Find the loaders that stand behind an iterable of batches: itself, or what its attributes hold."""
+    if isinstance(data, DataLoader):
+        return [data]
+    if not depth or isinstance(data, type | ModuleType):
+        return []
+    parts = data if isinstance(data, tuple | list) else vars(data).values() if hasattr(data, "__dict__") else ()
+    if len(parts) > 64:  # data, not what makes it
+        return []
+    return list(dict.fromkeys(loader for part in parts for loader in loaders_in(part, depth - 1)))
+
+
+def harmless(*parts: Any) -> bool:
+    """Say whether models, losses and metrics only read what they are given: those of this library, unless in place."""
+    for part in parts:
+        if isinstance(part, Module):
+            if not all(as_made(module) and not getattr(module, "inplace", False) for module in part.modules()):
+                return False
+        else:
+            origin = getattr(part, "function", part)  # of a metric that was made of a function
+            kind = origin if hasattr(origin, "__qualname__") else type(origin)
+            if not str(getattr(kind, "__module__", "")).startswith("fastnn."):
+                return False
+    return True
+
+
+def owned(array: Any) -> Any:
+    """Give a copy that may be written into, of an array or a Tensor; of anything else, itself."""
+    if isinstance(array, Tensor):
+        return Tensor(np.array(unwrap(array)), array.requires_grad) if array.is_leaf else array
+    return np.array(array) if isinstance(array, np.ndarray) else array
 
 
 def dtype_of(model: Any) -> Any:
@@ -52,12 +105,20 @@ def dtype_of(model: Any) -> Any:
     return getattr(next(iter(model.parameters()), None), "dtype", None)
 
 
-def floating(array: Any, model: Any) -> Array:
+def floating(where: str, argument: str, array: Any, model: Any) -> Array:
     """Give floating-point arrays the dtype of the model; a memory-mapped file is left where it is."""
     mapped = isinstance(array, np.memmap)
-    plain: Array = np.asarray(array)
-    if plain.dtype.kind == "O":
-        raise TypeError(f"fit: the data is an array of objects, shape {plain.shape}; numbers are needed")
+    if array is None:
+        raise TypeError(f"{where}: {argument} must be an array, got None")
+    try:
+        plain: Array = np.asarray(array)
+    except (ValueError, OverflowError) as error:
+        raise TypeError(f"{where}: {argument} is no array: {error}") from None
+    if plain.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{where}: {argument} must hold numbers, got an array of "
+            f"{'objects' if plain.dtype.kind == 'O' else plain.dtype}, shape {plain.shape}"
+        )
     dtype = dtype_of(model)
     return plain if mapped or plain.dtype.kind != "f" or dtype is None else plain.astype(dtype, copy=False)
 
@@ -134,9 +195,19 @@ class Weighted:
         self.data, self.class_weight = data, class_weight
         self.samples = getattr(data, "samples", None)
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody else holds the batches' memory."""
+        return getattr(self.data, "private", False)
+
+    def __len__(self) -> int:
+        """Count the batches. Raises TypeError if the data does not say."""
+        return len(self.data)  # type: ignore[arg-type]
+
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Go through the batches."""
-        for x, y, *rest in self.data:
+        for batch in self.data:
+            x, y, *rest = samples("fit", batch)
             weights = weights_of(np.asarray(y), self.class_weight)
             yield x, y, weights * np.asarray(rest[0]) if rest else weights
 
@@ -146,6 +217,8 @@ def samples(where: str, batch: Any) -> Any:
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__}{f' of {len(batch)} items' if isinstance(batch, (tuple, list)) else ''}"
         raise TypeError(f"{where}: a batch must be (x, y) or (x, y, weights), got {got}")
+    if batch[0] is None or batch[1] is None:
+        raise TypeError(f"{where}: {'x' if batch[0] is None else 'y'} of a batch is None, an array is needed")
     return batch
 
 

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from fastnn.data import DataLoader
+from fastnn.nn.module import modes_kept
 from fastnn.optim import LBFGS
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
 from fastnn.train.checkpoint import StrPath, load_checkpoint
-from fastnn.train.evaluation import Metrics, evaluate, measure, predict
+from fastnn.train.evaluation import Metrics, check_loss, evaluate, measure, predict
 from fastnn.train.feeding import (
     ClassWeight,
     Data,
     Loss,
     batches,
+    check_model,
+    harmless,
     hold_out,
+    is_arrays,
+    length_of,
+    loaders_in,
     number_of,
+    owned,
     samples,
     weighted_loss,
     with_weights,
 )
 from fastnn.train.history import History
+from fastnn.train.loading import LARGEST, path_of, reading
 from fastnn.train.progress import Progress
 from fastnn.train.run import Run, TrainingDiverged
-from fastnn.train.streams import Stream, resolve
+from fastnn.train.streams import Stream, directions, resolve
 
 __all__ = ["Run", "TrainingDiverged", "evaluate", "fit", "predict"]
 
@@ -60,12 +67,14 @@ def fit(
     Parameters
     ----------
     model : Module
-        Called with a batch of inputs. In training mode afterwards as before.
+        Called with a batch of inputs, in training mode. If the model as a whole is in training mode already, modules in
+        it that were put to eval stay so, such as a frozen BatchNorm. Afterwards every module is in the mode it was in.
     data : (x, y) or iterable of (x, y) batches
         Arrays, paired along the first axis, which are shuffled anew every epoch with the generator that
         `fastnn.manual_seed` sets; or any iterable that can be gone through once per epoch, such as a `DataLoader`. A
         third item holds weights of samples. Floating-point arrays are converted to the dtype of the model's parameters:
-        once, or batch by batch if they are memory-mapped files.
+        once, or batch by batch if they are memory-mapped files. They are never written into, whatever the model does in
+        place.
     loss : callable
         (output, target) -> scalar Tensor, the mean over the batch, such as `functional.cross_entropy`. With weights it
         is called with ``reduction="none"``.
@@ -96,14 +105,15 @@ def fit(
         Its `step()` is called after every epoch, or after every step if it comes as ``Schedule(..., every="step")``.
         Or a function from the share of training that is done, 0 to 1, to a factor of the learning rate.
     accumulate : int
-        Batches whose gradients are added up for one step of the optimizer, their mean that is; the last step of an
-        epoch may have fewer.
+        Batches that make one step of the optimizer, as if they were one: every sample, or every unit of weight, counts
+        the same. The last step of an epoch may have fewer.
     callbacks : list of Callback or callables
         For instance `EarlyStopping`, `Checkpoint`, or a function that is called with the run after every epoch.
     progress : bool
         Show a bar in a terminal, or print a line per epoch where there is none.
     resume : path, optional
-        A checkpoint to continue from, bit for bit: same data, same arguments, same result as without the break.
+        A checkpoint to continue from, bit for bit: same data, same arguments, same result as without the break. Loaders
+        with a seed go on with the epoch they were in, also where they stand behind other iterables as attributes.
 
     Returns
     -------
@@ -116,6 +126,8 @@ def fit(
     TrainingDiverged
         (a ValueError) if the loss becomes nan or infinite. The step that would have spoilt the weights is not taken,
         and the last checkpoint is the last good state. With the callback `StopOnNaN` training just ends.
+    LoadError
+        (a ValueError) if `resume` is damaged or belongs to another run; then nothing has been changed.
     ValueError, TypeError
         If arguments do not fit; the message has the shapes.
 
@@ -132,36 +144,54 @@ def fit(
     >>> history["accuracy"][-1] > 0.9
     True
     """
-    if not isinstance(epochs, (int, np.integer)) or epochs < 0:
-        raise ValueError(f"fit: epochs must be an integer of at least 0, got {epochs!r}")
-    if not isinstance(accumulate, (int, np.integer)) or accumulate < 1:
-        raise ValueError(f"fit: accumulate must be an integer of at least 1, got {accumulate!r}")
-    if not callable(loss) or isinstance(loss, type):
-        got = f"the class {loss.__name__}, not an object of it" if isinstance(loss, type) else type(loss).__name__
-        raise TypeError(f"fit: loss must be a function (output, target) -> Tensor, got {got}")
+    check_model("fit", model)
+    for name, value, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= LARGEST:
+            raise ValueError(f"fit: {name} must be an integer of at least {least}, got {value!r:.60}")
+    check_loss("fit", loss)
     _check_optimizer(model, optimizer)
     streams, held_streams = resolve(metrics), resolve(metrics)
     if validation_split is not None:
         if validation is not None:
             raise ValueError("fit: give validation or validation_split, not both")
+        if sample_weight is not None and not is_arrays(data):
+            raise ValueError("fit: sample_weight needs the data as arrays (x, y); batches can be (x, y, weights)")
         data, validation = hold_out(data if sample_weight is None else (*data, sample_weight), validation_split)
         if sample_weight is not None:
             data, validation, sample_weight = data[:2], validation[:2], data[2]
     data = with_weights(data, class_weight, sample_weight)
-    feed = batches("data", data, model, batch_size, shuffle=True, transform=transform, prefetch=prefetch)
-    held_out = None if validation is None else batches("validation", validation, model, batch_size)
+    feed = batches("fit", "data", data, model, batch_size, shuffle=True, transform=transform, prefetch=prefetch)
+    held_out = None if validation is None else batches("fit", "validation", validation, model, batch_size)
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"fit: callbacks must be a list, got {type(callbacks).__name__}")
     given = [*callbacks]
     if schedule is not None:
         given.insert(0, schedule if isinstance(schedule, Callback) else Schedule(schedule))
     # What writes comes last: what it keeps of the other callbacks must already know the epoch.
     run = Run(model, optimizer, int(epochs), sorted(map(_callback, given), key=lambda callback: callback.order))
-    batches_per_epoch = len(feed) if isinstance(feed, Sized) else None
+    batches_per_epoch = length_of(feed)
     run.steps_per_epoch = None if batches_per_epoch is None else -(-batches_per_epoch // accumulate)
+    run.history.directions = directions(streams)
+    run.loaders = {"data": loaders_in(feed), "validation": [] if held_out is None else loaders_in(held_out)}
     if resume is not None:
-        run.load_state_dict(load_checkpoint(resume))
-        if isinstance(data, DataLoader):
-            data.epoch = run.epoch
-    was_training = getattr(model, "training", True)
+        with reading("", path_of("fit", resume), "fit"):
+            run.load_state_dict(load_checkpoint(resume, function="fit"))
+    with modes_kept(model):
+        return _run(run, feed, held_out, loss, streams, held_streams, progress, accumulate)
+
+
+def _run(
+    run: Run,
+    feed: Iterable[tuple[Any, ...]],
+    held_out: Iterable[tuple[Any, ...]] | None,
+    loss: Loss,
+    streams: dict[str, Stream],
+    held_streams: dict[str, Stream],
+    progress: bool,
+    accumulate: int,
+) -> History:
+    """Go through the epochs; end all callbacks, whatever happens."""
+    model = run.model
     bar = Progress(run.epochs, getattr(feed, "samples", None), run.epoch, show=True if progress else None)
     failed = False
     try:
@@ -169,8 +199,9 @@ def fit(
             callback.on_train_begin(run)
         while run.epoch < run.epochs and not run.stop:
             started = time.perf_counter()
-            model.train()
-            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate, batches_per_epoch)
+            if not model.training:  # else what is in eval mode was put there to stay
+                model.train()
+            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate)
             if held_out is not None:
                 for name, value in measure(model, held_out, loss, held_streams).items():
                     figures[f"val_{name}"] = value
@@ -192,7 +223,6 @@ def fit(
     finally:
         bar.close()
         errors = _end(run)
-        model.train(was_training)
         for line in ([] if run.history.stopped == "finished" else [run.history.stopped]) + [*map(str, errors)]:
             bar.line(line)
         if errors and not failed:
@@ -237,7 +267,6 @@ def _epoch(
     streams: dict[str, Stream],
     bar: Progress,
     accumulate: int,
-    batches_per_epoch: int | None,
 ) -> tuple[dict[str, Any], int]:
     """Go through the training data once; give the figures and the number of samples."""
     model, optimizer = run.model, run.optimizer
@@ -246,7 +275,9 @@ def _epoch(
     for stream in streams.values():
         stream.reset()
     total, weight, seen = 0.0, 0.0, 0
-    missing = 0  # batches until the next step of the optimizer
+    gathered, added = 0, 0.0  # batches since the last step of the optimizer, and their weight
+    private = getattr(feed, "private", False)
+    keep_x, keep_y = not (private or harmless(model)), not (private or harmless(loss, *streams.values()))
     # A call per step and callback costs time that shows at 50 us per step: only those that want it.
     before = [c.on_gradients for c in run.callbacks if type(c).on_gradients is not Callback.on_gradients]
     after = [c.on_step_end for c in run.callbacks if type(c).on_step_end is not Callback.on_step_end]
@@ -256,14 +287,18 @@ def _epoch(
         return {"loss": mean, **{name: stream.result() for name, stream in streams.items()}}
 
     def step() -> None:
+        if accumulate > 1:
+            _scale_gradients(optimizer, 1 / max(added, 1e-30))
         for hook in before:
             hook(run)
         optimizer.step()
         run.step += 1
 
-    for number, batch in enumerate(feed):
+    for batch in feed:
         x, y, *weights = samples("fit", batch)
-        output = model(x)
+        output = model(owned(x) if keep_x else x)
+        if keep_y:
+            y = owned(y)
         share: float = len(x)
         seen += len(x)
         if weights:
@@ -273,30 +308,38 @@ def _epoch(
         value = number_of(cost)
         if not isfinite(value):
             raise run.bad_loss(value, x, y)
-        if not missing:
-            missing = accumulate if batches_per_epoch is None else min(accumulate, batches_per_epoch - number)
-            part = missing
+        if not gathered:
             optimizer.zero_grad()
-        (cost if part == 1 else cost / part).backward()
-        missing -= 1
-        if not missing:
+        (cost if accumulate == 1 else cost * share).backward()
+        gathered += 1
+        added += share
+        if gathered == accumulate:
             step()
         total += share * value
         weight += share
         for update in updates:
             update(output.numpy(), y)
-        if not missing:
+        if gathered == accumulate:
+            gathered, added = 0, 0.0
             for hook in after:
                 hook(run)
         if clock() >= bar.next_update:
             bar.update(seen, figures())
     if seen == 0:
         raise ValueError("fit: data gave no batches; an iterable must start anew for every epoch, a generator cannot")
-    if missing:  # an iterable that did not say how many batches it has
+    if gathered:
         step()
         for hook in after:
             hook(run)
     return figures(), seen
+
+
+def _scale_gradients(optimizer: Any, factor: float) -> None:
+    """Turn the sum of the gradients of all samples into their mean."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad *= factor
 
 
 def _callback(callback: Any) -> Callback:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastnn import functional, nn
 from fastnn.train.metrics import accuracy, confusion_matrix, predictions, top_k
 
 Array = np.ndarray[Any, Any]
@@ -23,7 +25,12 @@ class Stream:
 
     Outputs and targets are as for `accuracy`: (N, C) of which the highest counts, or (N,) or (N, 1) that say yes from a
     threshold on (0.5 for probabilities, 0 for logits), against class labels (N,) or one probability per class.
+
+    direction: "min" or "max", whichever is good: what watches a metric (`EarlyStopping`, `Checkpoint`) asks for it.
+    None: it has to be told.
     """
+
+    direction: str | None = None
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -50,6 +57,11 @@ class Mean(Stream):
 
     def __init__(self, function: Function) -> None:
         self.function = function
+        plain: Any = function
+        while isinstance(plain, partial):
+            plain = plain.func
+        losses = isinstance(plain, nn.loss._Loss) or getattr(plain, "__module__", "") == functional.loss.__name__
+        self.direction = "max" if plain in (accuracy, top_k) else "min" if losses else getattr(plain, "direction", None)
         self.reset()
 
     def reset(self) -> None:
@@ -98,6 +110,8 @@ class ConfusionMatrix(Stream):
 
 class _Score(ConfusionMatrix):
     """A figure of each class from its hits, how often it was predicted, and how often it was right; and their mean."""
+
+    direction = "max"
 
     def __init__(self, average: str = "binary", threshold: float = 0.5) -> None:
         if average not in AVERAGES:
@@ -170,6 +184,7 @@ class BalancedAccuracy(ConfusionMatrix):
     """The mean recall of the classes that occur."""
 
     name = "balanced_accuracy"
+    direction = "max"
 
     def result(self) -> float:
         """Give it."""
@@ -184,6 +199,8 @@ class RocAuc(Stream):
     second is the yes; of more, each is rated against the rest, and `average` is "macro" or "weighted" (by frequency).
     Exact, and so all scores are kept: 8 bytes each. nan if a class, or its rest, does not occur.
     """
+
+    direction = "max"
 
     def __init__(self, average: str = "macro") -> None:
         if average not in ("macro", "weighted"):
@@ -235,6 +252,7 @@ class _Error(Stream):
     """Base of figures of predicted numbers; output and target of the same shape, or (N, 1) against (N,)."""
 
     name = ""
+    direction = "min"
 
     def __init__(self) -> None:
         self.reset()
@@ -294,6 +312,7 @@ class R2(_Error):
     """
 
     name = "r2"
+    direction = "max"
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -342,6 +361,24 @@ STREAMS: dict[str, Callable[[], Stream]] = {
 }
 
 
+SMALL_IS_GOOD = ("loss", "error", "perplexity", "mse", "mae", "nll", "cross_entropy")
+
+
+def direction_of(name: str) -> str | None:
+    """Say by the name of a column whether small ("min") or large ("max") is good; None if the name does not say."""
+    name = name.removeprefix("val_")
+    if name.endswith(SMALL_IS_GOOD) or name == "seconds":
+        return "min"
+    if name in STREAMS or (name.startswith("top") and name[3:].isdigit()):
+        return _stream(name).direction
+    return "max" if name.endswith(("accuracy", "auc")) or name == "top_k" else None
+
+
+def directions(streams: Mapping[str, Stream]) -> dict[str, str | None]:
+    """Give the direction of the columns of each metric; None where it does not say it."""
+    return {start + name: stream.direction for name, stream in streams.items() for start in ("", "val_")}
+
+
 def resolve(metrics: Iterable[str | Function | Stream] | Mapping[str, Function | Stream]) -> dict[str, Stream]:
     """Turn what `fit` takes as metrics into streams by name, none of them shared with the caller.
 
@@ -375,7 +412,7 @@ def _stream(metric: Any) -> Stream:
         return STREAMS[metric]()
     if isinstance(metric, str) and metric.startswith("top") and metric[3:].isdigit():
         k = int(metric[3:])
-        return Mean(lambda output, target: top_k(output, target, k))
+        return Mean(partial(top_k, k=k))
     raise ValueError(
         f"fit: unknown metric {metric!r}; known are 'top5' (any number), "
         f"{', '.join(map(repr, STREAMS))}, or pass a function (output, target) -> float"

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fastnn import random
 from fastnn.nn import Module
+from fastnn.nn.module import modes_kept
 from fastnn.optim import Optimizer
 from fastnn.tensor import Tensor, no_grad
 
@@ -75,20 +76,18 @@ def warmup(
 def _unchanged(model: Module, optimizer: Optimizer | None) -> Iterator[None]:
     """Put parameters, states, modes and random streams back in the end."""
     weights = {name: np.array(value) for name, value in model.state_dict().items()}
-    modes = [(module, module.training) for module in model.modules()]
     memory = optimizer.state_dict() if optimizer is not None else {}
     streams = random.get_state()
-    try:
-        yield
-    finally:
-        random.set_state(streams)
-        model.load_state_dict(weights)
-        model.zero_grad()
-        if optimizer is not None:
-            optimizer.zero_grad()
-            optimizer.load_state_dict(memory)
-        for module, training in modes:
-            module.training = training
+    with modes_kept(model):
+        try:
+            yield
+        finally:
+            random.set_state(streams)
+            model.load_state_dict(weights)
+            model.zero_grad()
+            if optimizer is not None:
+                optimizer.zero_grad()
+                optimizer.load_state_dict(memory)
 
 
 @contextmanager
