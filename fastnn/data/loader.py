@@ -177,6 +177,8 @@ class DataLoader:
         for start in range(0, count, size):
             stop = min(start + size, count)
             arrays = [self._rows(array, order, start, stop) for array in self.arrays]
+            if not self.private:  # a transform may write into what it is given
+                arrays = [np.array(array) for array in arrays]
             # a stream of its own for every batch: what one transform draws does not depend on what others have drawn
             generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, start, 0]))
             if getattr(transform, "pairs", False):

@@ -110,7 +110,7 @@ def fresh(shape: tuple[int, ...], value: Any, dtype: Any) -> np.ndarray:
     if _room.left is not None:
         _room.left -= math.prod(map(int, shape))
         if _room.left < 0:
-            raise ValueError(f"an array of shape {shape} has more numbers than there are")
+            raise ValueError(f"an array of shape {shape} does not belong to so few weights")
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
 

@@ -276,6 +276,7 @@ def _epoch(
         stream.reset()
     total, weight, seen = 0.0, 0.0, 0
     gathered, added = 0, 0.0  # batches since the last step of the optimizer, and their weight
+    supposed = 1.0  # ... and what that will be if all of them weigh as much as the first
     private = getattr(feed, "private", False)
     keep_x, keep_y = not (private or harmless(model)), not (private or harmless(loss, *streams.values()))
     # A call per step and callback costs time that shows at 50 us per step: only those that want it.
@@ -287,8 +288,8 @@ def _epoch(
         return {"loss": mean, **{name: stream.result() for name, stream in streams.items()}}
 
     def step() -> None:
-        if accumulate > 1:
-            _scale_gradients(optimizer, 1 / max(added, 1e-30))
+        if added and added != supposed and accumulate > 1:
+            _scale_gradients(optimizer, supposed / added)
         for hook in before:
             hook(run)
         optimizer.step()
@@ -310,7 +311,8 @@ def _epoch(
             raise run.bad_loss(value, x, y)
         if not gathered:
             optimizer.zero_grad()
-        (cost if accumulate == 1 else cost * share).backward()
+            supposed = accumulate * (share or 1.0)
+        (cost if accumulate == 1 else cost / (supposed / share) if share else cost * 0.0).backward()
         gathered += 1
         added += share
         if gathered == accumulate:
@@ -335,7 +337,7 @@ def _epoch(
 
 
 def _scale_gradients(optimizer: Any, factor: float) -> None:
-    """Turn the sum of the gradients of all samples into their mean."""
+    """Multiply all gradients, where a step has another number of samples than was supposed."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:
