@@ -73,11 +73,18 @@ def write_atomically(path: StrPath, content: bytes) -> None:
                 leftover.unlink(missing_ok=True)
 
 
+def _check_model(where: str, model: Any) -> None:
+    if not hasattr(model, "load_state_dict"):
+        raise TypeError(f"{where}: model must be a Module, got {type(model).__name__}")
+
+
 def save_weights(model: Any, path: StrPath) -> None:
     """Write a model's `state_dict()` as a safetensors file, atomically.
 
     The names and layouts are PyTorch's, so `safetensors.torch.load_file` and `load_state_dict` take it there.
     """
+    _check_model("save_weights", model)
+    path_of("save_weights", path)
     write_atomically(path, _sealed({name: _plain(name, array) for name, array in model.state_dict().items()}))
 
 
@@ -93,6 +100,7 @@ def load_weights(model: Any, path: StrPath) -> None:
     LoadError
         (a ValueError) if it is damaged, or names or shapes do not fit. Nothing has been changed then.
     """
+    _check_model("load_weights", model)
     tensors, metadata = _read("load_weights", path)
     if "fastnn" in metadata:
         tensors = {name.removeprefix("model."): a for name, a in tensors.items() if name.startswith("model.")}
@@ -105,6 +113,7 @@ def save_checkpoint(path: StrPath, state: dict[str, Any]) -> None:
 
     Raises TypeError, and writes nothing, if the tree holds something else.
     """
+    path_of("save_checkpoint", path)
     arrays: dict[str, Array] = {}
     tree = _split(state, "", arrays)
     write_atomically(path, _sealed(arrays, {"fastnn": json.dumps({"format": _FORMAT, "state": tree})}))
@@ -130,6 +139,8 @@ def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict
                 raise ValueError("it names no format")
             version = content["format"]
             state: dict[str, Any] = _join(content.get("state"), arrays) if version <= _FORMAT else {}
+            if not isinstance(state, dict):
+                raise ValueError("its state is no dictionary")
         except (ValueError, TypeError, RecursionError) as error:
             raise LoadError(f"is damaged: {type(error).__name__}: {error}") from error
         if version > _FORMAT:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import nn, optim
 from fastnn import functional as F
+from fastnn import nn, optim
 from fastnn.train import (
     Callback,
     Checkpoint,

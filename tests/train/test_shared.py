@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import nn, optim
 from fastnn import functional as F
+from fastnn import nn, optim
 from fastnn.train import fit, load_checkpoint, predict, save_checkpoint
 from fastnn.train.saving import describe
 
