@@ -33,7 +33,7 @@ def calls(net, monkeypatch, *functions):
     seen = []
     for name in functions:
         run = getattr(F, name)
-        monkeypatch.setattr(F, name, lambda *args, run=run, name=name, **named: seen.append(name) or run(*args, **named))
+        monkeypatch.setattr(F, name, lambda *args, run=run, name=name, **more: seen.append(name) or run(*args, **more))
     net(Tensor(X))
     return seen
 

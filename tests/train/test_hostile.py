@@ -86,8 +86,9 @@ def changed(tree, path, value):
         if not rest and value is changed:
             return {k: v for k, v in tree.items() if k != key}
         return {k: changed(v, rest, value) if k == key else v for k, v in tree.items()}
-    items = [changed(v, rest, value) if k == key else v for k, v in enumerate(tree) if rest or value is not changed or k != key]
-    return type(tree)(items)
+    if not rest and value is changed:
+        return type(tree)(v for k, v in enumerate(tree) if k != key)
+    return type(tree)(changed(v, rest, value) if k == key else v for k, v in enumerate(tree))
 
 
 def broken(state, seed, every):
@@ -353,8 +354,9 @@ def test_no_layer_is_larger_than_the_file(layer, args, tmp_path):
 def test_many_small_layers_are_no_way_round(tmp_path):
     part = {"layer": "Linear", "args": [100, 100], "options": {}, "dtype": "float64"}
     parts = {"layer": "Sequential", "args": [part] * 200, "options": {}, "dtype": "float32"}
-    save_checkpoint(tmp_path / "bad", {"model": {"0.weight": np.zeros((100, 100)), "0.bias": np.zeros(100)},
-                                       "architecture": parts, "optimizer": None, "config": {}, "random": {}})  # fmt: skip
+    weights = {"0.weight": np.zeros((100, 100)), "0.bias": np.zeros(100)}
+    state = {"model": weights, "architecture": parts, "optimizer": None, "config": {}, "random": {}}
+    save_checkpoint(tmp_path / "bad", state)
     tracemalloc.start()
     with pytest.raises(LoadError, match="does not belong to so few weights"):
         fastnn.load(tmp_path / "bad")
@@ -368,7 +370,7 @@ def test_sealing_is_over_all_bytes():
     assert content[-24:] == other[-24:] and content != other
 
 
-@pytest.mark.parametrize("value", [{1, 2}, object(), print, np.array(["a"]), np.array([None]), {"a": {(1, 2): 3}}, b"x"])
+@pytest.mark.parametrize("value", [{1, 2}, object(), print, np.array(["a"]), np.array([None]), {"a": {(1, 2): 3}}])
 def test_what_cannot_be_written(value, tmp_path):
     with pytest.raises(TypeError, match="save: config"):
         fastnn.save(nn.Linear(1, 1), tmp_path / "net", config={"k": value})
