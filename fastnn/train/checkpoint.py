@@ -48,8 +48,9 @@ def write_atomically(path: StrPath, content: bytes) -> None:
     start = f".{path.name[:40]}."  # names may have 255 bytes
     temporary = path.with_name(f"{start}{os.getpid()}-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
     try:
-        with open(os.open(temporary, flags, 0o666), "wb") as file:
+        with open(descriptor, "wb") as file:
             with suppress(OSError):  # there is no old file, or it may not be looked at
                 old = os.lstat(path).st_mode
                 if stat.S_ISREG(old):

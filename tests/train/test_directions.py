@@ -102,7 +102,9 @@ def test_metrics_under_other_names(metrics, small):
 
 def test_functions_of_ones_own_need_a_mode():
     for callback in (EarlyStopping("val_own"), Checkpoint("nowhere/x", monitor="own")):
-        with pytest.raises(ValueError, match=rf"{type(callback).__name__}: whether small or large .* mode='min' or 'max'"):
+        with pytest.raises(
+            ValueError, match=rf"{type(callback).__name__}: whether small or large .* mode='min' or 'max'"
+        ):
             train([callback], {"own": own})
     values = [3.0, 1.0, 5.0]
     assert best_epoch("val_own", values, {"own": own}, mode="min") == 2
