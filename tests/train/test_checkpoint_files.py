@@ -48,6 +48,25 @@ def test_other_programs_can_read_the_weights(tmp_path):
     np.testing.assert_array_equal(load_file(tmp_path / "c.safetensors")["model.0.weight"], STATE["model"]["0.weight"])
 
 
+@pytest.mark.parametrize("empty", [False, True])
+def test_other_programs_can_read_all_dtypes(empty, tmp_path):
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    codes = "" if empty else ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?", ">f4", ">i8")
+    arrays = {code: np.arange(7).astype(code)[::-1] for code in codes}
+    if not empty:
+        arrays.update(
+            {"none": np.zeros((0, 3)), "scalar": np.array(3, np.int16), 'a "name" \u00e4\n': np.zeros((2, 0, 4))}
+        )
+    save_checkpoint(tmp_path / "c", arrays)
+    found, again = load_file(tmp_path / "c"), load_checkpoint(tmp_path / "c")
+    assert set(found) == set(again) == set(arrays)
+    for name, array in arrays.items():
+        for given in (found[name], again[name]):
+            assert given.shape == array.shape and given.dtype == array.dtype.newbyteorder("=")
+            np.testing.assert_array_equal(given, array)
+    assert all(array.flags.writeable and array.flags.aligned for array in again.values())
+
+
 def raw_file(path, **arrays):
     """Write a file by hand: names, and (dtype, shape, bytes)."""
     header, content = {}, b""
