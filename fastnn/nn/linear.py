@@ -9,6 +9,7 @@ import numpy as np
 import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn._tape import grad_mode
+from fastnn_kernels._shapes import INT_LIMIT, integer
 
 from . import init
 from .module import Module, Parameter, fresh
@@ -31,6 +32,8 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__()
+        in_features = integer("Linear", "in_features", in_features, -INT_LIMIT)
+        out_features = integer("Linear", "out_features", out_features, -INT_LIMIT)
         if in_features < 1 or out_features < 1:
             raise ValueError(f"Linear: features must be positive, got {in_features} -> {out_features}")
         self.in_features = in_features

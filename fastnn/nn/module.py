@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fastnn._checks import type_of
 from fastnn._tape import Leaf, clock
 from fastnn.tensor import Tensor, unwrap
 
@@ -111,6 +112,7 @@ def fresh(shape: tuple[int, ...], value: Any, dtype: Any) -> np.ndarray:
         _room.left -= math.prod(map(int, shape))
         if _room.left < 0:
             raise ValueError(f"an array of shape {shape} does not belong to so few weights")
+    dtype = type_of("Parameter", dtype)
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
 

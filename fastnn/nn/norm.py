@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from fastnn import functional as F
-from fastnn_kernels._shapes import sizes
+from fastnn_kernels._shapes import INT_LIMIT, integer, sizes
 
 from .module import Buffer, Module, Parameter, fresh
 
@@ -100,13 +101,15 @@ class LocalResponseNorm(Module):
 class GroupNorm(_Norm):
     """(x - mean) / sqrt(variance + eps) weight + bias over groups of the channels of (B, C, ...); weight, bias (C,).
 
-    Raises ValueError if num_groups does not divide num_channels.
+    Raises ValueError if num_groups does not divide num_channels, and for a batch with one value per group.
     """
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float32
     ) -> None:
         super().__init__()
+        num_groups = integer("GroupNorm", "num_groups", num_groups, -INT_LIMIT)
+        num_channels = integer("GroupNorm", "num_channels", num_channels, 0)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide num_channels={num_channels}")
         self.num_groups = num_groups
@@ -117,6 +120,8 @@ class GroupNorm(_Norm):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
+        if prod(getattr(input, "shape", ())) == self.num_groups:
+            raise ValueError(f"GroupNorm: expected more than one value per group, got input of shape {input.shape}")
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -146,6 +151,7 @@ class _ChannelNorm(_Norm):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
+        num_features = integer(type(self).__name__, "num_features", num_features, -INT_LIMIT)
         if num_features < 1:
             raise ValueError(f"{type(self).__name__}: num_features must be positive, got {num_features}")
         self.num_features = num_features
@@ -159,6 +165,8 @@ class _ChannelNorm(_Norm):
         self.num_batches_tracked = Buffer(fresh((), 0, np.int64)) if track_running_stats else None
 
     def _check(self, input: Any) -> None:
+        if not hasattr(input, "ndim"):
+            raise TypeError(f"{type(self).__name__}: input must be a Tensor or an array, got {type(input).__name__}")
         if input.ndim not in self.dims:
             wanted = " or ".join(map(str, self.dims))
             raise ValueError(f"{type(self).__name__}: input must have {wanted} dimensions, got shape {input.shape}")

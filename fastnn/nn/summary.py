@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn._checks import shape_of
 from fastnn._tape import no_grad
 from fastnn.tensor import Tensor
 
@@ -94,6 +95,7 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summar
             shapes = [value.shape if isinstance(value, Tensor) else () for value in (x, output)]
             rows.append(Row(name, type(module).__name__, shapes[1], parameters, module.flops(*shapes)))
 
+    input_shape = shape_of("summary", input_shape)
     if dtype is None:
         dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
     with watching(model, note), no_grad():

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.optim import clip_grad_norm_, clip_grad_value_
 from fastnn.optim.lr_scheduler import ReduceLROnPlateau
 from fastnn.train.checkpoint import save_checkpoint
 from fastnn.train.history import sign_of
-from fastnn.train.loading import LoadError, count, mapping, path_of, real
+from fastnn.train.loading import LoadError, count, mapping, real
 
 if TYPE_CHECKING:
     from fastnn.train.run import Run
@@ -88,9 +89,10 @@ class Best:
             raise TypeError(f"{callback}: monitor must be the name of a column, got {type(monitor).__name__}")
         if mode not in ("auto", "min", "max"):
             raise ValueError(f"{callback}: mode must be 'auto', 'min' or 'max', got {mode!r}")
-        if not (isinstance(min_delta, int | float | np.number) and min_delta >= 0):
-            raise ValueError(f"{callback}: min_delta must be at least 0, got {min_delta!r}")
-        self.callback, self.monitor, self.min_delta, self.mode = callback, monitor, min_delta, mode
+        self.min_delta = _checks.real(callback, "min_delta", min_delta)
+        if not self.min_delta >= 0:
+            raise ValueError(f"{callback}: min_delta must be at least 0, got {min_delta}")
+        self.callback, self.monitor, self.mode = callback, monitor, mode
         self.value: float | None = None  # the best so far
         self.epoch, self.better = 0, False  # the last epoch that was looked at, and whether it was better
 
@@ -147,8 +149,7 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        if not isinstance(patience, int | np.integer) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be an integer of at least 1, got {patience!r}")
+        _checks.whole("EarlyStopping", "patience", patience, 1)
         self.best = Best("EarlyStopping", monitor, min_delta, mode)
         self.patience, self.restore_best = patience, restore_best
         self.best_epoch = self.waited = 0
@@ -242,8 +243,8 @@ class ClipGradients(Callback):
         if norm is None and value is None:
             raise ValueError("ClipGradients: give norm, value, or both")
         for name, limit in (("norm", norm), ("value", value)):
-            if limit is not None and not (isinstance(limit, int | float | np.number) and limit > 0):
-                raise ValueError(f"ClipGradients: {name} must be above 0, got {limit!r}")
+            if limit is not None and not _checks.real("ClipGradients", name, limit) > 0:
+                raise ValueError(f"ClipGradients: {name} must be above 0, got {limit}")
         self.norm, self.value = norm, value
 
     def on_gradients(self, run: Run) -> None:
@@ -376,9 +377,8 @@ class Checkpoint(Callback):
     def __init__(
         self, path: str | os.PathLike[str], *, every: int = 1, monitor: str | None = None, mode: str = "auto"
     ) -> None:
-        if not isinstance(every, int | np.integer) or every < 1:
-            raise ValueError(f"Checkpoint: every must be an integer of at least 1, got {every!r}")
-        self.path, self.every = path_of("Checkpoint", path), every
+        _checks.whole("Checkpoint", "every", every, 1)
+        self.path, self.every = _checks.path_of("Checkpoint", path), every
         self.best = Best("Checkpoint", monitor, mode=mode) if monitor is not None else None
         self.written: Path | None = None
 

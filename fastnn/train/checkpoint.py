@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.train.loading import LoadError, path_of, reading
+from fastnn._checks import path_of
+from fastnn.train.loading import LoadError, reading
 
 Array = np.ndarray[Any, Any]
 StrPath = str | os.PathLike[str]

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from fastnn._checks import numbers, real, shown
 from fastnn.data import DataLoader, balanced_weights, train_test_split
 from fastnn.nn import Module
 from fastnn.nn.module import as_made
@@ -108,17 +109,7 @@ def dtype_of(model: Any) -> Any:
 def floating(where: str, argument: str, array: Any, model: Any) -> Array:
     """Give floating-point arrays the dtype of the model; a memory-mapped file is left where it is."""
     mapped = isinstance(array, np.memmap)
-    if array is None:
-        raise TypeError(f"{where}: {argument} must be an array, got None")
-    try:
-        plain: Array = np.asarray(array)
-    except (ValueError, OverflowError) as error:
-        raise TypeError(f"{where}: {argument} is no array: {error}") from None
-    if plain.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{where}: {argument} must hold numbers, got an array of "
-            f"{'objects' if plain.dtype.kind == 'O' else plain.dtype}, shape {plain.shape}"
-        )
+    plain = numbers(where, argument, array)
     dtype = dtype_of(model)
     return plain if mapped or plain.dtype.kind != "f" or dtype is None else plain.astype(dtype, copy=False)
 
@@ -155,7 +146,7 @@ def with_weights(data: Any, class_weight: ClassWeight | None, sample_weight: Any
 
 def sample_weights(weights: Any, count: int) -> Array:
     """Check weights (N,) of samples."""
-    given: Array = np.asarray(weights, np.float64)
+    given: Array = numbers("fit", "sample_weight", weights).astype(np.float64)
     if given.shape != (count,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
         raise ValueError(
             f"fit: sample_weight must be {count} finite numbers from 0, not all 0; got shape {given.shape}"
@@ -174,9 +165,9 @@ def weights_of(labels: Array, class_weight: Any) -> Array:
     if isinstance(class_weight, Mapping):
         found = np.ones(len(labels))
         for label, weight in class_weight.items():
-            found[labels == label] = weight
+            found[labels == label] = real("fit", f"class_weight of {label!r:.60}", weight)
     else:
-        table = np.asarray(class_weight, np.float64)
+        table = numbers("fit", "class_weight", class_weight).astype(np.float64)
         if table.ndim != 1 or (len(labels) and not 0 <= labels.min() <= labels.max() < len(table)):
             raise ValueError(
                 f"fit: class_weight of shape {table.shape} has no weight for some labels of "
@@ -217,8 +208,13 @@ def samples(where: str, batch: Any) -> Any:
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__}{f' of {len(batch)} items' if isinstance(batch, (tuple, list)) else ''}"
         raise TypeError(f"{where}: a batch must be (x, y) or (x, y, weights), got {got}")
-    if batch[0] is None or batch[1] is None:
-        raise TypeError(f"{where}: {'x' if batch[0] is None else 'y'} of a batch is None, an array is needed")
+    for name, part in zip(("x", "y", "the weights"), batch, strict=False):
+        if isinstance(part, np.ndarray | Tensor):
+            continue
+        if not hasattr(part, "__len__") or isinstance(part, str | bytes):
+            raise TypeError(f"{where}: {name} of a batch must be an array, got {shown(part)}")
+        if isinstance(part, list | tuple):
+            numbers(where, f"{name} of a batch", part)
     return batch
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import random
-
-LARGEST = 1 << 62  # of counts; what is larger was never counted
+from fastnn._checks import LARGEST, shown
 
 
 class LoadError(ValueError):
@@ -51,18 +50,10 @@ def reading(field: str = "", path: Any = "", function: str = "") -> Iterator[Non
         raise LoadError(f"cannot be loaded: {reason}", field, os.fspath(path), function) from error
 
 
-def path_of(function: str, path: Any) -> str:
-    """Give a path as text. Raises TypeError for what is none."""
-    try:
-        return os.fsdecode(path)
-    except TypeError:
-        raise TypeError(f"{function}: path must be a string or a path, got {type(path).__name__}") from None
-
-
 def count(field: str, value: Any) -> int:
     """Give a number of epochs, steps ... as it is. Raises LoadError for anything but an integer from 0."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-        raise LoadError(f"must be an integer from 0, got {_shown(value)}", field)
+        raise LoadError(f"must be an integer from 0, got {shown(value)}", field)
     return int(value)
 
 
@@ -76,24 +67,17 @@ def real(field: str, value: Any, finite: bool = True) -> float:
             finite = True
         if math.isfinite(number) or not finite:
             return number
-    raise LoadError(f"must be a{' finite' if finite else ''} number, got {_shown(value)}", field)
+    raise LoadError(f"must be a{' finite' if finite else ''} number, got {shown(value)}", field)
 
 
 def mapping(field: str, value: Any, *keys: str) -> Mapping[str, Any]:
     """Give a dictionary that has these keys. Raises LoadError for anything else."""
     if not isinstance(value, Mapping):
-        raise LoadError(f"must be a dictionary, got {_shown(value)}", field)
+        raise LoadError(f"must be a dictionary, got {shown(value)}", field)
     for key in keys:
         if key not in value:
             raise LoadError("is missing", f"{field}.{key}" if field else key)
     return value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, int) and abs(value) > LARGEST:
-        return f"an integer of {value.bit_length()} bits"
-    text = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import LARGEST, path_of, shown
 from fastnn.nn.module import modes_kept
 from fastnn.optim import LBFGS
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
@@ -33,7 +34,7 @@ from fastnn.train.feeding import (
     with_weights,
 )
 from fastnn.train.history import History
-from fastnn.train.loading import LARGEST, path_of, reading
+from fastnn.train.loading import reading
 from fastnn.train.progress import Progress
 from fastnn.train.run import Run, TrainingDiverged
 from fastnn.train.streams import Stream, directions, resolve
@@ -147,7 +148,7 @@ def fit(
     check_model("fit", model)
     for name, value, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= LARGEST:
-            raise ValueError(f"fit: {name} must be an integer of at least {least}, got {value!r:.60}")
+            raise ValueError(f"fit: {name} must be an integer of at least {least}, got {shown(value)}")
     check_loss("fit", loss)
     _check_optimizer(model, optimizer)
     streams, held_streams = resolve(metrics), resolve(metrics)

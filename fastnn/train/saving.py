@@ -16,12 +16,13 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn import random as streams
+from fastnn._checks import path_of
 from fastnn.nn import Module
 from fastnn.nn.module import KNOWN, as_made, at_most
 from fastnn.optim import Optimizer
 from fastnn.tensor import Tensor
 from fastnn.train.checkpoint import StrPath, load_checkpoint, save_checkpoint
-from fastnn.train.loading import LoadError, all_or_nothing, mapping, path_of, reading
+from fastnn.train.loading import LoadError, all_or_nothing, mapping, reading
 
 DEPTH = 50  # of containers in containers; a file that is deeper is no model
 

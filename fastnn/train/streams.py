@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional, nn
+from fastnn._checks import numbers
 from fastnn.train.metrics import accuracy, confusion_matrix, predictions, top_k
 
 Array = np.ndarray[Any, Any]
@@ -46,9 +47,10 @@ class Stream:
 
     def __call__(self, output: Any, target: Any) -> Any:
         """Give the figure of whole arrays."""
+        name = getattr(self, "name", "") or type(self).__name__
         whole = copy.copy(self)
         whole.reset()
-        whole.update(np.asarray(output), np.asarray(target))
+        whole.update(numbers(name, "output", output), numbers(name, "target", target))
         return whole.result()
 
 
@@ -273,7 +275,7 @@ class _Error(Stream):
 
     def columns(self, output: Array, target: Array) -> tuple[Array, Array]:
         """Give (target - output, target) as (N, D)."""
-        if output.size != target.size or len(output) != len(target):
+        if output.size != target.size or output.shape[:1] != target.shape[:1] or not output.ndim:
             raise ValueError(f"{self.name}: output {output.shape} and target {target.shape} do not fit together")
         shape = len(output), -1 if len(output) else 1
         wide = target.reshape(shape).astype(np.float64)
@@ -394,6 +396,8 @@ def resolve(metrics: Iterable[str | Function | Stream] | Mapping[str, Function |
         raise TypeError(f"fit: metrics must be a list such as [{metrics!r}], got the string {metrics!r}")
     if isinstance(metrics, Mapping):
         return {name: _stream(metric) for name, metric in metrics.items()}
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f"fit: metrics must be a list or a dictionary, got {type(metrics).__name__}")
     streams: dict[str, Stream] = {}
     for metric in metrics:
         name = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__.lower())

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fastnn import random
+from fastnn._checks import shape_of, type_of
 from fastnn.nn import Module
 from fastnn.nn.module import modes_kept
 from fastnn.optim import Optimizer
@@ -57,7 +58,9 @@ def warmup(
     """
     if loss is not None and target is None:
         raise TypeError("warmup: a loss needs a target, for instance target=np.zeros(batch_size, int)")
-    x = np.random.default_rng(0).standard_normal(input_shape).astype(dtype)
+    if not isinstance(model, Module):
+        raise TypeError(f"warmup: model must be a Module, got {type(model).__name__}")
+    x = np.random.default_rng(0).standard_normal(shape_of("warmup", input_shape)).astype(type_of("warmup", dtype))
     with _watch(progress) as names, _unchanged(model, optimizer):
         model.eval()
         with no_grad():
