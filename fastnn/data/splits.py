@@ -186,9 +186,9 @@ class StratifiedKFold(KFold):
 
 
 def _labels(where: str, labels: Any, n: int) -> Array:
-    array = array_of(where, "labels", labels)
+    array = np.empty(0) if labels is None else array_of(where, "labels", labels)
     if array.shape != (n,):
-        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {array.shape}")
+        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {'none' if labels is None else array.shape}")
     return array
 
 
