@@ -58,7 +58,7 @@ def set_state(state: dict[str, Any]) -> None:
     try:
         fresh.bit_generator.state = state["generator"]
         seed, calls = state["seed"], state["philox_calls"]
-    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"set_state: this is no state of the random streams: {error!r}") from error
     for number in (seed, calls):
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**64:

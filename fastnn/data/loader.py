@@ -6,7 +6,9 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -86,10 +88,9 @@ class DataLoader:
         self.data = _arrays(data)
         self.arrays: list[Array] = list(self.data.values() if isinstance(self.data, dict) else self.data)
         if isinstance(data, np.ndarray):
-            self._form: Callable[[Any], Any] = lambda arrays: arrays[0]
+            self._form: Callable[[Any], Any] = itemgetter(0)
         elif isinstance(self.data, dict):
-            names = list(self.data)
-            self._form = lambda arrays: dict(zip(names, arrays, strict=True))
+            self._form = partial(_named, list(self.data))
         else:
             self._form = tuple
         count = len(self.arrays[0])
@@ -205,6 +206,10 @@ class DataLoader:
         else:
             rows = array[start:stop]
         return rows.astype(self.dtype, copy=False) if self.dtype is not None and rows.dtype.kind == "f" else rows
+
+
+def _named(names: list[Any], arrays: Iterable[Array]) -> dict[Any, Array]:
+    return dict(zip(names, arrays, strict=True))
 
 
 def _ahead(items: Iterator[Any], depth: int) -> Iterator[Any]:

@@ -188,7 +188,8 @@ class StratifiedKFold(KFold):
 def _labels(where: str, labels: Any, n: int) -> Array:
     array = np.empty(0) if labels is None else array_of(where, "labels", labels)
     if array.shape != (n,):
-        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {'none' if labels is None else array.shape}")
+        got = "none" if labels is None else array.shape
+        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {got}")
     return array
 
 

@@ -27,19 +27,19 @@ class Filters(Module):
     _axes: int
     _operation: Callable[..., Any]
     _prepare: Callable[..., Any]
-    _seen = 0  # the weight's version at the last inference
-    _prepared: Any = None  # ... and the packed weight, once it was seen twice
+    _prepared: tuple[int, Any] = (0, None)  # the weight's version at the last inference; packed, once it was seen twice
 
     def _options(self) -> dict[str, Any]:
         if self.training and grad_mode.enabled:
             return {}
         version = self.weight._leaf.version
-        if version != self._seen:
-            self._seen = version
-            self._prepared = None
-        elif self._prepared is None:
-            self._prepared = type(self)._prepare(self.weight._data)
-        return {"prepared": self._prepared}
+        seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
+        if version != seen:
+            self._prepared, prepared = (version, None), None
+        elif prepared is None:
+            prepared = type(self)._prepare(self.weight._data)
+            self._prepared = version, prepared
+        return {"prepared": prepared}
 
 
 class _Conv(Filters):

@@ -27,8 +27,7 @@ class Linear(Module):
 
     weight: Parameter
     bias: Parameter | None
-    _seen = 0  # the weight's version at the last inference
-    _prepared: Any = None  # ... and the packed weight, once it was seen twice
+    _prepared: tuple[int, Any] = (0, None)  # the weight's version at the last inference; packed, once it was seen twice
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__()
@@ -50,12 +49,14 @@ class Linear(Module):
 
     def _packed(self) -> Any:
         version = self.weight._leaf.version
-        if version != self._seen:
-            self._seen = version
-            self._prepared = None
-        elif self._prepared is None:
-            self._prepared = kernels.prepare_matmul(self.weight._data)
-        return self._prepared
+        seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
+        if version != seen:
+            self._prepared = version, None
+            return None
+        if prepared is None:
+            prepared = kernels.prepare_matmul(self.weight._data)
+            self._prepared = version, prepared
+        return prepared
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight and input row, and one per bias."""

@@ -78,7 +78,7 @@ class Buffer(Tensor):
     __slots__ = ()
 
 
-MADE_AGAIN = {"_plan", "_prepared", "_seen"}  # the plan of a Sequential, the packed weights of a layer
+MADE_AGAIN = {"_plan", "_prepared"}  # the plan of a Sequential, the packed weights of a layer
 KNOWN: dict[type, Callable[..., Any]] = {}  # the layers of `fastnn.nn`, and their forward
 
 

@@ -91,6 +91,7 @@ class LBFGS(Optimizer):
             direction = memory["d"] = self._direction(gradient, settings["history_size"])
             memory["prev_flat_grad"], memory["prev_loss"] = gradient, loss
             t = lr if memory["n_iter"] > 1 else min(1.0, 1.0 / float(np.abs(gradient).sum())) * lr
+            memory["t"] = t  # also if this ends here: the next direction asks for it
             slope = _dot(gradient, direction)
             if slope > -settings["tolerance_change"]:
                 break
@@ -193,6 +194,9 @@ class LBFGS(Optimizer):
             state[key] = int(state.get(key, 0))
         if len({len(state.get(key, ())) for key in (*LISTS, "ro")}) > 1:
             raise ValueError(f"load_state_dict: {', '.join((*LISTS, 'ro'))} must be lists of one length")
+        needed = {"t", "H_diag", "prev_loss", "ro", *VECTORS, *LISTS} if state["n_iter"] else set()
+        if needed - set(state):
+            raise ValueError(f"load_state_dict: LBFGS needs {sorted(needed - set(state))[0]!r} to go on")
         super().load_state_dict({**state_dict, "state": {}})
         self.memory = {"n_iter": 0, "func_evals": 0, **state}
 

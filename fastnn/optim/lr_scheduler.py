@@ -115,7 +115,7 @@ class LRScheduler:
         if not isinstance(state_dict, Mapping):
             raise ValueError(f"load_state_dict: expected a dictionary, got {type(state_dict).__name__}")
         kind = state_dict.get("type")
-        if kind != self._name or {"base_lrs", *self.state_names} - set(state_dict):
+        if not isinstance(kind, str) or kind != self._name or {"base_lrs", *self.state_names} - set(state_dict):
             raise ValueError(f"load_state_dict: a state of {str(kind)[:60]} does not fit {self._name}")
         rates = state_dict["base_lrs"]
         if not isinstance(rates, list | tuple) or not all(0 <= number_of(rate) < math.inf for rate in rates):

@@ -13,6 +13,7 @@ from fastnn.tensor import Tensor, no_grad
 from fastnn.train.feeding import (
     Data,
     Loss,
+    apart,
     batches,
     check_model,
     dtype_of,
@@ -80,7 +81,8 @@ def measure(
         for batch in data:
             x, y, *weights = samples("evaluate", batch)
             output = model(owned(x) if keep_x else x)
-            y = owned(y) if keep_y else y
+            if keep_y:
+                output, y = apart(output, x), owned(y)
             if loss is not None:
                 value, share = weighted_loss(loss, output, y, *weights) if weights else (loss(output, y), len(x))
                 total += share * float(value.item())

@@ -94,6 +94,13 @@ def harmless(*parts: Any) -> bool:
     return True
 
 
+def apart(output: Any, x: Any) -> Any:
+    """Give an output that may be written into: a copy if it is the input itself, or a view of it."""
+    a, b = unwrap(output), unwrap(x)
+    shared = isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
+    return owned(output) if shared else output
+
+
 def owned(array: Any) -> Any:
     """Give a copy that may be written into, of an array or a Tensor; of anything else, itself."""
     if isinstance(array, Tensor):

@@ -20,6 +20,7 @@ from fastnn.train.feeding import (
     ClassWeight,
     Data,
     Loss,
+    apart,
     batches,
     check_model,
     harmless,
@@ -300,7 +301,7 @@ def _epoch(
         x, y, *weights = samples("fit", batch)
         output = model(owned(x) if keep_x else x)
         if keep_y:
-            y = owned(y)
+            output, y = apart(output, x), owned(y)
         share: float = len(x)
         seen += len(x)
         if weights:

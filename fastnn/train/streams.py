@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional, nn
-from fastnn._checks import numbers
+from fastnn._checks import numbers, shown
 from fastnn.train.metrics import accuracy, confusion_matrix, predictions, top_k
 
 Array = np.ndarray[Any, Any]
@@ -390,19 +390,26 @@ def resolve(metrics: Iterable[str | Function | Stream] | Mapping[str, Function |
     Raises
     ------
     ValueError
-        If a name is unknown.
+        If a name is unknown, or stands for two columns of the history.
     """
     if isinstance(metrics, (str, bytes)):
         raise TypeError(f"fit: metrics must be a list such as [{metrics!r}], got the string {metrics!r}")
-    if isinstance(metrics, Mapping):
-        return {name: _stream(metric) for name, metric in metrics.items()}
     if not isinstance(metrics, Iterable):
         raise TypeError(f"fit: metrics must be a list or a dictionary, got {type(metrics).__name__}")
+    named = metrics.items() if isinstance(metrics, Mapping) else [(_name(metric), metric) for metric in metrics]
     streams: dict[str, Stream] = {}
-    for metric in metrics:
-        name = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__.lower())
+    for name, metric in named:
+        if not isinstance(name, str):
+            raise TypeError(f"fit: names of metrics must be strings, got {shown(name)}")
+        if name in streams or name in ("loss", "seconds"):
+            taken = "two metrics are" if name in streams else "the history has a column"
+            raise ValueError(f"fit: {taken} called {name!r}; give metrics names of their own in a dictionary")
         streams[name] = _stream(metric)
     return streams
+
+
+def _name(metric: Any) -> Any:
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__.lower())
 
 
 def _stream(metric: Any) -> Stream:

@@ -207,6 +207,18 @@ def test_an_input_that_is_the_target_too():
     np.testing.assert_array_equal(x, before)
 
 
+def test_metrics_that_write_into_an_output_that_is_the_input():
+    x, y = X.reshape(24, -1).copy(), X.reshape(24, -1).copy()
+
+    def metric(output, target):
+        output[...] = 0
+        return 1.0
+
+    for model in (nn.Identity(), nn.Flatten(0)):
+        assert evaluate(model, (x, y), metrics={"metric": metric}) == {"metric": 1.0}
+        np.testing.assert_array_equal(x, X.reshape(24, -1))
+
+
 def test_transforms_that_write_in_place():
     def double(x, generator):
         x *= 2
