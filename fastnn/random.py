@@ -49,12 +49,22 @@ def get_state() -> dict[str, Any]:
 
 
 def set_state(state: dict[str, Any]) -> None:
-    """Continue all streams from where `get_state` found them."""
+    """Continue all streams from where `get_state` found them.
+
+    Raises ValueError, with nothing changed, for what is no such state.
+    """
     global _seed, _philox_calls, _generator
     fresh = np.random.default_rng(0)
-    fresh.bit_generator.state = state["generator"]
+    try:
+        fresh.bit_generator.state = state["generator"]
+        seed, calls = state["seed"], state["philox_calls"]
+    except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
+        raise ValueError(f"set_state: this is no state of the random streams: {error!r}") from error
+    for number in (seed, calls):
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**64:
+            raise ValueError(f"set_state: seed and philox_calls must be in 0 .. 2**64 - 1, got {seed!r}, {calls!r}")
     with _lock:
-        _seed, _philox_calls, _generator = int(state["seed"]), int(state["philox_calls"]), fresh
+        _seed, _philox_calls, _generator = seed, calls, fresh
 
 
 manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0]))

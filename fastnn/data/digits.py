@@ -58,6 +58,8 @@ def mnist(root: str | os.PathLike[str], train: bool = True) -> tuple[Array, Arra
     ValueError
         If a file is truncated or damaged, is not what its name says, or if there are not as many labels as images.
     """
+    if not isinstance(root, str | os.PathLike):
+        raise TypeError(f"mnist: root must be a string or a path, got {type(root).__name__}")
     part = "train" if train else "t10k"
     image_file = _find(Path(root), f"{part}-images-idx3-ubyte")
     label_file = _find(Path(root), f"{part}-labels-idx1-ubyte")

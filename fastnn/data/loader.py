@@ -6,13 +6,16 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn import random
+from fastnn._checks import array_of, numbers, shown, type_of
 
 Array = np.ndarray[Any, Any]
 Transform = Callable[..., Any]
@@ -85,30 +88,38 @@ class DataLoader:
         self.data = _arrays(data)
         self.arrays: list[Array] = list(self.data.values() if isinstance(self.data, dict) else self.data)
         if isinstance(data, np.ndarray):
-            self._form: Callable[[Any], Any] = lambda arrays: arrays[0]
+            self._form: Callable[[Any], Any] = itemgetter(0)
         elif isinstance(self.data, dict):
-            names = list(self.data)
-            self._form = lambda arrays: dict(zip(names, arrays, strict=True))
+            self._form = partial(_named, list(self.data))
         else:
             self._form = tuple
         count = len(self.arrays[0])
         if not _is_count(batch_size, 1):
-            raise ValueError(f"DataLoader: batch_size must be a positive integer, got {batch_size!r}")
+            raise ValueError(f"DataLoader: batch_size must be a positive integer, got {shown(batch_size)}")
         if drop_last and count < batch_size:
             raise ValueError(f"DataLoader: drop_last leaves nothing of {count} samples at batch_size {batch_size}")
+        batch_size = min(batch_size, max(count, 1))  # all there is; a larger number says no more
         if not _is_count(prefetch, 0):
-            raise ValueError(f"DataLoader: prefetch must be a number of batches from 0, got {prefetch!r}")
+            raise ValueError(f"DataLoader: prefetch must be a number of batches from 0, got {shown(prefetch)}")
+        for name, value in (("shuffle", shuffle), ("drop_last", drop_last)):
+            if not isinstance(value, bool | np.bool_ | int):
+                raise TypeError(f"DataLoader: {name} must be True or False, got {shown(value)}")
         if transform is not None and not callable(transform):
             raise TypeError(f"DataLoader: transform must be a function, got {type(transform).__name__}")
         if seed is not None and not _is_count(seed, 0):
-            raise ValueError(f"DataLoader: seed must be an integer from 0, got {seed!r}")
+            raise ValueError(f"DataLoader: seed must be an integer from 0, got {shown(seed)}")
         if getattr(transform, "pairs", False) and len(self.arrays) < 2:
             raise ValueError("DataLoader: this transform changes targets as well, but there is only one array")
-        self.batch_size, self.prefetch = int(batch_size), int(prefetch)
+        self.batch_size, self.prefetch = int(batch_size), min(int(prefetch), 1 << 30)
         self.shuffle, self.seed, self.drop_last, self.transform = shuffle, seed, drop_last, transform
-        self.dtype = None if dtype is None else np.dtype(dtype)
+        self.dtype = None if dtype is None else type_of("DataLoader: dtype", dtype)
         self._cumulated = None if weights is None else np.cumsum(_weights(weights, self.arrays[-1]))
         self.epoch = 0
+
+    @property
+    def private(self) -> bool:
+        """Whether every batch has memory of its own; else batches are views of the data."""
+        return self.shuffle or self._cumulated is not None or self.prefetch > 0
 
     @property
     def samples(self) -> int:
@@ -172,6 +183,8 @@ class DataLoader:
         for start in range(0, count, size):
             stop = min(start + size, count)
             arrays = [self._rows(array, order, start, stop) for array in self.arrays]
+            if not self.private:  # a transform may write into what it is given
+                arrays = [np.array(array) for array in arrays]
             # a stream of its own for every batch: what one transform draws does not depend on what others have drawn
             generator = np.random.Generator(np.random.Philox(key=key, counter=[0, 0, start, 0]))
             if getattr(transform, "pairs", False):
@@ -193,6 +206,10 @@ class DataLoader:
         else:
             rows = array[start:stop]
         return rows.astype(self.dtype, copy=False) if self.dtype is not None and rows.dtype.kind == "f" else rows
+
+
+def _named(names: list[Any], arrays: Iterable[Array]) -> dict[Any, Array]:
+    return dict(zip(names, arrays, strict=True))
 
 
 def _ahead(items: Iterator[Any], depth: int) -> Iterator[Any]:
@@ -235,7 +252,7 @@ def balanced_weights(labels: Any) -> Array:
     labels (N,) integers -> float64 (N,). What scikit-learn calls ``class_weight="balanced"`` (King & Zeng, 2001).
     Raises ValueError for other labels.
     """
-    labels = np.asarray(labels)
+    labels = numbers("balanced_weights", "labels", labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iub" or not len(labels):
         raise ValueError(f"balanced_weights: labels must be integers (N,), got {labels.dtype} {labels.shape}")
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
@@ -252,7 +269,7 @@ def _arrays(data: Any) -> dict[Any, Array] | list[Array]:
     elif not isinstance(given, (tuple, list)) or not given:
         what = f"an empty {type(data).__name__}" if isinstance(given, (tuple, list)) else type(data).__name__
         raise TypeError(f"DataLoader: data must be an array, or a tuple or dict of arrays, got {what}")
-    arrays = [np.asarray(array) for array in given]
+    arrays = [array_of("DataLoader", "data", array) for array in given]
     shapes = ", ".join(str(array.shape) for array in arrays)
     if any(array.ndim == 0 or len(array) != len(arrays[0]) for array in arrays):
         raise ValueError(f"DataLoader: arrays must pair along the first axis, got shapes {shapes}")
@@ -268,7 +285,7 @@ def _weights(weights: Any, labels: Array) -> Array:
         if weights != "balanced":
             raise ValueError(f"DataLoader: weights must be numbers or 'balanced', got {weights!r}")
         return balanced_weights(labels)
-    given: Array = np.asarray(weights, np.float64)
+    given: Array = numbers("DataLoader", "weights", weights).astype(np.float64)
     if given.shape != (len(labels),) or not (np.isfinite(given).all() and (given >= 0).all() and given.any()):
         raise ValueError(
             f"DataLoader: weights must be {len(labels)} finite numbers from 0, not all 0; got shape {given.shape}"

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import numbers, real, whole
+
 Array = np.ndarray[Any, Any]
 
 
@@ -25,7 +27,7 @@ def make_moons(n: int = 200, *, noise: float = 0.1, seed: int = 0) -> tuple[Arra
 def make_circles(n: int = 200, *, noise: float = 0.1, factor: float = 0.5, seed: int = 0) -> tuple[Array, Array]:
     """Draw a circle of radius 1 around one of radius `factor`, which is class 1; the rest as for `make_moons`."""
     rng, counts = _begin("make_circles", n, 2, noise, seed)
-    if not 0 <= factor < 1:
+    if not 0 <= real("make_circles", "factor", factor) < 1:
         raise ValueError(f"make_circles: factor must be from 0 to below 1, got {factor}")
     outer, inner = (2 * np.pi * np.arange(count) / count for count in counts)
     rings = [np.stack([np.cos(outer), np.sin(outer)], 1), factor * np.stack([np.cos(inner), np.sin(inner)], 1)]
@@ -37,6 +39,7 @@ def make_spirals(
 ) -> tuple[Array, Array]:
     """Draw one arm per class, winding `turns` times around the centre out to radius 1; the rest as for `make_moons`."""
     rng, counts = _begin("make_spirals", n, classes, noise, seed)
+    real("make_spirals", "turns", turns)
     arms = []
     for number, count in enumerate(counts):
         radius = np.sqrt(np.linspace(0.005, 1, count))  # evenly many points on every stretch of the arm
@@ -49,7 +52,10 @@ def make_blobs(
     n: int = 300, *, centers: int | Any = 3, deviation: float = 1.0, features: int = 2, seed: int = 0
 ) -> tuple[Array, Array]:
     """Draw normally distributed clouds around `centers`: that many random ones in -10 .. 10, or (classes, features)."""
-    count = centers if isinstance(centers, (int, np.integer)) else len(centers)
+    if not isinstance(centers, (int, np.integer)):
+        centers = numbers("make_blobs", "centers", centers)
+    whole("make_blobs", "features", features, 1, 1 << 31)
+    count = centers if isinstance(centers, (int, np.integer)) else len(np.atleast_1d(centers))
     rng, counts = _begin("make_blobs", n, int(count), deviation, seed)
     places = rng.uniform(-10, 10, (int(count), features)) if np.ndim(centers) == 0 else np.asarray(centers, float)
     if places.ndim != 2:
@@ -59,6 +65,10 @@ def make_blobs(
 
 def _begin(where: str, n: int, classes: int, noise: float, seed: int) -> tuple[np.random.Generator, list[int]]:
     """Give the generator and the number of points of each class."""
+    whole(where, "n", n, 0, 1 << 40)
+    whole(where, "classes", classes)
+    whole(where, "seed", seed)
+    real(where, "noise", noise)
     if not 1 <= classes <= n:
         raise ValueError(f"{where}: {n} points cannot be of {classes} classes")
     if not 0 <= noise < np.inf:

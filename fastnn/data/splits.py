@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import array_of, shown, whole
+
 Array = np.ndarray[Any, Any]
 
 
@@ -45,7 +47,8 @@ def split(
     >>> train[1].sum(), validation[1].sum(), test[1].sum()
     (np.int64(3), np.int64(1), np.int64(1))
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = array_of("split", "x", x), array_of("split", "y", y)
+    whole("split", "seed", seed)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(f"split: x and y must pair along the first axis, got shapes {x.shape} and {y.shape}")
     counts = _counts(len(x), sizes)
@@ -95,7 +98,8 @@ def train_test_split(
         `shuffle`.
     """
     where = "train_test_split"
-    kept = [np.asarray(array) for array in arrays]
+    kept = [array_of(where, f"array {i}", array) for i, array in enumerate(arrays)]
+    whole(where, "random_state", random_state)
     if not kept or any(array.ndim == 0 or len(array) != len(kept[0]) for array in kept):
         shapes = ", ".join(str(array.shape) for array in kept) or "none"
         raise ValueError(f"{where}: arrays must pair along the first axis, got shapes {shapes}")
@@ -133,7 +137,8 @@ class KFold:
 
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: int = 0) -> None:
         if isinstance(n_splits, bool) or not isinstance(n_splits, (int, np.integer)) or n_splits < 2:
-            raise ValueError(f"{type(self).__name__}: n_splits must be an integer of at least 2, got {n_splits!r}")
+            raise ValueError(f"{type(self).__name__}: n_splits must be an integer of at least 2, got {shown(n_splits)}")
+        whole(type(self).__name__, "random_state", random_state)
         self.n_splits, self.shuffle, self.random_state = int(n_splits), shuffle, random_state
 
     def __len__(self) -> int:
@@ -145,6 +150,8 @@ class KFold:
 
         Raises ValueError if there are fewer samples than parts.
         """
+        if not hasattr(x, "__len__"):
+            raise TypeError(f"{type(self).__name__}: x must be an array, got {shown(x)}")
         n = len(x)
         if n < self.n_splits:
             raise ValueError(f"{type(self).__name__}: {n} samples cannot be cut into {self.n_splits} parts")
@@ -179,9 +186,10 @@ class StratifiedKFold(KFold):
 
 
 def _labels(where: str, labels: Any, n: int) -> Array:
-    array: Array = np.asarray(labels)
+    array = np.empty(0) if labels is None else array_of(where, "labels", labels)
     if array.shape != (n,):
-        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {array.shape}")
+        got = "none" if labels is None else array.shape
+        raise ValueError(f"{where}: {n} samples need labels of shape ({n},), got {got}")
     return array
 
 
@@ -190,12 +198,14 @@ def _size(where: str, name: str, size: int | float, n: int, rounded: Callable[[f
         return int(size)
     if isinstance(size, (float, np.floating)) and 0 < size < 1:
         return rounded(size * n)
-    raise ValueError(f"{where}: {name} must be a number of samples or a share between 0 and 1, got {size!r}")
+    raise ValueError(f"{where}: {name} must be a number of samples or a share between 0 and 1, got {shown(size)}")
 
 
 def _counts(n: int, sizes: Sequence[int | float]) -> list[int]:
     """Turn sizes (all integers, or all fractions) into numbers of samples."""
-    if not sizes:
+    if not isinstance(sizes, (tuple, list, np.ndarray)):
+        raise TypeError(f"split: sizes must be a sequence of numbers, got {shown(sizes)}")
+    if not len(sizes):
         raise ValueError("split: sizes is empty")
     if all(isinstance(size, (int, np.integer)) and not isinstance(size, bool) for size in sizes):
         counts = [int(size) for size in sizes]

@@ -30,7 +30,7 @@ from .loss import (
     SoftMarginLoss,
     TripletMarginLoss,
 )
-from .module import Buffer, Module, Parameter
+from .module import KNOWN, Buffer, Module, Parameter
 from .norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -187,3 +187,11 @@ __all__ = [
     "ZeroPad3d",
     "init",
 ]
+
+KNOWN.update(
+    {
+        layer: layer.forward
+        for layer in map(globals().get, __all__)
+        if isinstance(layer, type) and issubclass(layer, Module) and layer is not Module
+    }
+)

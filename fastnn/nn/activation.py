@@ -40,8 +40,12 @@ class Activation(Module):
     @property
     def fused_name(self) -> str | None:  # type: ignore[override]
         """Return the kernels' name, if its parameters are those that they know."""
-        usual = all(getattr(self, name) == value for name, value in self.parameters_of_function.items())
-        return self.function if usual and self.function in FUSED else None
+        if self.function not in FUSED:
+            return None
+        for name, usual in self.parameters_of_function.items():
+            if getattr(self, name) != usual:
+                return None
+        return self.function
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
@@ -59,15 +63,16 @@ class Activation(Module):
 class GELU(Module):
     """x times the probability that a normal variable is below x; approximate="tanh" for the one of GPT-2."""
 
-    fused_name = None
-
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         if approximate not in ("none", "tanh"):
             raise ValueError(f"GELU: approximate must be 'none' or 'tanh', got {approximate!r}")
         self.approximate = approximate
-        if approximate == "none":
-            self.fused_name = "gelu"
+
+    @property
+    def fused_name(self) -> str | None:  # type: ignore[override]
+        """Return the kernels' name, if they know this form."""
+        return "gelu" if self.approximate == "none" else None
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""

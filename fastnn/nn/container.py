@@ -2,19 +2,84 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import signature
 from typing import Any, Self
 
-from .module import Module
+from .module import Module, as_made
+
+Step = tuple[Module, Module | None, Module | None]  # a layer, the activation behind it, the pooling behind that
 
 
-class Sequential(Module):
+class _List(Module):
+    """Modules in order, named by their positions unless other names are given."""
+
+    def append(self, module: Module) -> Self:
+        """Add a module at the end, named by its position."""
+        number = len(self)
+        while str(number) in self.__dict__:
+            number += 1
+        setattr(self, str(number), self._checked(str(number), module))
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end. Raises TypeError, with nothing changed, if one of them is no module."""
+        for i, module in enumerate(added := list(modules)):
+            self._checked(str(len(self) + i), module)
+        for module in added:
+            self.append(module)
+        return self
+
+    def insert(self, index: int, module: Module) -> Self:
+        """Put a module before the one at `index`; all are named by their positions afterwards."""
+        modules = list(self.children())
+        modules.insert(index, self._checked(str(index), module))
+        return self._rename(modules)
+
+    def pop(self, index: int = -1) -> Module:
+        """Take a module out and give it; the others are named by their positions afterwards."""
+        modules = list(self.children())
+        module = modules.pop(index)
+        self._rename(modules)
+        return module
+
+    def _rename(self, modules: list[Module]) -> Self:
+        for name, _ in list(self.named_children()):
+            delattr(self, name)
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+        return self
+
+    def _checked(self, name: str, module: Any) -> Module:
+        if not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}: expected modules, got {type(module).__name__} at {name!r}")
+        return module
+
+    def __len__(self) -> int:
+        return len(list(self.children()))
+
+    def __iter__(self) -> Iterator[Module]:
+        return self.children()
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        name = list(self.named_children())[index][0]
+        setattr(self, name, self._checked(name, module))
+
+    def __delitem__(self, index: int | slice) -> None:
+        modules = list(self.children())
+        del modules[index]
+        self._rename(modules)
+
+
+class Sequential(_List):
     """Modules that run one after the other: ``Sequential(Linear(2, 8), ReLU(), Linear(8, 1))``, or a dict by name.
 
-    Where a layer whose ``forward`` takes `activation` is followed by an activation module that names its kernel in
-    `fused_name`, both run as one kernel. Names in state_dict do not change by that.
+    A layer of `fastnn.nn` that can compute an activation itself, with such an activation of `fastnn.nn` behind it, runs
+    as one kernel. Subclasses, and layers whose ``forward`` was replaced, run as they are. Names in state_dict do not
+    change by that.
     """
+
+    _plan: list[Step] | None = None
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         super().__init__()
@@ -23,65 +88,65 @@ class Sequential(Module):
         else:
             named = {str(i): module for i, module in enumerate(modules)}  # type: ignore[misc]
         for name, module in named.items():
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: expected modules, got {type(module).__name__} at {name!r}")
-            setattr(self, name, module)
+            setattr(self, name, self._checked(name, module))
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
-        if name != "_plan":
-            self._plan: list[tuple[Module, Module | None]] | None = None
+        if name != "training":
+            self.__dict__["_plan"] = None
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self.__dict__["_plan"] = None
 
     def forward(self, input: Any) -> Any:
         """Run all modules in order."""
-        for layer, activation in self._plan or self._make_plan():
+        for layer, activation, pool in self._plan or self._make_plan():
             if activation is None:
                 input = layer(input)
-            elif (name := activation.fused_name) is not None:
-                input = layer(input, activation=name)
-            else:
-                input = activation(layer(input))
+                continue
+            # looked up anew in every call: modules may have been changed since the plan was made
+            name = activation.fused_name if as_made(activation) else None
+            if pool is not None and _commute(activation, pool):
+                # the largest of the activations is the activation of the largest, which is fewer numbers
+                input = pool(layer(input), activation=name)
+                continue
+            input = layer(input, activation=name) if name and as_made(layer) else activation(layer(input))
+            if pool is not None:
+                input = pool(input)
         return input
 
-    def _make_plan(self) -> list[tuple[Module, Module | None]]:
-        """Pair each layer that can take an activation with the activation behind it."""
-        plan: list[tuple[Module, Module | None]] = []
+    def _make_plan(self) -> list[Step]:
+        """Find each layer that can take an activation with one behind it, and the pooling behind that."""
+        plan: list[Step] = []
         for module in self.children():
-            if plan and getattr(plan[-1][1], "fused_name", None) in getattr(module, "commutes_with", ()):
-                # the largest of the activations is the activation of the largest, which is fewer numbers
-                layer, activation = plan[-1]
-                plan[-1:] = [(layer, None), (module, activation)]
-                continue
-            if plan and hasattr(type(module), "fused_name"):
-                layer, taken = plan[-1]
-                if taken is None and "activation" in inspect.signature(type(layer).forward).parameters:
-                    plan[-1] = (layer, module)
-                    continue
-            plan.append((module, None))
-        self._plan = plan
+            layer, activation, pool = plan[-1] if plan else (None, None, None)
+            if pool is None and activation is not None and _commute(activation, module):
+                plan[-1] = (layer, activation, module)  # type: ignore[assignment]
+            elif activation is None and as_made(module) and hasattr(module, "fused_name") and _takes_activation(layer):
+                plan[-1] = (layer, module, None)  # type: ignore[assignment]
+            else:
+                plan.append((module, None, None))
+        self.__dict__["_plan"] = plan
         return plan
-
-    def append(self, module: Module) -> Self:
-        """Add a module at the end, named by its position."""
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return Sequential(dict(list(self.named_children())[index]))
         return list(self.children())[index]
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, list(self.named_children())[index][0], module)
+
+def _commute(activation: Module, pool: Module) -> bool:
+    """Say whether a pooling gives the same before and after an activation."""
+    known = as_made(activation) and as_made(pool)
+    return known and activation.fused_name in getattr(pool, "commutes_with", ())
 
 
-class ModuleList(Module):
+def _takes_activation(layer: Module | None) -> bool:
+    return layer is not None and as_made(layer) and "activation" in signature(type(layer).forward).parameters
+
+
+class ModuleList(_List):
     """A list of modules whose parameters belong to the module it is assigned to; it has no forward of its own."""
 
     def __init__(self, modules: Any = ()) -> None:
@@ -89,16 +154,6 @@ class ModuleList(Module):
         for module in modules:
             self.append(module)
 
-    def append(self, module: Module) -> Self:
-        """Add a module at the end."""
-        setattr(self, str(len(self)), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(list(self.children()))
-
-    def __iter__(self) -> Iterator[Module]:
-        return self.children()
-
-    def __getitem__(self, index: int) -> Module:
-        return list(self.children())[index]
+    def __getitem__(self, index: int | slice) -> Any:
+        modules = list(self.children())[index]
+        return ModuleList(modules) if isinstance(index, slice) else modules

@@ -14,7 +14,7 @@ from fastnn._tape import grad_mode
 from fastnn_kernels._shapes import integer, padding_sides, sizes
 
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, as_made, fresh
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
@@ -27,19 +27,19 @@ class Filters(Module):
     _axes: int
     _operation: Callable[..., Any]
     _prepare: Callable[..., Any]
-    _seen = 0  # the weight's version at the last inference
-    _prepared: Any = None  # ... and the packed weight, once it was seen twice
+    _prepared: tuple[int, Any] = (0, None)  # the weight's version at the last inference; packed, once it was seen twice
 
     def _options(self) -> dict[str, Any]:
         if self.training and grad_mode.enabled:
             return {}
         version = self.weight._leaf.version
-        if version != self._seen:
-            self._seen = version
-            self._prepared = None
-        elif self._prepared is None:
-            self._prepared = type(self)._prepare(self.weight._data)
-        return {"prepared": self._prepared}
+        seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
+        if version != seen:
+            self._prepared, prepared = (version, None), None
+        elif prepared is None:
+            prepared = type(self)._prepare(self.weight._data)
+            self._prepared = version, prepared
+        return {"prepared": prepared}
 
 
 class _Conv(Filters):
@@ -75,8 +75,8 @@ class _Conv(Filters):
         self.padding_mode = padding_mode
         # as F.pad takes it, the last axis first
         self._border = [n for axis in reversed(range(axes)) for n in sides[2 * axis : 2 * axis + 2]]
-        self.weight = Parameter(np.empty((out_channels, in_channels // groups, *self.kernel_size), dtype))
-        self.bias = Parameter(np.empty(out_channels, dtype)) if bias else None
+        self.weight = Parameter(fresh((out_channels, in_channels // groups, *self.kernel_size), 0, dtype))
+        self.bias = Parameter(fresh((out_channels,), 0, dtype)) if bias else None
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
@@ -196,4 +196,11 @@ class SeparableConv2d(Module):
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
         """Compute both layers, and an activation in the kernel of the second."""
-        return self.pointwise(self.depthwise(input, self.activation), activation)
+        return with_activation(self.pointwise, with_activation(self.depthwise, input, self.activation), activation)
+
+
+def with_activation(layer: Module, input: Any, activation: str | None) -> Any:
+    """Compute a layer and the activation of that name, in one kernel if the layer is one of this package."""
+    if activation is None:
+        return layer(input)
+    return layer(input, activation) if as_made(layer) else getattr(F, activation)(layer(input))

@@ -13,7 +13,7 @@ from fastnn_kernels._shapes import integer, sizes
 
 from . import init
 from .conv import Filters
-from .module import Parameter
+from .module import Parameter, fresh
 
 
 class _ConvTranspose(Filters):
@@ -47,8 +47,8 @@ class _ConvTranspose(Filters):
             raise ValueError(f"{name}: {in_channels} -> {out_channels} channels do not divide into groups={groups}")
         if padding_mode != "zeros":
             raise ValueError(f"{name}: padding_mode must be 'zeros', got {padding_mode!r}")
-        self.weight = Parameter(np.empty((in_channels, out_channels // groups, *self.kernel_size), dtype))
-        self.bias = Parameter(np.empty(out_channels, dtype)) if bias else None
+        self.weight = Parameter(fresh((in_channels, out_channels // groups, *self.kernel_size), 0, dtype))
+        self.bias = Parameter(fresh((out_channels,), 0, dtype)) if bias else None
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Any, output_size: Any = None, activation: str | None = None) -> Any:

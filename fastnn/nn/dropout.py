@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn import functional as F
+from fastnn._checks import real
 
 from .module import Module
 
@@ -17,7 +18,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        if not 0 <= p <= 1:
+        if not 0 <= real(type(self).__name__, "p", p) <= 1:
             raise ValueError(f"{type(self).__name__}: p must be from 0 to 1, got {p}")
         self.p, self.inplace = p, inplace
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
+from fastnn._checks import real
+from fastnn_kernels._shapes import INT_LIMIT, integer
 
-from .module import Module, Parameter
+from .module import Module, Parameter, fresh
 
 
 class PReLU(Module):
@@ -16,10 +18,12 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
+        num_parameters = integer("PReLU", "num_parameters", num_parameters, -INT_LIMIT)
+        init = real("PReLU", "init", init)
         if num_parameters < 1:
             raise ValueError(f"PReLU: num_parameters must be at least 1, got {num_parameters}")
         self.num_parameters = num_parameters
-        self.weight = Parameter(np.full(num_parameters, init, np.float32))
+        self.weight = Parameter(fresh((num_parameters,), init, np.float32))
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""

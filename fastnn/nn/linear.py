@@ -9,9 +9,10 @@ import numpy as np
 import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn._tape import grad_mode
+from fastnn_kernels._shapes import INT_LIMIT, integer
 
 from . import init
-from .module import Module, Parameter
+from .module import Module, Parameter, fresh
 
 
 class Linear(Module):
@@ -26,17 +27,18 @@ class Linear(Module):
 
     weight: Parameter
     bias: Parameter | None
+    _prepared: tuple[int, Any] = (0, None)  # the weight's version at the last inference; packed, once it was seen twice
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__()
+        in_features = integer("Linear", "in_features", in_features, -INT_LIMIT)
+        out_features = integer("Linear", "out_features", out_features, -INT_LIMIT)
         if in_features < 1 or out_features < 1:
             raise ValueError(f"Linear: features must be positive, got {in_features} -> {out_features}")
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(np.empty((out_features, in_features), dtype))
-        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
-        self._seen = 0  # the weight's version at the last inference
-        self._prepared: Any = None  # ... and the packed weight, once it was seen twice
+        self.weight = Parameter(fresh((out_features, in_features), 0, dtype))
+        self.bias = Parameter(fresh((out_features,), 0, dtype)) if bias else None
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
@@ -47,12 +49,14 @@ class Linear(Module):
 
     def _packed(self) -> Any:
         version = self.weight._leaf.version
-        if version != self._seen:
-            self._seen = version
-            self._prepared = None
-        elif self._prepared is None:
-            self._prepared = kernels.prepare_matmul(self.weight._data)
-        return self._prepared
+        seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
+        if version != seen:
+            self._prepared = version, None
+            return None
+        if prepared is None:
+            prepared = kernels.prepare_matmul(self.weight._data)
+            self._prepared = version, prepared
+        return prepared
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight and input row, and one per bias."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from fastnn._checks import type_of
 from fastnn._tape import Leaf, clock
 from fastnn.tensor import Tensor, unwrap
 
@@ -30,11 +34,13 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(data)
-        if self._data.dtype not in (np.float32, np.float64):
+        kind = self._data.dtype.type
+        if kind not in (np.float32, np.float64):
             raise TypeError(f"Parameter: data must be float32 or float64, got {self._data.dtype}")
-        self._leaf = Leaf(self._data.shape, self._data.dtype)
+        memory = np.array(self._data, kind, order="C")  # in the machine's byte order, whatever the data came in
+        self._leaf = Leaf(memory.shape, memory.dtype)
         self._node = self._leaf if requires_grad else None
-        self._move(np.array(self._data, order="C"))
+        self._move(memory)
 
     _fill = __init__
 
@@ -74,22 +80,77 @@ class Buffer(Tensor):
     __slots__ = ()
 
 
+MADE_AGAIN = {"_plan", "_prepared"}  # the plan of a Sequential, the packed weights of a layer
+KNOWN: dict[type, Callable[..., Any]] = {}  # the layers of `fastnn.nn`, and their forward
+
+
+def as_made(module: Module) -> bool:
+    """Say whether a module is exactly a layer of `fastnn.nn`: no subclass, and nobody has replaced its forward."""
+    kind = type(module)
+    own = KNOWN.get(kind) is kind.forward and "forward" not in module.__dict__
+    return own and kind.__call__ is Module.__call__
+
+
+class _Room(threading.local):
+    left: int | None = None  # how many numbers new layers may still have; None: as many as they like
+
+
+_room = _Room()
+
+
+@contextmanager
+def at_most(numbers: int) -> Iterator[None]:
+    """Let the layers that are made inside have no more than so many numbers; ValueError comes before any memory."""
+    before, _room.left = _room.left, numbers
+    try:
+        yield
+    finally:
+        _room.left = before
+
+
+def fresh(shape: tuple[int, ...], value: Any, dtype: Any) -> np.ndarray:
+    """Give memory for a parameter or buffer of a new layer, filled with a value."""
+    if _room.left is not None:
+        _room.left -= math.prod(map(int, shape))
+        if _room.left < 0:
+            raise ValueError(f"an array of shape {shape} does not belong to so few weights")
+    dtype = type_of("Parameter", dtype)
+    return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
+
+
+@contextmanager
+def modes_kept(model: Module) -> Iterator[None]:
+    """Leave every module in its own mode, training or eval, however the block ends."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 class Module:
     """A layer, or a network of layers.
 
     Subclasses define ``forward(self, ...)``. What is assigned to an attribute is part of the module: a `Parameter` is
     learned, a `Buffer` is state, a `Module` is a child. Names and layouts in `state_dict` are those of PyTorch.
+    Modules can be copied and pickled at any time; what is shared within a model is shared within its copy.
     """
 
-    training: bool
+    training: bool = True
     fused_name: str | None  # set by activations: the name by which kernels know them, None if they have no such
     made_from: tuple[tuple[Any, ...], dict[str, Any]]  # the arguments it was made with, for `fastnn.save`
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Make a layer that remembers its arguments."""
         module = super().__new__(cls)
-        object.__setattr__(module, "made_from", (args, options))
+        if cls in KNOWN:
+            object.__setattr__(module, "made_from", (args, options))
         return module
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give what a copy or a pickle keeps: all but what is made again when it is needed."""
+        return {name: value for name, value in self.__dict__.items() if name not in MADE_AGAIN}
 
     def __init__(self) -> None:
         self.training = True
@@ -160,8 +221,11 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Behave as in training (dropout drops), here and below. Gives the module."""
-        for module in self.modules():
-            module.training = mode
+        if not isinstance(mode, bool | np.bool_):
+            raise ValueError(f"train: mode must be True or False, got {mode!r}")
+        self.training = bool(mode)
+        for child in self.children():  # one by one: a module may define a train() of its own, to stay frozen
+            child.train(mode)
         return self
 
     def eval(self) -> Self:
@@ -193,23 +257,37 @@ class Module:
 
         Raises ValueError that lists every missing, unexpected or misshapen entry; then nothing was changed.
         """
+        for target, array in self.fitting(state_dict, strict):
+            target[...] = array
+
+    def fitting(self, state_dict: Mapping[str, Any], strict: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Give what `load_state_dict` would write, as (memory, array); raises what it raises."""
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a dictionary of arrays, got {type(state_dict).__name__}")
         own = dict(self._named_state())
         problems = []
         if strict:
             problems += [f"missing: {name} {value.shape}" for name, value in own.items() if name not in state_dict]
-            problems += [
-                f"unexpected: {name} {np.shape(value)}" for name, value in state_dict.items() if name not in own
-            ]
-        arrays = {name: np.asarray(unwrap(state_dict[name])) for name in own if name in state_dict}
-        for name, array in arrays.items():
-            if array.shape != own[name].shape:
+        arrays = {}
+        for name, value in state_dict.items():
+            if name not in own and not strict:
+                continue
+            try:
+                array = np.asarray(unwrap(value))
+            except (ValueError, OverflowError, TypeError):
+                problems.append(f"not an array: {name}, {type(value).__name__}")
+                continue
+            if name not in own:
+                problems.append(f"unexpected: {name} {array.shape}")
+            elif array.shape != own[name].shape:
                 problems.append(f"shape of {name}: {array.shape}, expected {own[name].shape}")
             elif not np.can_cast(array.dtype, own[name].dtype, "same_kind"):
                 problems.append(f"dtype of {name}: {array.dtype}, expected {own[name].dtype}")
+            else:
+                arrays[name] = array
         if problems:
             raise ValueError(f"load_state_dict: does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
-        for name, array in arrays.items():
-            own[name]._writable()[...] = array
+        return [(own[name]._writable(), array) for name, array in arrays.items()]
 
     def to(self, dtype: Any) -> Self:
         """Convert all parameters and floating-point buffers to float32 or float64. Gives the module.

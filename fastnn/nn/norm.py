@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from fastnn import functional as F
-from fastnn_kernels._shapes import sizes
+from fastnn_kernels._shapes import INT_LIMIT, integer, sizes
 
-from .module import Buffer, Module, Parameter
+from .module import Buffer, Module, Parameter, fresh
 
 
 class _Norm(Module):
@@ -19,8 +20,8 @@ class _Norm(Module):
     bias: Parameter | None
 
     def _learn(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
-        self.weight = Parameter(np.ones(shape, dtype)) if weight else None
-        self.bias = Parameter(np.zeros(shape, dtype)) if bias else None
+        self.weight = Parameter(fresh(shape, 1, dtype)) if weight else None
+        self.bias = Parameter(fresh(shape, 0, dtype)) if bias else None
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count a subtraction and a fused multiply-add per element."""
@@ -100,13 +101,15 @@ class LocalResponseNorm(Module):
 class GroupNorm(_Norm):
     """(x - mean) / sqrt(variance + eps) weight + bias over groups of the channels of (B, C, ...); weight, bias (C,).
 
-    Raises ValueError if num_groups does not divide num_channels.
+    Raises ValueError if num_groups does not divide num_channels, and for a batch with one value per group.
     """
 
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float32
     ) -> None:
         super().__init__()
+        num_groups = integer("GroupNorm", "num_groups", num_groups, -INT_LIMIT)
+        num_channels = integer("GroupNorm", "num_channels", num_channels, 0)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide num_channels={num_channels}")
         self.num_groups = num_groups
@@ -117,6 +120,8 @@ class GroupNorm(_Norm):
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
+        if prod(getattr(input, "shape", ())) == self.num_groups:
+            raise ValueError(f"GroupNorm: expected more than one value per group, got input of shape {input.shape}")
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
@@ -127,8 +132,8 @@ class GroupNorm(_Norm):
 class _ChannelNorm(_Norm):
     """What normalises channels may keep running statistics for use in `eval` mode.
 
-    momentum: the weight of a new batch; None: all batches count the same. In `eval` mode without running statistics,
-    those of the batch are used.
+    momentum: the weight of a new batch; None: all batches of a `BatchNorm` count the same. In `eval` mode without
+    running statistics, those of the batch are used.
     """
 
     dims: tuple[int, ...] = ()
@@ -146,6 +151,7 @@ class _ChannelNorm(_Norm):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
+        num_features = integer(type(self).__name__, "num_features", num_features, -INT_LIMIT)
         if num_features < 1:
             raise ValueError(f"{type(self).__name__}: num_features must be positive, got {num_features}")
         self.num_features = num_features
@@ -154,11 +160,13 @@ class _ChannelNorm(_Norm):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self._learn((num_features,), affine, affine, dtype)
-        self.running_mean = Buffer(np.zeros(num_features, dtype)) if track_running_stats else None
-        self.running_var = Buffer(np.ones(num_features, dtype)) if track_running_stats else None
-        self.num_batches_tracked = Buffer(np.array(0, np.int64)) if track_running_stats else None
+        self.running_mean = Buffer(fresh((num_features,), 0, dtype)) if track_running_stats else None
+        self.running_var = Buffer(fresh((num_features,), 1, dtype)) if track_running_stats else None
+        self.num_batches_tracked = Buffer(fresh((), 0, np.int64)) if track_running_stats else None
 
     def _check(self, input: Any) -> None:
+        if not hasattr(input, "ndim"):
+            raise TypeError(f"{type(self).__name__}: input must be a Tensor or an array, got {type(input).__name__}")
         if input.ndim not in self.dims:
             wanted = " or ".join(map(str, self.dims))
             raise ValueError(f"{type(self).__name__}: input must have {wanted} dimensions, got shape {input.shape}")
@@ -171,13 +179,6 @@ class _ChannelNorm(_Norm):
 
     def _axis(self, input: Any) -> int:
         return 1
-
-    def _count(self) -> float:
-        """Count a batch in training, and give its weight in the running statistics."""
-        if not self.training or self.num_batches_tracked is None:
-            return self.momentum or 0.0
-        self.num_batches_tracked._data += 1
-        return 1 / float(self.num_batches_tracked._data) if self.momentum is None else self.momentum
 
     def reset_running_stats(self) -> None:
         """Forget all batches."""
@@ -198,10 +199,18 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
         self._check(input)
-        momentum = self._count()
-        mean, variance = self.running_mean, self.running_var
-        use_batch = self.training or mean is None
-        return F.batch_norm(input, mean, variance, self.weight, self.bias, use_batch, momentum, self.eps)
+        mean, variance, momentum, count = self.running_mean, self.running_var, self.momentum, None
+        use_batch = self.training or (mean is None and variance is None)
+        if self.training and not self.track_running_stats:  # may have been switched off since
+            mean = variance = None
+        elif self.training:
+            count = self.num_batches_tracked
+        if momentum is None:
+            momentum = 0.0 if count is None else 1 / (float(count._data) + 1)
+        y = F.batch_norm(input, mean, variance, self.weight, self.bias, use_batch, momentum, self.eps)
+        if count is not None:  # only now: a batch that is refused changes nothing
+            count._data += 1
+        return y
 
 
 class BatchNorm1d(_BatchNorm):
@@ -238,7 +247,7 @@ class _InstanceNorm(_ChannelNorm):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.1,
+        momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
         dtype: Any = np.float32,
@@ -251,12 +260,12 @@ class _InstanceNorm(_ChannelNorm):
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
         self._check(input)
-        momentum = self._count()
         alone = input.ndim == self.dims[0]
         x = input[None] if alone else input
         mean, variance = self.running_mean, self.running_var
-        use_input = self.training or mean is None
-        y = F.instance_norm(x, mean, variance, self.weight, self.bias, use_input, momentum, self.eps)
+        use_input = self.training or not self.track_running_stats
+        # num_batches_tracked is never counted up, and momentum=None leaves the statistics alone, as in PyTorch
+        y = F.instance_norm(x, mean, variance, self.weight, self.bias, use_input, self.momentum or 0.0, self.eps)
         return y[0] if alone else y
 
 
@@ -270,7 +279,8 @@ class InstanceNorm2d(_InstanceNorm):
     """Normalise each channel of each image of (B, C, H, W) or (C, H, W).
 
     affine=True: then scale by weight and add bias, both (C,). track_running_stats=True: keep running statistics as
-    `BatchNorm2d` does, and use them in `eval` mode. Raises ValueError for another number of channels or dimensions,
+    `BatchNorm2d` does, and use them in `eval` mode; momentum=None leaves them as they are, and num_batches_tracked
+    stays 0, as in PyTorch. Raises ValueError for another number of channels or dimensions,
     and for images of one pixel in training.
     """
 

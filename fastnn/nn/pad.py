@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastnn import functional as F
+from fastnn._checks import real
 from fastnn_kernels._shapes import INT_LIMIT, integer
 
 from .module import Module
@@ -37,7 +38,7 @@ class _Pad(Module):
 class _ConstantPad(_Pad):
     def __init__(self, padding: Any, value: float) -> None:
         super().__init__(padding)
-        self.value = float(value)
+        self.value = real(type(self).__name__, "value", value)
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""

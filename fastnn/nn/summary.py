@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn._checks import shape_of
 from fastnn._tape import no_grad
 from fastnn.tensor import Tensor
 
-from .container import Sequential
-from .module import Module, Parameter
+from .module import Module, Parameter, modes_kept
 
 
 class Row(NamedTuple):
@@ -68,18 +68,18 @@ def watching(model: Module, note: Callable[[str, Module, Any, Any], None]) -> It
     names: dict[Module, str] = {}
     for name, module in model.named_modules():
         names.setdefault(module, name)
-    modes = {module: module.training for module in names}
-    try:
-        model.eval()
-        for module, name in names.items():
-            vars(module)["forward"] = noting(name, module, module.forward)
-            if isinstance(module, Sequential):
-                module._plan = [(child, None) for child in module.children()]  # nothing fused: every layer is seen
-        yield
-    finally:
-        for module, mode in modes.items():
-            vars(module).pop("forward", None)
-            module.training = mode  # makes Sequential plan anew
+    replaced = {module: vars(module)["forward"] for module in names if "forward" in vars(module)}
+    with modes_kept(model):
+        try:
+            model.eval()
+            for module, name in names.items():  # a layer whose forward was replaced is never fused with another
+                vars(module)["forward"] = noting(name, module, module.forward)
+            yield
+        finally:
+            for module in names:
+                vars(module).pop("forward", None)
+            for module, forward in replaced.items():
+                vars(module)["forward"] = forward
 
 
 def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summary:
@@ -95,6 +95,7 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summar
             shapes = [value.shape if isinstance(value, Tensor) else () for value in (x, output)]
             rows.append(Row(name, type(module).__name__, shapes[1], parameters, module.flops(*shapes)))
 
+    input_shape = shape_of("summary", input_shape)
     if dtype is None:
         dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
     with watching(model, note), no_grad():

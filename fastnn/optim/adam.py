@@ -13,7 +13,7 @@ from typing import Any
 from fastnn_kernels.optimizer import momentum_of_step
 
 from .flat import Flat
-from .optimizer import Optimizer
+from .optimizer import Optimizer, number_of
 
 Betas = tuple[float, float]
 
@@ -121,6 +121,8 @@ class NAdam(Optimizer):
 
     def _check_state(self, kind: str, i: int, entry: Mapping[str, Any], shape: tuple[int, ...]) -> None:
         super()._check_state(kind, i, {name: x for name, x in entry.items() if name != "mu_product"}, shape)
+        if "mu_product" in entry and not ("step" in entry and 0 <= number_of(entry["mu_product"]) <= 1):
+            raise ValueError(f"load_state_dict: mu_product of parameter {i} must be a number from 0 to 1, with a step")
 
     def _take_state(self, flat: Flat, k: int, entry: Mapping[str, Any]) -> None:
         super()._take_state(flat, k, entry)

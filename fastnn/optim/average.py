@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn_kernels.optimizer import RULES, apply
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, number_of
 
 
 class EMA:
@@ -81,13 +81,19 @@ class EMA:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` gave. Raises ValueError, with nothing changed, if shapes do not fit."""
         places = list(self.optimizer.places())
-        averages = state_dict["averages"]
+        if not isinstance(state_dict, Mapping) or not isinstance(state_dict.get("averages"), Mapping):
+            raise ValueError("EMA: load_state_dict: expected a dictionary with 'updates' and 'averages'")
+        averages = {i: np.asarray(x) for i, x in state_dict["averages"].items()}
         shapes = {i: flat.parameters[k].shape for i, flat, k in places}
-        if {i: np.shape(x) for i, x in averages.items()} != shapes:
+        numbers = all(x.dtype.kind in "fiu" for x in averages.values())
+        if not numbers or {i: x.shape for i, x in averages.items()} != shapes:
             raise ValueError("EMA: load_state_dict: these averages belong to other parameters")
+        updates = number_of(state_dict.get("updates"))
+        if not (0 <= updates < 1 << 53 and updates == int(updates)):
+            raise ValueError(f"EMA: load_state_dict: updates must be a count, got {state_dict.get('updates')!r:.60}")
         for i, flat, k in places:
             self._part(flat, k)[...] = averages[i]
-        self.updates = int(state_dict["updates"])
+        self.updates = int(updates)
 
     def _part(self, flat: Any, k: int) -> np.ndarray:
         start, stop = flat.ranges[k]

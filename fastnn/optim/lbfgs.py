@@ -13,7 +13,7 @@ from fastnn_kernels.optimizer import RULES, apply
 
 from .flat import Flat
 from .line_search import Point, strong_wolfe
-from .optimizer import Optimizer
+from .optimizer import Optimizer, number_of
 
 VECTORS, LISTS = ("d", "prev_flat_grad"), ("old_dirs", "old_stps")
 
@@ -91,6 +91,7 @@ class LBFGS(Optimizer):
             direction = memory["d"] = self._direction(gradient, settings["history_size"])
             memory["prev_flat_grad"], memory["prev_loss"] = gradient, loss
             t = lr if memory["n_iter"] > 1 else min(1.0, 1.0 / float(np.abs(gradient).sum())) * lr
+            memory["t"] = t  # also if this ends here: the next direction asks for it
             slope = _dot(gradient, direction)
             if slope > -settings["tolerance_change"]:
                 break
@@ -168,22 +169,34 @@ class LBFGS(Optimizer):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from what `state_dict` gave. Raises ValueError, with nothing changed, if it does not fit."""
-        flat, state = self._flats[0][0], dict(state_dict.get("state", {}).get(0, {}))
+        try:
+            flat, state = self._flats[0][0], dict(state_dict.get("state", {}).get(0, {}))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"load_state_dict: expected the state of an LBFGS: {error}") from error
         state.pop("al", None)  # PyTorch's scratch memory
         unknown = set(state) - {"n_iter", "func_evals", "t", "ro", "H_diag", "prev_loss", *VECTORS, *LISTS}
         if unknown:
             raise ValueError(f"load_state_dict: LBFGS has no state {sorted(unknown)[0]!r}")
-        for key in VECTORS:
-            if key in state:
-                state[key] = _unpacked(flat, state[key])
-        for key in LISTS:
-            if key in state:
-                state[key] = [_unpacked(flat, x) for x in state[key]]
-        for key in ("t", "H_diag", "prev_loss"):
-            if key in state:
-                state[key] = float(state[key])
-        if "ro" in state:
-            state["ro"] = [float(x) for x in state["ro"]]
+        for key, value in state.items():
+            if key in (*LISTS, "ro") and not isinstance(value, list | tuple):
+                raise ValueError(f"load_state_dict: {key} must be a list, got {type(value).__name__}")
+            if key in VECTORS:
+                state[key] = _unpacked(flat, value)
+            elif key in LISTS:
+                state[key] = [_unpacked(flat, x) for x in value]
+            elif key == "ro":
+                state[key] = [_finite(key, x) for x in value]
+            else:
+                state[key] = _finite(key, value)
+        for key in ("n_iter", "func_evals"):
+            if not 0 <= state.get(key, 0) == int(state.get(key, 0)):
+                raise ValueError(f"load_state_dict: {key} must be a count, got {state[key]}")
+            state[key] = int(state.get(key, 0))
+        if len({len(state.get(key, ())) for key in (*LISTS, "ro")}) > 1:
+            raise ValueError(f"load_state_dict: {', '.join((*LISTS, 'ro'))} must be lists of one length")
+        needed = {"t", "H_diag", "prev_loss", "ro", *VECTORS, *LISTS} if state["n_iter"] else set()
+        if needed - set(state):
+            raise ValueError(f"load_state_dict: LBFGS needs {sorted(needed - set(state))[0]!r} to go on")
         super().load_state_dict({**state_dict, "state": {}})
         self.memory = {"n_iter": 0, "func_evals": 0, **state}
 
@@ -229,8 +242,17 @@ def _packed(flat: Flat, x: np.ndarray) -> np.ndarray:
     return np.concatenate([x[start:stop] for start, stop in flat.ranges])
 
 
+def _finite(name: str, value: Any) -> float:
+    number = number_of(value)
+    if not np.isfinite(number):
+        raise ValueError(f"load_state_dict: {name} must be a finite number, got {value!r:.60}")
+    return number
+
+
 def _unpacked(flat: Flat, x: Any) -> np.ndarray:
     total = sum(stop - start for start, stop in flat.ranges)
+    if getattr(x, "ndim", 0) != 1 or np.asarray(x).dtype.kind not in "fiu":
+        raise ValueError(f"load_state_dict: LBFGS has {total} parameters, the state no vector but {type(x).__name__}")
     if np.shape(x) != (total,):
         raise ValueError(f"load_state_dict: LBFGS has {total} parameters, the state a vector of shape {np.shape(x)}")
     made, first = np.zeros_like(flat.values), 0

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, number_of
 
 
 class LRScheduler:
@@ -94,19 +94,40 @@ class LRScheduler:
         Raises ValueError, with nothing changed, for the state of something else.
         """
         self._check_state(state_dict)
-        for group, base in zip(self.optimizer.param_groups, state_dict["base_lrs"], strict=True):
-            group["initial_lr"] = base
-        for name in self.state_names:
-            setattr(self, name, state_dict[name])
-        self._apply(self.last_epoch)
+        groups = self.optimizer.param_groups
+        parts = [self, *getattr(self, "schedulers", ())]
+        before = [dict(vars(part)) for part in parts], [dict(group) for group in groups]
+        try:
+            for group, base in zip(groups, state_dict["base_lrs"], strict=True):
+                group["initial_lr"] = base
+            for name in self.state_names:
+                setattr(self, name, state_dict[name])
+            self._apply(self.last_epoch)
+        except Exception as error:  # a function of the user's, or a rate that is none
+            for part, values in zip(parts, before[0], strict=True):
+                vars(part).update(values)
+            for group, values in zip(groups, before[1], strict=True):
+                group.clear()
+                group.update(values)
+            raise ValueError(f"load_state_dict: {self._name} cannot go on from there: {error}") from error
 
     def _check_state(self, state_dict: Mapping[str, Any]) -> None:
+        if not isinstance(state_dict, Mapping):
+            raise ValueError(f"load_state_dict: expected a dictionary, got {type(state_dict).__name__}")
         kind = state_dict.get("type")
-        if kind != self._name or set(self.state_names) - set(state_dict):
-            raise ValueError(f"load_state_dict: a state of {kind} does not fit {self._name}")
-        given, own = len(state_dict["base_lrs"]), len(self.optimizer.param_groups)
+        if not isinstance(kind, str) or kind != self._name or {"base_lrs", *self.state_names} - set(state_dict):
+            raise ValueError(f"load_state_dict: a state of {str(kind)[:60]} does not fit {self._name}")
+        rates = state_dict["base_lrs"]
+        if not isinstance(rates, list | tuple) or not all(0 <= number_of(rate) < math.inf for rate in rates):
+            raise ValueError("load_state_dict: base_lrs must be finite numbers from 0")
+        given, own = len(rates), len(self.optimizer.param_groups)
         if given != own:
             raise ValueError(f"load_state_dict: the state has {given} groups of parameters, the optimizer has {own}")
+        for name in self.state_names:
+            value = state_dict[name]
+            number = number_of(value)
+            if math.isnan(number) or (name != "best" and not (0 <= number < 1 << 53 and number == int(number))):
+                raise ValueError(f"load_state_dict: {self._name}: {name} cannot be {value!r:.60}")
 
     def _check(self, **arguments: tuple[Any, bool, str]) -> None:
         """Raise ValueError for arguments that are given as (value, whether it is good, what it must be)."""

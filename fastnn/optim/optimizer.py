@@ -25,6 +25,39 @@ SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"} 
 PYTORCHS_OWN = {"foreach", "fused", "capturable", "differentiable"}  # in its groups: how it computes, not what
 
 
+def _number(value: Any) -> float:
+    """Give a number as a float; infinity for an integer that no float holds."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
+
+
+def number_of(value: Any) -> float:
+    """Give a number, or an array of one number, as a float; nan for anything else."""
+    try:
+        array = np.asarray(value)
+        return float(array.item()) if array.dtype.kind in "fiu" and array.size == 1 else np.nan
+    except (ValueError, TypeError, OverflowError):
+        return np.nan
+
+
+def _is_group(group: Any) -> bool:
+    numbers = group.get("params") if isinstance(group, Mapping) else None
+    return isinstance(numbers, list | tuple) and all(isinstance(i, int | np.integer) for i in numbers)
+
+
+def _fits(value: Any, usual: Any) -> bool:
+    """Say whether a setting of a file is of the kind of the usual one."""
+    if usual is None or isinstance(usual, str):
+        return value is None or isinstance(value, str | int | float)
+    if isinstance(usual, bool):
+        return isinstance(value, bool | np.bool_)
+    if isinstance(usual, tuple | list):
+        return isinstance(value, tuple | list) and all(np.isfinite(number_of(v)) for v in value)
+    return bool(np.isfinite(number_of(value)))
+
+
 class Optimizer:
     """Base of optimizers: subclasses name the rule of `fastnn_kernels.optimizer_step` that moves their parameters.
 
@@ -104,7 +137,7 @@ class Optimizer:
                 )
             if key == "betas" and len(values) != 2:
                 raise ValueError(f"{name}: betas must be two numbers in 0 <= beta < 1, got {value}")
-            if not all(low <= v < high or (closed and v == high) for v in values):
+            if not all(low <= _number(v) < high or (closed and v == high) for v in values):
                 if high == np.inf:
                     what = "must not be negative" if value < 0 else "must be a finite number"
                     raise ValueError(f"{name}: {key} {what}, got {value}")
@@ -179,12 +212,16 @@ class Optimizer:
         Raises ValueError, with nothing changed, if it belongs to another optimizer or to other parameters.
         """
         kind = type(self).__name__
-        if not {"state", "param_groups"} <= set(state_dict):
+        if not isinstance(state_dict, Mapping) or not {"state", "param_groups"} <= set(state_dict):
+            got = sorted(map(str, state_dict)) if isinstance(state_dict, Mapping) else type(state_dict).__name__
             raise ValueError(
-                f"load_state_dict: expected the state of an optimizer, with 'state' and 'param_groups', got "
-                f"{sorted(map(str, state_dict))}"
+                f"load_state_dict: expected the state of an optimizer, with 'state' and 'param_groups', got {got}"
             )
         groups, state = state_dict["param_groups"], state_dict["state"]
+        if not isinstance(groups, list | tuple) or not all(_is_group(group) for group in groups):
+            raise ValueError("load_state_dict: 'param_groups' must be dictionaries with a list of numbers as 'params'")
+        if not isinstance(state, Mapping) or not all(isinstance(entry, Mapping) for entry in state.values()):
+            raise ValueError("load_state_dict: 'state' must be a dictionary with a dictionary for each parameter")
         given, own = ([len(group["params"]) for group in x] for x in (groups, self.param_groups))
         if given != own:
             raise ValueError(
@@ -194,7 +231,10 @@ class Optimizer:
         for group in settings:
             unknown = set(group) - set(self.defaults) - SCHEDULED
             if unknown:
-                raise ValueError(f"load_state_dict: {kind} has no setting {sorted(unknown)[0]!r}")
+                raise ValueError(f"load_state_dict: {kind} has no setting {sorted(map(str, unknown))[0]!r}")
+            for key, value in group.items():
+                if not _fits(value, self.defaults.get(key, 0.0)):
+                    raise ValueError(f"load_state_dict: {kind}: {key} cannot be {value!r:.60}")
         for group, changes in zip(self.param_groups, settings, strict=True):
             self._check({**group, **changes})
         # PyTorch numbers parameters as the groups list them
@@ -220,13 +260,24 @@ class Optimizer:
 
     def _check_state(self, kind: str, i: int, entry: Mapping[str, Any], shape: tuple[int, ...]) -> None:
         for name, value in entry.items():
-            if value is None or name == "step":
+            if name == "step":
+                steps = number_of(value)
+                if not (0 <= steps < 1 << 53 and steps == int(steps)):
+                    raise ValueError(f"load_state_dict: step of parameter {i} must be a count, got {value!r:.60}")
+                continue
+            if value is None:
                 continue
             if name not in self.state_names:
                 raise ValueError(f"load_state_dict: {kind} has no state {name!r}")
-            if np.shape(value) != shape:
+            try:
+                array = np.asarray(value)
+            except (ValueError, OverflowError):
+                array = np.empty(0, object)
+            if array.dtype.kind not in "fiu":
+                raise ValueError(f"load_state_dict: {name} of parameter {i} must be an array of numbers")
+            if array.shape != shape:
                 raise ValueError(
-                    f"load_state_dict: {name} of parameter {i} has shape {np.shape(value)}, its parameter has {shape}"
+                    f"load_state_dict: {name} of parameter {i} has shape {array.shape}, its parameter has {shape}"
                 )
 
     def _take_state(self, flat: Flat, k: int, entry: Mapping[str, Any]) -> None:

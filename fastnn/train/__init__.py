@@ -11,6 +11,7 @@ from fastnn.train.callbacks import (
 )
 from fastnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_weights
 from fastnn.train.history import History
+from fastnn.train.loading import LoadError
 from fastnn.train.loggers import CSVLog, JSONLog, TensorBoardLog
 from fastnn.train.loop import Run, TrainingDiverged, evaluate, fit, predict
 from fastnn.train.metrics import accuracy, confusion_matrix, top_k
@@ -32,6 +33,7 @@ __all__ = [
     "History",
     "JSONLog",
     "LearningRateMonitor",
+    "LoadError",
     "Run",
     "Schedule",
     "StopOnNaN",

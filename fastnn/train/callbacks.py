@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.optim import clip_grad_norm_, clip_grad_value_
+from fastnn.optim.lr_scheduler import ReduceLROnPlateau
 from fastnn.train.checkpoint import save_checkpoint
+from fastnn.train.history import sign_of
+from fastnn.train.loading import LoadError, count, mapping, real
 
 if TYPE_CHECKING:
     from fastnn.train.run import Run
@@ -47,7 +51,10 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from what `state_dict` gave."""
+        """Continue from what `state_dict` gave. What is raised here undoes the whole of the loading."""
+
+    def check_state(self, run: Run) -> None:
+        """Raise ValueError if what was loaded does not belong to this run; `load_state_dict` cannot know that."""
 
 
 class FunctionCallback(Callback):
@@ -68,33 +75,51 @@ def latest(run: Run, column: str) -> float:
             f"fit: there is no {column!r} to monitor, only {', '.join(run.history.columns)}"
             + ("; give fit a validation set" if column.startswith("val_") else "")
         )
-    figure: float = run.history[column][-1]
-    return figure
+    figure = run.history[column][-1]
+    if np.ndim(figure):
+        raise ValueError(f"fit: {column!r} cannot be monitored: its figures are arrays of shape {np.shape(figure)}")
+    return float(figure)
 
 
 class Best:
     """Watch one column of the history and say when it improves."""
 
-    def __init__(self, monitor: str, min_delta: float = 0.0, mode: str = "auto") -> None:
+    def __init__(self, callback: str, monitor: str, min_delta: float = 0.0, mode: str = "auto") -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"{callback}: monitor must be the name of a column, got {type(monitor).__name__}")
         if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
-        if not min_delta >= 0:
-            raise ValueError(f"min_delta must be at least 0, got {min_delta}")
-        self.monitor, self.min_delta = monitor, min_delta
-        self.sign = -1.0 if mode == "min" or (mode == "auto" and monitor.endswith("loss")) else 1.0
-        self.forget()
+            raise ValueError(f"{callback}: mode must be 'auto', 'min' or 'max', got {mode!r}")
+        self.min_delta = _checks.real(callback, "min_delta", min_delta)
+        if not self.min_delta >= 0:
+            raise ValueError(f"{callback}: min_delta must be at least 0, got {min_delta}")
+        self.callback, self.monitor, self.mode = callback, monitor, mode
+        self.value: float | None = None  # the best so far
+        self.epoch, self.better = 0, False  # the last epoch that was looked at, and whether it was better
 
-    def forget(self) -> None:
-        """Start anew."""
-        self.value = -math.inf * self.sign
+    def begin(self, run: Run) -> None:
+        """Start anew, unless the run is continued. Raises ValueError if what is good is not known."""
+        if self.monitor in run.history.directions:
+            sign_of(self.callback, self.monitor, self.mode, run.history)
+        self.epoch = run.epoch
+        if run.epoch == 0:
+            self.value = None
 
     def improved(self, run: Run) -> bool:
         """Say whether the epoch that has just ended is better than all before, and remember it if so."""
-        value = latest(run, self.monitor)
-        better = self.sign * (value - self.value) > self.min_delta  # never for nan
-        if better:
-            self.value = value
-        return better
+        if self.epoch != run.epoch:
+            value = latest(run, self.monitor)
+            sign = sign_of(self.callback, self.monitor, self.mode, run.history)
+            first = self.value is None and not math.isnan(value)
+            self.better = first or (self.value is not None and sign * (value - self.value) > self.min_delta)
+            self.epoch = run.epoch
+            if self.better:
+                self.value = value
+        return self.better
+
+    def load(self, value: Any) -> None:
+        """Continue with the best figure of a checkpoint; old ones have an infinite number where there was none."""
+        number = None if value is None else real("best", value, finite=False)
+        self.value = number if number is not None and math.isfinite(number) else None
 
 
 class EarlyStopping(Callback):
@@ -109,7 +134,8 @@ class EarlyStopping(Callback):
     min_delta : float
         How much better counts as better.
     mode : {"auto", "min", "max"}
-        Whether small or large is good; "auto": small for a name that ends in "loss".
+        Whether small or large is good; "auto": as the metric says, which all of fastnn do (see `History.direction`).
+        For a function of your own whose name does not say it, training does not begin without "min" or "max".
     restore_best : bool
         Leave the model with the weights of the best epoch, however the training ends.
     """
@@ -123,17 +149,16 @@ class EarlyStopping(Callback):
         mode: str = "auto",
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
-        self.best = Best(monitor, min_delta, mode)
+        _checks.whole("EarlyStopping", "patience", patience, 1)
+        self.best = Best("EarlyStopping", monitor, min_delta, mode)
         self.patience, self.restore_best = patience, restore_best
         self.best_epoch = self.waited = 0
         self.weights: dict[str, Any] = {}
 
     def on_train_begin(self, run: Run) -> None:
         """Forget an earlier run, unless it is continued."""
+        self.best.begin(run)
         if run.epoch == 0:
-            self.best.forget()
             self.best_epoch = self.waited = 0
             self.weights = {}
 
@@ -146,9 +171,8 @@ class EarlyStopping(Callback):
             return
         self.waited += 1
         if self.waited >= self.patience:
-            run.stop = (
-                f"early stopping: {self.best.monitor} has not improved for {self.waited} epochs; "
-                f"best {self.best.value:.5g} in epoch {self.best_epoch}"
+            run.stop = f"early stopping: {self.best.monitor} has not improved for {self.waited} epochs; " + (
+                f"best {self.best.value:.5g} in epoch {self.best_epoch}" if self.best.value is not None else "all nan"
             )
 
     def on_train_end(self, run: Run) -> None:
@@ -166,9 +190,17 @@ class EarlyStopping(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue counting."""
-        self.best.value, self.best_epoch, self.waited = state["best"], state["best_epoch"], state["waited"]
-        self.weights = dict(state["weights"])
+        """Continue counting. Raises LoadError, with nothing changed, for the state of something else."""
+        mapping("", state, "best", "best_epoch", "waited", "weights")
+        best_epoch, waited = count("best_epoch", state["best_epoch"]), count("waited", state["waited"])
+        weights = dict(mapping("weights", state["weights"]))
+        self.best.load(state["best"])
+        self.best_epoch, self.waited, self.weights = best_epoch, waited, weights
+
+    def check_state(self, run: Run) -> None:
+        """Raise ValueError if the best weights are those of another model."""
+        if self.weights:
+            run.model.fitting(self.weights)
 
 
 class StopOnNaN(Callback):
@@ -211,7 +243,7 @@ class ClipGradients(Callback):
         if norm is None and value is None:
             raise ValueError("ClipGradients: give norm, value, or both")
         for name, limit in (("norm", norm), ("value", value)):
-            if limit is not None and not limit > 0:
+            if limit is not None and not _checks.real("ClipGradients", name, limit) > 0:
                 raise ValueError(f"ClipGradients: {name} must be above 0, got {limit}")
         self.norm, self.value = norm, value
 
@@ -248,7 +280,8 @@ class Schedule(Callback):
         When a schedule steps; its attribute `every` if it has one, else "epoch".
     monitor : str, optional
         A column of the history whose last figure `step` is called with, as a schedule needs that waits for a plateau;
-        its attribute `monitor` if it has one.
+        its attribute `monitor` if it has one. A `ReduceLROnPlateau` with mode="min", its default, follows the metric:
+        "max" where large figures are known to be good. mode="max" with a figure that should be small is a ValueError.
     """
 
     def __init__(self, schedule: Any, *, every: str | None = None, monitor: str | None = None) -> None:
@@ -265,6 +298,8 @@ class Schedule(Callback):
         """Set the first learning rate. Raises ValueError for the schedule of another optimizer."""
         if getattr(self.schedule, "optimizer", run.optimizer) is not run.optimizer:
             raise ValueError(f"Schedule: this {type(self.schedule).__name__} belongs to another optimizer")
+        if isinstance(self.schedule, ReduceLROnPlateau) and self.monitor is not None:
+            self._turn(self.schedule, self.monitor, run.history.direction(self.monitor))
         if not hasattr(self.schedule, "step"):
             if run.epoch == 0:
                 self.rates = [group["lr"] for group in run.optimizer.param_groups]
@@ -284,6 +319,15 @@ class Schedule(Callback):
         elif self.every == "epoch":
             self.schedule.step(*(() if self.monitor is None else (latest(run, self.monitor),)))
 
+    def _turn(self, schedule: ReduceLROnPlateau, monitor: str, direction: str | None) -> None:
+        """Let a schedule look in the direction that is good for what it watches."""
+        if direction == "min" and schedule.mode == "max":
+            raise ValueError(f"Schedule: {monitor!r} is better small, but this ReduceLROnPlateau has mode='max'")
+        if direction == "max" and schedule.mode == "min":
+            schedule.mode = "max"
+            if schedule.best == math.inf:  # nothing seen so far
+                schedule.best = -math.inf
+
     def _set(self, run: Run) -> None:
         for group, rate in zip(run.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * float(self.schedule(run.done))
@@ -294,10 +338,20 @@ class Schedule(Callback):
         return {"rates": self.rates, "schedule": own}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from there."""
-        self.rates = state["rates"]
+        """Continue from there. Raises LoadError for the state of something else."""
+        mapping("", state, "rates", "schedule")
+        if not isinstance(state["rates"], list | tuple):
+            raise LoadError("must be a list of numbers", "rates")
+        rates = [real("rates", rate) for rate in state["rates"]]
         if hasattr(self.schedule, "load_state_dict"):
-            self.schedule.load_state_dict(state["schedule"])
+            self.schedule.load_state_dict(dict(mapping("schedule", state["schedule"])))
+        self.rates = rates
+
+    def check_state(self, run: Run) -> None:
+        """Raise ValueError if the optimizer has other groups."""
+        groups = len(run.optimizer.param_groups)
+        if len(self.rates) != groups and not hasattr(self.schedule, "step"):
+            raise LoadError(f"has {len(self.rates)} numbers for {groups} groups of parameters", "rates")
 
 
 class Checkpoint(Callback):
@@ -323,22 +377,24 @@ class Checkpoint(Callback):
     def __init__(
         self, path: str | os.PathLike[str], *, every: int = 1, monitor: str | None = None, mode: str = "auto"
     ) -> None:
-        if every < 1:
-            raise ValueError(f"Checkpoint: every must be at least 1, got {every}")
-        self.path, self.every = os.fspath(path), every
-        self.best = Best(monitor, mode=mode) if monitor is not None else None
+        _checks.whole("Checkpoint", "every", every, 1)
+        self.path, self.every = _checks.path_of("Checkpoint", path), every
+        self.best = Best("Checkpoint", monitor, mode=mode) if monitor is not None else None
         self.written: Path | None = None
 
     def on_train_begin(self, run: Run) -> None:
         """Make the folder now: that it cannot be made should show before hours of training."""
+        if self.best:
+            self.best.begin(run)
         Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         if run.epoch == 0:
             self.written = None
-            if self.best:
-                self.best.forget()
 
     def on_epoch_end(self, run: Run) -> None:
         """Write if it is time."""
+        for other in run.callbacks:  # what is written must hold the best figures of all checkpoints
+            if isinstance(other, Checkpoint) and other.best:
+                other.best.improved(run)
         last = run.epoch == run.epochs or bool(run.stop)
         if self.best.improved(run) if self.best else (last or run.epoch % self.every == 0):
             run.check_finite()
@@ -353,4 +409,4 @@ class Checkpoint(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the best figure so far."""
         if self.best and "best" in state:
-            self.best.value = state["best"]
+            self.best.load(state["best"])

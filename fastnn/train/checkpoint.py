@@ -1,21 +1,29 @@
 """Files that hold weights, or the whole state of a training run; written so that no crash can spoil them.
 
-The format is safetensors: named arrays behind a JSON header, nothing executable. A checkpoint keeps the weights under
-`model.` and their PyTorch names, other arrays under `optimizer.` and `callbacks.`, and everything that is not an array
-as JSON in the header's metadata.
+The format is safetensors: named arrays behind a JSON header, nothing executable. It is small enough to be written and
+read here, where every entry is checked and named in errors. A checkpoint keeps the weights under `model.` and their
+PyTorch names, other arrays under `optimizer.` and `callbacks.`, and everything that is not an array as JSON in the
+header's metadata.
 """
 
 from __future__ import annotations
 
+import glob
 import json
+import math
 import os
+import secrets
+import stat
 import time
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, deserialize
-from safetensors.numpy import save as _serialise
+
+from fastnn._checks import path_of
+from fastnn.train.loading import LoadError, reading
 
 Array = np.ndarray[Any, Any]
 StrPath = str | os.PathLike[str]
@@ -24,34 +32,52 @@ DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?", "C64": "<c8",
 }  # fmt: skip
+NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
+DIMENSIONS = 64  # NumPy's limit
 _FORMAT = 1  # raised when an older reader could misunderstand the file
+_CHECKSUM = b'"crc32":"'  # cannot stand anywhere else in a header: within strings, JSON escapes the quotes
 
 
 def write_atomically(path: StrPath, content: bytes) -> None:
     """Replace the file `path` by `content`: whenever the process or the machine dies, the old or the new file is whole.
 
     The bytes go to a temporary file in the same folder, from there to the disk, and only then under the name: POSIX
-    and Windows both promise that a rename is all or nothing.
+    and Windows both promise that a rename is all or nothing. Each writer makes a temporary file of its own, which must
+    not exist before, so writers do not meet and no link is followed. The permissions of the old file are kept.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    start = f".{path.name[:40]}."  # names may have 255 bytes
+    temporary = path.with_name(f"{start}{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(temporary, flags, 0o666)
     try:
-        with open(temporary, "wb") as file:
+        with open(descriptor, "wb") as file:
+            with suppress(OSError):  # there is no old file, or it may not be looked at
+                old = os.lstat(path).st_mode
+                if stat.S_ISREG(old):
+                    os.chmod(temporary, stat.S_IMODE(old) & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
     if os.name == "posix":  # the new name itself is safe only when the folder has reached the disk
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of processes that were killed while they wrote
-        if time.time() - leftover.stat().st_mtime > 600:
-            leftover.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{glob.escape(start)}*.tmp"):  # of processes that were killed while they wrote
+        with suppress(OSError):  # another writer may have finished it
+            if time.time() - leftover.lstat().st_mtime > 600:
+                leftover.unlink(missing_ok=True)
+
+
+def _check_model(where: str, model: Any) -> None:
+    if not hasattr(model, "load_state_dict"):
+        raise TypeError(f"{where}: model must be a Module, got {type(model).__name__}")
 
 
 def save_weights(model: Any, path: StrPath) -> None:
@@ -59,7 +85,9 @@ def save_weights(model: Any, path: StrPath) -> None:
 
     The names and layouts are PyTorch's, so `safetensors.torch.load_file` and `load_state_dict` take it there.
     """
-    write_atomically(path, _serialise({name: _plain(array) for name, array in model.state_dict().items()}))
+    _check_model("save_weights", model)
+    path_of("save_weights", path)
+    write_atomically(path, _sealed({name: _plain(name, array) for name, array in model.state_dict().items()}))
 
 
 def load_weights(model: Any, path: StrPath) -> None:
@@ -71,21 +99,26 @@ def load_weights(model: Any, path: StrPath) -> None:
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If it is damaged; what `load_state_dict` raises if names or shapes do not fit.
+    LoadError
+        (a ValueError) if it is damaged, or names or shapes do not fit. Nothing has been changed then.
     """
+    _check_model("load_weights", model)
     tensors, metadata = _read("load_weights", path)
     if "fastnn" in metadata:
         tensors = {name.removeprefix("model."): a for name, a in tensors.items() if name.startswith("model.")}
-    model.load_state_dict(tensors)
+    with reading("model", path, "load_weights"):
+        model.load_state_dict(tensors)
 
 
 def save_checkpoint(path: StrPath, state: dict[str, Any]) -> None:
-    """Write a tree of dictionaries, lists, arrays and JSON values as one safetensors file, atomically."""
+    """Write a tree of dictionaries, lists, arrays and JSON values as one safetensors file, atomically.
+
+    Raises TypeError, and writes nothing, if the tree holds something else.
+    """
+    path_of("save_checkpoint", path)
     arrays: dict[str, Array] = {}
     tree = _split(state, "", arrays)
-    metadata = {"fastnn": json.dumps({"format": _FORMAT, "state": tree})}
-    write_atomically(path, _serialise(arrays, metadata))
+    write_atomically(path, _sealed(arrays, {"fastnn": json.dumps({"format": _FORMAT, "state": tree})}))
 
 
 def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict[str, Any]:
@@ -95,72 +128,173 @@ def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If the file is damaged, or is not a checkpoint.
+    LoadError
+        (a ValueError) if the file is damaged, or is not a checkpoint.
     """
     arrays, metadata = _read(function, path)
     if "fastnn" not in metadata:
-        raise ValueError(f"{function}: {path} holds weights only, it is not a checkpoint; see load_weights")
-    try:
-        content = json.loads(metadata["fastnn"])
-        if content["format"] <= _FORMAT:
-            state: dict[str, Any] = _join(content["state"], arrays)
-            return state
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{function}: {path} is damaged: {type(error).__name__}: {error}") from error
-    raise ValueError(f"{function}: {path} has format {content['format']}; this version reads {_FORMAT}")
+        raise LoadError("holds weights only, it is not a checkpoint; see load_weights", "", os.fspath(path), function)
+    with reading("header", path, function):
+        try:
+            content = json.loads(metadata["fastnn"])
+            if not isinstance(content, dict) or not isinstance(content.get("format"), int):
+                raise ValueError("it names no format")
+            version = content["format"]
+            state: dict[str, Any] = _join(content.get("state"), arrays) if version <= _FORMAT else {}
+            if not isinstance(state, dict):
+                raise ValueError("its state is no dictionary")
+        except (ValueError, TypeError, RecursionError) as error:
+            raise LoadError(f"is damaged: {type(error).__name__}: {error}") from error
+        if version > _FORMAT:
+            raise LoadError(f"has format {str(version)[:20]}; this version reads {_FORMAT}")
+    return state
 
 
-def _plain(value: Any) -> Array:
-    """Give a C-contiguous array: the file format knows no strides."""
-    return np.ascontiguousarray(np.asarray(value)).reshape(np.shape(value))
+def _plain(name: str, value: Any) -> Array:
+    """Give a C-contiguous little-endian array: the file format knows no strides. Raises TypeError for other dtypes."""
+    array = np.asarray(value)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in NAMES:
+        raise TypeError(f"save: {name} is an array of {array.dtype}, which cannot be written")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _sealed(arrays: dict[str, Array], metadata: dict[str, str] | None = None) -> bytes:
+    """Give the content of a file, with a checksum of all its bytes in the header: of all but the checksum itself."""
+    table: dict[str, Any] = {"__metadata__": {**(metadata or {}), "crc32": "0" * 8}}
+    names = sorted(arrays, key=lambda name: -arrays[name].dtype.itemsize)  # so that all lie at multiples of their size
+    end = 0
+    for name in names:
+        array = arrays[name]
+        place = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
+        table[name], end = place, end + array.nbytes
+    text = json.dumps(table, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    head = len(text).to_bytes(8, "little") + text
+    data = [arrays[name].tobytes() for name in names]
+    found = 0
+    for part in (head, *data):
+        found = zlib.crc32(part, found)
+    mark = head.index(_CHECKSUM) + len(_CHECKSUM)
+    return b"".join((head[:mark], b"%08x" % found, head[mark + 8 :], *data))
+
+
+def _check_sum(content: bytes, header: bytes, expected: str) -> None:
+    """Raise LoadError unless the bytes are those that were written."""
+    place = 8 + header.index(_CHECKSUM) + len(_CHECKSUM)
+    found = zlib.crc32(b"0" * 8, zlib.crc32(content[:place]))
+    found = zlib.crc32(memoryview(content)[place + 8 :], found)
+    if expected != f"{found:08x}":
+        raise LoadError(f"is not a safetensors file, or damaged: its checksum is {found:08x}, it should be {expected}")
 
 
 def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
-    content = Path(path).read_bytes()
-    try:
-        arrays = {name: _array(name, view) for name, view in deserialize(content)}  # type: ignore[no-untyped-call]
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{where}: {path} is not a safetensors file, or damaged: {error}") from error
-    return arrays, header.get("__metadata__") or {}
+    """Read a safetensors file: its arrays (copies) and its metadata. Everything that the header says is checked."""
+    content = Path(path_of(where, path)).read_bytes()
+    with reading("", path, where):
+        size = int.from_bytes(content[:8], "little")
+        try:
+            if not 0 < size <= len(content) - 8:
+                raise ValueError(f"its header should have {size} bytes, the file has {len(content)}")
+            header = json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
+            metadata = {} if not isinstance(header, dict) else header.pop("__metadata__", None) or {}
+            if not isinstance(header, dict) or not isinstance(metadata, dict):
+                raise ValueError("its header is no table of arrays")
+            if not all(isinstance(text, str) for text in metadata.values()):
+                raise ValueError("its metadata are not texts")
+            entries = sorted(header.items(), key=lambda item: _range(*item))
+        except (ValueError, RecursionError) as error:
+            problem = getattr(error, "problem", f"{type(error).__name__}: {error}")
+            raise LoadError(f"is not a safetensors file, or damaged: {problem}", getattr(error, "field", "")) from error
+        if "crc32" in metadata:
+            _check_sum(content, content[8 : 8 + size], metadata["crc32"])
+        end = 8 + size
+        arrays = {}
+        for name, entry in entries:
+            start, stop = (8 + size + place for place in entry["data_offsets"])
+            if start != end or stop > len(content):
+                raise LoadError(f"is not a safetensors file, or damaged: it lies at {start} .. {stop}", name)
+            end = stop
+            with reading(name):
+                arrays[name] = _array(entry["dtype"], entry["shape"], content[start:stop])
+        if end != len(content):
+            raise LoadError(f"is not a safetensors file, or damaged: {len(content) - end} bytes belong to no array")
+    return arrays, metadata
 
 
-def _array(name: str, view: dict[str, Any]) -> Array:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a name stands there twice")
+    return table
+
+
+def _range(name: str, entry: Any) -> tuple[int, int]:
+    """Check the form of an array's entry in the header, and give where it lies."""
+    whole = isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"}
+    if not whole or not isinstance(entry["dtype"], str):
+        raise LoadError("its entry is not dtype, shape and data_offsets", name)
+    for numbers in (entry["shape"], entry["data_offsets"]):
+        if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
+            raise LoadError("its shape and data_offsets are no sizes", name)
+    if len(entry["data_offsets"]) != 2 or len(entry["shape"]) > DIMENSIONS:
+        raise LoadError(f"it has {len(entry['shape'])} dimensions and {len(entry['data_offsets'])} data_offsets", name)
+    return tuple(entry["data_offsets"])
+
+
+def _array(dtype: str, shape: list[int], data: bytes) -> Array:
     """Give the array that a file has under a name; bfloat16 as float32, of which it is the upper half."""
-    dtype, data = view["dtype"], view["data"]
+    if dtype != "BF16" and dtype not in DTYPES:
+        raise LoadError(f"is an array of {dtype[:20]}, which cannot be read")
+    code = DTYPES.get(dtype, "<u2")
+    if len(data) != math.prod(shape) * np.dtype(code).itemsize:
+        raise LoadError(f"is not a safetensors file, or damaged: {len(data)} bytes are no {dtype} of shape {shape}")
+    array = np.frombuffer(data, code).reshape(shape)
     if dtype == "BF16":
-        upper: Array = np.frombuffer(data, "<u2").astype(np.uint32) << 16
-        return upper.view(np.float32).reshape(view["shape"])
-    if dtype not in DTYPES:
-        raise ValueError(f"{name} is an array of {dtype}, which cannot be read")
-    return np.frombuffer(data, DTYPES[dtype]).reshape(view["shape"])
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(array.dtype.newbyteorder("="))
 
 
 def _split(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """Move the arrays of a tree into `arrays`; in their place the tree, now fit for JSON, keeps their names."""
     if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str | int | float | None):
+                raise TypeError(f"save: {name or 'the state'} has a key {key!r}; keys must be texts or numbers")
         items = [[key, _split(item, f"{name}.{key}".lstrip("."), arrays)] for key, item in value.items()]
         return {"dict": items}  # as pairs, for JSON would turn integer keys into strings
     if isinstance(value, (list, tuple)):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [_split(item, f"{name}.{i}".lstrip("."), arrays) for i, item in enumerate(value)]}
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
     if hasattr(value, "__array__"):
-        arrays[name] = _plain(value)
+        array = _plain(name, value)
+        while name in arrays or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}
+            name += "'"
+        arrays[name] = array
         return {"array": name}
-    return value
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"save: {name or 'the state'} is a {type(value).__name__}, which cannot be written")
 
 
 def _join(tree: Any, arrays: dict[str, Array]) -> Any:
-    """Undo `_split`."""
-    if not isinstance(tree, dict):
+    """Undo `_split`. Raises ValueError for what it did not write."""
+    if not isinstance(tree, (dict, list)):
         return tree
+    if isinstance(tree, list) or len(tree) != 1:
+        raise ValueError("a part of the state is neither a value nor a container")
     ((kind, content),) = tree.items()
-    if kind == "array":
+    if kind == "array" and isinstance(content, str):
+        if content not in arrays:
+            raise ValueError(f"there is no array {content[:60]!r}")
         return arrays[content]
-    if kind == "dict":
-        return {key: _join(item, arrays) for key, item in content}
-    items = [_join(item, arrays) for item in content]
-    return items if kind == "list" else tuple(items)
+    if kind not in ("dict", "list", "tuple") or not isinstance(content, list):
+        raise ValueError(f"{kind[:20]!r} is no kind of container")
+    if kind != "dict":
+        items = [_join(item, arrays) for item in content]
+        return items if kind == "list" else tuple(items)
+    if not all(isinstance(pair, list) and len(pair) == 2 and not isinstance(pair[0], (dict, list)) for pair in content):
+        raise ValueError("a dictionary is not made of pairs")
+    return _unique([(key, _join(item, arrays)) for key, item in content])

@@ -8,8 +8,21 @@ from typing import Any
 import numpy as np
 
 from fastnn.data import DataLoader
+from fastnn.nn.module import modes_kept
 from fastnn.tensor import Tensor, no_grad
-from fastnn.train.feeding import Data, Loss, batches, dtype_of, floating, samples, weighted_loss
+from fastnn.train.feeding import (
+    Data,
+    Loss,
+    apart,
+    batches,
+    check_model,
+    dtype_of,
+    floating,
+    harmless,
+    owned,
+    samples,
+    weighted_loss,
+)
 from fastnn.train.streams import Function, Stream, resolve
 
 Array = np.ndarray[Any, Any]
@@ -19,25 +32,38 @@ Metrics = Iterable[str | Function | Stream] | Mapping[str, Function | Stream]
 def evaluate(
     model: Any, data: Data, *, loss: Loss | None = None, metrics: Metrics = (), batch_size: int = 256
 ) -> dict[str, Any]:
-    """Compute loss and metrics of a model on a data set, in eval mode; arguments as for `fit`."""
-    return measure(model, batches("data", data, model, batch_size), loss, resolve(metrics))
+    """Compute loss and metrics of a model on a data set, in eval mode; arguments as for `fit`.
+
+    Every module is left in its own mode, and the data are never written into, whatever the model does in place.
+    """
+    check_model("evaluate", model)
+    if loss is not None:
+        check_loss("evaluate", loss)
+    return measure(model, batches("evaluate", "data", data, model, batch_size), loss, resolve(metrics))
+
+
+def check_loss(where: str, loss: Any) -> None:
+    """Raise TypeError for what is no loss."""
+    if not callable(loss) or isinstance(loss, type):
+        got = f"the class {loss.__name__}, not an object of it" if isinstance(loss, type) else type(loss).__name__
+        raise TypeError(f"{where}: loss must be a function (output, target) -> Tensor, got {got}")
 
 
 def predict(model: Any, x: Array, *, batch_size: int = 256) -> Array:
     """Compute a model's outputs for x (N, ...), in eval mode and in batches; arrays in, array out.
 
-    x may be memory-mapped: what is kept is the outputs. Raises ValueError for no samples.
+    x may be memory-mapped: what is kept is the outputs. Every module is left in its own mode, and x is never written
+    into, whatever the model does in place. Raises ValueError for no samples.
     """
-    x = floating(x, model)
+    check_model("predict", model)
+    x = floating("predict", "x", x, model)
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"predict: x needs at least one sample, got shape {x.shape}")
-    was_training = getattr(model, "training", True)
-    model.eval()
-    try:
-        with no_grad():
-            return np.concatenate([plain(model(part)) for part in DataLoader(x, batch_size, dtype=dtype_of(model))])
-    finally:
-        model.train(was_training)
+    loader = DataLoader(x, batch_size, dtype=dtype_of(model))
+    parts = loader if harmless(model) else map(owned, loader)
+    with modes_kept(model), no_grad():
+        model.eval()
+        return np.concatenate([plain(model(part)) for part in parts])
 
 
 def measure(
@@ -47,22 +73,23 @@ def measure(
     total, weight, seen = 0.0, 0.0, 0
     for stream in streams.values():
         stream.reset()
-    was_training = getattr(model, "training", True)
-    model.eval()
-    try:
-        with no_grad():
-            for batch in data:
-                x, y, *weights = samples("evaluate", batch)
-                output = model(x)
-                if loss is not None:
-                    value, share = weighted_loss(loss, output, y, *weights) if weights else (loss(output, y), len(x))
-                    total += share * float(value.item())
-                    weight += share
-                for stream in streams.values():
-                    stream.update(plain(output), y)
-                seen += len(x)
-    finally:
-        model.train(was_training)
+    private = getattr(data, "private", False)
+    keep_x = not (private or harmless(model))
+    keep_y = not (private or harmless(*([] if loss is None else [loss]), *streams.values()))
+    with modes_kept(model), no_grad():
+        model.eval()
+        for batch in data:
+            x, y, *weights = samples("evaluate", batch)
+            output = model(owned(x) if keep_x else x)
+            if keep_y:
+                output, y = apart(output, x), owned(y)
+            if loss is not None:
+                value, share = weighted_loss(loss, output, y, *weights) if weights else (loss(output, y), len(x))
+                total += share * float(value.item())
+                weight += share
+            for stream in streams.values():
+                stream.update(plain(output), y)
+            seen += len(x)
     if seen == 0:
         raise ValueError("evaluate: the data gave no batches")
     figures = {"loss": total / weight if weight else float("nan")} if loss is not None else {}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
 
+from fastnn._checks import numbers, real, shown
 from fastnn.data import DataLoader, balanced_weights, train_test_split
+from fastnn.nn import Module
+from fastnn.nn.module import as_made
+from fastnn.tensor import Tensor, unwrap
 
 Array = np.ndarray[Any, Any]
 Data = tuple[Array, ...] | Iterable[tuple[Any, ...]]
@@ -20,31 +25,87 @@ def is_arrays(data: Any) -> bool:
     return isinstance(data, tuple) or (isinstance(data, list) and all(hasattr(item, "shape") for item in data))
 
 
-def batches(argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[tuple[Any, ...]]:
+def check_model(where: str, model: Any) -> None:
+    """Raise TypeError for what is no model."""
+    if not isinstance(model, Module):
+        got = f"the class {model.__name__}, not an object of it" if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"{where}: model must be a Module, got {got}")
+
+
+def batches(where: str, argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[Any]:
     """Turn (x, y) or (x, y, weights) into batches; leave iterables alone."""
-    if not hasattr(data, "__iter__") or hasattr(data, "shape"):
+    if not hasattr(data, "__iter__") or hasattr(data, "shape") or isinstance(data, str | bytes | Mapping):
         got = f"{type(data).__name__}{f' of shape {data.shape}' if hasattr(data, 'shape') else ''}"
-        raise TypeError(f"fit: {argument} must be (x, y) or an iterable of batches, got {got}")
+        raise TypeError(f"{where}: {argument} must be (x, y) or an iterable of batches, got {got}")
     if not is_arrays(data):
         for name in ("transform", "prefetch"):
             if options.get(name):
-                raise ValueError(f"fit: {name} is for arrays; give it to the DataLoader that makes the batches")
+                raise ValueError(f"{where}: {name} is for arrays; give it to the DataLoader that makes the batches")
         return cast("Iterable[tuple[Any, ...]]", data)
-    arrays = pair(argument, data, model)
+    arrays = pair(where, argument, data, model)
     return DataLoader(tuple(arrays), batch_size, dtype=dtype_of(model), **options)
 
 
-def pair(argument: str, data: Any, model: Any) -> list[Array]:
+def pair(where: str, argument: str, data: Any, model: Any) -> list[Array]:
     """Check arrays (x, y) and convert them once: float64 data would train a float32 model at half the speed."""
     if len(data) not in (2, 3):
-        raise ValueError(f"fit: {argument} must be a pair (x, y), got {len(data)} items")
-    arrays = [floating(array, model) for array in data]
+        raise ValueError(f"{where}: {argument} must be a pair (x, y), got {len(data)} items")
+    names = ("x", "y", "weights")
+    arrays = [floating(where, f"{argument}: {name}", array, model) for name, array in zip(names, data, strict=False)]
     x, y = arrays[:2]
     if x.ndim == 0 or any(array.ndim == 0 or len(array) != len(x) for array in arrays):
-        raise ValueError(f"fit: {argument}: x has shape {x.shape} but y has shape {y.shape}; lengths must agree")
+        raise ValueError(f"{where}: {argument}: x has shape {x.shape} but y has shape {y.shape}; lengths must agree")
     if len(x) == 0:
-        raise ValueError(f"fit: {argument} is empty: x has shape {x.shape}, y has shape {y.shape}")
+        raise ValueError(f"{where}: {argument} is empty: x has shape {x.shape}, y has shape {y.shape}")
     return arrays
+
+
+def length_of(data: Any) -> int | None:
+    """Count the batches of an epoch; None if the data does not say."""
+    try:
+        return len(data)
+    except TypeError:
+        return None
+
+
+def loaders_in(data: Any, depth: int = 4) -> list[DataLoader]:
+    """Find the loaders that stand behind an iterable of batches: itself, or what its attributes hold."""
+    if isinstance(data, DataLoader):
+        return [data]
+    if not depth or isinstance(data, type | ModuleType):
+        return []
+    parts = data if isinstance(data, tuple | list) else vars(data).values() if hasattr(data, "__dict__") else ()
+    if len(parts) > 64:  # data, not what makes it
+        return []
+    return list(dict.fromkeys(loader for part in parts for loader in loaders_in(part, depth - 1)))
+
+
+def harmless(*parts: Any) -> bool:
+    """Say whether models, losses and metrics only read what they are given: those of this library, unless in place."""
+    for part in parts:
+        if isinstance(part, Module):
+            if not all(as_made(module) and not getattr(module, "inplace", False) for module in part.modules()):
+                return False
+        else:
+            origin = getattr(part, "function", part)  # of a metric that was made of a function
+            kind = origin if hasattr(origin, "__qualname__") else type(origin)
+            if not str(getattr(kind, "__module__", "")).startswith("fastnn."):
+                return False
+    return True
+
+
+def apart(output: Any, x: Any) -> Any:
+    """Give an output that may be written into: a copy if it is the input itself, or a view of it."""
+    a, b = unwrap(output), unwrap(x)
+    shared = isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and np.may_share_memory(a, b)
+    return owned(output) if shared else output
+
+
+def owned(array: Any) -> Any:
+    """Give a copy that may be written into, of an array or a Tensor; of anything else, itself."""
+    if isinstance(array, Tensor):
+        return Tensor(np.array(unwrap(array)), array.requires_grad) if array.is_leaf else array
+    return np.array(array) if isinstance(array, np.ndarray) else array
 
 
 def dtype_of(model: Any) -> Any:
@@ -52,12 +113,10 @@ def dtype_of(model: Any) -> Any:
     return getattr(next(iter(model.parameters()), None), "dtype", None)
 
 
-def floating(array: Any, model: Any) -> Array:
+def floating(where: str, argument: str, array: Any, model: Any) -> Array:
     """Give floating-point arrays the dtype of the model; a memory-mapped file is left where it is."""
     mapped = isinstance(array, np.memmap)
-    plain: Array = np.asarray(array)
-    if plain.dtype.kind == "O":
-        raise TypeError(f"fit: the data is an array of objects, shape {plain.shape}; numbers are needed")
+    plain = numbers(where, argument, array)
     dtype = dtype_of(model)
     return plain if mapped or plain.dtype.kind != "f" or dtype is None else plain.astype(dtype, copy=False)
 
@@ -94,7 +153,7 @@ def with_weights(data: Any, class_weight: ClassWeight | None, sample_weight: Any
 
 def sample_weights(weights: Any, count: int) -> Array:
     """Check weights (N,) of samples."""
-    given: Array = np.asarray(weights, np.float64)
+    given: Array = numbers("fit", "sample_weight", weights).astype(np.float64)
     if given.shape != (count,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
         raise ValueError(
             f"fit: sample_weight must be {count} finite numbers from 0, not all 0; got shape {given.shape}"
@@ -113,9 +172,9 @@ def weights_of(labels: Array, class_weight: Any) -> Array:
     if isinstance(class_weight, Mapping):
         found = np.ones(len(labels))
         for label, weight in class_weight.items():
-            found[labels == label] = weight
+            found[labels == label] = real("fit", f"class_weight of {label!r:.60}", weight)
     else:
-        table = np.asarray(class_weight, np.float64)
+        table = numbers("fit", "class_weight", class_weight).astype(np.float64)
         if table.ndim != 1 or (len(labels) and not 0 <= labels.min() <= labels.max() < len(table)):
             raise ValueError(
                 f"fit: class_weight of shape {table.shape} has no weight for some labels of "
@@ -134,9 +193,19 @@ class Weighted:
         self.data, self.class_weight = data, class_weight
         self.samples = getattr(data, "samples", None)
 
+    @property
+    def private(self) -> bool:
+        """Whether nobody else holds the batches' memory."""
+        return getattr(self.data, "private", False)
+
+    def __len__(self) -> int:
+        """Count the batches. Raises TypeError if the data does not say."""
+        return len(self.data)  # type: ignore[arg-type]
+
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         """Go through the batches."""
-        for x, y, *rest in self.data:
+        for batch in self.data:
+            x, y, *rest = samples("fit", batch)
             weights = weights_of(np.asarray(y), self.class_weight)
             yield x, y, weights * np.asarray(rest[0]) if rest else weights
 
@@ -146,6 +215,13 @@ def samples(where: str, batch: Any) -> Any:
     if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
         got = f"{type(batch).__name__}{f' of {len(batch)} items' if isinstance(batch, (tuple, list)) else ''}"
         raise TypeError(f"{where}: a batch must be (x, y) or (x, y, weights), got {got}")
+    for name, part in zip(("x", "y", "the weights"), batch, strict=False):
+        if isinstance(part, np.ndarray | Tensor):
+            continue
+        if not hasattr(part, "__len__") or isinstance(part, str | bytes):
+            raise TypeError(f"{where}: {name} of a batch must be an array, got {shown(part)}")
+        if isinstance(part, list | tuple):
+            numbers(where, f"{name} of a batch", part)
     return batch
 
 

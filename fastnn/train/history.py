@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.train.streams import direction_of
+
 
 class History:
     """The figures of a training run, one number per epoch and column.
@@ -19,6 +21,8 @@ class History:
     ----------
     columns : dict of str to list
         The figures; `history["loss"]` is short for `history.columns["loss"]`.
+    directions : dict of str to "min", "max" or None
+        Whether small or large figures are good, by column of the metrics; None for those that do not say it.
     stopped : str
         Why the run ended: "finished", or for instance "early stopping: ...", "interrupted ...".
 
@@ -33,6 +37,32 @@ class History:
     def __init__(self, columns: Mapping[str, list[Any]] | None = None, stopped: str = "") -> None:
         self.columns: dict[str, list[Any]] = {name: list(values) for name, values in (columns or {}).items()}
         self.stopped = stopped
+        self.directions: dict[str, str | None] = {}
+
+    def direction(self, name: str) -> str | None:
+        """Say whether small ("min") or large ("max") figures of a column are good; None if it is not known.
+
+        Metrics and losses of fastnn know it. Columns of your own functions are known by the usual names only.
+        """
+        return self.directions.get(name) or direction_of(name)
+
+    def best(self, name: str, mode: str = "auto") -> tuple[int, float]:
+        """Give (epoch, figure) of the best figure of a column; epochs count from 1, of equal figures the first wins.
+
+        mode: "min" or "max" is best; "auto": as `direction` says.
+
+        Raises KeyError for a column that is not there, ValueError where the direction is not known, where the column
+        holds arrays, and where there is no figure but nan.
+        """
+        sign = sign_of("History", name, mode, self)
+        values = self[name]
+        if name not in self.numbers:
+            raise ValueError(f"History: {name!r} holds arrays, of which none is the best")
+        epochs = [epoch for epoch, value in enumerate(values) if value == value]
+        if not epochs:
+            raise ValueError(f"History: {name!r} has no figure but nan")
+        epoch = max(epochs, key=lambda epoch: sign * values[epoch])
+        return epoch + 1, values[epoch]
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add the figures of one epoch. A column that was not there before is filled up with nan."""
@@ -88,3 +118,16 @@ class History:
         from fastnn.train.plots import plot_history
 
         return plot_history(self, path)
+
+
+def sign_of(where: str, name: str, mode: str, history: History) -> float:
+    """Give -1.0 where small figures of a column are good, 1.0 where large ones are.
+
+    Raises ValueError for an unknown mode, and for "auto" where the direction of the column is not known.
+    """
+    if mode not in ("auto", "min", "max"):
+        raise ValueError(f"{where}: mode must be 'auto', 'min' or 'max', got {mode!r}")
+    found = history.direction(name) if mode == "auto" else mode
+    if found is None:
+        raise ValueError(f"{where}: whether small or large is good is not known of {name!r}: give mode='min' or 'max'")
+    return -1.0 if found == "min" else 1.0

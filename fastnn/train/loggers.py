@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from fastnn._checks import path_of
 from fastnn.train.callbacks import Callback
 from fastnn.train.checkpoint import StrPath, write_atomically
 
@@ -28,7 +29,7 @@ class _Log(Callback):
     order = 1
 
     def __init__(self, path: StrPath) -> None:
-        self.path = Path(path)
+        self.path = Path(path_of(type(self).__name__, path))
 
     def text(self, history: History) -> str:
         """Give the content of the file."""
@@ -87,7 +88,7 @@ class TensorBoardLog(Callback):
     order = 1
 
     def __init__(self, folder: StrPath) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(path_of(type(self).__name__, folder))
         self.files: dict[str, BinaryIO] = {}
 
     def on_train_begin(self, run: Run) -> None:

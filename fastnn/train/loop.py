@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.data import DataLoader
+from fastnn._checks import LARGEST, path_of, shown
+from fastnn.nn.module import modes_kept
 from fastnn.optim import LBFGS
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
 from fastnn.train.checkpoint import StrPath, load_checkpoint
-from fastnn.train.evaluation import Metrics, evaluate, measure, predict
+from fastnn.train.evaluation import Metrics, check_loss, evaluate, measure, predict
 from fastnn.train.feeding import (
     ClassWeight,
     Data,
     Loss,
+    apart,
     batches,
+    check_model,
+    harmless,
     hold_out,
+    is_arrays,
+    length_of,
+    loaders_in,
     number_of,
+    owned,
     samples,
     weighted_loss,
     with_weights,
 )
 from fastnn.train.history import History
+from fastnn.train.loading import reading
 from fastnn.train.progress import Progress
 from fastnn.train.run import Run, TrainingDiverged
-from fastnn.train.streams import Stream, resolve
+from fastnn.train.streams import Stream, directions, resolve
 
 __all__ = ["Run", "TrainingDiverged", "evaluate", "fit", "predict"]
 
@@ -62,12 +71,14 @@ def fit(
     Parameters
     ----------
     model : Module
-        Called with a batch of inputs. In training mode afterwards as before.
+        Called with a batch of inputs, in training mode. If the model as a whole is in training mode already, modules in
+        it that were put to eval stay so, such as a frozen BatchNorm. Afterwards every module is in the mode it was in.
     data : (x, y) or iterable of (x, y) batches
         Arrays, paired along the first axis, which are shuffled anew every epoch with the generator that
         `fastnn.manual_seed` sets; or any iterable that can be gone through once per epoch, such as a `DataLoader`. A
         third item holds weights of samples. Floating-point arrays are converted to the dtype of the model's parameters:
-        once, or batch by batch if they are memory-mapped files.
+        once, or batch by batch if they are memory-mapped files. They are never written into, whatever the model does in
+        place.
     loss : callable
         (output, target) -> scalar Tensor, the mean over the batch, such as `functional.cross_entropy`. With weights it
         is called with ``reduction="none"``.
@@ -98,14 +109,15 @@ def fit(
         Its `step()` is called after every epoch, or after every step if it comes as ``Schedule(..., every="step")``.
         Or a function from the share of training that is done, 0 to 1, to a factor of the learning rate.
     accumulate : int
-        Batches whose gradients are added up for one step of the optimizer, their mean that is; the last step of an
-        epoch may have fewer.
+        Batches that make one step of the optimizer, as if they were one: every sample, or every unit of weight, counts
+        the same. The last step of an epoch may have fewer.
     callbacks : list of Callback or callables
         For instance `EarlyStopping`, `Checkpoint`, or a function that is called with the run after every epoch.
     progress : bool
         Show a bar in a terminal, or print a line per epoch where there is none.
     resume : path, optional
-        A checkpoint to continue from, bit for bit: same data, same arguments, same result as without the break.
+        A checkpoint to continue from, bit for bit: same data, same arguments, same result as without the break. Loaders
+        with a seed go on with the epoch they were in, also where they stand behind other iterables as attributes.
     flush_denormal : bool
         Let kernels take denormal numbers (below 1.2e-38 in float32) for 0 while training lasts; see
         `fastnn.set_flush_denormal`. A net that has learned its data by heart computes with little else, on many CPUs
@@ -122,6 +134,8 @@ def fit(
     TrainingDiverged
         (a ValueError) if the loss becomes nan or infinite. The step that would have spoilt the weights is not taken,
         and the last checkpoint is the last good state. With the callback `StopOnNaN` training just ends.
+    LoadError
+        (a ValueError) if `resume` is damaged or belongs to another run; then nothing has been changed.
     ValueError, TypeError
         If arguments do not fit; the message has the shapes.
 
@@ -138,48 +152,64 @@ def fit(
     >>> history["accuracy"][-1] > 0.9
     True
     """
-    if not isinstance(epochs, (int, np.integer)) or epochs < 0:
-        raise ValueError(f"fit: epochs must be an integer of at least 0, got {epochs!r}")
-    if not isinstance(accumulate, (int, np.integer)) or accumulate < 1:
-        raise ValueError(f"fit: accumulate must be an integer of at least 1, got {accumulate!r}")
-    if not callable(loss) or isinstance(loss, type):
-        got = f"the class {loss.__name__}, not an object of it" if isinstance(loss, type) else type(loss).__name__
-        raise TypeError(f"fit: loss must be a function (output, target) -> Tensor, got {got}")
+    check_model("fit", model)
+    for name, value, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= LARGEST:
+            raise ValueError(f"fit: {name} must be an integer of at least {least}, got {shown(value)}")
+    check_loss("fit", loss)
     _check_optimizer(model, optimizer)
     streams, held_streams = resolve(metrics), resolve(metrics)
     if validation_split is not None:
         if validation is not None:
             raise ValueError("fit: give validation or validation_split, not both")
+        if sample_weight is not None and not is_arrays(data):
+            raise ValueError("fit: sample_weight needs the data as arrays (x, y); batches can be (x, y, weights)")
         data, validation = hold_out(data if sample_weight is None else (*data, sample_weight), validation_split)
         if sample_weight is not None:
             data, validation, sample_weight = data[:2], validation[:2], data[2]
     data = with_weights(data, class_weight, sample_weight)
-    feed = batches("data", data, model, batch_size, shuffle=True, transform=transform, prefetch=prefetch)
-    held_out = None if validation is None else batches("validation", validation, model, batch_size)
+    feed = batches("fit", "data", data, model, batch_size, shuffle=True, transform=transform, prefetch=prefetch)
+    held_out = None if validation is None else batches("fit", "validation", validation, model, batch_size)
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"fit: callbacks must be a list, got {type(callbacks).__name__}")
     given = [*callbacks]
     if schedule is not None:
         given.insert(0, schedule if isinstance(schedule, Callback) else Schedule(schedule))
     # What writes comes last: what it keeps of the other callbacks must already know the epoch.
     run = Run(model, optimizer, int(epochs), sorted(map(_callback, given), key=lambda callback: callback.order))
-    batches_per_epoch = len(feed) if isinstance(feed, Sized) else None
+    batches_per_epoch = length_of(feed)
     run.steps_per_epoch = None if batches_per_epoch is None else -(-batches_per_epoch // accumulate)
+    run.history.directions = directions(streams)
+    run.loaders = {"data": loaders_in(feed), "validation": [] if held_out is None else loaders_in(held_out)}
     if resume is not None:
-        run.load_state_dict(load_checkpoint(resume))
-        if isinstance(data, DataLoader):
-            data.epoch = run.epoch
-    was_training = getattr(model, "training", True)
+        with reading("", path_of("fit", resume), "fit"):
+            run.load_state_dict(load_checkpoint(resume, function="fit"))
+    with modes_kept(model), kernels.flush_denormal() if flush_denormal else nullcontext():
+        return _run(run, feed, held_out, loss, streams, held_streams, progress, accumulate)
+
+
+def _run(
+    run: Run,
+    feed: Iterable[tuple[Any, ...]],
+    held_out: Iterable[tuple[Any, ...]] | None,
+    loss: Loss,
+    streams: dict[str, Stream],
+    held_streams: dict[str, Stream],
+    progress: bool,
+    accumulate: int,
+) -> History:
+    """Go through the epochs; end all callbacks, whatever happens."""
+    model = run.model
     bar = Progress(run.epochs, getattr(feed, "samples", None), run.epoch, show=True if progress else None)
     failed = False
-    mode = ExitStack()
-    if flush_denormal:
-        mode.enter_context(kernels.flush_denormal())
     try:
         for callback in run.callbacks:
             callback.on_train_begin(run)
         while run.epoch < run.epochs and not run.stop:
             started = time.perf_counter()
-            model.train()
-            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate, batches_per_epoch)
+            if not model.training:  # else what is in eval mode was put there to stay
+                model.train()
+            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate)
             if held_out is not None:
                 for name, value in measure(model, held_out, loss, held_streams).items():
                     figures[f"val_{name}"] = value
@@ -199,10 +229,8 @@ def fit(
             _keep_history(error, run.history)
             raise
     finally:
-        mode.close()
         bar.close()
         errors = _end(run)
-        model.train(was_training)
         for line in ([] if run.history.stopped == "finished" else [run.history.stopped]) + [*map(str, errors)]:
             bar.line(line)
         if errors and not failed:
@@ -247,7 +275,6 @@ def _epoch(
     streams: dict[str, Stream],
     bar: Progress,
     accumulate: int,
-    batches_per_epoch: int | None,
 ) -> tuple[dict[str, Any], int]:
     """Go through the training data once; give the figures and the number of samples."""
     model, optimizer = run.model, run.optimizer
@@ -256,7 +283,10 @@ def _epoch(
     for stream in streams.values():
         stream.reset()
     total, weight, seen = 0.0, 0.0, 0
-    missing = 0  # batches until the next step of the optimizer
+    gathered, added = 0, 0.0  # batches since the last step of the optimizer, and their weight
+    supposed = 1.0  # ... and what that will be if all of them weigh as much as the first
+    private = getattr(feed, "private", False)
+    keep_x, keep_y = not (private or harmless(model)), not (private or harmless(loss, *streams.values()))
     # A call per step and callback costs time that shows at 50 us per step: only those that want it.
     before = [c.on_gradients for c in run.callbacks if type(c).on_gradients is not Callback.on_gradients]
     after = [c.on_step_end for c in run.callbacks if type(c).on_step_end is not Callback.on_step_end]
@@ -266,14 +296,18 @@ def _epoch(
         return {"loss": mean, **{name: stream.result() for name, stream in streams.items()}}
 
     def step() -> None:
+        if added and added != supposed and accumulate > 1:
+            _scale_gradients(optimizer, supposed / added)
         for hook in before:
             hook(run)
         optimizer.step()
         run.step += 1
 
-    for number, batch in enumerate(feed):
+    for batch in feed:
         x, y, *weights = samples("fit", batch)
-        output = model(x)
+        output = model(owned(x) if keep_x else x)
+        if keep_y:
+            output, y = apart(output, x), owned(y)
         share: float = len(x)
         seen += len(x)
         if weights:
@@ -283,30 +317,39 @@ def _epoch(
         value = number_of(cost)
         if not isfinite(value):
             raise run.bad_loss(value, x, y)
-        if not missing:
-            missing = accumulate if batches_per_epoch is None else min(accumulate, batches_per_epoch - number)
-            part = missing
+        if not gathered:
             optimizer.zero_grad()
-        (cost if part == 1 else cost / part).backward()
-        missing -= 1
-        if not missing:
+            supposed = accumulate * (share or 1.0)
+        (cost if accumulate == 1 else cost / (supposed / share) if share else cost * 0.0).backward()
+        gathered += 1
+        added += share
+        if gathered == accumulate:
             step()
         total += share * value
         weight += share
         for update in updates:
             update(output.numpy(), y)
-        if not missing:
+        if gathered == accumulate:
+            gathered, added = 0, 0.0
             for hook in after:
                 hook(run)
         if clock() >= bar.next_update:
             bar.update(seen, figures())
     if seen == 0:
         raise ValueError("fit: data gave no batches; an iterable must start anew for every epoch, a generator cannot")
-    if missing:  # an iterable that did not say how many batches it has
+    if gathered:
         step()
         for hook in after:
             hook(run)
     return figures(), seen
+
+
+def _scale_gradients(optimizer: Any, factor: float) -> None:
+    """Multiply all gradients, where a step has another number of samples than was supposed."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad *= factor
 
 
 def _callback(callback: Any) -> Callback:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import numbers, whole
+
 Array = np.ndarray[Any, Any]
 
 
@@ -26,6 +28,7 @@ def accuracy(output: Array, target: Array, threshold: float = 0.5) -> float:
     ValueError
         If the shapes do not fit together.
     """
+    output, target = _arrays("accuracy", output, target)
     if output.ndim == 1 or output.shape[1] == 1:
         if output.size != target.size:
             raise ValueError(f"accuracy: output {output.shape} and target {target.shape} differ in size")
@@ -48,6 +51,8 @@ def top_k(output: Array, target: Array, k: int = 5) -> float:
     ValueError
         If the shapes do not fit together, or k is not in 1..C.
     """
+    output, target = _arrays("top_k", output, target)
+    whole("top_k", "k", k, 1)
     if output.ndim != 2 or target.shape != output.shape[:1]:
         raise ValueError(f"top_k: expected output (N, C) and target (N,), got {output.shape} and {target.shape}")
     if not 1 <= k <= output.shape[1]:
@@ -82,6 +87,9 @@ def confusion_matrix(predicted: Array, target: Array, classes: int | None = None
     ValueError
         If lengths differ, or a class is out of range.
     """
+    predicted, target = _arrays("confusion_matrix", predicted, target, "predicted")
+    if classes is not None:
+        whole("confusion_matrix", "classes", classes, 1, 1 << 24)
     if predicted.ndim == 2:
         classes = classes or predicted.shape[1]
         predicted = predicted.argmax(axis=1)
@@ -98,6 +106,7 @@ def predictions(where: str, output: Array, target: Array, threshold: float = 0.5
 
     Raises ValueError if the shapes do not fit together or a label is out of range.
     """
+    output, target = _arrays(where, output, target)
     if output.ndim == 1 or output.shape[1] == 1:
         if output.size != target.size:
             raise ValueError(f"{where}: output {output.shape} and target {target.shape} differ in size")
@@ -114,6 +123,15 @@ def predictions(where: str, output: Array, target: Array, threshold: float = 0.5
         raise ValueError(f"{where}: output {output.shape} needs a target of {predicted.shape}, got {target.shape}")
     _check_labels(where, target, output.shape[1])
     return predicted.reshape(-1), target.reshape(-1).astype(np.int64, copy=False), output.shape[1]
+
+
+def _arrays(where: str, output: Any, target: Any, name: str = "output") -> tuple[Array, Array]:
+    """Give outputs and targets as arrays of at least one dimension."""
+    pair = numbers(where, name, output), numbers(where, "target", target)
+    for argument, array in zip((name, "target"), pair, strict=True):
+        if not array.ndim:
+            raise ValueError(f"{where}: {argument} must be an array of samples, got the number {array}")
+    return pair
 
 
 def _check_labels(where: str, labels: Array, classes: int) -> None:

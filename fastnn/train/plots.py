@@ -192,10 +192,10 @@ def _results(model: Any, x: Array, layers: Sequence[str] | None) -> dict[str, Ar
     def note(name: str, module: Any, _: Any, output: Any) -> None:
         wanted = name in layers if layers is not None else not list(module.children())
         if wanted and output.ndim == 4:
-            found[f"{name} {type(module).__name__}".strip()] = np.asarray(output)
+            found[f"{name} {type(module).__name__}".strip()] = np.array(output)  # what follows may write over it
 
     with watching(model, note), no_grad():
-        model(Tensor(floating(x, model)))
+        model(Tensor(np.array(floating("plot_feature_maps", "x", x, model))))  # a copy: the model may work in place
     return found
 
 

@@ -8,7 +8,7 @@ as the names of layers and the arguments they were made with, and only layers of
 from __future__ import annotations
 
 import inspect
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,16 +16,15 @@ import numpy as np
 
 from fastnn import nn, optim
 from fastnn import random as streams
+from fastnn._checks import path_of
 from fastnn.nn import Module
+from fastnn.nn.module import KNOWN, as_made, at_most
 from fastnn.optim import Optimizer
+from fastnn.tensor import Tensor
 from fastnn.train.checkpoint import StrPath, load_checkpoint, save_checkpoint
+from fastnn.train.loading import LoadError, all_or_nothing, mapping, reading
 
 DEPTH = 50  # of containers in containers; a file that is deeper is no model
-# Arguments of layers whose product is the number of their weights (about), which a hostile file could make enormous.
-SIZES = (
-    "in_features", "out_features", "in_channels", "out_channels", "kernel_size", "num_features", "num_channels",
-    "normalized_shape", "num_parameters",
-)  # fmt: skip
 
 
 @dataclass
@@ -41,6 +40,9 @@ def save(
     model: Module, path: StrPath, *, optimizer: Optimizer | None = None, config: dict[str, Any] | None = None
 ) -> None:
     """Write a model to a safetensors file, atomically: weights, architecture, random streams, optimizer.
+
+    Layers are written with what their attributes say now, and what is shared (a layer used twice, one parameter of two
+    layers) is shared again after `load`.
 
     Parameters
     ----------
@@ -58,9 +60,17 @@ def save(
     TypeError
         If `config` holds something else.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"save: model must be a Module, got {type(model).__name__}")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"save: optimizer must be an Optimizer, got {type(optimizer).__name__}")
+    if config is not None and not isinstance(config, dict):
+        raise TypeError(f"save: config must be a dictionary, got {type(config).__name__}")
+    path_of("save", path)
     state = {
         "model": dict(model.state_dict()),
         "architecture": describe(model),
+        "ties": _ties(model),
         "optimizer": None if optimizer is None else _written(model, optimizer),
         "config": config or {},
         "random": streams.get_state(),
@@ -93,9 +103,9 @@ def load(
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If it is damaged, is no file of `save`, does not fit the model, or asks for anything but layers and optimizers
-        of this library.
+    LoadError
+        (a ValueError) if it is damaged, is no file of `save`, does not fit the model, or asks for anything but layers
+        and optimizers of this library, or for more weights than it holds. Nothing has been changed then.
 
     Examples
     --------
@@ -106,61 +116,135 @@ def load(
     >>> saved.model(np.ones((1, 3), np.float32)).shape, saved.config["classes"]
     ((1, 2), ['cat', 'dog'])
     """
+    if model is not None and not isinstance(model, Module):
+        raise TypeError(f"load: model must be a Module, got {type(model).__name__}")
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"load: optimizer must be an Optimizer, got {type(optimizer).__name__}")
     state = load_checkpoint(path, function="load")
-    if not isinstance(state, dict) or not {"model", "architecture", "optimizer", "config", "random"} <= set(state):
-        raise ValueError(f"load: {path} was not written by fastnn.save; for a checkpoint of fit see fit(resume=...)")
-    try:
+    with reading("", path, "load"):
+        if not isinstance(state, dict) or not {"model", "architecture", "optimizer", "config", "random"} <= set(state):
+            raise LoadError("was not written by fastnn.save; for a checkpoint of fit see fit(resume=...)")
+        config = dict(mapping("config", state["config"]))
+        weights = mapping("model", state["model"])
         if model is None:
-            model = build(state["architecture"], state["model"])
+            with reading("architecture"):
+                model = build(state["architecture"], weights, state.get("ties", []))
             model.eval()
-        model.load_state_dict(state["model"])
-        if optimizer is None and state["optimizer"] is not None:
-            optimizer = _optimizer(model, state["optimizer"])
-        elif optimizer is not None and state["optimizer"] is not None:
-            optimizer.load_state_dict(state["optimizer"]["state"])
-        if random:
-            streams.set_state(state["random"])
-    except (TypeError, KeyError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
-        raise ValueError(f"load: {path} does not describe a model: {type(error).__name__}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"load: {path}: {error}") from error
-    return Saved(model, optimizer, state["config"])
+        with all_or_nothing(model, optimizer):
+            with reading("model"):
+                model.load_state_dict(weights)
+            with reading("optimizer"):
+                if optimizer is None and state["optimizer"] is not None:
+                    optimizer = _optimizer(model, mapping("", state["optimizer"], "type", "groups", "state"))
+                elif optimizer is not None and state["optimizer"] is not None:
+                    optimizer.load_state_dict(mapping("", state["optimizer"], "state")["state"])
+            with reading("random"):
+                if random:
+                    streams.set_state(state["random"])
+    return Saved(model, optimizer, config)
 
 
-def describe(model: Module, depth: int = 0) -> dict[str, Any] | None:
-    """Write a model down as JSON values; None if it cannot be made from them."""
-    name = type(model).__name__
-    if getattr(nn, name, None) is not type(model) or depth > DEPTH:
+def describe(model: Module, depth: int = 0, seen: dict[int, int] | None = None) -> dict[str, Any] | None:
+    """Write a model down as JSON values; None if it cannot be made from them.
+
+    seen: the numbers of the layers that have been written so far, by their id; such a layer becomes {"same": number}.
+    """
+    seen = {} if seen is None else seen
+    if id(model) in seen:
+        return {"same": seen[id(model)]}
+    kind, made_from = type(model), getattr(model, "made_from", None)
+    if not as_made(model) or made_from is None or depth > DEPTH:
         return None
-    args, options = model.made_from
-    if isinstance(model, nn.Sequential):  # whose layers may have been exchanged since
-        names = [child for child, _ in model.named_children()]
-        args, options = tuple(model.children()), {}
-        if names != [str(i) for i in range(len(names))]:
+    seen[id(model)] = len(seen)
+    children = dict(model.named_children())
+    container = isinstance(model, nn.Sequential | nn.ModuleList)
+    if container:  # whose layers may have been exchanged since
+        if list(children) != [str(i) for i in range(len(children))]:
             return None
+        modules = list(children.values())
+        given: list[Any] = modules if isinstance(model, nn.Sequential) else [modules]
+        named: dict[str, Any] = {}
+    else:
+        given, named = _arguments(model, *made_from)
     try:
-        parts = [_write(value, depth) for value in args], {key: _write(value, depth) for key, value in options.items()}
+        args = [_write(value, depth, seen) for value in given]
+        options = {key: _write(value, depth, seen) for key, value in named.items()}
     except TypeError:
         return None
-    dtype = next((str(parameter.dtype) for parameter in model.parameters()), "float32")
-    return {"layer": name, "args": parts[0], "options": parts[1], "dtype": dtype}
+    dtype = "float32" if container else next((str(p.dtype) for p in model.parameters()), "float32")
+    part = {"layer": kind.__name__, "args": args, "options": options, "dtype": dtype}
+    if children and not container:  # made by the layer itself: they must still be what it makes
+        before = streams.get_state()
+        twins = dict(_build(part, [], 0).named_children())
+        streams.set_state(before)
+        if {name: describe(twin) for name, twin in twins.items()} != {
+            name: describe(c) for name, c in children.items()
+        }:
+            return None
+    return part
 
 
-def _write(value: Any, depth: int) -> Any:
+def _arguments(layer: Module, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Give the arguments that make a layer as it is now: attributes may have been set since."""
+    signature = inspect.signature(type(layer))
+    bound = signature.bind(*args, **options).arguments
+    loose: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            loose = list(bound.get(name, ()))
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named.update(bound.get(name, {}))
+        elif name != "dtype":  # which is written for itself
+            value = vars(layer).get(name, bound.get(name, parameter.default))
+            if name == "bias":
+                value = value is not None and value is not False
+            elif isinstance(value, np.ndarray | Tensor):
+                value = bound.get(name, parameter.default)
+            if name in bound or value != parameter.default:
+                named[name] = value
+    return loose, named
+
+
+def _write(value: Any, depth: int, seen: dict[int, int]) -> Any:
     if isinstance(value, Module):
-        part = describe(value, depth + 1)
+        part = describe(value, depth + 1, seen)
         if part is None:
             raise TypeError(f"{type(value).__name__} cannot be written down")
         return part
     if isinstance(value, (list, tuple)):
-        return [_write(item, depth) for item in value]
+        return [_write(item, depth, seen) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"{type(value).__name__} cannot be written down")
 
 
-def build(description: Any, weights: dict[str, Any]) -> Module:
+def _ties(model: Module) -> list[list[str]]:
+    """Give the names of each parameter and buffer that has several."""
+    names: dict[int, list[str]] = {}
+    for name, value in model._named_state():
+        names.setdefault(id(value), []).append(name)
+    return [group for group in names.values() if len(group) > 1]
+
+
+def _tie(model: Module, ties: Any) -> None:
+    """Let the parameters with these names be one, for each list of names."""
+    modules = dict(model.named_modules())
+    for names in ties:
+        first = None
+        for name in names:
+            path, _, attribute = name.rpartition(".")
+            value = vars(modules[path])[attribute]
+            if not isinstance(value, Tensor):
+                raise ValueError(f"{name} is no parameter")
+            first = value if first is None else first
+            if type(value) is not type(first) or (value.shape, value.dtype) != (first.shape, first.dtype):
+                raise ValueError(f"{name} cannot be the same as {names[0]}")
+            setattr(modules[path], attribute, first)
+
+
+def build(description: Any, weights: Mapping[str, Any], ties: Any = ()) -> Module:
     """Make the model that `describe` has written down.
 
     Raises ValueError if it asks for anything but layers of `fastnn.nn`, or for more weights than there are.
@@ -168,45 +252,43 @@ def build(description: Any, weights: dict[str, Any]) -> Module:
     if description is None:
         raise ValueError("the model is not made of layers of fastnn.nn only: make it, and give it to load(path, model)")
     before = streams.get_state()
-    size = sum(np.size(array) for array in weights.values())
     try:
-        model = _build(description, [2 * size + (1 << 20)], 0)  # there are layers whose sizes stand for no weights
+        with at_most(sum(np.size(array) for array in weights.values())):
+            model = _build(description, [], 0)
+        if not isinstance(model, Module):
+            raise ValueError(f"a {type(model).__name__} is no model")
+        _tie(model, ties)
+    except (TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
+        raise ValueError(f"does not describe a model: {type(error).__name__}: {error}") from error
     finally:
         streams.set_state(before)  # initial weights were drawn that nobody will see
-    if not isinstance(model, Module):
-        raise ValueError(f"a {type(model).__name__} is no model")
     return model
 
 
-def _build(part: Any, room: list[int], depth: int) -> Any:
-    """Make a part of a model. room[0]: how many weights there may still be."""
+def _build(part: Any, made: list[Any], depth: int) -> Any:
+    """Make a part of a model. made: the layers so far, in the order in which they were written."""
     if isinstance(part, list):
-        return tuple(_build(item, room, depth) for item in part)
+        return tuple(_build(item, made, depth) for item in part)
     if not isinstance(part, dict):
         return part
+    if "same" in part:
+        number = part["same"]
+        if type(number) is not int or not 0 <= number < len(made) or made[number] is None:
+            raise ValueError(f"there is no layer number {str(number)[:60]} before it is used again")
+        return made[number]
     name = part["layer"]
     kind = getattr(nn, name, None) if isinstance(name, str) and name in nn.__all__ else None
-    if not (isinstance(kind, type) and issubclass(kind, Module)) or depth > DEPTH:
+    if kind not in KNOWN or depth > DEPTH:
         raise ValueError(f"there is no layer {str(name)[:60]!r} in fastnn.nn")
-    args = [_build(item, room, depth + 1) for item in part["args"]]
-    options = {key: _build(item, room, depth + 1) for key, item in part["options"].items()}
-    room[0] -= _weights(kind, inspect.signature(kind).bind(*args, **options).arguments)
-    if room[0] < 0:
-        raise ValueError(f"a {name} of {', '.join(map(repr, args))} does not belong to so few weights")
+    if part["dtype"] not in ("float32", "float64"):
+        raise ValueError(f"{name}: dtype must be float32 or float64, got {str(part['dtype'])[:60]!r}")
+    place = len(made)
+    made.append(None)
+    args = [_build(item, made, depth + 1) for item in part["args"]]
+    options = {key: _build(item, made, depth + 1) for key, item in part["options"].items()}
     layer = kind(*args, **options)
-    return layer.to(part["dtype"]) if part["dtype"] != "float32" else layer
-
-
-def _weights(kind: type[Module], arguments: dict[str, Any]) -> int:
-    """Estimate how many weights a layer has, from its arguments."""
-    sizes = []
-    for name in SIZES:
-        value = arguments.get(name, 1)
-        if name == "kernel_size" and isinstance(value, int) and kind.__name__[-2:] in ("2d", "3d"):
-            value = (value,) * int(kind.__name__[-2])
-        sizes += [abs(side) for side in (value if isinstance(value, tuple) else (value,)) if isinstance(side, int)]
-    groups = arguments.get("groups", 1)
-    return math.prod(sizes) // (groups if isinstance(groups, int) and groups > 0 else 1)
+    made[place] = layer.to(part["dtype"]) if part["dtype"] != "float32" else layer
+    return made[place]
 
 
 def _written(model: Module, optimizer: Optimizer) -> dict[str, Any]:
@@ -216,13 +298,16 @@ def _written(model: Module, optimizer: Optimizer) -> dict[str, Any]:
     return {"type": type(optimizer).__name__, "groups": groups, "state": optimizer.state_dict()}
 
 
-def _optimizer(model: Module, state: dict[str, Any]) -> Optimizer:
+def _optimizer(model: Module, state: Mapping[str, Any]) -> Optimizer:
     """Make the optimizer that `_written` has written down."""
     name, parameters = state["type"], list(model.parameters())
     kind = getattr(optim, name, None) if isinstance(name, str) and name in optim.__all__ else None
     if not (isinstance(kind, type) and issubclass(kind, Optimizer)):
         raise ValueError(f"there is no optimizer {str(name)[:60]!r} in fastnn.optim")
-    if not all(0 <= i < len(parameters) for group in state["groups"] for i in group):
+    groups = state["groups"]
+    if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
+        raise ValueError("its groups are no lists of parameters")
+    if not all(type(i) is int and 0 <= i < len(parameters) for group in groups for i in group):
         raise ValueError(f"{name} has parameters that this model has not: make it, and give it to load(optimizer=...)")
     groups = [{"params": [parameters[i] for i in group]} for group in state["groups"]]
     optimizer: Optimizer = kind(groups)  # type: ignore[call-arg]

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from fastnn import functional, nn
+from fastnn._checks import numbers, shown
 from fastnn.train.metrics import accuracy, confusion_matrix, predictions, top_k
 
 Array = np.ndarray[Any, Any]
@@ -23,7 +26,12 @@ class Stream:
 
     Outputs and targets are as for `accuracy`: (N, C) of which the highest counts, or (N,) or (N, 1) that say yes from a
     threshold on (0.5 for probabilities, 0 for logits), against class labels (N,) or one probability per class.
+
+    direction: "min" or "max", whichever is good: what watches a metric (`EarlyStopping`, `Checkpoint`) asks for it.
+    None: it has to be told.
     """
+
+    direction: str | None = None
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -39,9 +47,10 @@ class Stream:
 
     def __call__(self, output: Any, target: Any) -> Any:
         """Give the figure of whole arrays."""
+        name = getattr(self, "name", "") or type(self).__name__
         whole = copy.copy(self)
         whole.reset()
-        whole.update(np.asarray(output), np.asarray(target))
+        whole.update(numbers(name, "output", output), numbers(name, "target", target))
         return whole.result()
 
 
@@ -50,6 +59,11 @@ class Mean(Stream):
 
     def __init__(self, function: Function) -> None:
         self.function = function
+        plain: Any = function
+        while isinstance(plain, partial):
+            plain = plain.func
+        losses = isinstance(plain, nn.loss._Loss) or getattr(plain, "__module__", "") == functional.loss.__name__
+        self.direction = "max" if plain in (accuracy, top_k) else "min" if losses else getattr(plain, "direction", None)
         self.reset()
 
     def reset(self) -> None:
@@ -98,6 +112,8 @@ class ConfusionMatrix(Stream):
 
 class _Score(ConfusionMatrix):
     """A figure of each class from its hits, how often it was predicted, and how often it was right; and their mean."""
+
+    direction = "max"
 
     def __init__(self, average: str = "binary", threshold: float = 0.5) -> None:
         if average not in AVERAGES:
@@ -170,6 +186,7 @@ class BalancedAccuracy(ConfusionMatrix):
     """The mean recall of the classes that occur."""
 
     name = "balanced_accuracy"
+    direction = "max"
 
     def result(self) -> float:
         """Give it."""
@@ -184,6 +201,8 @@ class RocAuc(Stream):
     second is the yes; of more, each is rated against the rest, and `average` is "macro" or "weighted" (by frequency).
     Exact, and so all scores are kept: 8 bytes each. nan if a class, or its rest, does not occur.
     """
+
+    direction = "max"
 
     def __init__(self, average: str = "macro") -> None:
         if average not in ("macro", "weighted"):
@@ -235,6 +254,7 @@ class _Error(Stream):
     """Base of figures of predicted numbers; output and target of the same shape, or (N, 1) against (N,)."""
 
     name = ""
+    direction = "min"
 
     def __init__(self) -> None:
         self.reset()
@@ -255,7 +275,7 @@ class _Error(Stream):
 
     def columns(self, output: Array, target: Array) -> tuple[Array, Array]:
         """Give (target - output, target) as (N, D)."""
-        if output.size != target.size or len(output) != len(target):
+        if output.size != target.size or output.shape[:1] != target.shape[:1] or not output.ndim:
             raise ValueError(f"{self.name}: output {output.shape} and target {target.shape} do not fit together")
         shape = len(output), -1 if len(output) else 1
         wide = target.reshape(shape).astype(np.float64)
@@ -294,6 +314,7 @@ class R2(_Error):
     """
 
     name = "r2"
+    direction = "max"
 
     def reset(self) -> None:
         """Forget what was seen."""
@@ -342,6 +363,24 @@ STREAMS: dict[str, Callable[[], Stream]] = {
 }
 
 
+SMALL_IS_GOOD = ("loss", "error", "perplexity", "mse", "mae", "nll", "cross_entropy")
+
+
+def direction_of(name: str) -> str | None:
+    """Say by the name of a column whether small ("min") or large ("max") is good; None if the name does not say."""
+    name = name.removeprefix("val_")
+    if name.endswith(SMALL_IS_GOOD) or name == "seconds":
+        return "min"
+    if name in STREAMS or (name.startswith("top") and name[3:].isdigit()):
+        return _stream(name).direction
+    return "max" if name.endswith(("accuracy", "auc")) or name == "top_k" else None
+
+
+def directions(streams: Mapping[str, Stream]) -> dict[str, str | None]:
+    """Give the direction of the columns of each metric; None where it does not say it."""
+    return {start + name: stream.direction for name, stream in streams.items() for start in ("", "val_")}
+
+
 def resolve(metrics: Iterable[str | Function | Stream] | Mapping[str, Function | Stream]) -> dict[str, Stream]:
     """Turn what `fit` takes as metrics into streams by name, none of them shared with the caller.
 
@@ -351,17 +390,26 @@ def resolve(metrics: Iterable[str | Function | Stream] | Mapping[str, Function |
     Raises
     ------
     ValueError
-        If a name is unknown.
+        If a name is unknown, or stands for two columns of the history.
     """
     if isinstance(metrics, (str, bytes)):
         raise TypeError(f"fit: metrics must be a list such as [{metrics!r}], got the string {metrics!r}")
-    if isinstance(metrics, Mapping):
-        return {name: _stream(metric) for name, metric in metrics.items()}
+    if not isinstance(metrics, Iterable):
+        raise TypeError(f"fit: metrics must be a list or a dictionary, got {type(metrics).__name__}")
+    named = metrics.items() if isinstance(metrics, Mapping) else [(_name(metric), metric) for metric in metrics]
     streams: dict[str, Stream] = {}
-    for metric in metrics:
-        name = metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__.lower())
+    for name, metric in named:
+        if not isinstance(name, str):
+            raise TypeError(f"fit: names of metrics must be strings, got {shown(name)}")
+        if name in streams or name in ("loss", "seconds"):
+            taken = "two metrics are" if name in streams else "the history has a column"
+            raise ValueError(f"fit: {taken} called {name!r}; give metrics names of their own in a dictionary")
         streams[name] = _stream(metric)
     return streams
+
+
+def _name(metric: Any) -> Any:
+    return metric if isinstance(metric, str) else getattr(metric, "__name__", type(metric).__name__.lower())
 
 
 def _stream(metric: Any) -> Stream:
@@ -375,7 +423,7 @@ def _stream(metric: Any) -> Stream:
         return STREAMS[metric]()
     if isinstance(metric, str) and metric.startswith("top") and metric[3:].isdigit():
         k = int(metric[3:])
-        return Mean(lambda output, target: top_k(output, target, k))
+        return Mean(partial(top_k, k=k))
     raise ValueError(
         f"fit: unknown metric {metric!r}; known are 'top5' (any number), "
         f"{', '.join(map(repr, STREAMS))}, or pass a function (output, target) -> float"

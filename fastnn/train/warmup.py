@@ -10,7 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from fastnn import random
+from fastnn._checks import shape_of, type_of
 from fastnn.nn import Module
+from fastnn.nn.module import modes_kept
 from fastnn.optim import Optimizer
 from fastnn.tensor import Tensor, no_grad
 
@@ -56,7 +58,9 @@ def warmup(
     """
     if loss is not None and target is None:
         raise TypeError("warmup: a loss needs a target, for instance target=np.zeros(batch_size, int)")
-    x = np.random.default_rng(0).standard_normal(input_shape).astype(dtype)
+    if not isinstance(model, Module):
+        raise TypeError(f"warmup: model must be a Module, got {type(model).__name__}")
+    x = np.random.default_rng(0).standard_normal(shape_of("warmup", input_shape)).astype(type_of("warmup", dtype))
     with _watch(progress) as names, _unchanged(model, optimizer):
         model.eval()
         with no_grad():
@@ -75,20 +79,18 @@ def warmup(
 def _unchanged(model: Module, optimizer: Optimizer | None) -> Iterator[None]:
     """Put parameters, states, modes and random streams back in the end."""
     weights = {name: np.array(value) for name, value in model.state_dict().items()}
-    modes = [(module, module.training) for module in model.modules()]
     memory = optimizer.state_dict() if optimizer is not None else {}
     streams = random.get_state()
-    try:
-        yield
-    finally:
-        random.set_state(streams)
-        model.load_state_dict(weights)
-        model.zero_grad()
-        if optimizer is not None:
-            optimizer.zero_grad()
-            optimizer.load_state_dict(memory)
-        for module, training in modes:
-            module.training = training
+    with modes_kept(model):
+        try:
+            yield
+        finally:
+            random.set_state(streams)
+            model.load_state_dict(weights)
+            model.zero_grad()
+            if optimizer is not None:
+                optimizer.zero_grad()
+                optimizer.load_state_dict(memory)
 
 
 @contextmanager

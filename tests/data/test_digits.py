@@ -2,6 +2,9 @@
 
 import gzip
 import hashlib
+import os
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -115,3 +118,65 @@ def test_a_hostile_header_allocates_nothing(tmp_path):
     (tmp_path / "file").write_bytes(bytes([0, 0, 0x0E, 255]) + b"\xff" * (4 * 255))
     with pytest.raises(ValueError, match="truncated"):
         read_idx(tmp_path / "file")
+
+
+def peak_of(path, match):
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=match):
+        read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("head", [b"", bytes([0, 0, 8, 1, 0, 0, 0, 5]), bytes([0, 0, 8, 1]), b"\x89PNG",
+                                  bytes([0, 0, 8, 3]) + b"\xff" * 12, bytes([0, 0, 8, 255])])  # fmt: skip
+def test_a_gzip_bomb_is_not_unpacked(tmp_path, head):
+    """The header is looked at first, and no more is read than it says."""
+    (tmp_path / "bomb").write_bytes(gzip.compress(head + bytes(50_000_000), 1))
+    match = "bomb is (not an IDX|truncated|longer than its header says: more than (13|8) bytes)|bomb has 255 dimensions"
+    assert peak_of(tmp_path / "bomb", match) < 3e6
+
+
+def test_sizes_beyond_what_a_file_can_hold(tmp_path):
+    for sizes in ([2**32 - 1] * 2, [2**31, 1], [1] * 64 + [2**32 - 1], [2**32 - 1] * 40):
+        content = bytes([0, 0, 0x0E, len(sizes)]) + b"".join(n.to_bytes(4, "big") for n in sizes) + b"1234"
+        for packed in (content, gzip.compress(content)):
+            (tmp_path / "file").write_bytes(packed)
+            assert peak_of(tmp_path / "file", "file is truncated: .* needs") < 3e6
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_more_dimensions_than_an_array_has(tmp_path, pack):
+    def file(sizes, data):
+        head = bytes([0, 0, 8, len(sizes)]) + b"".join(n.to_bytes(4, "big") for n in sizes)
+        (tmp_path / "file").write_bytes(pack(head + data))
+        return tmp_path / "file"
+
+    assert read_idx(file([1] * 64, b"x")).shape == (1,) * 64
+    for sizes in ([1] * 65, [1] * 255):
+        with pytest.raises(ValueError, match=f"file has {len(sizes)} dimensions, an array has at most 64"):
+            read_idx(file(sizes, b"x"))
+    with pytest.raises(ValueError, match="is more than an array can be"):
+        read_idx(file([0, *[2**32 - 1] * 3], b""))
+    assert read_idx(file([0, 3], b"")).shape == (0, 3) and read_idx(file([], b"x")).shape == ()
+    assert read_idx(file([], b"x")).item() == ord("x")
+
+
+def test_two_gzip_members_and_pipes(tmp_path):
+    content = idx_bytes(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    (tmp_path / "file").write_bytes(gzip.compress(content[:9]) + gzip.compress(content[9:]))
+    assert read_idx(tmp_path / "file").tolist() == [[0, 1, 2], [3, 4, 5]]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        thread = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(content))
+        thread.start()
+        assert read_idx(tmp_path / "pipe").tolist() == [[0, 1, 2], [3, 4, 5]]
+        thread.join()
+
+
+def test_paths_of_another_kind():
+    with pytest.raises(TypeError, match="read_idx: path must be a string or a path, got NoneType"):
+        read_idx(None)
+    with pytest.raises(TypeError, match="mnist: root must be a string or a path, got NoneType"):
+        mnist(None)

@@ -3,15 +3,17 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from fastnn import nn
-from fastnn.train import load_checkpoint, load_weights, save_checkpoint
+from fastnn.train import load_checkpoint, load_weights, save_checkpoint, save_weights
 
 STATE = {
     "model": {"0.weight": np.arange(6, dtype=np.float32).reshape(2, 3).T, "scalar": np.array(2.5)},
@@ -44,6 +46,25 @@ def test_other_programs_can_read_the_weights(tmp_path):
 
     save_checkpoint(tmp_path / "c.safetensors", STATE)
     np.testing.assert_array_equal(load_file(tmp_path / "c.safetensors")["model.0.weight"], STATE["model"]["0.weight"])
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_other_programs_can_read_all_dtypes(empty, tmp_path):
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    codes = "" if empty else ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?", ">f4", ">i8")
+    arrays = {code: np.arange(7).astype(code)[::-1] for code in codes}
+    if not empty:
+        arrays.update(
+            {"none": np.zeros((0, 3)), "scalar": np.array(3, np.int16), 'a "name" \u00e4\n': np.zeros((2, 0, 4))}
+        )
+    save_checkpoint(tmp_path / "c", arrays)
+    found, again = load_file(tmp_path / "c"), load_checkpoint(tmp_path / "c")
+    assert set(found) == set(again) == set(arrays)
+    for name, array in arrays.items():
+        for given in (found[name], again[name]):
+            assert given.shape == array.shape and given.dtype == array.dtype.newbyteorder("=")
+            np.testing.assert_array_equal(given, array)
+    assert all(array.flags.writeable and array.flags.aligned for array in again.values())
 
 
 def raw_file(path, **arrays):
@@ -129,3 +150,132 @@ def test_kill_at_any_moment_leaves_a_whole_file(tmp_path):
         state = load_checkpoint(file)
         assert (state["a"] == state["n"]).all() and (state["b"] == state["n"]).all()
         assert state["n"] >= int(acknowledged[-1] if acknowledged else 1), "a write that returned must be there"
+
+
+# --- several writers
+
+
+def whole(state):
+    return (state["a"] == state["n"]).all() and (state["b"] == state["n"]).all()
+
+
+def writer(path, first):
+    for n in range(first, first + 40):
+        save_checkpoint(path, {"n": n, "a": np.full(50_000, n, np.float64), "b": np.full(50_000, n, np.int32)})
+
+
+def reader(path, stop, seen):
+    while not stop.is_set():
+        seen.append(whole(load_checkpoint(path)))
+
+
+def test_threads_write_one_checkpoint(tmp_path, monkeypatch):
+    """Every read finds a whole file, and nothing else is left in the folder."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # so that writers meet more often
+    file = tmp_path / "c.safetensors"
+    writer(file, 1)
+    stop, seen, errors = threading.Event(), [], []
+
+    def run(function, *arguments):
+        try:
+            function(*arguments)
+        except Exception as error:
+            errors.append(error)
+
+    readers = [threading.Thread(target=run, args=(reader, file, stop, seen)) for _ in range(2)]
+    writers = [threading.Thread(target=run, args=(writer, file, 100 * i)) for i in range(1, 5)]
+    for thread in readers + writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    for thread in readers:
+        thread.join()
+    assert not errors and seen and all(seen) and whole(load_checkpoint(file))
+    assert os.listdir(tmp_path) == ["c.safetensors"]
+
+
+def test_processes_write_one_checkpoint(tmp_path):
+    file = tmp_path / "c.safetensors"
+    command = [sys.executable, "-c", WRITER, str(file)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        for process in writers:
+            for _ in range(3):
+                process.stdout.readline()
+        for _ in range(60):
+            assert whole(load_checkpoint(file))
+    finally:
+        for process in writers:
+            process.kill()
+            process.communicate()
+    assert whole(load_checkpoint(file))
+
+
+def test_models_are_written_as_safely(tmp_path, monkeypatch):
+    import fastnn
+
+    names = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: names.append((os.path.dirname(a), a)) or replace(a, b))
+    model = nn.Linear(2, 2)
+    for _ in range(3):
+        fastnn.save(model, tmp_path / "net")
+        save_weights(model, tmp_path / "net")
+    assert len(set(names)) == 6 and {folder for folder, _ in names} == {str(tmp_path)}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and links")
+class TestPosix:
+    def test_the_mode_of_the_old_file_is_kept(self, tmp_path):
+        file = tmp_path / "c"
+        for mode in (0o600, 0o640, 0o664, 0o444):
+            save_checkpoint(file, {})
+            os.chmod(file, mode)
+            save_checkpoint(file, {"a": 1})
+            assert stat.S_IMODE(file.stat().st_mode) == mode and load_checkpoint(file) == {"a": 1}
+
+    @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+    def test_new_files_have_the_mode_of_all_new_files(self, umask, tmp_path):
+        before = os.umask(umask)
+        try:
+            save_checkpoint(tmp_path / "c", {})
+            (tmp_path / "other").touch()
+        finally:
+            os.umask(before)
+        assert (tmp_path / "c").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+    def test_nothing_is_written_through_a_link(self, tmp_path, monkeypatch):
+        """Even if somebody knew the name of the temporary file."""
+        victim = tmp_path / "victim"
+        victim.write_text("precious")
+        monkeypatch.setattr("secrets.token_hex", lambda count: "known")
+        planted = tmp_path / f".c.{os.getpid()}-known.tmp"
+        planted.symlink_to(victim)
+        with pytest.raises(FileExistsError):
+            save_checkpoint(tmp_path / "c", {"a": 1})
+        assert victim.read_text() == "precious" and planted.is_symlink()
+        monkeypatch.undo()
+        (tmp_path / "c").symlink_to(victim)
+        save_checkpoint(tmp_path / "c", {"a": 1})
+        assert victim.read_text() == "precious" and load_checkpoint(tmp_path / "c") == {"a": 1}
+
+    def test_long_and_odd_names(self, tmp_path):
+        for name in ("x" * 250, "ü" * 120, "[a]*?", "-x", " "):
+            save_checkpoint(tmp_path / name, {"a": 1})
+            assert load_checkpoint(tmp_path / name) == {"a": 1}
+        (tmp_path / ".[a]*?.1.tmp").touch()
+        (tmp_path / ".a.1.tmp").touch()
+        for name in (".[a]*?.1.tmp", ".a.1.tmp"):
+            os.utime(tmp_path / name, (time.time() - 3600,) * 2)
+        save_checkpoint(tmp_path / "[a]*?", {})
+        assert not (tmp_path / ".[a]*?.1.tmp").exists() and (tmp_path / ".a.1.tmp").exists()
+
+
+def test_files_without_arrays(tmp_path):
+    """Releases 0.4.0 to 0.4.3 of safetensors cannot read these; here they are read by other means."""
+    for state in ({}, {"a": 1}, {"model": {}, "list": [], "deep": {"er": [None]}}):
+        save_checkpoint(tmp_path / "c", state)
+        assert load_checkpoint(tmp_path / "c") == state
+    save_weights(nn.ReLU(), tmp_path / "w")
+    load_weights(nn.ReLU(), tmp_path / "w")

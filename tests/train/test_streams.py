@@ -129,6 +129,17 @@ def test_logits_have_another_threshold():
     assert ConfusionMatrix(0)(logits, YES == 1).tolist() == ConfusionMatrix()(SCORE, YES).tolist()
 
 
+def test_names_stand_for_one_column():
+    for metrics, error, message in (
+        ([lambda o, t: 1.0, lambda o, t: 2.0], ValueError, "two metrics are called '<lambda>'"),
+        (["accuracy", "accuracy"], ValueError, "two metrics are called 'accuracy'"),
+        ({"loss": "accuracy"}, ValueError, "the history has a column called 'loss'"),
+        ({3: "accuracy"}, TypeError, "names of metrics must be strings, got 3"),
+    ):
+        with pytest.raises(error, match=message):
+            resolve(metrics)
+
+
 def test_nothing_seen_is_nan():
     for name in set(STREAMS) - {"confusion_matrix"}:
         assert np.isnan(resolve([name])[name].result()), name
