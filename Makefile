@@ -20,8 +20,9 @@ ARGS ?=
 demo: $(STAMP)
 	$(RUN) -m fastnn demo --out demo $(ARGS)
 
+# one process per core, whole files to each; ARGS="-n 0 ..." runs all in one process, for a debugger
 test: lint
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check
