@@ -12,7 +12,7 @@ import sys
 
 from bench.harness import Calls, Case, Unsupported
 
-LIBRARIES = ("numpy", "torch", "jax")
+LIBRARIES = ("torch", "jax")
 CASES = [Case("import", "start", "python -c import", {}, bars={"torch": 1.0})]
 
 
