@@ -26,7 +26,7 @@ LEFT_OUT = ("test_ground", "test_cpus", "test_memory")  # they start processes o
 
 
 def pytest(arguments, *before, **variables):
-    """Run tests and return (exit status, what was printed, errors of valgrind in between)."""
+    """Run tests and return their exit status and what was printed, with valgrind's errors at their places."""
     words = [*before, sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--timeout=0", *arguments]
     environment = {**os.environ, **CPU, "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **variables}
     done = subprocess.run(
@@ -54,7 +54,7 @@ def invalid(output):
 
 
 def check(arguments):
-    """Compile what some tests need, run them under valgrind, and return (what they are, complaints)."""
+    """Compile what some tests need, run them under valgrind, and return complaints."""
     status, output = pytest(arguments)
     if status not in (0, 1, 5):
         return [f"{' '.join(arguments)} ended with {status} without valgrind:\n{output[-2000:]}"]
@@ -62,7 +62,8 @@ def check(arguments):
     complaints = [f"{test}\n    {error}" for test, error in dict.fromkeys(invalid(output))]
     if status not in (0, 1, 5):
         complaints.append(f"{' '.join(arguments)} ended with {status}:\n{output[-2000:]}")
-    print(f"{output.strip().splitlines()[-1] if output.strip() else 'nothing'}: {' '.join(arguments)}", flush=True)
+    summary = [line.strip("= ") for line in output.splitlines() if re.search(r" (passed|failed|deselected) in ", line)]
+    print(f"{' '.join(arguments)}: {summary[-1] if summary else 'nothing ran'}", flush=True)
     return complaints
 
 
