@@ -17,8 +17,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fastnn"))
 
 
-# seconds of one core, nothing compiled yet
-LONGEST = ["test_contract.py"]
+# The contract test compiles nearly everything: matrix products, convolutions, pooling and so on to the elementwise
+# functions. Others start from the other end, so that two processes seldom compile the same at the same time.
+FIRST = [
+    "test_contract.py", "test_losses.py", "test_activation.py", "test_optimizer.py", "test_arithmetic.py",
+    "test_dropout.py", "test_augment.py", "test_loss.py", "test_norm.py", "test_softmax.py",
+]  # fmt: skip
+LAST = ["test_layouts.py", "test_misuse.py", "test_cpus.py"]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -76,9 +81,10 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Put the files that take longest first, so that no process is left with one of them at the end."""
-    rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path.name, 99 + (item.path.name == "test_cpus.py")))
+    """Put long files first, so that no process is left with one at the end, and what waits for others last."""
+    files = [*FIRST, "", *LAST]
+    rank = {name: number for number, name in enumerate(files)}
+    items.sort(key=lambda item: rank.get(item.path.name, rank[""]))
 
 
 @pytest.fixture

@@ -28,11 +28,16 @@ CPUS = {  # LLVM's name: (vector bytes, what this machine must have, features th
     "x86-64": (16, (), ""),
 }
 LEGS = ("skylake-avx512", "haswell", "x86-64")  # one of each width
-DEPENDS = (  # names of contract cases whose kernels work in vectors of the CPU's width
-    "conv", "matmul", "linear", "pool", "norm", "softmax", "interpolate", "unfold", "fold", "shuffle", "pad", "unpool",
-)  # fmt: skip
-FILES = ["test_contract.py", "test_matmul.py"]
-SELECTED = "(not float64 or blocks) and not another_cpu"
+# Kernels that work in vectors of the CPU's width: all tiles, and of what is elementwise one of each form.
+NAMES = (
+    "matmul linear peak conv pad fold pool interpolate shuffle gelu softmax norm cross_entropy mse_loss optimizer_step "
+    "warp dropout- add- prelu tanh- exp-"
+)
+FILES = ["test_contract.py", "test_matmul.py", "test_conv.py", "test_conv_nd.py", "test_pool.py", "test_norm.py"]
+SELECTED = (
+    f"not another_cpu and not test_empty and (not float64 or blocks) "
+    f"and (not test_contract.py or {' or '.join(NAMES.split())})"
+)
 
 
 def environment(cpu):
