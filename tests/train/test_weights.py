@@ -11,8 +11,6 @@ from fastnn.train import evaluate, fit
 rng = np.random.default_rng(3)
 Y = np.repeat([0, 1, 2], [60, 25, 5])
 X = (np.array([[0, 3], [3, 0], [-3, -3]])[Y] + rng.standard_normal((90, 2))).astype(np.float32)
-
-
 ULP = 1e-7  # of weights of order one: such sums round differently on another CPU, and some weights are near 0
 
 
