@@ -22,7 +22,7 @@ def measure(dtype=np.float32, threads=None, seconds=0.2):
     scratch = np.full((threads, 3, numbers), 1e-3, dtype)
     run, k = peak__tile[dtype], 50_000
     best, end = float("inf"), perf_counter() + seconds
-    while perf_counter() < end:
+    while best == float("inf") or perf_counter() < end:  # once at least, however late it is by now
         started = perf_counter()
         run(scratch, k, 0, threads, threads)
         best = min(best, perf_counter() - started)

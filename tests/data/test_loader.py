@@ -134,8 +134,7 @@ def test_prefetching_works_ahead_but_not_too_far():
     loader = DataLoader((X, Y), 1, prefetch=2, transform=lambda x, generator: made.append(1) or x)
     batches = iter(loader)
     next(batches)
-    deadline = time.monotonic() + 5
-    while len(made) < 4 and time.monotonic() < deadline:
+    while len(made) < 4:  # if they never come, the test's time limit ends this
         time.sleep(0.005)
     time.sleep(0.05)
     assert len(made) == 4  # the one taken, two that wait, one for which there is no room
@@ -159,10 +158,8 @@ def test_an_error_in_the_thread_arrives_and_the_thread_ends():
 def test_leaving_early_ends_the_thread():
     for _ in DataLoader((X, Y), 1, prefetch=2):
         break
-    deadline = time.monotonic() + 5
-    while any(t.name == "fastnn-loader" for t in threading.enumerate()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not [thread for thread in threading.enumerate() if thread.name == "fastnn-loader"]
+    while any(thread.name == "fastnn-loader" for thread in threading.enumerate()):
+        time.sleep(0.01)  # if it never ends, the test's time limit ends this
 
 
 # --- bad input

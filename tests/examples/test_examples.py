@@ -1,4 +1,8 @@
-"""Every example runs and reaches what its text promises."""
+"""Every example runs and reaches what its text promises.
+
+Beside bounds on what training reaches stand the figures of five seeds on CPUs with AVX-512, AVX2 and SSE. A bound lies
+below the worst of them by as much again as they spread, or more.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -27,7 +31,7 @@ def test_xor():
 
 def test_logistic_neuron():
     reached = load("logistic_neuron").main()
-    assert reached["accuracy"] > 0.94
+    assert reached["accuracy"] > 0.94  # 0.970 (nothing is drawn)
     assert reached["difference"] < 1e-4
 
 
@@ -62,19 +66,21 @@ def test_activations(tmp_path):
 def test_one_vs_all(tmp_path):
     pytest.importorskip("matplotlib")
     right = load("one_vs_all").main(tmp_path / "one_vs_all.png", progress=False)
-    assert right["one vs all"] > 0.86 and right["softmax"] > 0.87
+    assert right["one vs all"] > 0.86  # 0.882 to 0.885
+    assert right["softmax"] > 0.87  # 0.885 to 0.893
     assert (tmp_path / "one_vs_all.png").stat().st_size > 50_000
 
 
 def test_mnist_mlp():
     reached = load("mnist_mlp").main(progress=False)
-    assert reached["classic"] > 0.86
-    assert reached["modern"] > 0.89
+    assert reached["classic"] > 0.86  # 0.893 to 0.906
+    assert reached["modern"] > 0.89  # 0.907 to 0.915
 
 
 def test_mnist_cnn(tmp_path):
     pytest.importorskip("matplotlib")
-    assert load("mnist_cnn").main(epochs=6, progress=False, folder=tmp_path) > 0.95  # 12 epochs: 0.975
+    # 0.955 to 0.966; 12 epochs: 0.975
+    assert load("mnist_cnn").main(epochs=6, progress=False, folder=tmp_path) > 0.93
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.safetensors", "learning_curves.png"]
 
 
@@ -93,10 +99,17 @@ def test_regularisation(tmp_path):
     pytest.importorskip("matplotlib")
     reached = load("regularisation").main(tmp_path / "remedies.png")
     new = {name: figures["new"] for name, figures in reached.items()}
-    assert reached["nothing"]["known"] > 0.99 and new["nothing"] < 0.77
-    for name, gain in (("L1", -0.03), ("L2", 0.02), ("dropout", 0.04), ("early stopping", 0.02), ("augmentation", 0.1)):
+    assert reached["nothing"]["known"] > 0.99 and new["nothing"] < 0.77  # 1.0 and 0.719 to 0.738
+    gains = {
+        "L1": -0.05,  # -0.016 to 0.001
+        "L2": 0.01,  # 0.038 to 0.063
+        "dropout": 0.04,  # 0.071 to 0.086
+        "early stopping": 0.02,  # 0.045 to 0.059
+        "augmentation": 0.1,  # 0.151 to 0.170
+    }
+    for name, gain in gains.items():
         assert new[name] > new["nothing"] + gain, name
-    assert reached["L1"]["zeros"] > 0.85 > 0.4 > reached["L2"]["zeros"]
+    assert reached["L1"]["zeros"] > 0.85 > 0.4 > reached["L2"]["zeros"]  # 0.934 to 0.947, 0.169 to 0.173
     assert (tmp_path / "remedies.png").stat().st_size > 50_000
 
 

@@ -25,7 +25,7 @@ LAYERS = {
     "cosine_embedding_loss": nn.CosineEmbeddingLoss,
     "triplet_margin_loss": nn.TripletMarginLoss,
 }
-OTHERS = {nn.CrossEntropyLoss, nn.NLLLoss, nn.CTCLoss}
+OTHERS = [nn.CrossEntropyLoss, nn.NLLLoss, nn.CTCLoss]
 ALL = [*LAYERS.values(), *OTHERS]
 rows = [pytest.param(row, id=name) for name, row in TABLE.items() if row.name in LAYERS]
 

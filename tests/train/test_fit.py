@@ -38,7 +38,8 @@ def test_it_learns_and_records(spots):
     history = train(model, spots, epochs=10, validation=spots, metrics=["accuracy", "top2"])
     assert list(history) == ["loss", "accuracy", "top2", "val_loss", "val_accuracy", "val_top2", "seconds"]
     assert len(history) == 10 and history.stopped == "finished"
-    assert history["loss"][-1] < 0.1 < history["loss"][0] and history["val_accuracy"][-1] > 0.97
+    assert history["loss"][-1] < 0.1 < history["loss"][0]  # five seeds: 0.001 to 0.007, 0.91 to 1.05
+    assert history["val_accuracy"][-1] > 0.97  # 1
     assert all(0 <= share <= 1 for name in ("accuracy", "top2") for share in history[name])
     assert model.training
 
@@ -190,7 +191,7 @@ def test_gradients_of_several_batches_make_one_step(spots):
     for data in (Unsized(10), DataLoader(spots, 10)):
         count, weight = steps(data, accumulate=3)
         assert count == expected[0] == [3, 6]
-        np.testing.assert_allclose(weight, expected[1], rtol=1e-5)
+        np.testing.assert_allclose(weight, expected[1], rtol=1e-5, atol=1e-7)
     count, weight = steps(DataLoader(spots, 30), accumulate=2)
     assert count == [2, 4]
     np.testing.assert_allclose(weight, steps([(spots[0][:60], spots[1][:60]), (spots[0][60:], spots[1][60:])])[1], 1e-5)
