@@ -109,7 +109,7 @@ def _flush(builder, before):
         _mxcsr(builder, "stmxcsr", before)
         value = builder.or_(builder.load(before), I32(FTZ_DAZ))
     else:
-        read = ir.InlineAsm(ir.FunctionType(I64, []), "mrs $0, fpcr", "=r", side_effect=True)
+        read = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I64, []), "llvm.aarch64.get.fpcr")
         builder.store(builder.call(read, []), before)
         value = builder.or_(builder.load(before), I64(FZ))
     builder.store(value, after)
@@ -121,7 +121,8 @@ def _write(builder, place):
     if ARCHITECTURE == "x86":
         _mxcsr(builder, "ldmxcsr", place)
     else:
-        write = ir.InlineAsm(ir.FunctionType(ir.VoidType(), [I64]), "msr fpcr, $0", "r", side_effect=True)
+        kind = ir.FunctionType(ir.VoidType(), [I64])
+        write = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.set.fpcr")
         builder.call(write, [builder.load(place)])
 
 
