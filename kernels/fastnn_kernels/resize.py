@@ -16,7 +16,7 @@ from ._simd import vector_bytes
 from ._taps import PAIRS
 from .cpu import resize as cpu
 from .images import channels_last
-from .windows import Axis, whole_shape
+from .windows import Axis, check_size, whole_shape
 
 GRAIN = 16384  # numbers written by a task, at least
 INT32 = np.dtype(np.int32)
@@ -241,7 +241,7 @@ def _matrices(function, shape, size, scale_factor, mode, align_corners, recomput
     given = given if isinstance(given, tuple) else (given,) * dims
     if len(given) != dims:
         raise ValueError(f"{function}: size or scale_factor must be a number or {dims} of them, got {given!r}")
-    plan = []
+    axes = []
     for length, one in zip(shape[2:], given, strict=True):
         if not length:
             raise ValueError(f"{function}: images must not be empty, got shape {shape}")
@@ -250,9 +250,9 @@ def _matrices(function, shape, size, scale_factor, mode, align_corners, recomput
         by_sizes = factor is None or recompute
         if mode == "nearest" and dims == 2 and count in (length, 2 * length):
             by_sizes = True  # as in PyTorch, which does so for images and not for signals and volumes
-        scale = length / count if by_sizes else 1 / factor
-        plan.append(_taps(length, count, scale, mode, align_corners, back))
-    return plan
+        axes.append((length, count, length / count if by_sizes else 1 / factor))
+    check_size(function, [count for _, count, _ in axes])
+    return [_taps(*axis, mode, align_corners, back) for axis in axes]
 
 
 def _factor(function, value):

@@ -7,12 +7,13 @@ gradient's windows. Signals and images are volumes with axes of length 1.
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from ._shapes import check_out, contiguous, flag, integer, output, sizes
+from ._shapes import ADDRESSABLE, check_out, contiguous, flag, integer, output, sizes
 from .cpu.pool import ROW
 from .images import pixels, places_first, planes
 
@@ -214,9 +215,15 @@ def adaptive(function: str, size, output_size) -> Windows:
         raise ValueError(f"{function}: output_size must be an integer or {len(size)} of them, got {output_size!r}")
     if 0 in size:
         raise ValueError(f"{function}: images must not be empty, got size {size}")
-    return three(
-        [
-            Axis.adaptive(n, n if count is None else integer(function, "output_size", count, 0))
-            for n, count in zip(size, wanted, strict=True)
-        ]
-    )
+    counts = [
+        n if count is None else integer(function, "output_size", count, 0)
+        for n, count in zip(size, wanted, strict=True)
+    ]
+    check_size(function, counts)
+    return three([Axis.adaptive(n, count) for n, count in zip(size, counts, strict=True)])
+
+
+def check_size(function: str, size) -> None:
+    """Raise ValueError if no memory holds an output of this size, before tables are made for it."""
+    if prod(size) >= ADDRESSABLE:
+        raise ValueError(f"{function}: an output of size {tuple(size)} does not fit into memory")

@@ -245,6 +245,9 @@ def test_bad_sizes_and_gradients_are_named():
         kernels.adaptive_avg_pool2d(X, (1, 2, 3))
     with pytest.raises(ValueError, match="adaptive_max_pool2d: output_size must be at least 0, got -1"):
         kernels.adaptive_max_pool2d(X, -1)
+    for function in (kernels.adaptive_max_pool2d, kernels.adaptive_avg_pool2d):
+        with pytest.raises(ValueError, match=r"output of size \(2147483647, 2147483647\) does not fit into memory"):
+            function(X, 2**31 - 1)
     assert kernels.adaptive_avg_pool2d(X, (0, None)).shape == (1, 3, 0, 8)
     with pytest.raises(ValueError, match="lp_pool2d: norm_type must be positive, got 0"):
         kernels.lp_pool2d(X, 0, 2)

@@ -183,6 +183,8 @@ def test_bad_input_is_named(message, call):
         (ValueError, "scale_factor must be positive and finite, got 1000", {"scale_factor": 10**400}),
         (ValueError, "size must be below 2", {"scale_factor": 1e300}),
         (ValueError, "size must be below 2", {"size": 10**400}),
+        (ValueError, "an output of size .* does not fit into memory", {"size": 2**31 - 1}),
+        (ValueError, "an output of size .* does not fit into memory", {"scale_factor": 2.0**28}),
         (TypeError, "scale_factor must be a number or one per axis, got '2'", {"scale_factor": "2"}),
         (TypeError, "scale_factor must be a number or one per axis, got True", {"scale_factor": True}),
         (TypeError, "scale_factor must be a number or one per axis, got None", {"scale_factor": (2.0, None)}),
