@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
+from fastnn.tensor import (
+    Array,
+    Gradients,
+    Needs,
+    Tensor,
+    WithBackward,
+    differentiable,
+    is_grad_enabled,
+    unwrap,
+    wrap,
+)
 
 
 @differentiable
@@ -117,4 +127,5 @@ nll_loss = _differentiable(kernels.nll_loss, 2, kernels.nll_loss_backward)
 
 def one_hot(target: Any, num_classes: int = -1) -> Any:
     """Give 1 at each label and 0 elsewhere, as int64: one-vs-all targets; see `kernels.one_hot`."""
-    return kernels.one_hot(target, num_classes)
+    y = kernels.one_hot(unwrap(target), num_classes)
+    return wrap(y) if isinstance(target, Tensor) else y

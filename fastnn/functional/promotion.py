@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from fastnn._tensor import as_array
+from fastnn._tensor import as_array, canonical
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 NUMBERS = bool, int, float, complex, np.generic
@@ -44,7 +44,8 @@ def promoted(function: str, floats: bool = False, /, **operands: Any) -> tuple[A
         if isinstance(x, np.ma.MaskedArray):
             raise TypeError(f"{function}: {name} is a masked array; fill it first: {name}.filled(0)")
         if isinstance(x, ndarray):
-            made.append(np.asarray(x))  # a matrix would multiply in its own way
+            x = np.asarray(x)  # a matrix would multiply in its own way
+            made.append(canonical(x) if x.dtype.kind in "biuf" else x)
         elif isinstance(x, list | tuple) or (hasattr(x, "__array__") and not isinstance(x, NUMBERS)):
             made.append(as_array(x))
         else:

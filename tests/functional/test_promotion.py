@@ -164,6 +164,14 @@ def test_gradients_from_swapped_and_unpickled_arrays():
         assert x.grad.dtype is np.dtype(np.float32) and x.grad.tolist() == [2, 4]
 
 
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_results_with_unpickled_and_swapped_arrays(name):
+    for other in (pickle.loads(pickle.dumps(np.array([1, 2], np.float32))), np.array([1, 2], ">f4")):
+        for y in (OPERATIONS[name](single(), other), OPERATIONS[name](other, single())):
+            assert y.dtype is np.dtype(np.float32)
+    assert F.cat([single(), other]).dtype is F.stack([other, single()]).dtype is np.dtype(np.float32)
+
+
 def test_masked_arrays_are_refused():
     with pytest.raises(TypeError, match="Tensor: data is a masked array; fill it first"):
         Tensor(np.ma.array([1.0, 2.0], mask=[False, True]))

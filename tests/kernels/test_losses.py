@@ -420,3 +420,10 @@ def test_the_slope_of_stirlings_term():
     small = Tensor(np.array([0.0, 1.0]), requires_grad=True)
     functional.poisson_nll_loss(np.zeros(2), small, full=True, reduction="sum").backward()
     assert small.grad.tolist() == [0, 0]
+
+
+def test_one_hot_of_tensors_and_lists():
+    expected = [[1, 0, 0], [0, 0, 1]]
+    assert functional.one_hot(np.array([0, 2])).tolist() == functional.one_hot([0, 2]).tolist() == expected
+    y = functional.one_hot(Tensor([0, 2]), 3)
+    assert isinstance(y, Tensor) and y.tolist() == expected and y.dtype == np.int64
