@@ -172,9 +172,9 @@ class _Stage(NamedTuple):
 class _Plan:
     """What to do with inputs of one shape and layout.
 
-    shape, flat: of the result, and as it is computed; small: whether it is. corner: the index that makes a vector of any array, which begins
-    with its first element, or None for a vector. run(vector, y): compute. given: if not None, kernel(vector, y, *given)
-    does the same.
+    shape, flat: of the result, and as it is computed; small: whether it is. corner: the index that makes a vector of
+    any array, which begins with its first element, or None for a vector. run(vector, y): compute. given: if not None,
+    kernel(vector, y, *given) does the same.
     """
 
     given = None
