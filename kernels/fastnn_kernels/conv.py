@@ -15,6 +15,7 @@ from ._shapes import (
     contiguous,
     conv_output_size,
     integer,
+    needed,
     padding_sides,
     pair,
     promote,
@@ -132,6 +133,7 @@ def conv2d_backward(
     Raises as conv2d does.
     """
     name = "conv2d_backward"
+    needs = needed(name, needs, 3)
     if dy is None or input is None or weight is None:
         required(name, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(name, dy=dy, input=input, weight=weight, output=output)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._memory import empty, empty_like, zeros
 from ._plans import ghost, kept, planner
-from ._shapes import as_float_array, contiguous, conv_output_size, integer, padding_sides, promote, required, sizes
+from ._shapes import as_float_array, contiguous, conv_output_size, integer, needed, padding_sides, promote, required, sizes
 from .conv_call import around, call, result, sizes_of, through_activation
 from .conv_volume import Form, PreparedConv, convolve_back, correlate, volume
 from .conv_volume import plan as plan_volumes
@@ -106,6 +106,7 @@ def prepare(function, convolution, n, weight, input_shape, *window) -> PreparedC
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
+    needs = needed(function, needs, 3)
     if dy is None or input is None or weight is None:
         required(function, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)

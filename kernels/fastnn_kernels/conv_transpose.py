@@ -13,7 +13,7 @@ import numpy as np
 from . import activation as activations
 from ._memory import empty_like, zeros
 from ._plans import ghost, kept, planner
-from ._shapes import contiguous, promote, required, sizes
+from ._shapes import contiguous, needed, promote, required, sizes
 from .conv import conv2d_backward_bias
 from .conv_call import around, call, result, through_activation
 from .conv_nd import check_weight, form_of, prepare
@@ -167,6 +167,7 @@ def _plan(
 
 
 def _backward(function, n, dy, input, weight, y, activation, window, needs):
+    needs = needed(function, needs, 3)
     if dy is None or input is None or weight is None:
         required(function, dy=dy, input=input, weight=weight)
     dy, x, w, y = promote(function, dy=dy, input=input, weight=weight, output=y)
