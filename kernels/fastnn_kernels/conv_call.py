@@ -150,7 +150,7 @@ def through_activation(function, activation, dy, y, shape, dims):
     check_gradient(function, "dy", dy, shape)
     if activation is None:
         return dy, dy, 0
-    if activation not in GRADIENT_FROM_OUTPUT:
+    if not isinstance(activation, str) or activation not in GRADIENT_FROM_OUTPUT:
         raise ValueError(f"{function}: the gradient of activation {activation!r} cannot be had from the output")
     if y is None:
         raise ValueError(f"{function}: the gradient of activation {activation!r} needs the output")
