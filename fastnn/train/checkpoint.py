@@ -1,9 +1,8 @@
 """Files that hold weights, or the whole state of a training run; written so that no crash can spoil them.
 
-The format is safetensors: named arrays behind a JSON header, nothing executable. It is small enough to be written and
-read here, where every entry is checked and named in errors. A checkpoint keeps the weights under `model.` and their
-PyTorch names, other arrays under `optimizer.` and `callbacks.`, and everything that is not an array as JSON in the
-header's metadata.
+The format is safetensors: named arrays behind a JSON header, nothing executable. A checkpoint keeps the weights under
+`model.` and their PyTorch names, other arrays under `optimizer.` and `callbacks.`, and everything that is not an array
+as JSON in the header's metadata.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save as _serialise
 
 from fastnn._checks import path_of
 from fastnn.train.loading import LoadError, reading
@@ -32,7 +32,7 @@ DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?", "C64": "<c8",
 }  # fmt: skip
-NAMES = {np.dtype(code): name for name, code in DTYPES.items()}
+WRITABLE = set(map(np.dtype, DTYPES.values()))
 DIMENSIONS = 64  # NumPy's limit
 _FORMAT = 1  # raised when an older reader could misunderstand the file
 _CHECKSUM = b'"crc32":"'  # cannot stand anywhere else in a header: within strings, JSON escapes the quotes
@@ -154,29 +154,16 @@ def _plain(name: str, value: Any) -> Array:
     """Give a C-contiguous little-endian array: the file format knows no strides. Raises TypeError for other dtypes."""
     array = np.asarray(value)
     dtype = array.dtype.newbyteorder("<")
-    if dtype not in NAMES:
+    if dtype not in WRITABLE:
         raise TypeError(f"save: {name} is an array of {array.dtype}, which cannot be written")
     return np.ascontiguousarray(array, dtype).reshape(array.shape)
 
 
 def _sealed(arrays: dict[str, Array], metadata: dict[str, str] | None = None) -> bytes:
     """Give the content of a file, with a checksum of all its bytes in the header: of all but the checksum itself."""
-    table: dict[str, Any] = {"__metadata__": {**(metadata or {}), "crc32": "0" * 8}}
-    names = sorted(arrays, key=lambda name: -arrays[name].dtype.itemsize)  # so that all lie at multiples of their size
-    end = 0
-    for name in names:
-        array = arrays[name]
-        place = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [end, end + array.nbytes]}
-        table[name], end = place, end + array.nbytes
-    text = json.dumps(table, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    head = len(text).to_bytes(8, "little") + text
-    data = [arrays[name].tobytes() for name in names]
-    found = 0
-    for part in (head, *data):
-        found = zlib.crc32(part, found)
-    mark = head.index(_CHECKSUM) + len(_CHECKSUM)
-    return b"".join((head[:mark], b"%08x" % found, head[mark + 8 :], *data))
+    content = _serialise(arrays, {**(metadata or {}), "crc32": "0" * 8})
+    place = content.index(_CHECKSUM) + len(_CHECKSUM)
+    return b"%b%08x%b" % (content[:place], zlib.crc32(content), content[place + 8 :])
 
 
 def _check_sum(content: bytes, header: bytes, expected: str) -> None:

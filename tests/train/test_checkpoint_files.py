@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from fastnn import nn
 from fastnn.train import load_checkpoint, load_weights, save_checkpoint, save_weights
@@ -42,7 +43,6 @@ def test_round_trip_is_exact(tmp_path):
 
 
 def test_other_programs_can_read_the_weights(tmp_path):
-    from safetensors.numpy import load_file
 
     save_checkpoint(tmp_path / "c.safetensors", STATE)
     np.testing.assert_array_equal(load_file(tmp_path / "c.safetensors")["model.0.weight"], STATE["model"]["0.weight"])
@@ -50,7 +50,6 @@ def test_other_programs_can_read_the_weights(tmp_path):
 
 @pytest.mark.parametrize("empty", [False, True])
 def test_other_programs_can_read_all_dtypes(empty, tmp_path):
-    load_file = pytest.importorskip("safetensors.numpy").load_file
     codes = "" if empty else ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?", ">f4", ">i8")
     arrays = {code: np.arange(7).astype(code)[::-1] for code in codes}
     if not empty:
@@ -102,7 +101,6 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_weights_are_not_a_checkpoint(tmp_path):
-    from safetensors.numpy import save_file
 
     save_file({"weight": np.zeros(3)}, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match="holds weights only"):
