@@ -141,6 +141,10 @@ def _reducing(operation: Callable[..., Any]) -> Callable[..., Any]:
     return adapter
 
 
+def _one_axis(operation: Callable[..., Any], a: Any, axis: Any, keepdims: bool) -> Any:
+    return NotImplemented if isinstance(axis, tuple) else operation(a, axis, keepdims)
+
+
 def _extremum(operation: Callable[..., Any]) -> Callable[..., Any]:
     def values(a: Any, axis: Any, keepdims: bool) -> Any:
         if axis is None:
@@ -151,7 +155,20 @@ def _extremum(operation: Callable[..., Any]) -> Callable[..., Any]:
     return _reducing(values)
 
 
+def _spread(operation: Callable[..., Any]) -> Callable[..., Any]:
+    def adapter(a: Any, axis: Any = None, *more: Any, ddof: Any = 0, keepdims: Any = False, **other: Any) -> Any:
+        correction = other.pop("correction", ddof)
+        if other or any(x is not None for x in more):
+            return NotImplemented
+        return operation(a, axis, correction=correction, keepdim=keepdims)
+
+    return adapter
+
+
 _numpy(np.sum)(_reducing(reduction.sum))
+_numpy(np.prod)(_reducing(lambda a, dim, keepdim: _one_axis(reduction.prod, a, dim, keepdim)))
+_numpy(np.var)(_spread(reduction.var))
+_numpy(np.std)(_spread(reduction.std))
 _numpy(np.mean)(_reducing(reduction.mean))
 _numpy(np.max, np.amax)(_extremum(reduction.max))
 _numpy(np.min, np.amin)(_extremum(reduction.min))
@@ -182,6 +199,9 @@ ADVICE.update(
         "clip": f"{_F}clamp",
         "pad": f"{_F}pad",
         "sum": f"{_F}sum",
+        "prod": f"{_F}prod",
+        "var": f"{_F}var",
+        "std": f"{_F}std",
         "mean": f"{_F}mean",
         "reshape": f"{_F}reshape",
         "take": f"{_F}getitem",
