@@ -1,4 +1,4 @@
-"""Reductions, exactly: with rational numbers where values are finite, and by hand where they are not."""
+"""Reductions, exactly: by math.fsum and with rational numbers."""
 
 import math
 from fractions import Fraction
@@ -32,7 +32,7 @@ def _sum(row):
 
 
 def _mean(row):
-    return float(sum(map(Fraction, row.tolist())) / len(row)) if np.isfinite(row).all() else _sum(row) / len(row)
+    return _sum(row) / len(row)
 
 
 def _var(row, ddof=0):

@@ -448,6 +448,12 @@ def combine(op):
     return combine
 
 
+@exact
+def rest_of_mean(mean, p, q, divisor):
+    """Return what a rounded mean lacks."""
+    return (fma(-mean, divisor, p) + q) / divisor
+
+
 @kernel("T[::1], T[::1], T[::1], f8", writes="centre")
 def mean__pair(values, rests, centre, divisor):
     """values(B K), rests(B K) -> centre(2 K): sums over the divisor, in two parts."""
@@ -457,8 +463,7 @@ def mean__pair(values, rests, centre, divisor):
         for i in range(k + size, values.size, size):
             p, q = merge_sums(p, q, float(values[i]), float(rests[i]))
         centre[k] = sum_of(p, q, divisor)
-        high = float(centre[k])
-        centre[size + k] = (fma(-high, divisor, p) + q) / divisor
+        centre[size + k] = rest_of_mean(float(centre[k]), p, q, divisor)
 
 
 # Where the largest or smallest lies: one reduced dimension.
