@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from ._memory import empty, empty_like, zeros
 from ._plans import ghost, kept, planner
-from ._shapes import as_float_array, contiguous, conv_output_size, integer, needed, padding_sides, promote, required, sizes
+from ._shapes import (
+    as_float_array,
+    contiguous,
+    conv_output_size,
+    integer,
+    needed,
+    padding_sides,
+    promote,
+    required,
+    sizes,
+)
 from .conv_call import around, call, result, sizes_of, through_activation
 from .conv_volume import Form, PreparedConv, convolve_back, correlate, volume
 from .conv_volume import plan as plan_volumes
