@@ -100,8 +100,11 @@ def allocator(function: Callable[[tuple[int, ...], np.dtype], ndarray]) -> Itera
 
 
 def streams(y) -> bool:
-    """Return whether a result by pixels is large enough to be stored past the caches, if it starts aligned."""
-    if y.nbytes < FAR or y.strides[1] != y.itemsize:
+    """Return whether a result by pixels is large enough to be stored past the caches, if it starts aligned.
+
+    Such stores are of whole aligned vectors: a pixel must start as the result does, and be no less than its vectors.
+    """
+    if y.nbytes < FAR or y.strides[1] != y.itemsize or y.shape[1] * y.itemsize % ALIGNMENT:
         return False
     return not any(stride % ALIGNMENT for stride in (y.strides[0], *y.strides[2:]))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import activation as activations
 from . import conv_depthwise, conv_folded, conv_pointwise, conv_product, conv_winograd
-from ._memory import empty, streams
+from ._memory import ALIGNMENT, empty, streams
 from ._microkernel import TILE_VECTORS
 from ._parallel import get_num_threads, tasks
 from ._plans import ghost, planned, planner
@@ -248,7 +248,8 @@ def _bands(layer, x, y, gated, floor, prepared):
         return single
     band, block, length, _, _ = bands(window, shape, channels, groups, filters, dtype.itemsize)
     count = tasks(y.size * max(window[6] * window[7] * channels, 1), GRAIN)
-    table, kernel = np.array((*window, band, block, gated, streams(y)), np.int64), cpu.conv2d__bands[dtype]
+    far = streams(y) and (groups == 1 or filters * dtype.itemsize % ALIGNMENT == 0)  # every group starts aligned, too
+    table, kernel = np.array((*window, band, block, gated, far), np.int64), cpu.conv2d__bands[dtype]
     shape = count, length
 
     def run(x, gate, panels, bias, y):
