@@ -388,3 +388,18 @@ def test_numbers_that_are_none(rng):
         k.layer_norm(x[:, :, :1], 1)
         with pytest.raises(TypeError, match="layer_norm: normalized_shape must be an integer"):
             k.layer_norm(x[:, :, :1] if shape in (True, (True,)) else x, shape)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 7), (5, 1), (40, 70)])
+@DTYPES
+def test_gradients_over_both_dimensions_of_a_matrix(shape, dtype, rng):
+    x, dy, weight = (rng.standard_normal(shape).astype(dtype) for _ in range(3))
+    flat = [v.reshape(1, -1) for v in (dy, x)]
+    expected = k.layer_norm_backward(*flat, x.size, weight.ravel())
+    results = k.layer_norm_backward(dy, x, shape, weight)
+    for result, right in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(result, right.reshape(shape))
+    for result, right in zip(
+        k.rms_norm_backward(dy, x, shape, weight), k.rms_norm_backward(*flat, x.size, weight.ravel()), strict=True
+    ):
+        np.testing.assert_array_equal(result, right.reshape(shape))
