@@ -26,6 +26,7 @@ from ._parallel import get_num_threads, tasks
 from ._plans import Plans
 from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim, number
 from .cpu import reduction as cpu
+from .cpu import reduction_index as of_index
 
 SMALL = 4096  # results that need no pool
 GRAIN = 32768  # elements worth waking a second thread for
@@ -228,7 +229,8 @@ class _Plan:
 
     def _compiled(self, name):
         """Return the kernel of each stage."""
-        tables = cpu.LANE_KERNELS, cpu.ROW_KERNELS
+        stem = of_index if name.startswith("arg") else cpu
+        tables = stem.LANE_KERNELS, stem.ROW_KERNELS
         return [tables[stage.rows][name][self.input_dtype] for stage in self.stages]
 
     def _fill(self, x, y):
@@ -265,7 +267,7 @@ class _Plan:
         self.kernels[0](x, places, values, geometry, items, number)
         if not self.direct:
             sign = 1 if self.function == "argmax" else -1
-            cpu.argmax__combine[self.input_dtype](values, places, y, sign)
+            of_index.argmax__combine[self.input_dtype](values, places, y, sign)
 
     def _copied(self, x, y):
         self._index(x.copy(order="C").reshape(-1), y)

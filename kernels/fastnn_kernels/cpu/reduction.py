@@ -24,7 +24,6 @@ from .._vector import (
     every,
     first_lane,
     first_lanes,
-    found_in,
     larger,
     marked,
     pointer,
@@ -34,7 +33,6 @@ from .._vector import (
     read_part,
     smaller,
     swapped,
-    where_above,
     width,
     write,
     zeros,
@@ -466,118 +464,6 @@ def mean__pair(values, rests, centre, divisor):
         centre[size + k] = rest_of_mean(float(centre[k]), p, q, divisor)
 
 
-# Where the largest or smallest lies: one reduced dimension.
-
-
-def index_rows(op, sign):
-    """Make the body of the kernel that finds the first extreme element, with vectors along what is reduced."""
-    line, fold, neutral = along(op), folded(op), op.neutral
-
-    def index_rows(x, out, values, g, lo, hi):
-        """x(any) -> out(B K), and values(B K) if not empty, of B blocks. The range is over K B."""
-        number, x = values.dtype.type(0), pointer(x)
-        buffer, zero = pointer_at(number, stack_bytes(ROW_BYTES)), zeros(x)
-        blocks, size, per, stride = g[BLOCKS], g[SIZE], g[PER_BLOCK], g[STRIDE]
-        skip, apart = skipped(stride, width(zero))
-        for item in range(lo, hi):
-            index = item // blocks
-            block = item - index * blocks
-            at, place = kept_at(g, index)
-            best, where = number, -1
-            for u in range(block * per, min(block * per + per, g[UNITS])):
-                start, _, n = unit_at(g, u)
-                p, q = line(x, at + start, apart, (n - 1) * skip + 1, 0, neutral(zero), zero, zero, zero, buffer)
-                value, error = fold(every(p, skip, neutral(zero)), every(q, skip, zero))
-                value += error
-                if where < 0 or sign * value > sign * best or value != value:
-                    best, where = value, u
-                if value != value:
-                    break
-            start, first, n = unit_at(g, where)
-            out[block * size + place] = first + search(x, at + start, stride, n, best)
-            if values.size:
-                values[block * size + place] = best
-
-    return index_rows
-
-
-@jitted
-def search(x, at, stride, n, value):
-    """Return the number of the first element that equals a value (NaN equals NaN), which is one of them."""
-    zero, wanted, i = zeros(x), broadcast(value), 0
-    step = width(zero)
-    if stride == 1:
-        while i + step <= n and not found_in(read(x, at + i), wanted):
-            i += step
-    while i < n - 1:
-        element = x[at + i * stride]
-        if element == value or (element != element and value != value):
-            break
-        i += 1
-    return i
-
-
-def index_lanes(sign):
-    """Make the body of the kernel that finds the first extreme element, with vectors along what stays."""
-
-    def index_lanes(x, out, values, g, lo, hi):
-        """x(any) -> out(B K), and values(B K) if not empty. The range is over places B tiles.
-
-        Elements are counted in numbers of the dtype, from the beginning of a block: those are small enough.
-        """
-        number, x = values.dtype.type(0), pointer(x)
-        T = type(number)
-        buffer, zero = pointer_at(number, stack_bytes(ROW_BYTES)), zeros(x)
-        p, q = pointer_at(number, stack_bytes(STATE_BYTES)), pointer_at(number, stack_bytes(STATE_BYTES))
-        blocks, size, per, apart, stride = g[BLOCKS], g[SIZE], g[PER_BLOCK], g[LANE_STRIDE], g[STRIDE]
-        step = width(zero)
-        for item in range(lo, hi):
-            index = item // g[TILES]
-            first = (item - index * g[TILES]) * g[TILE]
-            block = index % blocks
-            at, place = kept_at(g, index // blocks)
-            count = min(g[TILE], g[LANES] - first)
-            at, place = at + first * apart, place + first * g[OUT_STRIDE]
-            base = block * per * g[PIECE]
-            end = min(base + per * g[PIECE], g[LENGTH])
-            for i in range(base, end):
-                source, start = x, at + i * stride
-                if apart != 1:
-                    pack(x, start, apart, count, buffer, 0)
-                    source, start = buffer, 0
-                here = broadcast(T(i - base))
-                for j in range(0, count, step):
-                    value = read_part(source, start + j, count - j, zero)
-                    value = -value if sign < 0 else value
-                    if i == base:
-                        write(p, j, value)
-                        write(q, j, zero)
-                    else:
-                        top = read(p, j)
-                        write(q, j, where_above(value, top, here, read(q, j)))
-                        write(p, j, where_above(value, top, value, top))
-            place += block * size
-            for j in range(count):
-                out[place + j * g[OUT_STRIDE]] = base + int(q[j])
-            if values.size:
-                for j in range(count):
-                    values[place + j * g[OUT_STRIDE]] = p[j] if sign > 0 else -p[j]
-
-    return index_lanes
-
-
-@kernel("T[::1], i8[::1], i8[::1], int", writes="out")
-def argmax__combine(values, indices, out, sign):
-    """values(B K), indices(B K) -> out(K): of the largest value, or with sign -1 of the smallest; the first of them."""
-    for k in range(out.size):
-        best = k
-        for i in range(k + out.size, values.size, out.size):
-            value, top = values[i] * sign, values[best] * sign
-            if value > top or (value != value and top == top):
-                best = i
-        out[k] = indices[best]
-
-
 def _kernel(name, signature, body, writes="out rest", parallel=True):
     return kernel(signature, writes=writes, parallel=parallel, name=name)(body)
 
@@ -591,9 +477,3 @@ for _name, _op in {"sum": SUM, "exact_sum": EXACT_SUM, "var": SPREAD, "prod": PR
         if _op.merge is merge_sums and _op is not SUM
         else _kernel(f"{_name}__combine", "T[::1], T[::1], T[::1], f8", combine(_op), "out", False)
     )
-
-INDEX = "T[:], i8[::1], T[::1], i8[::1]"
-ROW_KERNELS["argmax"] = _kernel("argmax__rows", INDEX, index_rows(MAX, 1), "values out")
-ROW_KERNELS["argmin"] = _kernel("argmin__rows", INDEX, index_rows(MIN, -1), "values out")
-LANE_KERNELS["argmax"] = _kernel("argmax__lanes", INDEX, index_lanes(1), "values out")
-LANE_KERNELS["argmin"] = _kernel("argmin__lanes", INDEX, index_lanes(-1), "values out")
