@@ -20,7 +20,7 @@ VALGRIND = ["valgrind", "--undef-value-errors=no", "--error-limit=no", "--num-ca
 # one process each: starting one takes 20 s
 SHORT = [
     ["tests/kernels/test_conv.py", "-k", "match_the_reference and float32"],
-    ["tests/kernels/test_pool.py", "tests/kernels/test_norm.py", "tests/kernels/test_softmax.py", "-k", "float32"],
+    ["tests/kernels/test_pool.py", "-k", "float32 and reference"],
 ]
 LEFT_OUT = ("test_ground", "test_cpus", "test_memory")  # they start processes or measure memory
 

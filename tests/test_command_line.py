@@ -23,7 +23,7 @@ def test_demo(tmp_path):
     names = ["confusion_matrix.png", "filters.png", "learning_curves.png", "misread.png"]
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == names
     accuracy = float(re.search(r"Reads ([\d.]+)% of 1,000 digits", done.stdout)[1])
-    assert accuracy > 75  # five seeds: 85 (and 84.8 on another CPU) to 92
+    assert accuracy > 75  # five seeds, and other vectors: 84.5 to 92.4
     for word in ("GFLOP/s", "matmul 1024 x 1024 x 1024", "conv 5 x 5", "sigmoid", "s in all"):
         assert word in done.stdout
     assert "epoch 1/1" in done.stderr

@@ -1,7 +1,7 @@
 """Every example runs and reaches what its text promises.
 
-Beside bounds on what training reaches stand the figures of five seeds on CPUs with AVX-512, AVX2 and SSE. A bound lies
-below the worst of them by as much again as they spread, or more.
+Beside bounds on what training reaches stand the figures of five seeds; other vectors (AVX2, SSE) stay within them. A
+bound lies below the worst by as much again as they spread, or more.
 """
 
 import importlib.util
