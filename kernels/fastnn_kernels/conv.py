@@ -264,7 +264,7 @@ def _correlate(dy, gate, gated, x, window, groups, dw, dbias):
     if dy.size == 0 or dw.size == 0:
         dw[...] = 0
         if dbias is not None:
-            dbias[...] = dy.sum((0, 2, 3))
+            dbias[...] = conv2d_backward_bias(dy)
         return
     filters, channels = dw.shape[0] // groups, dw.shape[1]
     if channels == 1 < groups:

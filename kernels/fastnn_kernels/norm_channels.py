@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 from numpy import ndarray
 
-from . import _memory
+from . import _memory, reduction
 from ._memory import FAR, empty
 from ._parallel import get_num_threads, tasks
 from ._plans import Plans, ghost
@@ -212,7 +212,7 @@ def instance_normalized(function, input, given, weight, bias, eps, out=None):
     running = _following(function, mean, variance, channels, input.dtype, momentum, out)
     y, statistics = normalized(function, input, channels, weight, bias, eps, out)
     if y.size:
-        mean, variance = (part.reshape(-1, channels).mean(0) for part in statistics)
+        mean, variance = (reduction.mean(part.reshape(-1, channels), 0) for part in statistics)
         _follow(*running, mean, variance, each, momentum)
     return y, statistics
 
