@@ -33,6 +33,7 @@ CONTIGUOUS, ALIGNED, WRITEABLE, C_ORDER = 0x1, 0x100, 0x400, 0
 NUMPY_FUNCTIONS = {"EquivTypes": 182, "NewLikeArray": 277}  # their places in the table of NumPy's C interface
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "uint32", "uint64")
 METH_FASTCALL = 0x80
+HEAP_TYPE = 1 << 9  # among the flags of a type: it was made at run time
 NUMBERS = ("PyFloat_Type", "PyLong_Type")  # converted without running code that could change an array
 
 
@@ -135,6 +136,8 @@ def entry(body, name: str, argument_types, parallel: bool, written, flush: bool)
         values = [None] * len(kinds)
         arrays = [i for i, kind in enumerate(kinds) if isinstance(kind, types.Array)]
         for i in [i for i in range(len(kinds)) if i not in arrays]:
+            message = f"argument {i + 1} must be a number"
+            fail(runs_python(builder, items[i]), "PyExc_TypeError", message)
             native = api.to_native_value(kinds[i], items[i])
             fail(native.is_error)
             values[i] = native.value
@@ -211,8 +214,7 @@ def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
         arrays, numbers, out = items[:inputs], items[inputs:-1], items[-1]
         values = []
         for kind, item in zip(kinds[inputs + 1 :], numbers, strict=False):
-            known = [builder.icmp_unsigned("==", type_of(builder, item), named(builder, name)) for name in NUMBERS]
-            need(builder.or_(*known))
+            need(is_exact_number(builder, item))
             native = api.to_native_value(kind, item)
             with builder.if_then(native.is_error, likely=False):  # an int too large for a float
                 api.err_clear()
@@ -271,6 +273,28 @@ def named(builder, name, kind=BYTE):
 def type_of(builder, item):
     """Load the address of an object's type: the last word of its header."""
     return builder.load(builder.gep(builder.bitcast(item, OBJECT.as_pointer()), [INTP(object.__basicsize__ // 8 - 1)]))
+
+
+def is_exact_number(builder, item):
+    """Emit whether an object is a float or an int, and of no subclass."""
+    return builder.or_(*[builder.icmp_unsigned("==", type_of(builder, item), named(builder, name)) for name in NUMBERS])
+
+
+def runs_python(builder, item):
+    """Emit whether a number's type was written in Python: its conversion could change arrays, and what was planned."""
+    exact = is_exact_number(builder, item)
+    start = builder.block
+    with builder.if_then(builder.not_(exact), likely=False):
+        kind = ir.FunctionType(INTP, [OBJECT])
+        flags = builder.call(
+            cgutils.get_or_insert_function(builder.module, kind, "PyType_GetFlags"), [type_of(builder, item)]
+        )
+        heap = builder.icmp_signed("!=", builder.and_(flags, INTP(HEAP_TYPE)), INTP(0))
+        other = builder.block
+    result = builder.phi(ir.IntType(1))
+    result.add_incoming(ir.Constant(ir.IntType(1), 0), start)
+    result.add_incoming(heap, other)
+    return result
 
 
 def is_array(builder, item, dtype, ndim, flags):

@@ -10,6 +10,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ._jit import exact
 from ._microkernel import I64, _Tile
 from ._simd import vector_bytes
 
@@ -19,7 +20,8 @@ TOGETHER = 4  # vectors, whose sums do not wait for each other
 def row_loop(reads, writes=0, sums=0, rows=1, far_writes=1, together=TOGETHER):
     """Make of `body(t, reads, numbers, sums) -> (sums, results)`, all vectors, a function for kernels.
 
-    t.add, t.sub, t.mul and t.fma compute with vectors.
+    t.add, t.sub, t.mul, t.fma (x y + z), t.fms (x y - z) and t.fnma (z - x y) compute with vectors. They are rounded as
+    written: where the first result is aligned decides which numbers go by a mask, and bits must not depend on that.
 
     loop(n, addresses, numbers, far) goes over n numbers: addresses of what is read and, behind, written; a tuple of
     numbers of the dtype that are the same for all. It returns a tuple of sums. What it writes it may read before.
@@ -49,8 +51,14 @@ def row_loop(reads, writes=0, sums=0, rows=1, far_writes=1, together=TOGETHER):
             integers = types.UniTuple(types.intp, reads + writes)
             return returned(types.intp, integers, types.UniTuple(number, len(numbers)), types.intp), codegen
 
-        loop.__name__, loop.__doc__ = body.__name__, body.__doc__
-        return loop
+        loop.__name__ = body.__name__
+
+        def call(n, addresses, numbers, far):
+            return loop(n, addresses, numbers, far)
+
+        call.__name__, call.__doc__, call.__module__ = body.__name__, body.__doc__, body.__module__
+        call.__qualname__ = f"{body.__qualname__}.{reads}.{writes}.{sums}"
+        return exact(call)
 
     return make
 
@@ -70,6 +78,12 @@ class _Loop(_Tile):
 
     def fma(self, x, y, z):
         return self._fma(self.builder, x, y, z)
+
+    def fms(self, x, y, z):
+        return self.fma(x, y, self.builder.fneg(z))
+
+    def fnma(self, x, y, z):
+        return self.fma(self.builder.fneg(x), y, z)
 
     def emit(self, n, far):
         b, step = self.builder, I64(self.together * self.lanes)

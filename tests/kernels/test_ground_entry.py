@@ -196,8 +196,24 @@ def test_numbers_are_converted_before_arrays_are_read():
     for number in ("slope", "tasks"):
         x, out = array(1 << 20), array(1 << 20)
         shrinking = Shrinking(x, out)
-        KERNEL[F4](x, out, *((shrinking, 0, 1) if number == "slope" else (0.5, 0, shrinking)))
-        assert x.size == out.size == 0
+        with pytest.raises(TypeError, match=r"argument \d must be a number"):
+            KERNEL[F4](x, out, *((shrinking, 0, 1) if number == "slope" else (0.5, 0, shrinking)))
+        assert x.size == out.size == 1 << 20
+    for call in (
+        lambda x, eps: kernels.layer_norm(x, 1 << 10, eps=eps),
+        lambda x, eps: kernels.layer_norm_backward(x, x, 1 << 10, eps=eps),
+        lambda x, eps: kernels.batch_norm(x, None, None, training=True, eps=eps),
+        lambda x, p: kernels.dropout(x, p, 1),
+        lambda x, p: kernels.normalize(x, 2.0, 1, p),
+        lambda x, p: kernels.local_response_norm(x[None], 3, p),
+        lambda x, p: kernels.huber_loss(x, x, delta=p),
+        lambda x, p: kernels.pad(x, (1, 1), value=p),
+    ):
+        x = array(1 << 10, 1 << 10)
+        try:
+            call(x, Shrinking(x))
+        except (TypeError, ValueError):  # it may notice that the shape is another now, or refuse the number
+            pass
     for shape in ((4,), (1 << 20,)):
         x = array(*shape)
         assert kernels.leaky_relu(x, Shrinking(x)).size == 0

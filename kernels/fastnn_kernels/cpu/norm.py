@@ -29,14 +29,14 @@ def total(t, reads, numbers, sums):
 def spread(t, reads, numbers, sums):
     """Sum (x - mean)^2."""
     distance = t.sub(reads[0], numbers[0])
-    return [t.add(sums[0], t.mul(distance, distance))], []
+    return [t.fma(distance, distance, sums[0])], []
 
 
 @row_loop(reads=2, sums=2, rows=2)
 def products(t, reads, numbers, sums):
     """Sum dy (x - mean) and dy."""
     dy, x = reads
-    return [t.add(sums[0], t.mul(dy, t.sub(x, numbers[0]))), t.add(sums[1], dy)], []
+    return [t.fma(dy, t.sub(x, numbers[0]), sums[0]), t.add(sums[1], dy)], []
 
 
 @row_loop(reads=3, sums=2, rows=2)
@@ -44,28 +44,28 @@ def weighted_products(t, reads, numbers, sums):
     """Sum w dy (x - mean) and w dy."""
     dy, x, w = reads
     g = t.mul(dy, w)
-    return [t.add(sums[0], t.mul(g, t.sub(x, numbers[0]))), t.add(sums[1], g)], []
+    return [t.fma(g, t.sub(x, numbers[0]), sums[0]), t.add(sums[1], g)], []
 
 
 @row_loop(reads=1, writes=1)
 def affine(t, reads, numbers, sums):
     """Set y = (x - mean) scale + bias."""
     mean, scale, bias = numbers
-    return [], [t.add(t.mul(t.sub(reads[0], mean), scale), bias)]
+    return [], [t.fma(t.sub(reads[0], mean), scale, bias)]
 
 
 @row_loop(reads=3, writes=1, rows=0)
 def affine_columns(t, reads, numbers, sums):
     """Set y = (x - mean) scale w + b."""
     (x, weight, bias), (mean, scale) = reads, numbers
-    return [], [t.add(t.mul(t.mul(t.sub(x, mean), scale), weight), bias)]
+    return [], [t.fma(t.mul(t.sub(x, mean), scale), weight, bias)]
 
 
 @row_loop(reads=2, writes=1, rows=0)
 def slope(t, reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope."""
     (dy, x), (mean, factor, offset, slope) = reads, numbers
-    return [], [t.sub(t.sub(t.mul(dy, factor), offset), t.mul(t.sub(x, mean), slope))]
+    return [], [t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset))]
 
 
 def slope_columns(rows):
@@ -78,8 +78,8 @@ def slope_columns(rows):
         for i in range(rows):
             dy, x, (mean, scale, offset, slope) = pairs[i], pairs[rows + i], numbers[4 * i : 4 * i + 4]
             distance, g = t.sub(x, mean), t.mul(dy, scale)
-            results.append(t.sub(t.sub(t.mul(g, w), offset), t.mul(distance, slope)))
-            dw, db = t.add(dw, t.mul(g, distance)), t.add(db, dy)
+            results.append(t.fnma(distance, slope, t.fms(g, w, offset)))
+            dw, db = t.fma(g, distance, dw), t.add(db, dy)
         return [], [*results, dw, db]
 
     return slope_columns

@@ -33,7 +33,7 @@ def add_squares(t, reads, numbers, sums):
     *rows, mean, sum = reads
     for x in rows:
         distance = t.sub(x, mean)
-        sum = t.add(sum, t.mul(distance, distance))
+        sum = t.fma(distance, distance, sum)
     return [], [sum]
 
 
@@ -42,7 +42,7 @@ def merge_moments(t, reads, numbers, sums):
     """Merge means and sums of squares of other rows into those of some."""
     (other, squares, mean, sum), (share, weight) = reads, numbers
     step = t.sub(other, mean)
-    return [], [t.add(mean, t.mul(step, share)), t.add(sum, t.add(squares, t.mul(t.mul(step, step), weight)))]
+    return [], [t.fma(step, share, mean), t.add(sum, t.fma(t.mul(step, step), weight, squares))]
 
 
 def add_products(rows):
@@ -52,7 +52,7 @@ def add_products(rows):
     def add_products(t, reads, numbers, sums):
         *pairs, mean, product, total = reads
         for dy, x in zip(pairs[:rows], pairs[rows:], strict=True):
-            product, total = t.add(product, t.mul(dy, t.sub(x, mean))), t.add(total, dy)
+            product, total = t.fma(dy, t.sub(x, mean), product), t.add(total, dy)
         return [], [product, total]
 
     return add_products
@@ -65,7 +65,7 @@ add_one, add_four = add_products(1), add_products(4)
 def affine_lines(t, reads, numbers, sums):
     """Set y = (x - mean) scale + bias, of four rows."""
     *rows, mean, scale, bias = reads
-    return [], [t.add(t.mul(t.sub(x, mean), scale), bias) for x in rows]
+    return [], [t.fma(t.sub(x, mean), scale, bias) for x in rows]
 
 
 @row_loop(reads=8, writes=2, rows=4, far_writes=2, together=1)
@@ -73,7 +73,7 @@ def slope_lines(t, reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope, of two rows."""
     *rows, mean, factor, offset, slope = reads
     return [], [
-        t.sub(t.sub(t.mul(dy, factor), offset), t.mul(t.sub(x, mean), slope))
+        t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset))
         for dy, x in zip(rows[:2], rows[2:], strict=True)
     ]
 
