@@ -37,11 +37,13 @@ LLVM_FILES = (
 
 @cache
 def features() -> frozenset[str]:
-    """Return the CPU features that LLVM compiles for; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override the host's."""
+    """Return the CPU features that LLVM compiles for: NUMBA_CPU_FEATURES, else the host's, as Numba has it.
+
+    So NUMBA_CPU_NAME alone changes what code is tuned for, not which instructions it may use.
+    """
     given = config.CPU_FEATURES
     if given is None:
-        host = llvm.get_host_cpu_features()
-        given = host.flatten() if config.CPU_NAME is None else ""
+        given = llvm.get_host_cpu_features().flatten()
     return frozenset(word[1:] for word in given.split(",") if word.startswith("+"))
 
 
