@@ -12,6 +12,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels import _memory
+from tests.kernels import test_contract
 from tests.kernels.contract_cases import CASES
 from tests.kernels.guarded import FORMS, Guard, lay
 from tests.kernels.test_contract import ALL, PRIME
@@ -32,26 +33,12 @@ SEEDS = range(6)
 NONE = {"f": np.nan, "i": -7}  # what outs hold before
 
 
-class Make:
+class Make(test_contract.Make):
     """Makes the arrays of one call: values from one generator, layouts from another."""
 
     def __init__(self, dtype, layouts=None, broadcast=None, at_start=False):
-        self.dtype, self.layouts, self.broadcast, self.at_start = np.dtype(dtype), layouts, broadcast, at_start
-        self.rng, self.states, self.used = np.random.default_rng(7), [], []
-
-    def __call__(self, *shape):
-        return self.give(self.rng.standard_normal(shape).astype(self.dtype))
-
-    def positive(self, *shape):
-        return self.give(self.rng.uniform(0.1, 2, shape).astype(self.dtype))
-
-    def labels(self, n, classes):
-        return self.give(self.rng.integers(0, classes, n))
-
-    def state(self, *shape, positive=False):
-        values = self.rng.uniform(0.1 if positive else -2, 2, shape).astype(self.dtype)
-        self.states.append(Guard(at_start=self.at_start).copy(values))
-        return self.states[-1]
+        super().__init__(dtype, "plain", Guard(at_start=at_start))
+        self.layouts, self.broadcast, self.at_start, self.used = layouts, broadcast, at_start, []
 
     def give(self, values):
         values = np.array(values)
