@@ -172,6 +172,8 @@ def weights_of(labels: Array, class_weight: Any) -> Array:
     if isinstance(class_weight, Mapping):
         found = np.ones(len(labels))
         for label, weight in class_weight.items():
+            if not isinstance(label, int | np.integer | np.bool_):  # such as the texts that JSON makes of keys
+                raise TypeError(f"fit: class_weight must have integers as keys, got {label!r:.60}")
             found[labels == label] = real("fit", f"class_weight of {label!r:.60}", weight)
     else:
         table = numbers("fit", "class_weight", class_weight).astype(np.float64)
@@ -225,15 +227,14 @@ def samples(where: str, batch: Any) -> Any:
     return batch
 
 
-def number_of(cost: Any) -> float:
-    """Give a loss as a number. Raises TypeError if it is none that a gradient can be had of."""
-    try:
-        value: float = cost.item()
-        return value
-    except (AttributeError, ValueError) as error:
-        shape = getattr(cost, "shape", None)
-        got = type(cost).__name__ if shape is None else f"shape {shape}; give it reduction='mean'"
-        raise TypeError(f"fit: the loss must be a Tensor of one number, got {got}") from error
+def number_of(where: str, cost: Any, recorded: bool = True) -> float:
+    """Give a loss as a number. Raises TypeError for several, and unless told otherwise for what is no Tensor."""
+    value = np.asarray(unwrap(cost))
+    if value.size == 1 and value.dtype.kind in "biuf" and (isinstance(cost, Tensor) or not recorded):
+        return float(value.item())
+    many = value.dtype.kind in "biuf" and value.size != 1
+    got = f"shape {value.shape}; give it reduction='mean'" if many else type(cost).__name__
+    raise TypeError(f"{where}: the loss must be a Tensor of one number, got {got}")
 
 
 def weighted_loss(loss: Loss, output: Any, target: Any, weights: Any) -> tuple[Any, float]:
