@@ -74,7 +74,8 @@ def loaders_in(data: Any, depth: int = 4) -> list[DataLoader]:
         return [data]
     if not depth or isinstance(data, type | ModuleType):
         return []
-    parts = data if isinstance(data, tuple | list) else vars(data).values() if hasattr(data, "__dict__") else ()
+    held = data if isinstance(data, tuple | list | dict) else object.__getstate__(data)  # __dict__ and __slots__
+    parts = held.values() if isinstance(held, dict) else held if isinstance(held, tuple | list) else ()
     if len(parts) > 64:  # data, not what makes it
         return []
     return list(dict.fromkeys(loader for part in parts for loader in loaders_in(part, depth - 1)))
