@@ -249,6 +249,9 @@ def weighted_loss(loss: Loss, output: Any, target: Any, weights: Any) -> tuple[A
         ) from error
     if each.shape[:1] != (len(weights),):
         raise ValueError(f"fit: {len(weights)} weights, but the loss has shape {each.shape} with reduction='none'")
+    weights = np.asarray(weights)
     total = float(np.sum(weights))
-    mean = np.asarray(weights) / max(total, 1e-30) * (len(weights) / each.numel())
+    if not (np.min(weights, initial=0) >= 0 and np.isfinite(total)):
+        raise ValueError("fit: the weights of samples must be finite numbers from 0")
+    mean = weights / (total or 1.0) * (len(weights) / each.numel())
     return (each * mean.reshape(-1, *[1] * (each.ndim - 1)).astype(each.dtype)).sum(), total

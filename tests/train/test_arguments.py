@@ -178,6 +178,31 @@ def test_what_would_be_lost_or_ignored_is_refused(call, message):
         call()
 
 
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("wrap", [lambda *batch: batch, lambda *batch: [batch], lambda *batch: DataLoader(batch, 4)])
+def test_weights_in_the_data_are_numbers_from_0(wrap, bad):
+    weights = np.ones(8)
+    weights[2] = bad
+    model = nn.Linear(2, 2)
+    before = model.state_dict()
+    for call in (
+        lambda: measured(model=model, data=wrap(X, Y, weights)),
+        lambda: run(
+            model=model, optimizer=optim.SGD(model.parameters(), lr=0.1), data=wrap(X, Y, weights), batch_size=8
+        ),
+    ):
+        with pytest.raises(ValueError, match="the weights of samples must be finite numbers from 0"):
+            call()
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_only_the_proportions_of_weights_count():
+    weights = np.linspace(0, 1, 8)
+    expected = measured(data=(X, Y, weights), model=(model := nn.Linear(2, 2)))["loss"]
+    for factor in (2.0**-110, 2.0**60):
+        assert measured(data=(X, Y, weights * factor), model=model)["loss"] == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_loss_that_is_only_looked_at_may_be_a_number():
     assert measured(loss=lambda output, target: 0.25)["loss"] == measured(loss=lambda *_: np.float32(0.25))["loss"]
 
