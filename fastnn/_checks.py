@@ -33,9 +33,11 @@ def real(where: str, name: str, value: Any) -> float:
 
 
 def array_of(where: str, name: str, value: Any) -> Array:
-    """Give an array of whatever it holds. Raises TypeError for None, and for what no array can be made of."""
+    """Give an array of whatever it holds. TypeError for None, masked arrays, and what makes no array."""
     if value is None:
         raise TypeError(f"{where}: {name} must be an array, got None")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{where}: {name} is a masked array, whose mask would be lost; fill it first: .filled(0)")
     try:
         array: Array = np.asarray(value)
     except (ValueError, OverflowError, RuntimeError) as error:

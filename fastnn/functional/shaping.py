@@ -141,7 +141,8 @@ def _one_dtype(function: str, arrays: Sequence[Any]) -> Sequence[Any]:
     if all([type(x) is np.ndarray and x.dtype is arrays[0].dtype for x in arrays]):
         return arrays
     made = promoted(function, **{f"tensors[{i}]": x for i, x in enumerate(arrays)})
-    return [np.asarray(x) for x in made]
+    dtype = np.result_type(*made)  # numbers do not choose it
+    return [np.asarray(x, dtype) for x in made]
 
 
 @differentiable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Callable
@@ -383,10 +384,15 @@ class Checkpoint(Callback):
         self.written: Path | None = None
 
     def on_train_begin(self, run: Run) -> None:
-        """Make the folder now: that it cannot be made should show before hours of training."""
+        """Make the folder now: that nothing can be written there should show before hours of training."""
         if self.best:
             self.best.begin(run)
-        Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(self.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "Checkpoint: path is a folder, not a file", self.path)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "Checkpoint: the folder cannot be written to", self.path)
         if run.epoch == 0:
             self.written = None
 

@@ -49,7 +49,11 @@ def write_atomically(path: StrPath, content: bytes) -> None:
     start = f".{path.name[:40]}."  # names may have 255 bytes
     temporary = path.with_name(f"{start}{os.getpid()}-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(temporary, flags, 0o666)
+    try:
+        descriptor = os.open(temporary, flags, 0o666)
+    except OSError as error:  # the folder is missing, or read-only: of which file, people know by its own name
+        error.filename = str(path)
+        raise
     try:
         with open(descriptor, "wb") as file:
             with suppress(OSError):  # there is no old file, or it may not be looked at

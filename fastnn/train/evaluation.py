@@ -19,6 +19,7 @@ from fastnn.train.feeding import (
     dtype_of,
     floating,
     harmless,
+    number_of,
     owned,
     samples,
     weighted_loss,
@@ -85,7 +86,7 @@ def measure(
                 output, y = apart(output, x), owned(y)
             if loss is not None:
                 value, share = weighted_loss(loss, output, y, *weights) if weights else (loss(output, y), len(x))
-                total += share * float(value.item())
+                total += share * number_of("evaluate", value, recorded=False)
                 weight += share
             for stream in streams.values():
                 stream.update(plain(output), y)

@@ -74,7 +74,8 @@ def loaders_in(data: Any, depth: int = 4) -> list[DataLoader]:
         return [data]
     if not depth or isinstance(data, type | ModuleType):
         return []
-    parts = data if isinstance(data, tuple | list) else vars(data).values() if hasattr(data, "__dict__") else ()
+    held = data if isinstance(data, tuple | list | dict) else object.__getstate__(data)  # __dict__ and __slots__
+    parts = held.values() if isinstance(held, dict) else held if isinstance(held, tuple | list) else ()
     if len(parts) > 64:  # data, not what makes it
         return []
     return list(dict.fromkeys(loader for part in parts for loader in loaders_in(part, depth - 1)))
@@ -172,6 +173,8 @@ def weights_of(labels: Array, class_weight: Any) -> Array:
     if isinstance(class_weight, Mapping):
         found = np.ones(len(labels))
         for label, weight in class_weight.items():
+            if not isinstance(label, int | np.integer | np.bool_):  # such as the texts that JSON makes of keys
+                raise TypeError(f"fit: class_weight must have integers as keys, got {label!r:.60}")
             found[labels == label] = real("fit", f"class_weight of {label!r:.60}", weight)
     else:
         table = numbers("fit", "class_weight", class_weight).astype(np.float64)
@@ -225,15 +228,14 @@ def samples(where: str, batch: Any) -> Any:
     return batch
 
 
-def number_of(cost: Any) -> float:
-    """Give a loss as a number. Raises TypeError if it is none that a gradient can be had of."""
-    try:
-        value: float = cost.item()
-        return value
-    except (AttributeError, ValueError) as error:
-        shape = getattr(cost, "shape", None)
-        got = type(cost).__name__ if shape is None else f"shape {shape}; give it reduction='mean'"
-        raise TypeError(f"fit: the loss must be a Tensor of one number, got {got}") from error
+def number_of(where: str, cost: Any, recorded: bool = True) -> float:
+    """Give a loss as a number. Raises TypeError for several, and unless told otherwise for what is no Tensor."""
+    value = np.asarray(unwrap(cost))
+    if value.size == 1 and value.dtype.kind in "biuf" and (isinstance(cost, Tensor) or not recorded):
+        return float(value.item())
+    many = value.dtype.kind in "biuf" and value.size != 1
+    got = f"shape {value.shape}; give it reduction='mean'" if many else type(cost).__name__
+    raise TypeError(f"{where}: the loss must be a Tensor of one number, got {got}")
 
 
 def weighted_loss(loss: Loss, output: Any, target: Any, weights: Any) -> tuple[Any, float]:
@@ -247,6 +249,9 @@ def weighted_loss(loss: Loss, output: Any, target: Any, weights: Any) -> tuple[A
         ) from error
     if each.shape[:1] != (len(weights),):
         raise ValueError(f"fit: {len(weights)} weights, but the loss has shape {each.shape} with reduction='none'")
+    weights = np.asarray(weights)
     total = float(np.sum(weights))
-    mean = np.asarray(weights) / max(total, 1e-30) * (len(weights) / each.numel())
+    if not (np.min(weights, initial=0) >= 0 and np.isfinite(total)):
+        raise ValueError("fit: the weights of samples must be finite numbers from 0")
+    mean = weights / (total or 1.0) * (len(weights) / each.numel())
     return (each * mean.reshape(-1, *[1] * (each.ndim - 1)).astype(each.dtype)).sum(), total

@@ -86,7 +86,9 @@ def all_or_nothing(model: Any, optimizer: Any = None, callbacks: Iterable[Any] =
     parts = [
         part for each in callbacks for part in (each, getattr(each, "schedule", None), getattr(each, "best", None))
     ]
-    kept = [(part, dict(vars(part))) for part in parts if hasattr(part, "__dict__") and not isinstance(part, type)]
+    tables = [vars(part) for part in parts if hasattr(part, "__dict__") and not isinstance(part, type)]
+    tables += [] if optimizer is None else optimizer.param_groups  # a file may bring settings that were not there
+    kept = [(table, dict(table)) for table in tables]
     weights = model.state_dict()
     memory = copy.deepcopy(optimizer.state_dict()) if optimizer is not None else None
     streams = random.get_state()
@@ -95,9 +97,9 @@ def all_or_nothing(model: Any, optimizer: Any = None, callbacks: Iterable[Any] =
     except BaseException:
         random.set_state(streams)
         model.load_state_dict(weights)
-        for part, values in kept:
-            vars(part).clear()
-            vars(part).update(values)
         if optimizer is not None:
             optimizer.load_state_dict(memory)
+        for table, values in kept:
+            table.clear()
+            table.update(values)
         raise

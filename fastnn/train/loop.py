@@ -314,7 +314,7 @@ def _epoch(
             cost, share = weighted_loss(loss, output, y, *weights)
         else:
             cost = loss(output, y)
-        value = number_of(cost)
+        value = number_of("fit", cost)
         if not isfinite(value):
             raise run.bad_loss(value, x, y)
         if not gathered:

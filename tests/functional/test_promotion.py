@@ -172,6 +172,13 @@ def test_results_with_unpickled_and_swapped_arrays(name):
     assert F.cat([single(), other]).dtype is F.stack([other, single()]).dtype is np.dtype(np.float32)
 
 
+@pytest.mark.parametrize("number", [0.5, 2, np.float64(0.5), np.float32(0.5)], ids=lambda x: type(x).__name__)
+def test_numbers_are_joined_in_the_dtype_of_the_tensors(number):
+    for x in (Tensor(np.float32(3)), Tensor(np.float32(3), requires_grad=True)):
+        y = np.stack([x, number, x])
+        assert y.dtype is np.dtype(np.float32) and y.tolist() == [3, number, 3]
+
+
 def test_masked_arrays_are_refused():
     with pytest.raises(TypeError, match="Tensor: data is a masked array; fill it first"):
         Tensor(np.ma.array([1.0, 2.0], mask=[False, True]))

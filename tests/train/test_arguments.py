@@ -154,3 +154,75 @@ def test_texts_may_be_split():
     parts = train_test_split(names, Y, test_size=2)
     assert sorted("".join([*parts[0], *parts[1]])) == list("abcdefgh")
     assert [len(part) for part in DataLoader(names, 3)] == [3, 3, 2]
+
+
+MASKED = np.ma.array(X, mask=X > 0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: run(data=(MASKED, Y)), "fit: data: x is a masked array"),
+        (lambda: run(validation=(X, np.ma.array(Y, mask=Y > 0))), "fit: validation: y is a masked array"),
+        (lambda: predict(nn.Linear(2, 2), MASKED), "predict: x is a masked array"),
+        (lambda: DataLoader((MASKED, Y)), "DataLoader: data is a masked array"),
+        (lambda: train_test_split(MASKED), "train_test_split: array 0 is a masked array"),
+        (lambda: run(class_weight={"0": 2.0}), "fit: class_weight must have integers as keys, got '0'"),
+        (lambda: run(loss=lambda output, target: np.float32(1)), "fit: the loss must be a Tensor of one number"),
+        (lambda: run(loss=lambda output, target: None), "fit: the loss must be a Tensor of one number, got NoneType"),
+        (lambda: measured(loss=lambda output, target: output), r"evaluate: the loss must be .* shape \(8, 2\)"),
+    ],
+)
+def test_what_would_be_lost_or_ignored_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("wrap", [lambda *batch: batch, lambda *batch: [batch], lambda *batch: DataLoader(batch, 4)])
+def test_weights_in_the_data_are_numbers_from_0(wrap, bad):
+    weights = np.ones(8)
+    weights[2] = bad
+    model = nn.Linear(2, 2)
+    before = model.state_dict()
+    for call in (
+        lambda: measured(model=model, data=wrap(X, Y, weights)),
+        lambda: run(
+            model=model, optimizer=optim.SGD(model.parameters(), lr=0.1), data=wrap(X, Y, weights), batch_size=8
+        ),
+    ):
+        with pytest.raises(ValueError, match="the weights of samples must be finite numbers from 0"):
+            call()
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_only_the_proportions_of_weights_count():
+    weights = np.linspace(0, 1, 8)
+    expected = measured(data=(X, Y, weights), model=(model := nn.Linear(2, 2)))["loss"]
+    for factor in (2.0**-110, 2.0**60):
+        assert measured(data=(X, Y, weights * factor), model=model)["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_loss_that_is_only_looked_at_may_be_a_number():
+    assert measured(loss=lambda output, target: 0.25)["loss"] == measured(loss=lambda *_: np.float32(0.25))["loss"]
+
+
+def test_checkpoints_that_cannot_be_written_are_refused_before_training(tmp_path, monkeypatch):
+    model = nn.Linear(2, 2)
+    before = model.state_dict()
+    with pytest.raises(IsADirectoryError, match="Checkpoint: path is a folder"):
+        run(model=model, optimizer=optim.SGD(model.parameters(), lr=0.1), callbacks=[Checkpoint(tmp_path)])
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(PermissionError, match="Checkpoint: the folder cannot be written to.*a.safetensors"):
+        run(
+            model=model,
+            optimizer=optim.SGD(model.parameters(), lr=0.1),
+            callbacks=[Checkpoint(tmp_path / "a.safetensors")],
+        )
+    assert all(np.array_equal(before[name], array) for name, array in model.state_dict().items())
+
+
+def test_a_missing_folder_is_named_with_the_file_in_it(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        fastnn.save(nn.Linear(2, 2), tmp_path / "missing" / "net")
+    assert error.value.filename == str(tmp_path / "missing" / "net")

@@ -40,6 +40,26 @@ class Joined:
             yield from loader
 
 
+class Named(Wrapped):
+    """Batches of a loader that stands in a dictionary, as those for training and testing often do."""
+
+    def __init__(self, loader):
+        super().__init__({"train": loader, "classes": [0, 1]})
+
+    def __iter__(self):
+        yield from self.loader["train"]
+
+
+class Slotted:
+    __slots__ = ("loader",)
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        yield from self.loader
+
+
 def loader(seed=5, **options):
     return DataLoader((X, Y), 8, **{"shuffle": True, "seed": seed, **options})
 
@@ -61,6 +81,8 @@ KINDS = {
     "wrapped": (lambda: Wrapped(loader()), {}),
     "wrapped twice": (lambda: Wrapped(Wrapped(loader())), {"class_weight": [1.0, 2.0], "accumulate": 2}),
     "joined": (lambda: Joined(loader(1), loader(2)), {}),
+    "in a dictionary": (lambda: Named(loader()), {"class_weight": [1.0, 2.0]}),
+    "in a slot": (lambda: Slotted(loader()), {"class_weight": [1.0, 2.0]}),
     "validation": (lambda: (X, Y), {"validation": lambda: loader(7, transform=noise)}),
 }
 

@@ -196,6 +196,16 @@ def test_a_callback_that_refuses_undoes_everything(tmp_path):
     assert same(run.snapshot(), before) and not hasattr(refuses, "half")
 
 
+def test_settings_that_only_the_file_has_go_again(tmp_path):
+    """A schedule writes to the optimizer's groups what one without a schedule does not have."""
+    Run().fit(1, tmp_path / "good")
+    run = Run(schedule="function")
+    before = run.snapshot()
+    with pytest.raises(LoadError, match=r"callbacks\.0\.rates"):
+        run.fit(2, tmp_path / "spoilt", resume=tmp_path / "good")
+    assert same(run.snapshot(), before)
+
+
 # --- flipped bits
 
 
