@@ -295,10 +295,14 @@ class Schedule(Callback):
             raise ValueError(f"Schedule: every must be 'epoch' or 'step', got {self.every!r}")
         self.rates: list[float] = []
 
+    def check(self, optimizer: Any) -> None:
+        """Raise ValueError if the schedule is that of another optimizer."""
+        if getattr(self.schedule, "optimizer", optimizer) is not optimizer:
+            raise ValueError(f"Schedule: this {type(self.schedule).__name__} belongs to another optimizer")
+
     def on_train_begin(self, run: Run) -> None:
         """Set the first learning rate. Raises ValueError for the schedule of another optimizer."""
-        if getattr(self.schedule, "optimizer", run.optimizer) is not run.optimizer:
-            raise ValueError(f"Schedule: this {type(self.schedule).__name__} belongs to another optimizer")
+        self.check(run.optimizer)
         if isinstance(self.schedule, ReduceLROnPlateau) and self.monitor is not None:
             self._turn(self.schedule, self.monitor, run.history.direction(self.monitor))
         if not hasattr(self.schedule, "step"):

@@ -181,6 +181,9 @@ def fit(
     run.steps_per_epoch = None if batches_per_epoch is None else -(-batches_per_epoch // accumulate)
     run.history.directions = directions(streams)
     run.loaders = {"data": loaders_in(feed), "validation": [] if held_out is None else loaders_in(held_out)}
+    for callback in run.callbacks:
+        if isinstance(callback, Schedule):
+            callback.check(optimizer)  # before a checkpoint changes anything
     if resume is not None:
         with reading("", path_of("fit", resume), "fit"):
             run.load_state_dict(load_checkpoint(resume, function="fit"))

@@ -38,3 +38,17 @@ def test_six_epochs_are_three_and_three(kind, tmp_path):
     again, its_rate, its_weight = run(6, resume=tmp_path / "c.safetensors")
     assert again == losses and its_rate == rate < 0.01
     np.testing.assert_array_equal(its_weight, weight)
+
+
+def test_a_schedule_of_another_optimizer_is_refused_before_a_checkpoint_is_loaded(tmp_path):
+    model, other = nn.Linear(4, 2), nn.Linear(4, 2)
+    optimizer, foreign = (optim.Adam(m.parameters(), lr=0.05) for m in (model, other))
+    settings = {"loss": functional.cross_entropy, "optimizer": optimizer, "progress": False}
+    fit(model, (X, Y), callbacks=[Checkpoint(tmp_path / "c")], schedule=schedules.StepLR(optimizer, 1), **settings)
+    with fastnn.no_grad():
+        model.weight.data[...] = 7
+    stranger = schedules.StepLR(foreign, 1)
+    before = stranger.state_dict()
+    with pytest.raises(ValueError, match="this StepLR belongs to another optimizer"):
+        fit(model, (X, Y), epochs=2, resume=tmp_path / "c", schedule=stranger, **settings)
+    assert (model.weight.numpy() == 7).all() and stranger.state_dict() == before and foreign.lr == 0.05
