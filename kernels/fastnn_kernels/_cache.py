@@ -29,6 +29,7 @@ PACKAGE = Path(__file__).parent
 ABANDONED = 3600  # seconds after which a temporary file is nobody's any more
 HAS_OWNERS = hasattr(os, "geteuid")  # not on Windows, where every user has folders of his own
 NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for whoever might write to a pipe of that name
 BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -161,7 +162,7 @@ def _drop_abandoned(folder: Path) -> None:
 
 def _read(file: Path) -> bytes:
     """Return a file's content; OSError unless it is a plain file that this user or root wrote and no other can."""
-    with open(os.open(file, os.O_RDONLY | NO_LINKS | BINARY), "rb") as stream:
+    with open(os.open(file, os.O_RDONLY | NO_LINKS | NO_WAIT | BINARY), "rb") as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode) or not _closed(status):
             raise PermissionError(f"{file} could have been written by another user")

@@ -70,8 +70,8 @@ class _Call:
         if type(ignore_index) is not int or not -INT_LIMIT <= ignore_index < INT_LIMIT:
             ignore_index = integer(function, "ignore_index", ignore_index, -INT_LIMIT)
         self.logits, self.goal, self.shape = operands(function, input, target)
-        self.input_shape = np.shape(input)
         rows, classes = self.logits.shape
+        self.input_shape = (*self.shape[:1], classes, *self.shape[1:])
         dtype = self.logits.dtype
         self.weight = NOTHING[dtype] if weight is None else class_weights(function, weight, classes, dtype)
         self.smoothing, self.ignore, self.divisor = smoothing, ignore_index, rows
@@ -126,7 +126,7 @@ def nll_loss_backward(dloss, input, target, weight=None, ignore_index=-100, redu
         slope = gradient_of_losses(function, dloss, shape).reshape(-1) * weights
     else:
         slope = weights * weights.dtype.type(share(number(function, "dloss", dloss), reduction, divisor))
-    dx = zeros(np.shape(input), weights.dtype)
+    dx = zeros(as_array(function, "input", input).shape, weights.dtype)
     rows = np.moveaxis(dx, 1, -1) if dx.ndim > 2 else dx
     np.put_along_axis(rows, index.reshape(*shape, 1), -slope.reshape(*shape, 1).astype(dx.dtype, copy=False), -1)
     return dx

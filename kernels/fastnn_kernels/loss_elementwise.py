@@ -24,7 +24,7 @@ from numpy import ndarray
 from . import _memory
 from ._memory import empty
 from ._parallel import tasks
-from ._shapes import F4, F8, as_float_array, flag, number, promote, required
+from ._shapes import F4, F8, as_array, as_float_array, flag, number, promote, required
 from .cpu import loss_elementwise as cpu
 from .loss import NOTHING, check_reduction, flat, gradient_of_losses, label_array, share, total
 
@@ -50,6 +50,7 @@ def with_gradient(plan):
     last = inspect.Parameter("needs", inspect.Parameter.KEYWORD_ONLY, default=None)
     backward.__signature__ = inspect.Signature([first, *parameters, last])
     backward.__name__ = backward.__qualname__ = f"{name}_backward"
+    backward.__module__ = plan.__module__  # where pickle looks for it
     backward.__doc__ = f"Return the gradient of {name} for its first operand, or for those that `needs` asks for."
     loss.backward = backward
     return loss
@@ -62,7 +63,8 @@ def of_elements(plan):
     def together(*args, **options):
         return plan(*args, **options).both(name)
 
-    together.__signature__, together.__name__ = inspect.signature(plan), f"{name}.with_gradient"
+    together.__signature__, together.__module__ = inspect.signature(plan), plan.__module__
+    together.__name__ = together.__qualname__ = f"{name}.with_gradient"
     together.__doc__ = f"Return ({name}, its gradient for the first operand and dloss = 1), None for no mean or sum."
     loss.with_gradient = together
     return loss
@@ -278,7 +280,7 @@ def kl_div(input, target, reduction="mean", log_target=False):
     """
     factor, log_target = 1.0, flag("kl_div", "log_target", log_target)
     if isinstance(reduction, str) and reduction == "batchmean":
-        length = (np.shape(input) or (1,))[0]
+        length = (as_array("kl_div", "input", input).shape or (1,))[0]
         reduction, factor = "sum", 1 / length if length else math.nan
     return Plan("kl_log" if log_target else "kl", {"input": input, "target": target}, reduction, factor=factor)
 
@@ -390,9 +392,10 @@ def multilabel_soft_margin_loss(input, target, weight=None, reduction="mean"):
 
 def multilabel_soft_margin_loss_backward(dloss, input, target, weight=None, reduction="mean", *, needs=None):
     """Return the gradient of multilabel_soft_margin_loss's input, or of the operands that `needs` asks for."""
-    classes = _classes("multilabel_soft_margin_loss_backward", input, reduction)
+    name = "multilabel_soft_margin_loss_backward"
+    classes = _classes(name, input, reduction)
     if reduction == "none":
-        dloss = gradient_of_losses("multilabel_soft_margin_loss_backward", dloss, np.shape(input)[:-1])
+        dloss = gradient_of_losses(name, dloss, as_array(name, "input", input).shape[:-1])
         dloss = np.repeat(dloss[..., None], classes, -1)
     made = binary_cross_entropy_with_logits.backward(
         dloss, input, target, weight, reduction, needs=(True,) if needs is None else needs

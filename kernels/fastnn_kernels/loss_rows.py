@@ -264,7 +264,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     refuse_labels(name, labels[inside], classes)
     if (labels[inside] == blank).any():
         raise ValueError(f"{name}: targets must not contain blank, {blank}")
-    labels = np.ascontiguousarray(labels, np.int64)
+    labels = as_int64(name, labels)
     return CTCPlan(x, labels, lengths, counts, blank, reduction, zero_infinity, single)
 
 
@@ -272,7 +272,7 @@ def _lengths(function, name, lengths, batch, most):
     lengths = label_array(function, name, lengths)
     if lengths.dtype.kind not in "iu":
         raise TypeError(f"{function}: {name} must be integers, got {lengths.dtype}")
-    lengths = np.ascontiguousarray(lengths.reshape(-1) if lengths.ndim == 0 else lengths, np.int64)
+    lengths = as_int64(function, lengths.reshape(-1) if lengths.ndim == 0 else lengths)
     if lengths.shape != (batch,):
         raise ValueError(f"{function}: {name} has shape {lengths.shape}, expected ({batch},)")
     if (lengths < 0).any() or (lengths > most).any():

@@ -117,6 +117,16 @@ def test_a_damaged_file_is_compiled_anew(copy, damage):
     assert not list(copy.cache.glob("*.tmp")) and not copy.warnings
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_folders_instead_of_files_are_passed_over(copy):
+    for make in (os.mkfifo, os.mkdir):
+        copy()
+        for file in list(copy.cache.glob("*.nbc")):
+            file.unlink()
+            make(file, 0o700)
+        assert copy() == "0 2 4 6 compiled"
+
+
 def test_a_folder_that_cannot_be_written_is_passed_over(copy, tmp_path):
     obstacle = tmp_path / "file"
     obstacle.write_text("not a folder")  # stops even the superuser, who may write to read-only folders

@@ -239,6 +239,16 @@ def test_all_kinds_of_numbers_are_taken(value):
         np.testing.assert_array_equal(kernels.leaky_relu(x, value), x * dtype.type(value))
 
 
+def test_all_functions_can_be_pickled():
+    for name in kernels.__all__:
+        function = getattr(kernels, name)
+        if callable(function):
+            assert pickle.loads(pickle.dumps(function)) is function
+        for part in ("backward", "with_gradient"):
+            if hasattr(function, part):
+                assert pickle.loads(pickle.dumps(getattr(function, part))) is getattr(function, part)
+
+
 def test_entry_points_are_known_by_their_names():
     for name in ("add", "mul", *activation.__all__):
         function = getattr(kernels, name)

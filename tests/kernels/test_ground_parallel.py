@@ -281,3 +281,20 @@ def test_threading_layers(layer):
     done = subprocess.run([sys.executable, "-c", LAYER], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [layer, "2", "0"]
+
+
+def test_two_threads_may_start_the_layer_at_once(monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    first, second = _parallel._patience(), _parallel._patience()
+    monkeypatch.setattr(os, "environ", Blind(os.environ))
+    with first, second:
+        assert os.environ["GOMP_SPINCOUNT"] == _parallel.SPINS
+    assert "GOMP_SPINCOUNT" not in dict(os.environ)
+
+
+class Blind(dict):
+    """Variables of which none is seen to be set, as by two threads that look before either sets one."""
+
+    def __contains__(self, name):
+        return False

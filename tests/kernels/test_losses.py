@@ -8,6 +8,7 @@ import pytest
 import fastnn_kernels as kernels
 from fastnn import Tensor, functional
 from fastnn_kernels._parallel import threads
+from tests.kernels.guarded import lay
 from tests.kernels.loss_rows import TABLE
 from tests.reference import loss as reference
 
@@ -197,6 +198,38 @@ def test_ctc_gradient(reduction):
     dx = kernels.ctc_loss_backward(dloss, x, WORDS, **CTC, reduction=reduction)
     np.testing.assert_allclose((dx * way).sum(), (ends[0] - ends[1]) / (2 * step), rtol=1e-7)
     assert not dx[4, 1].any() and not dx[3:, 2].any()  # after the ends
+
+
+def test_ctc_labels_and_lengths_in_any_layout():
+    x = log_probabilities()
+    loss = kernels.ctc_loss(x, WORDS, **CTC)
+    for layout in ("odd", "record", "reversed", "turned"):
+        named = {name: lay(np.array(values, np.int64), layout) for name, values in CTC.items()}
+        assert kernels.ctc_loss(x, lay(np.array(WORDS, np.int64), layout), **named) == loss
+
+
+class Closed(np.ndarray):
+    """An array of which NumPy's functions make nothing."""
+
+    __array_ufunc__ = None
+
+    def __array_function__(self, *args):
+        raise AssertionError("asked of a function of NumPy")
+
+
+def test_logits_of_a_class_of_its_own():
+    x, labels = np.random.default_rng(3).standard_normal((5, 4)), np.arange(5) % 4
+    for name, *args in (
+        ("cross_entropy", x, labels), ("cross_entropy_backward", 1.0, x, labels),
+        ("nll_loss", x, labels), ("nll_loss_backward", 1.0, x, labels),
+        ("kl_div", x, x**2), ("multilabel_soft_margin_loss_backward", np.ones(5), x, 1.0 * (x > 0)),
+    ):  # fmt: skip
+        reductions = {"kl_div": "batchmean", "multilabel_soft_margin_loss_backward": "none"}
+        reduction = {"reduction": reductions.get(name, "mean")}
+        own = [a.view(Closed) if isinstance(a, np.ndarray) else a for a in args]
+        made = getattr(kernels, name)(*own, **reduction)
+        assert type(made) is not Closed
+        np.testing.assert_array_equal(made, getattr(kernels, name)(*args, **reduction))
 
 
 def test_ctc_without_room():
