@@ -57,12 +57,11 @@ class _ByTypes:
     def __init__(self, function: Callable[..., Any], places: list[int]) -> None:
         self.function, self.places = function, places
         self.plans: dict[tuple[Any, ...], Any] = {}
-        self.last: tuple[Any, ...] = ()  # the tuples of the last call: mostly the very same come again
-        self.plan: Any = None
+        self.last: tuple[Any, Any] = ((), None)  # key and plan of the last call: mostly the very same come again
 
     def of(self, key: tuple[Any, ...]) -> Any:
         """Return the plan for these arguments."""
-        last, plan = self.last, self.plan
+        last, plan = self.last
         for place in self.places:
             if not last or key[place] is not last[place]:
                 break
@@ -72,7 +71,7 @@ class _ByTypes:
         plan = self.plans.get(types)
         if plan is None:
             self.plans[types] = plan = _counted(self.function(*key))
-        self.plan, self.last = plan, key
+        self.last = key, plan
         return plan
 
 
