@@ -1,4 +1,4 @@
-"""Denormal numbers: whether kernels compute with them or take them for 0.
+"""Denormal numbers: whether kernels compute with them exactly or flush them to 0.
 
 Numbers below the smallest normal one (1.2e-38 in float32) cost many CPUs 100 cycles and more in each operation. A bit
 of the floating-point control register makes the CPU read and write them as 0: FTZ and DAZ in MXCSR on x86-64, FZ in
@@ -36,7 +36,7 @@ llvm.add_symbol(SYMBOL, ctypes.addressof(_flag))
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """Let kernels read and write denormal numbers as 0 (True), or compute with them exactly (False, the default).
+    """Flush denormal numbers to 0 in all kernels (True), or compute with them exactly (False, the default).
 
     It holds for all kernels and threads of this process from their next call on, not for NumPy nor for the caller's own
     arithmetic. Returns whether this CPU can do it: x86-64 and ARM64 can; others go on computing exactly. Optimizers
@@ -50,13 +50,13 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def get_flush_denormal() -> bool:
-    """Return whether kernels take denormal numbers for 0."""
+    """Return whether kernels flush denormal numbers to 0."""
     return _flag.value != 0
 
 
 @contextlib.contextmanager
 def flush_denormal(mode: bool = True) -> Iterator[None]:
-    """Flush denormal numbers, or do not, inside a `with` block; see `set_flush_denormal`.
+    """Flush denormal numbers (True) or do not (False) inside a `with` block; see `set_flush_denormal`.
 
     The mode is the process's, not the thread's: of blocks that overlap in several threads, the last one entered holds.
     """

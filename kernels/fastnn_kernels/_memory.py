@@ -100,7 +100,7 @@ def allocator(function: Callable[[tuple[int, ...], np.dtype], ndarray]) -> Itera
 
 
 def streams(y) -> bool:
-    """Return whether a result by pixels is large enough to be stored past the caches, if it starts aligned.
+    """Return whether a channels-last result is aligned and large enough for streaming stores.
 
     Such stores are of whole aligned vectors: a pixel must start as the result does, and be no less than its vectors.
     """

@@ -262,7 +262,7 @@ def total(parts, reduction, count, factor=1.0):
 
 
 def flat(x):
-    """Return the elements of an array in one row, without a copy if they lie so and are aligned."""
+    """Return the elements of an array as a 1-d array, without a copy if it is contiguous and aligned."""
     flags = x.flags
     return x.ravel() if flags.c_contiguous and flags.aligned else x.copy(order="C").ravel()
 
