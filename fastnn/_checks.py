@@ -33,18 +33,18 @@ def real(where: str, name: str, value: Any) -> float:
 
 
 def array_of(where: str, name: str, value: Any) -> Array:
-    """Give an array of whatever it holds. Raises TypeError for None, and for what no array can be made of."""
+    """Give an array of any dtype. Raises TypeError for None and for what cannot be made an array."""
     if value is None:
         raise TypeError(f"{where}: {name} must be an array, got None")
     try:
         array: Array = np.asarray(value)
     except (ValueError, OverflowError, RuntimeError) as error:
-        raise TypeError(f"{where}: {name} is no array: {error}") from None
+        raise TypeError(f"{where}: {name} cannot be made an array: {error}") from None
     return array
 
 
 def numbers(where: str, name: str, value: Any) -> Array:
-    """Give an array of numbers. Raises TypeError for None, and for what no array of numbers can be made of."""
+    """Give an array of numbers. Raises TypeError for None and for what cannot be made an array of numbers."""
     array = array_of(where, name, value)
     if array.dtype.kind not in "biufc":
         got = "objects" if array.dtype.kind == "O" else array.dtype
@@ -53,23 +53,23 @@ def numbers(where: str, name: str, value: Any) -> Array:
 
 
 def shape_of(where: str, shape: Any) -> tuple[int, ...]:
-    """Give the shape of an input. Raises TypeError or ValueError for what is none."""
+    """Give the shape of an input. Raises TypeError or ValueError for anything else."""
     if not isinstance(shape, tuple | list):
         raise TypeError(f"{where}: input_shape must be a tuple of integers, got {shown(shape)}")
     return tuple(whole(where, "input_shape", size, 0, 1 << 31) for size in shape)
 
 
 def type_of(where: str, dtype: Any) -> np.dtype[Any]:
-    """Give a dtype. Raises TypeError for what is none."""
+    """Give a dtype. Raises TypeError for anything else."""
     try:
         made: np.dtype[Any] = np.dtype(dtype)
         return made
     except (TypeError, ValueError):
-        raise TypeError(f"{where}: {shown(dtype)} is no dtype") from None
+        raise TypeError(f"{where}: {shown(dtype)} is not a dtype") from None
 
 
 def path_of(where: str, path: Any) -> str:
-    """Give a path as text. Raises TypeError for what is none."""
+    """Give a path as text. Raises TypeError for anything else."""
     if not isinstance(path, str | bytes | os.PathLike):
         raise TypeError(f"{where}: path must be a string or a path, got {type(path).__name__}")
     return os.fsdecode(path)

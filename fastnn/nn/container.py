@@ -23,7 +23,7 @@ class _List(Module):
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end. Raises TypeError, with nothing changed, if one of them is no module."""
+        """Add modules at the end. Raises TypeError, with nothing changed, if one of them is not a Module."""
         for i, module in enumerate(added := list(modules)):
             self._checked(str(len(self) + i), module)
         for module in added:

@@ -142,7 +142,7 @@ def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict
             version = content["format"]
             state: dict[str, Any] = _join(content.get("state"), arrays) if version <= _FORMAT else {}
             if not isinstance(state, dict):
-                raise ValueError("its state is no dictionary")
+                raise ValueError("its state is not a dictionary")
         except (ValueError, TypeError, RecursionError) as error:
             raise LoadError(f"is damaged: {type(error).__name__}: {error}") from error
         if version > _FORMAT:
@@ -186,7 +186,7 @@ def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
             header = json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
             metadata = {} if not isinstance(header, dict) else header.pop("__metadata__", None) or {}
             if not isinstance(header, dict) or not isinstance(metadata, dict):
-                raise ValueError("its header is no table of arrays")
+                raise ValueError("its header is not a table of arrays")
             if not all(isinstance(text, str) for text in metadata.values()):
                 raise ValueError("its metadata are not texts")
             entries = sorted(header.items(), key=lambda item: _range(*item))
@@ -223,7 +223,7 @@ def _range(name: str, entry: Any) -> tuple[int, int]:
         raise LoadError("its entry is not dtype, shape and data_offsets", name)
     for numbers in (entry["shape"], entry["data_offsets"]):
         if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
-            raise LoadError("its shape and data_offsets are no sizes", name)
+            raise LoadError("its shape and data_offsets are not lists of sizes", name)
     if len(entry["data_offsets"]) != 2 or len(entry["shape"]) > DIMENSIONS:
         raise LoadError(f"it has {len(entry['shape'])} dimensions and {len(entry['data_offsets'])} data_offsets", name)
     return tuple(entry["data_offsets"])
@@ -278,7 +278,7 @@ def _join(tree: Any, arrays: dict[str, Array]) -> Any:
             raise ValueError(f"there is no array {content[:60]!r}")
         return arrays[content]
     if kind not in ("dict", "list", "tuple") or not isinstance(content, list):
-        raise ValueError(f"{kind[:20]!r} is no kind of container")
+        raise ValueError(f"{kind[:20]!r} is not a kind of container")
     if kind != "dict":
         items = [_join(item, arrays) for item in content]
         return items if kind == "list" else tuple(items)

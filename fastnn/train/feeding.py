@@ -26,7 +26,7 @@ def is_arrays(data: Any) -> bool:
 
 
 def check_model(where: str, model: Any) -> None:
-    """Raise TypeError for what is no model."""
+    """Raise TypeError unless `model` is a Module."""
     if not isinstance(model, Module):
         got = f"the class {model.__name__}, not an object of it" if isinstance(model, type) else type(model).__name__
         raise TypeError(f"{where}: model must be a Module, got {got}")

@@ -158,7 +158,7 @@ def test_arrays_cannot_be_monitored():
 
 
 def test_the_weights_of_the_best_epoch_are_kept():
-    """The case of the report: a mean square that rises must leave the weights of the first epoch."""
+    """A mean squared error that rises must leave the weights of the first epoch."""
     seen = []
     model = nn.Linear(2, 2)
     watch = [Figures("val_mse", [1.0, 2.0, 3.0, 4.0]), lambda run: seen.append(run.model.state_dict()["weight"]),
