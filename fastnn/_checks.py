@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-LARGEST = 1 << 62  # of counts: what is larger was never counted
+LARGEST = 1 << 62  # of counts
 
 
 def whole(where: str, name: str, value: Any, least: int = 0, most: int = LARGEST) -> int:

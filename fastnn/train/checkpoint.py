@@ -217,7 +217,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _range(name: str, entry: Any) -> tuple[int, int]:
-    """Check the form of an array's entry in the header, and give where it lies."""
+    """Check an array's entry in the header, and give the array's position in the file."""
     whole = isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"}
     if not whole or not isinstance(entry["dtype"], str):
         raise LoadError("its entry is not dtype, shape and data_offsets", name)

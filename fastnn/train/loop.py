@@ -345,7 +345,7 @@ def _epoch(
 
 
 def _scale_gradients(optimizer: Any, factor: float) -> None:
-    """Multiply all gradients, where a step has another number of samples than was supposed."""
+    """Scale all gradients if a step's batches weigh more or less than was assumed."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:

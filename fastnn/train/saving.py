@@ -145,7 +145,7 @@ def load(
 
 
 def describe(model: Module, depth: int = 0, seen: dict[int, int] | None = None) -> dict[str, Any] | None:
-    """Write a model down as JSON values; None if it cannot be made from them.
+    """Describe a model as JSON values; None if it could not be rebuilt from them.
 
     seen: the numbers of the layers that have been written so far, by their id; such a layer becomes {"same": number}.
     """
@@ -266,7 +266,7 @@ def build(description: Any, weights: Mapping[str, Any], ties: Any = ()) -> Modul
 
 
 def _build(part: Any, made: list[Any], depth: int) -> Any:
-    """Make a part of a model. made: the layers so far, in the order in which they were written."""
+    """Build a part of a model. made: the layers built so far, in the order of the file."""
     if isinstance(part, list):
         return tuple(_build(item, made, depth) for item in part)
     if not isinstance(part, dict):

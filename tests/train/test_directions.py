@@ -120,7 +120,7 @@ def test_functions_of_ones_own_need_a_mode():
         def result(self):
             return 1.0
 
-    with pytest.raises(ValueError, match="EarlyStopping: whether small or large is good is not known of 'val_own'"):
+    with pytest.raises(ValueError, match="EarlyStopping: are small or large values of 'val_own' better"):
         train([EarlyStopping("val_own")], {"own": Own()})
     Own.direction = "min"
     assert best_epoch("val_own", values, {"own": Own()}) == 2

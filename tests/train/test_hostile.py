@@ -92,7 +92,7 @@ def changed(tree, path, value):
 
 
 def broken(state, seed, every):
-    """Give trees with one part of another kind, or missing; every so manieth of them."""
+    """Give trees in which one part is missing or of another kind; only some of them, to save time."""
     for number, path in enumerate(places(state)):
         for kind, bad in enumerate([*BAD, changed]):
             if path and (number * 31 + kind + seed) % every == 0:
