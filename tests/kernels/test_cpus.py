@@ -110,6 +110,9 @@ def main(arguments):
     if arguments[:1] == ["--leg"]:
         return run_leg(*arguments[1:])
     split = arguments.index("--") if "--" in arguments else len(arguments)
+    if unknown := sorted({*arguments[:split]} - {*CPUS}):
+        print(f"unknown CPU: {', '.join(unknown)}; there are {', '.join(CPUS)}")
+        return 2
     failed = []
     for cpu in arguments[:split] or CPUS:
         if missing := lacks(cpu):

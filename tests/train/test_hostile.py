@@ -351,7 +351,7 @@ def test_no_layer_is_larger_than_the_file(layer, args, tmp_path):
     assert peak < 4e6
 
 
-def test_many_small_layers_are_no_way_round(tmp_path):
+def test_many_small_layers_are_bounded_together(tmp_path):
     part = {"layer": "Linear", "args": [100, 100], "options": {}, "dtype": "float64"}
     parts = {"layer": "Sequential", "args": [part] * 200, "options": {}, "dtype": "float32"}
     weights = {"0.weight": np.zeros((100, 100)), "0.bias": np.zeros(100)}
