@@ -26,7 +26,7 @@ _lock = threading.Lock()
 
 
 def _architecture() -> str | None:
-    """Return whose control register this is: "x86", "arm", or None where the bit is not known."""
+    """Return the architecture, "x86" or "arm"; None for others, whose control register is not known here."""
     name = llvm.get_process_triple().partition("-")[0]
     return {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(name)
 
@@ -85,7 +85,7 @@ def _publish() -> None:
 
 @contextlib.contextmanager
 def flushing(builder, always=False) -> Iterator[None]:
-    """Emit code around what a `with` block emits: it sets the bit if the mode is on, or always, and restores it."""
+    """Wrap the code emitted in a `with` block: set the bit before it if the mode is on, or always; then restore it."""
     if ARCHITECTURE is None:
         yield
         return
@@ -103,7 +103,7 @@ def flushing(builder, always=False) -> Iterator[None]:
 
 
 def _flush(builder, before):
-    """Emit code that keeps the control register in `before` and sets the bit."""
+    """Emit code that saves the control register in `before` and sets the bit."""
     after = cgutils.alloca_once(builder, before.type.pointee)
     if ARCHITECTURE == "x86":
         _mxcsr(builder, "stmxcsr", before)
