@@ -29,7 +29,7 @@ def real(where: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{where}: {name} must be a number that a float holds, got {shown(value)}") from None
+        raise ValueError(f"{where}: {name} must be within the range of a float, got {shown(value)}") from None
 
 
 def array_of(where: str, name: str, value: Any) -> Array:

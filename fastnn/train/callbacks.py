@@ -322,7 +322,7 @@ class Schedule(Callback):
     def _turn(self, schedule: ReduceLROnPlateau, monitor: str, direction: str | None) -> None:
         """Set a ReduceLROnPlateau's mode to the direction of the figure it watches."""
         if direction == "min" and schedule.mode == "max":
-            raise ValueError(f"Schedule: {monitor!r} is better small, but this ReduceLROnPlateau has mode='max'")
+            raise ValueError(f"Schedule: small {monitor!r} is better, but this ReduceLROnPlateau has mode='max'")
         if direction == "max" and schedule.mode == "min":
             schedule.mode = "max"
             if schedule.best == math.inf:  # nothing seen so far

@@ -188,7 +188,7 @@ def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
             if not isinstance(header, dict) or not isinstance(metadata, dict):
                 raise ValueError("its header is not a table of arrays")
             if not all(isinstance(text, str) for text in metadata.values()):
-                raise ValueError("its metadata are not texts")
+                raise ValueError("its metadata are not strings")
             entries = sorted(header.items(), key=lambda item: _range(*item))
         except (ValueError, RecursionError) as error:
             problem = getattr(error, "problem", f"{type(error).__name__}: {error}")
@@ -212,7 +212,7 @@ def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name occurs twice")
     return table
 
 
@@ -235,7 +235,7 @@ def _array(dtype: str, shape: list[int], data: bytes) -> Array:
         raise LoadError(f"is an array of {dtype[:20]}, which cannot be read")
     code = DTYPES.get(dtype, "<u2")
     if len(data) != math.prod(shape) * np.dtype(code).itemsize:
-        raise LoadError(f"is not a safetensors file, or damaged: {len(data)} bytes are no {dtype} of shape {shape}")
+        raise LoadError(f"is not a safetensors file, or damaged: {len(data)} bytes are not {dtype} of shape {shape}")
     array = np.frombuffer(data, code).reshape(shape)
     if dtype == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)

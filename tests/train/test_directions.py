@@ -189,7 +189,7 @@ def test_plateaus(monitor):
     assert rates(values) == [0.8] * 5
     assert rates(values[::-1]) == [0.8, 0.8, 0.4, 0.2, 0.1]
     if monitor == "val_mse":
-        with pytest.raises(ValueError, match="'val_mse' is better small, but this ReduceLROnPlateau has mode='max'"):
+        with pytest.raises(ValueError, match="small 'val_mse' is better, but this ReduceLROnPlateau has mode='max'"):
             rates(values, mode="max")
     else:
         assert rates(values, mode="max") == [0.8] * 5
