@@ -129,5 +129,7 @@ def sign_of(where: str, name: str, mode: str, history: History) -> float:
         raise ValueError(f"{where}: mode must be 'auto', 'min' or 'max', got {mode!r}")
     found = history.direction(name) if mode == "auto" else mode
     if found is None:
-        raise ValueError(f"{where}: are small or large values of {name!r} better? Give mode='min' or mode='max'")
+        raise ValueError(
+            f"{where}: it is not known whether small or large values of {name!r} are better; give mode='min' or 'max'"
+        )
     return -1.0 if found == "min" else 1.0

@@ -103,7 +103,7 @@ def test_metrics_under_other_names(metrics, small):
 def test_functions_of_ones_own_need_a_mode():
     for callback in (EarlyStopping("val_own"), Checkpoint("nowhere/x", monitor="own")):
         with pytest.raises(
-            ValueError, match=rf"{type(callback).__name__}: whether small or large .* mode='min' or 'max'"
+            ValueError, match=rf"{type(callback).__name__}: .* whether small or large .* mode='min' or 'max'"
         ):
             train([callback], {"own": own})
     values = [3.0, 1.0, 5.0]
@@ -120,11 +120,11 @@ def test_functions_of_ones_own_need_a_mode():
         def result(self):
             return 1.0
 
-    with pytest.raises(ValueError, match="EarlyStopping: are small or large values of 'val_own' better"):
+    with pytest.raises(ValueError, match="EarlyStopping: .* whether small or large values of 'val_own' are better"):
         train([EarlyStopping("val_own")], {"own": Own()})
     Own.direction = "min"
     assert best_epoch("val_own", values, {"own": Own()}) == 2
-    with pytest.raises(ValueError, match="History: whether small or large"):
+    with pytest.raises(ValueError, match="History: .* whether small or large"):
         History({"own": values}).best("own")
     assert History({"own": values}).best("own", "max") == (3, 5.0)
     with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got 'low'"):
