@@ -1,4 +1,4 @@
-"""Environment variables that would end the import of Numba, looked at before anything imports it."""
+"""Check environment variables that would make the import of Numba raise, before anything imports it."""
 
 import os
 import warnings

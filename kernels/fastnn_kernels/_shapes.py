@@ -160,7 +160,7 @@ def flag(function: str, name: str, value) -> bool:
 
 
 def needed(function: str, needs, count: int) -> tuple[bool, ...]:
-    """Return which of `count` gradients are needed. TypeError unless there are so many."""
+    """Return which gradients are needed, as a tuple. TypeError unless `needs` has `count` entries."""
     if type(needs) is tuple and len(needs) == count:
         return needs
     if not isinstance(needs, (tuple, list)) or len(needs) != count:
