@@ -9,6 +9,7 @@
 # make exhaustive    measure the error of every elementwise function over all 2^32 float32 arguments
 # make lint    ruff and mypy only
 # make clean   remove everything that was built
+# make help    show these lines
 #
 # All that is needed beforehand is Python 3.11 or newer.
 
@@ -19,7 +20,7 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 ARGS ?=
 
-.PHONY: demo test bench lint bounds cpus memcheck arm reach exhaustive clean
+.PHONY: demo test bench lint bounds cpus memcheck arm reach exhaustive clean help
 .DELETE_ON_ERROR:
 
 demo: $(STAMP)
@@ -73,3 +74,6 @@ $(BENCH_STAMP): $(STAMP)
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks bench/results
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))

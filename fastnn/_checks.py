@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-LARGEST = 1 << 62  # of counts: what is larger was never counted
+LARGEST = 1 << 62  # of counts
 
 
 def whole(where: str, name: str, value: Any, least: int = 0, most: int = LARGEST) -> int:
@@ -29,11 +29,11 @@ def real(where: str, name: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{where}: {name} must be a number that a float holds, got {shown(value)}") from None
+        raise ValueError(f"{where}: {name} must be within the range of a float, got {shown(value)}") from None
 
 
 def array_of(where: str, name: str, value: Any) -> Array:
-    """Give an array of whatever it holds. TypeError for None, masked arrays, and what makes no array."""
+    """Give an array of any dtype. Raises TypeError for None, masked arrays, and what cannot be made an array."""
     if value is None:
         raise TypeError(f"{where}: {name} must be an array, got None")
     if isinstance(value, np.ma.MaskedArray):
@@ -41,12 +41,12 @@ def array_of(where: str, name: str, value: Any) -> Array:
     try:
         array: Array = np.asarray(value)
     except (ValueError, OverflowError, RuntimeError) as error:
-        raise TypeError(f"{where}: {name} is no array: {error}") from None
+        raise TypeError(f"{where}: {name} cannot be made an array: {error}") from None
     return array
 
 
 def numbers(where: str, name: str, value: Any) -> Array:
-    """Give an array of numbers. Raises TypeError for None, and for what no array of numbers can be made of."""
+    """Give an array of numbers. Raises TypeError for None and for what cannot be made an array of numbers."""
     array = array_of(where, name, value)
     if array.dtype.kind not in "biufc":
         got = "objects" if array.dtype.kind == "O" else array.dtype
@@ -55,23 +55,23 @@ def numbers(where: str, name: str, value: Any) -> Array:
 
 
 def shape_of(where: str, shape: Any) -> tuple[int, ...]:
-    """Give the shape of an input. Raises TypeError or ValueError for what is none."""
+    """Give the shape of an input. Raises TypeError or ValueError for anything else."""
     if not isinstance(shape, tuple | list):
         raise TypeError(f"{where}: input_shape must be a tuple of integers, got {shown(shape)}")
     return tuple(whole(where, "input_shape", size, 0, 1 << 31) for size in shape)
 
 
 def type_of(where: str, dtype: Any) -> np.dtype[Any]:
-    """Give a dtype. Raises TypeError for what is none."""
+    """Give a dtype. Raises TypeError for anything else."""
     try:
         made: np.dtype[Any] = np.dtype(dtype)
         return made
     except (TypeError, ValueError):
-        raise TypeError(f"{where}: {shown(dtype)} is no dtype") from None
+        raise TypeError(f"{where}: {shown(dtype)} is not a dtype") from None
 
 
 def path_of(where: str, path: Any) -> str:
-    """Give a path as text. Raises TypeError for what is none."""
+    """Give a path as text. Raises TypeError for anything else."""
     if not isinstance(path, str | bytes | os.PathLike):
         raise TypeError(f"{where}: path must be a string or a path, got {type(path).__name__}")
     return os.fsdecode(path)

@@ -188,7 +188,7 @@ def _differentiable(
 
 
 def _refuse(function: str, names: list[str], variadic: bool, error: Exception, *args: Any) -> None:
-    """Raise TypeError that names the argument if an error without a name comes from one that is no array.
+    """Raise a TypeError that names the argument, if an error was caused by one that is not an array.
 
     Looked at only after an error, this costs calls that go well nothing.
     """

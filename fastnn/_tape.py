@@ -63,7 +63,7 @@ class Leaf:
     def receive(
         self, gradient: np.ndarray, node: Node, backward: Callable[..., Any], out: np.ndarray | None = None
     ) -> None:
-        """Add a gradient that `backward` of `node` computed; `out` is what it was given to write this gradient into."""
+        """Add a gradient that `backward` of `node` computed; `out` is the buffer it was told to write it into."""
         if self.version > node.order:
             raise RuntimeError(
                 f"backward: a leaf tensor of shape {self.shape} was written to after {_name(backward)} used it; its "
@@ -89,7 +89,7 @@ def _references_of_one() -> int:
     return getrefcount(leaf.buffer)
 
 
-ALONE = _references_of_one()  # what getrefcount says of a leaf's buffer that nobody else holds
+ALONE = _references_of_one()  # getrefcount of a leaf's buffer that has no other references
 
 
 class Node:

@@ -215,7 +215,7 @@ class Tensor(Operators):
         node = self._node
         if type(node) is Node:
             raise RuntimeError(
-                "deepcopy: only leaf tensors, those that a person made, can be copied deeply; this one is the result "
+                "deepcopy: only leaf tensors can be copied deeply, those that you created; this one is the result "
                 "of a recorded operation: use detach()"
             )
         twin = memo[id(self)] = _rebuild(type(self), copy.deepcopy(self._data, memo), self.requires_grad)

@@ -51,7 +51,7 @@ def get_state() -> dict[str, Any]:
 def set_state(state: dict[str, Any]) -> None:
     """Continue all streams from where `get_state` found them.
 
-    Raises ValueError, with nothing changed, for what is no such state.
+    Raises ValueError, with nothing changed, for anything else.
     """
     global _seed, _philox_calls, _generator
     fresh = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def set_state(state: dict[str, Any]) -> None:
         fresh.bit_generator.state = state["generator"]
         seed, calls = state["seed"], state["philox_calls"]
     except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
-        raise ValueError(f"set_state: this is no state of the random streams: {error!r}") from error
+        raise ValueError(f"set_state: this is not a state of the random streams: {error!r}") from error
     for number in (seed, calls):
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**64:
             raise ValueError(f"set_state: seed and philox_calls must be in 0 .. 2**64 - 1, got {seed!r}, {calls!r}")

@@ -13,7 +13,7 @@ import numpy as np
 
 # Third byte of the magic number -> element type; IDX is big-endian.
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_RATIO = 1032  # deflate makes at most so many bytes of one
+_RATIO = 1032  # the highest compression ratio of deflate
 _DIMENSIONS = 64  # NumPy's limit
 
 
@@ -55,7 +55,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
 
 
 def _read(name: str, stream: Any, most: int | None, packed: str) -> np.ndarray[Any, Any]:
-    """Read an array from a stream that can give at most so many bytes."""
+    """Read an array from a stream of at most `most` bytes (None: unknown)."""
     start = stream.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Which dtype comes out of two: PyTorch's rules, where NumPy would turn float32 into float64.
+"""Promote dtypes as PyTorch does, where NumPy would turn float32 into float64.
 
 NumPy computes float32 with int32, int64 or a NumPy number like ``np.sqrt(64)`` in float64, and integers with a float in
 float64. Here floats win over integers of any size, arrays with dimensions over those without, and arrays over numbers,

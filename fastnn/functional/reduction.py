@@ -24,7 +24,7 @@ class Extremum(NamedTuple):
 
 
 def _reduce(name: str, input: Any, dim: Dim, keepdim: bool = False) -> Any:
-    """Call the kernel, or NumPy's function for what is no float32 or float64."""
+    """Call the kernel, or NumPy's function for dtypes other than float32 and float64."""
     function = getattr(kernels if input.dtype.char in "fd" else np, name)
     return function(input, dim if dim != () else None, keepdims=keepdim)
 

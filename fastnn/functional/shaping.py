@@ -81,7 +81,7 @@ def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
 
 
 def check_array(function: str, name: str, x: Any) -> None:
-    """Raise TypeError for what is neither a tensor nor an array."""
+    """Raise TypeError for anything but a tensor or an array."""
     if not isinstance(x, Tensor | np.ndarray):
         what = "None" if x is None else type(x).__name__
         raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}")
@@ -148,7 +148,7 @@ def _one_dtype(function: str, arrays: Sequence[Any]) -> Sequence[Any]:
 @differentiable
 def _cat(*arrays: Array, dim: int = 0) -> WithBackward:
     made = _one_dtype("cat", arrays)
-    y = np.concatenate(made, axis=dim)  # before the lengths are looked at: it says what does not fit
+    y = np.concatenate(made, axis=dim)  # before lengths are read: its errors say which shapes do not fit
     ends = np.cumsum([array.shape[dim] for array in made])[:-1]
     return y, lambda dy, needs: _parts(np.split(dy, ends, axis=dim), arrays, needs)
 

@@ -23,7 +23,7 @@ class _List(Module):
         return self
 
     def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end. Raises TypeError, with nothing changed, if one of them is no module."""
+        """Add modules at the end. Raises TypeError, with nothing changed, if one of them is not a Module."""
         for i, module in enumerate(added := list(modules)):
             self._checked(str(len(self) + i), module)
         for module in added:
@@ -74,7 +74,7 @@ class _List(Module):
 class Sequential(_List):
     """Modules that run one after the other: ``Sequential(Linear(2, 8), ReLU(), Linear(8, 1))``, or a dict by name.
 
-    A layer of `fastnn.nn` that can compute an activation itself, with such an activation of `fastnn.nn` behind it, runs
+    A layer of `fastnn.nn` that can compute an activation itself, followed by such an activation of `fastnn.nn`, runs
     as one kernel. Subclasses, and layers whose ``forward`` was replaced, run as they are. Names in state_dict do not
     change by that.
     """

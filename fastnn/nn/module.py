@@ -85,7 +85,7 @@ KNOWN: dict[type, Callable[..., Any]] = {}  # the layers of `fastnn.nn`, and the
 
 
 def as_made(module: Module) -> bool:
-    """Say whether a module is exactly a layer of `fastnn.nn`: no subclass, and nobody has replaced its forward."""
+    """Say whether a module is a layer of `fastnn.nn` itself: not a subclass, and with its own forward."""
     kind = type(module)
     own = KNOWN.get(kind) is kind.forward and "forward" not in module.__dict__
     return own and kind.__call__ is Module.__call__
@@ -100,7 +100,7 @@ _room = _Room()
 
 @contextmanager
 def at_most(numbers: int) -> Iterator[None]:
-    """Let the layers that are made inside have no more than so many numbers; ValueError comes before any memory."""
+    """Bound the number of weights of layers created inside; ValueError before memory for more is allocated."""
     before, _room.left = _room.left, numbers
     try:
         yield
@@ -113,7 +113,7 @@ def fresh(shape: tuple[int, ...], value: Any, dtype: Any) -> np.ndarray:
     if _room.left is not None:
         _room.left -= math.prod(map(int, shape))
         if _room.left < 0:
-            raise ValueError(f"an array of shape {shape} does not belong to so few weights")
+            raise ValueError(f"with an array of shape {shape} the model has more weights than the file")
     dtype = type_of("Parameter", dtype)
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
@@ -149,7 +149,7 @@ class Module:
         return module
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give what a copy or a pickle keeps: all but what is made again when it is needed."""
+        """Give the state for copies and pickles, without what is rebuilt on demand."""
         return {name: value for name, value in self.__dict__.items() if name not in MADE_AGAIN}
 
     def __init__(self) -> None:

@@ -79,8 +79,8 @@ class Flat:
     def renew_gradients(self) -> None:
         """Move the gradients to other memory, and leave the old to those who keep arrays of it.
 
-        The old memory waits: the next move goes back there if nobody keeps anything of it by then. A loop that still
-        holds the last gradient it looked at so goes to and fro, and allocates nothing.
+        The old memory waits: the next move goes back there if nobody keeps anything of it by then. A loop that
+        keeps only the last gradient alternates between two buffers and allocates nothing.
         """
         waiting = self._memory
         buffers = [leaf.buffer if leaf.owner is self else None for leaf in self.leaves]

@@ -252,7 +252,7 @@ def _finite(name: str, value: Any) -> float:
 def _unpacked(flat: Flat, x: Any) -> np.ndarray:
     total = sum(stop - start for start, stop in flat.ranges)
     if getattr(x, "ndim", 0) != 1 or np.asarray(x).dtype.kind not in "fiu":
-        raise ValueError(f"load_state_dict: LBFGS has {total} parameters, the state no vector but {type(x).__name__}")
+        raise ValueError(f"load_state_dict: LBFGS needs vectors of {total} numbers, the state holds {type(x).__name__}")
     if np.shape(x) != (total,):
         raise ValueError(f"load_state_dict: LBFGS has {total} parameters, the state a vector of shape {np.shape(x)}")
     made, first = np.zeros_like(flat.values), 0

@@ -98,7 +98,7 @@ class Best:
         self.epoch, self.better = 0, False  # the last epoch that was looked at, and whether it was better
 
     def begin(self, run: Run) -> None:
-        """Start anew, unless the run is continued. Raises ValueError if what is good is not known."""
+        """Start anew, unless the run is continued. Raises ValueError if the direction of `monitor` is not known."""
         if self.monitor in run.history.directions:
             sign_of(self.callback, self.monitor, self.mode, run.history)
         self.epoch = run.epoch
@@ -325,9 +325,9 @@ class Schedule(Callback):
             self.schedule.step(*(() if self.monitor is None else (latest(run, self.monitor),)))
 
     def _turn(self, schedule: ReduceLROnPlateau, monitor: str, direction: str | None) -> None:
-        """Let a schedule look in the direction that is good for what it watches."""
+        """Set a ReduceLROnPlateau's mode to the direction of the figure it watches."""
         if direction == "min" and schedule.mode == "max":
-            raise ValueError(f"Schedule: {monitor!r} is better small, but this ReduceLROnPlateau has mode='max'")
+            raise ValueError(f"Schedule: small {monitor!r} is better, but this ReduceLROnPlateau has mode='max'")
         if direction == "max" and schedule.mode == "min":
             schedule.mode = "max"
             if schedule.best == math.inf:  # nothing seen so far
@@ -402,7 +402,7 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, run: Run) -> None:
         """Write if it is time."""
-        for other in run.callbacks:  # what is written must hold the best figures of all checkpoints
+        for other in run.callbacks:  # the file must hold the best figures of all Checkpoint callbacks
             if isinstance(other, Checkpoint) and other.best:
                 other.best.improved(run)
         last = run.epoch == run.epochs or bool(run.stop)

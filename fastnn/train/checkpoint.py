@@ -146,7 +146,7 @@ def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict
             version = content["format"]
             state: dict[str, Any] = _join(content.get("state"), arrays) if version <= _FORMAT else {}
             if not isinstance(state, dict):
-                raise ValueError("its state is no dictionary")
+                raise ValueError("its state is not a dictionary")
         except (ValueError, TypeError, RecursionError) as error:
             raise LoadError(f"is damaged: {type(error).__name__}: {error}") from error
         if version > _FORMAT:
@@ -190,9 +190,9 @@ def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
             header = json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
             metadata = {} if not isinstance(header, dict) else header.pop("__metadata__", None) or {}
             if not isinstance(header, dict) or not isinstance(metadata, dict):
-                raise ValueError("its header is no table of arrays")
+                raise ValueError("its header is not a table of arrays")
             if not all(isinstance(text, str) for text in metadata.values()):
-                raise ValueError("its metadata are not texts")
+                raise ValueError("its metadata are not strings")
             entries = sorted(header.items(), key=lambda item: _range(*item))
         except (ValueError, RecursionError) as error:
             problem = getattr(error, "problem", f"{type(error).__name__}: {error}")
@@ -216,18 +216,18 @@ def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise ValueError("a name stands there twice")
+        raise ValueError("a name occurs twice")
     return table
 
 
 def _range(name: str, entry: Any) -> tuple[int, int]:
-    """Check the form of an array's entry in the header, and give where it lies."""
+    """Check an array's entry in the header, and give the array's position in the file."""
     whole = isinstance(entry, dict) and set(entry) == {"dtype", "shape", "data_offsets"}
     if not whole or not isinstance(entry["dtype"], str):
         raise LoadError("its entry is not dtype, shape and data_offsets", name)
     for numbers in (entry["shape"], entry["data_offsets"]):
         if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
-            raise LoadError("its shape and data_offsets are no sizes", name)
+            raise LoadError("its shape and data_offsets are not lists of sizes", name)
     if len(entry["data_offsets"]) != 2 or len(entry["shape"]) > DIMENSIONS:
         raise LoadError(f"it has {len(entry['shape'])} dimensions and {len(entry['data_offsets'])} data_offsets", name)
     return tuple(entry["data_offsets"])
@@ -239,7 +239,7 @@ def _array(dtype: str, shape: list[int], data: bytes) -> Array:
         raise LoadError(f"is an array of {dtype[:20]}, which cannot be read")
     code = DTYPES.get(dtype, "<u2")
     if len(data) != math.prod(shape) * np.dtype(code).itemsize:
-        raise LoadError(f"is not a safetensors file, or damaged: {len(data)} bytes are no {dtype} of shape {shape}")
+        raise LoadError(f"is not a safetensors file, or damaged: {len(data)} bytes are not {dtype} of shape {shape}")
     array = np.frombuffer(data, code).reshape(shape)
     if dtype == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
@@ -282,7 +282,7 @@ def _join(tree: Any, arrays: dict[str, Array]) -> Any:
             raise ValueError(f"there is no array {content[:60]!r}")
         return arrays[content]
     if kind not in ("dict", "list", "tuple") or not isinstance(content, list):
-        raise ValueError(f"{kind[:20]!r} is no kind of container")
+        raise ValueError(f"{kind[:20]!r} is not a kind of container")
     if kind != "dict":
         items = [_join(item, arrays) for item in content]
         return items if kind == "list" else tuple(items)

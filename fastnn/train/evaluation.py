@@ -44,7 +44,7 @@ def evaluate(
 
 
 def check_loss(where: str, loss: Any) -> None:
-    """Raise TypeError for what is no loss."""
+    """Raise TypeError unless `loss` is a loss function."""
     if not callable(loss) or isinstance(loss, type):
         got = f"the class {loss.__name__}, not an object of it" if isinstance(loss, type) else type(loss).__name__
         raise TypeError(f"{where}: loss must be a function (output, target) -> Tensor, got {got}")

@@ -26,7 +26,7 @@ def is_arrays(data: Any) -> bool:
 
 
 def check_model(where: str, model: Any) -> None:
-    """Raise TypeError for what is no model."""
+    """Raise TypeError unless `model` is a Module."""
     if not isinstance(model, Module):
         got = f"the class {model.__name__}, not an object of it" if isinstance(model, type) else type(model).__name__
         raise TypeError(f"{where}: model must be a Module, got {got}")
@@ -69,7 +69,7 @@ def length_of(data: Any) -> int | None:
 
 
 def loaders_in(data: Any, depth: int = 4) -> list[DataLoader]:
-    """Find the loaders that stand behind an iterable of batches: itself, or what its attributes hold."""
+    """Find the DataLoaders behind an iterable of batches: itself, or those among its attributes."""
     if isinstance(data, DataLoader):
         return [data]
     if not depth or isinstance(data, type | ModuleType):
@@ -82,7 +82,7 @@ def loaders_in(data: Any, depth: int = 4) -> list[DataLoader]:
 
 
 def harmless(*parts: Any) -> bool:
-    """Say whether models, losses and metrics only read what they are given: those of this library, unless in place."""
+    """Say whether models, losses and metrics never write into their inputs: those of fastnn that are not in place."""
     for part in parts:
         if isinstance(part, Module):
             if not all(as_made(module) and not getattr(module, "inplace", False) for module in part.modules()):

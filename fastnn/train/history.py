@@ -57,7 +57,7 @@ class History:
         sign = sign_of("History", name, mode, self)
         values = self[name]
         if name not in self.numbers:
-            raise ValueError(f"History: {name!r} holds arrays, of which none is the best")
+            raise ValueError(f"History: {name!r} holds arrays, which have no order")
         epochs = [epoch for epoch, value in enumerate(values) if value == value]
         if not epochs:
             raise ValueError(f"History: {name!r} has no figure but nan")
@@ -129,5 +129,7 @@ def sign_of(where: str, name: str, mode: str, history: History) -> float:
         raise ValueError(f"{where}: mode must be 'auto', 'min' or 'max', got {mode!r}")
     found = history.direction(name) if mode == "auto" else mode
     if found is None:
-        raise ValueError(f"{where}: whether small or large is good is not known of {name!r}: give mode='min' or 'max'")
+        raise ValueError(
+            f"{where}: it is not known whether small or large values of {name!r} are better; give mode='min' or 'max'"
+        )
     return -1.0 if found == "min" else 1.0

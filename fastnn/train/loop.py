@@ -119,7 +119,7 @@ def fit(
         A checkpoint to continue from, bit for bit: same data, same arguments, same result as without the break. Loaders
         with a seed go on with the epoch they were in, also where they stand behind other iterables as attributes.
     flush_denormal : bool
-        Let kernels take denormal numbers (below 1.2e-38 in float32) for 0 while training lasts; see
+        Let kernels flush denormal numbers (below 1.2e-38 in float32) to 0 while training lasts; see
         `fastnn.set_flush_denormal`. A net that has learned its data by heart computes with little else, on many CPUs
         five times slower. False: as the process has it set.
 
@@ -348,7 +348,7 @@ def _epoch(
 
 
 def _scale_gradients(optimizer: Any, factor: float) -> None:
-    """Multiply all gradients, where a step has another number of samples than was supposed."""
+    """Scale all gradients if a step's batches weigh more or less than was assumed."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:

@@ -104,7 +104,7 @@ def load(
     FileNotFoundError
         If there is no such file.
     LoadError
-        (a ValueError) if it is damaged, is no file of `save`, does not fit the model, or asks for anything but layers
+        (a ValueError) if it is damaged, not written by `save`, does not fit the model, or asks for anything but layers
         and optimizers of this library, or for more weights than it holds. Nothing has been changed then.
 
     Examples
@@ -145,7 +145,7 @@ def load(
 
 
 def describe(model: Module, depth: int = 0, seen: dict[int, int] | None = None) -> dict[str, Any] | None:
-    """Write a model down as JSON values; None if it cannot be made from them.
+    """Describe a model as JSON values; None if it could not be rebuilt from them.
 
     seen: the numbers of the layers that have been written so far, by their id; such a layer becomes {"same": number}.
     """
@@ -237,7 +237,7 @@ def _tie(model: Module, ties: Any) -> None:
             path, _, attribute = name.rpartition(".")
             value = vars(modules[path])[attribute]
             if not isinstance(value, Tensor):
-                raise ValueError(f"{name} is no parameter")
+                raise ValueError(f"{name} is not a parameter")
             first = value if first is None else first
             if type(value) is not type(first) or (value.shape, value.dtype) != (first.shape, first.dtype):
                 raise ValueError(f"{name} cannot be the same as {names[0]}")
@@ -256,7 +256,7 @@ def build(description: Any, weights: Mapping[str, Any], ties: Any = ()) -> Modul
         with at_most(sum(np.size(array) for array in weights.values())):
             model = _build(description, [], 0)
         if not isinstance(model, Module):
-            raise ValueError(f"a {type(model).__name__} is no model")
+            raise ValueError(f"a {type(model).__name__} is not a model")
         _tie(model, ties)
     except (TypeError, KeyError, IndexError, AttributeError, RecursionError, MemoryError, OverflowError) as error:
         raise ValueError(f"does not describe a model: {type(error).__name__}: {error}") from error
@@ -266,7 +266,7 @@ def build(description: Any, weights: Mapping[str, Any], ties: Any = ()) -> Modul
 
 
 def _build(part: Any, made: list[Any], depth: int) -> Any:
-    """Make a part of a model. made: the layers so far, in the order in which they were written."""
+    """Build a part of a model. made: the layers built so far, in the order of the file."""
     if isinstance(part, list):
         return tuple(_build(item, made, depth) for item in part)
     if not isinstance(part, dict):
@@ -306,7 +306,7 @@ def _optimizer(model: Module, state: Mapping[str, Any]) -> Optimizer:
         raise ValueError(f"there is no optimizer {str(name)[:60]!r} in fastnn.optim")
     groups = state["groups"]
     if not isinstance(groups, list) or not all(isinstance(group, list) for group in groups):
-        raise ValueError("its groups are no lists of parameters")
+        raise ValueError("its groups are not lists of parameters")
     if not all(type(i) is int and 0 <= i < len(parameters) for group in groups for i in group):
         raise ValueError(f"{name} has parameters that this model has not: make it, and give it to load(optimizer=...)")
     groups = [{"params": [parameters[i] for i in group]} for group in state["groups"]]

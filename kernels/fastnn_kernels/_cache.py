@@ -59,7 +59,7 @@ def content_key(path: Path) -> str:
             seen.append(module)
             waiting += _source(module)[1]
     settings = (config.OPT, config.BOUNDSCHECK, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.DEBUGINFO_DEFAULT)
-    # compiled code reads Python's objects where they lie, behind a header that free-threaded builds have longer
+    # compiled code reads the fields of Python objects, whose header is longer in free-threaded builds
     interpreter = (sys.version_info[:2], sys.implementation.cache_tag, object.__basicsize__)
     versions = (numba.__version__, llvmlite.__version__, interpreter)
     digest = hashlib.blake2b(repr((versions, settings)).encode(), digest_size=12)
@@ -79,10 +79,10 @@ def _closed(status: os.stat_result, *others: int) -> bool:
 
 
 def _safe_above(folder: Path) -> bool:
-    """Say whether nobody else can replace a folder: whether no folder above it is others' or open to them.
+    """Say whether nobody else can replace a folder: no folder above it belongs to others or can be written by them.
 
-    A sticky folder such as /tmp may be open: in it, only the owner of a file can move it. In some containers the root
-    of all files belongs to a user who is not known inside; whoever that is, everything is his.
+    A sticky folder such as /tmp may be writable for all: only a file's owner can move it there. In some containers the
+    root folder belongs to a user unknown inside; that owner is trusted, since everything is theirs.
     """
     top = os.stat(folder.anchor).st_uid
     every = [above.stat() for above in folder.parents]
@@ -90,7 +90,7 @@ def _safe_above(folder: Path) -> bool:
 
 
 def _trusted(place: Path) -> Path | None:
-    """Return a folder, made if it can be and free of symbolic links, if nobody else can write to it; else None."""
+    """Create a folder if need be and return it with links resolved; None unless it can be trusted."""
     try:
         place = place.absolute()
         if not all(_owned(one.lstat()) for one in (place, *place.parents) if one.is_symlink()):

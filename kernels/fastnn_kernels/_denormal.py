@@ -1,4 +1,4 @@
-"""Denormal numbers: whether kernels compute with them or take them for 0.
+"""Denormal numbers: whether kernels compute with them exactly or flush them to 0.
 
 Numbers below the smallest normal one (1.2e-38 in float32) cost many CPUs 100 cycles and more in each operation. A bit
 of the floating-point control register makes the CPU read and write them as 0: FTZ and DAZ in MXCSR on x86-64, FZ in
@@ -26,7 +26,7 @@ _lock = threading.Lock()
 
 
 def _architecture() -> str | None:
-    """Return whose control register this is: "x86", "arm", or None where the bit is not known."""
+    """Return the architecture, "x86" or "arm"; None for others, whose control register is not known here."""
     name = llvm.get_process_triple().partition("-")[0]
     return {"x86_64": "x86", "amd64": "x86", "aarch64": "arm", "arm64": "arm"}.get(name)
 
@@ -36,7 +36,7 @@ llvm.add_symbol(SYMBOL, ctypes.addressof(_flag))
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """Let kernels read and write denormal numbers as 0 (True), or compute with them exactly (False, the default).
+    """Flush denormal numbers to 0 in all kernels (True), or compute with them exactly (False, the default).
 
     It holds for all kernels and threads of this process from their next call on, not for NumPy nor for the caller's own
     arithmetic. Returns whether this CPU can do it: x86-64 and ARM64 can; others go on computing exactly. Optimizers
@@ -50,13 +50,13 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def get_flush_denormal() -> bool:
-    """Return whether kernels take denormal numbers for 0."""
+    """Return whether kernels flush denormal numbers to 0."""
     return _flag.value != 0
 
 
 @contextlib.contextmanager
 def flush_denormal(mode: bool = True) -> Iterator[None]:
-    """Flush denormal numbers, or do not, inside a `with` block; see `set_flush_denormal`.
+    """Flush denormal numbers (True) or do not (False) inside a `with` block; see `set_flush_denormal`.
 
     The mode is the process's, not the thread's: of blocks that overlap in several threads, the last one entered holds.
     """
@@ -85,7 +85,7 @@ def _publish() -> None:
 
 @contextlib.contextmanager
 def flushing(builder, always=False) -> Iterator[None]:
-    """Emit code around what a `with` block emits: it sets the bit if the mode is on, or always, and restores it."""
+    """Wrap the code emitted in a `with` block: set the bit before it if the mode is on, or always; then restore it."""
     if ARCHITECTURE is None:
         yield
         return
@@ -103,7 +103,7 @@ def flushing(builder, always=False) -> Iterator[None]:
 
 
 def _flush(builder, before):
-    """Emit code that keeps the control register in `before` and sets the bit."""
+    """Emit code that saves the control register in `before` and sets the bit."""
     after = cgutils.alloca_once(builder, before.type.pointee)
     if ARCHITECTURE == "x86":
         _mxcsr(builder, "stmxcsr", before)

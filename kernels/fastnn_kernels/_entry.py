@@ -72,10 +72,10 @@ def numpy_address(name: str) -> int:
 
 
 def set_new_like(allocate=None) -> None:
-    """Let outputs that compiled code makes itself come from `allocate(shape, dtype)`; None: from NumPy, as usual.
+    """Let compiled code allocate its outputs by `allocate(shape, dtype)`; None: by NumPy, the default.
 
-    For tests, which put outputs where a write outside is found. `allocate` has to return a C-contiguous, aligned array
-    of that shape and dtype, and must not raise. No other thread may be in a kernel meanwhile.
+    For tests, which put outputs beside guard pages. `allocate` must return a C-contiguous, aligned array of that shape
+    and dtype, and must not raise. No other thread may run a kernel meanwhile.
     """
     global _callback
     if allocate is None:
@@ -276,12 +276,12 @@ def type_of(builder, item):
 
 
 def is_exact_number(builder, item):
-    """Emit whether an object is a float or an int, and of no subclass."""
+    """Emit whether an object is exactly a float or an int, not of a subclass."""
     return builder.or_(*[builder.icmp_unsigned("==", type_of(builder, item), named(builder, name)) for name in NUMBERS])
 
 
 def runs_python(builder, item):
-    """Emit whether a number's type was written in Python: its conversion could change arrays, and what was planned."""
+    """Emit whether a number's type is a Python class: its conversion runs Python code, which could change arrays."""
     exact = is_exact_number(builder, item)
     start = builder.block
     with builder.if_then(builder.not_(exact), likely=False):

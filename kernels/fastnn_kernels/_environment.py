@@ -1,11 +1,11 @@
-"""Environment variables that would end the import of Numba, looked at before anything imports it."""
+"""Check environment variables that would make the import of Numba raise, before anything imports it."""
 
 import os
 import warnings
 
 
 def positive_integer(text: str) -> int | None:
-    """Return the number that an environment variable's text stands for, or None."""
+    """Parse an environment variable as a number of threads; None if it is not a positive integer."""
     try:
         return max(int(text), 0) or None
     except ValueError:
@@ -22,7 +22,7 @@ def wanted_threads() -> int | None:
 
 
 def _warn() -> None:
-    """Warn of numbers of threads that are none, and hide Numba's from it: it raises at its import for one below 1."""
+    """Warn of invalid numbers of threads, and remove NUMBA_NUM_THREADS if it is one: Numba's import would raise."""
     for name, whole in (("NUMBA_NUM_THREADS", True), ("OMP_NUM_THREADS", False)):
         text = os.environ.get(name, "")
         if text and positive_integer(text if whole else text.partition(",")[0]) is None:

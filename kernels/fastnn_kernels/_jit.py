@@ -214,8 +214,8 @@ def kernel(
     signature: one item per argument: `T` (the kernel's dtype), `int`, or another scalar of SCALARS, with `[::1]`,
     `[:,::1]` ... for contiguous and `[:]`, `[:,:]` ... for any strides.
     writes: the arguments it writes, separated by spaces. parallel: the function takes a range `lo, hi` at the end,
-    in whose place callers give the whole length and the number of tasks. flush: it always takes denormal numbers for 0,
-    others only while `set_flush_denormal` says so.
+    in whose place callers give the whole length and the number of tasks. flush: it always flushes denormal numbers to
+    0; others only while `set_flush_denormal` is on.
     """
 
     def decorate(function):

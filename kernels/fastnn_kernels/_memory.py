@@ -1,4 +1,4 @@
-"""The one allocator of every output and workspace: large buffers are used again instead of being faulted in afresh.
+"""The one allocator of all outputs and workspaces. Large buffers are reused, which saves page faults.
 
 A fresh large array costs a page fault per page at its first write, often more than the kernel that fills it (filling
 40 MB: 4.2 ms fresh, 1.0 ms in memory used before). So `empty` takes larger outputs from a pool of 64-byte-aligned
@@ -85,8 +85,8 @@ def empty_like(x):
 
 @contextlib.contextmanager
 def allocator(function: Callable[[tuple[int, ...], np.dtype], ndarray]) -> Iterator[None]:
-    """Let `function(shape, dtype)` make every output and workspace of any size inside a `with` block. For tests."""
-    from ._entry import set_new_like  # for outputs that compiled code makes
+    """Let `function(shape, dtype)` allocate all outputs and workspaces inside a `with` block. For tests."""
+    from ._entry import set_new_like  # for outputs that compiled code allocates
 
     global fresh, SMALL
     before = fresh, SMALL
@@ -100,7 +100,7 @@ def allocator(function: Callable[[tuple[int, ...], np.dtype], ndarray]) -> Itera
 
 
 def streams(y) -> bool:
-    """Return whether a result by pixels is large enough to be stored past the caches, if it starts aligned.
+    """Return whether a channels-last result is aligned and large enough for streaming stores.
 
     Such stores are of whole aligned vectors: a pixel must start as the result does, and be no less than its vectors.
     """

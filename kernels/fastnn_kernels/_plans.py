@@ -33,10 +33,10 @@ _held = 0  # bytes of arrays in the plans made since all were forgotten, at leas
 
 
 def planner(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep the plans that a function makes, by its arguments; 1, 1.0 and True are different ones.
+    """Cache a function's results, the plans, by its arguments, of which 1, 1.0 and True are different ones.
 
-    Those that a caller chooses come last, as `*options`. Whether (1, 1) is (1.0, True) is looked at in them alone, by
-    `planned`: all other tuples among the arguments are shapes and strides of arrays.
+    Arguments that a caller of the entry point chooses come last, as `*options`. Only in these does `planned` tell
+    (1, 1) from (1.0, True): all other tuples are shapes and strides of arrays.
     """
 
     def make(*key: Any) -> Any:
@@ -52,7 +52,7 @@ def planner(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _ByTypes:
-    """Plans of equal arguments that have tuples among them, by the types of the numbers in these."""
+    """Plans whose arguments are equal and include tuples, by the types of the numbers in these tuples."""
 
     def __init__(self, function: Callable[..., Any], places: list[int]) -> None:
         self.function, self.places = function, places
@@ -76,7 +76,7 @@ class _ByTypes:
 
 
 class Plans(dict[tuple[Any, ...], Any]):
-    """What a function makes, by its arguments: `plans[arguments]`, where 1, 1.0 and True are the same.
+    """Cache a function's results as `plans[arguments]`, where 1, 1.0 and True are the same argument.
 
     So who lets a caller choose them makes them int before. This takes 0.1 us where a `planner` takes 0.2. Once there
     are too many plans, all go.

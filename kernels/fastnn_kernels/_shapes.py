@@ -84,10 +84,10 @@ def required(function: str, **arrays) -> None:
 
 
 def operand(function: str, name: str, x, shape: tuple[int, ...], dtype: np.dtype | None = None) -> ndarray:
-    """Return an array that an operation takes beside its main input: plain, aligned and C-contiguous.
+    """Check an array argument other than the main input; return it plain, aligned and C-contiguous.
 
-    shape: what it must be. dtype: `F4` or `F8`, to which it is converted; None keeps its own. TypeError and ValueError
-    as in `as_float_array`, and if the shape is another.
+    shape: the one it must have. dtype: `F4` or `F8`, to which it is converted; None keeps its own. TypeError and
+    ValueError as in `as_float_array`; ValueError for another shape.
     """
     x = as_float_array(function, name, x)
     if x.shape != tuple(shape):
@@ -98,8 +98,8 @@ def operand(function: str, name: str, x, shape: tuple[int, ...], dtype: np.dtype
 def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: int, lowest: int = 0) -> ndarray:
     """Return an array of integers from `lowest` to `limit` - 1 as a C-contiguous int64 array of native byte order.
 
-    shape: what it must be, or None for any. The range is looked at before a cast could lose digits. TypeError unless
-    they are integers, ValueError for another shape and for an integer outside.
+    shape: the one it must have, or None for any. The range is checked before a cast could wrap. TypeError unless they
+    are integers, ValueError for another shape and for integers out of range.
     """
     array = as_array(function, name, x)
     if array.dtype.kind not in "iu" and not (array.size == 0 and array.dtype.kind == "f" and not hasattr(x, "dtype")):
@@ -160,7 +160,7 @@ def flag(function: str, name: str, value) -> bool:
 
 
 def needed(function: str, needs, count: int) -> tuple[bool, ...]:
-    """Return which of `count` gradients are needed. TypeError unless there are so many."""
+    """Return which gradients are needed, as a tuple. TypeError unless `needs` has `count` entries."""
     if type(needs) is tuple and len(needs) == count:
         return needs
     if not isinstance(needs, (tuple, list)) or len(needs) != count:

@@ -55,7 +55,7 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
 
 
 def check_apart(function, out, *inputs):
-    """Raise ValueError if a caller's `out` shares memory with an input of which perhaps only a copy goes on."""
+    """Raise ValueError if a caller's `out` overlaps an input. Called before inputs are copied."""
     if isinstance(out, ndarray) and any(isinstance(x, ndarray) and overlap(out, x) for x in inputs):
         raise ValueError(f"{function}: out overlaps an input")
 
@@ -71,7 +71,7 @@ def sizes_of(function, name, shape, *counts):
 
 
 def strides_of(out):
-    """Return the strides by which a plan may write to a caller's `out`; None if it lies at odd addresses."""
+    """Return the strides by which a plan may write to a caller's `out`; None without `out` or if it is unaligned."""
     return out.strides if isinstance(out, ndarray) and out.flags.aligned else None
 
 
@@ -142,10 +142,10 @@ def around(
 
 
 def through_activation(function, activation, dy, y, shape, dims):
-    """Return (dy, gate, gated): a gradient (B, C, ...) led back through the activation that made the output y.
+    """Return (dy, gate, gated): the gradient (B, C, ...) before the activation whose output is y.
 
-    A ReLU is left to kernels (gated is 1): dy counts where the gate y is positive, which then lies as dy does, by
-    pixels. Planes are turned around in registers, which leaves no room for a gate.
+    With channels last and equal strides of dy and y, kernels apply ReLU's gradient themselves: gated is 1, and dy
+    counts where the gate y is positive. Channels-first kernels transpose dy in registers, with none left for a gate.
     """
     check_gradient(function, "dy", dy, shape)
     if activation is None:

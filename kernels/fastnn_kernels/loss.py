@@ -214,7 +214,7 @@ def integer_labels(function, target, x, shape):
 
 
 def as_int64(function, labels):
-    """Return integers as int64; ValueError for those that do not fit, which a cast would make small."""
+    """Return integers as int64; ValueError for those beyond it, which a cast would wrap."""
     if labels.dtype.kind == "u" and labels.dtype.itemsize == 8 and labels.size and labels.max() > LARGEST:
         raise ValueError(f"{function}: label {labels.max()} is out of range")
     same = labels.dtype is I8 and labels.flags.c_contiguous and labels.flags.aligned
@@ -222,7 +222,7 @@ def as_int64(function, labels):
 
 
 def label_array(function, name, x):
-    """Return an array, a list or a tensor of labels as an array; an empty list holds labels, too."""
+    """Return labels (array, list or tensor) as an array; an empty list becomes an array of integers."""
     if type(x) is ndarray:
         return x
     array = as_array(function, name, x)
@@ -262,7 +262,7 @@ def total(parts, reduction, count, factor=1.0):
 
 
 def flat(x):
-    """Return the elements of an array in one row, without a copy if they lie so and are aligned."""
+    """Return the elements of an array as a 1-d array, without a copy if it is contiguous and aligned."""
     flags = x.flags
     return x.ravel() if flags.c_contiguous and flags.aligned else x.copy(order="C").ravel()
 

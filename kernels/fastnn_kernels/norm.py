@@ -146,7 +146,7 @@ def _gradients(function, dy, x, by, weight, eps, statistics, needs):
 
 
 def two_statistics(function, statistics, shape, dtype):
-    """Return means and variances that a caller handed in, each of a shape. TypeError unless there are two."""
+    """Check `statistics`, and return means and variances of the given shape. TypeError unless there are two."""
     try:
         mean, variance = statistics
     except (TypeError, ValueError):
@@ -158,7 +158,7 @@ def two_statistics(function, statistics, shape, dtype):
 
 
 def far(size, row):
-    """Return whether a result of some bytes goes past the caches: if it is large and its rows are whole lines."""
+    """Return 1 for streaming stores, if a result is large and its rows are whole cache lines, else 0."""
     return int(size >= FAR and row % ALIGNMENT == 0)
 
 

@@ -229,9 +229,9 @@ def _check_batch(function, each, shape):
 
 
 def _following(function, mean, variance, channels, dtype, momentum, out):
-    """Return the running statistics that are given, after a look whether they can be changed in place.
+    """Check that running statistics can be updated in place, and return them.
 
-    They change last, after everything else was read, so that they must not overlap each other and `out` only.
+    They are written last, after everything else was read, so only overlap with each other and with `out` is an error.
     """
     if mean is None and variance is None:
         return None, None

@@ -118,7 +118,7 @@ def max_pool(dims, input, window, *, return_indices=False, activation=None, out=
 
 
 def as_type(places, dtype):
-    """Return a copy of places as numbers of another width, in the memory order they have."""
+    """Return a copy of places as integers of another width, in the same memory layout."""
     last = channels_last(places) if places.ndim > 2 else False
     made = result("max_pool", None, places.shape, dtype, last)
     made[...] = places

@@ -71,7 +71,7 @@ def max_pool_gradient(dims, dy, input, window, places, activation):
 
 
 def _window(kind, window, length):
-    """Return what the forward took after its input, if it has so many parts, or one for adaptive pooling."""
+    """Check the forward's arguments after its input: `length` of them, or one for adaptive pooling. ValueError."""
     if not isinstance(window, (tuple, list)) or len(window) not in (1, length):
         raise ValueError(f"{kind}_backward: window must be {length} arguments of the forward, or one, got {window!r}")
     return window

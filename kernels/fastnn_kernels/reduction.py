@@ -1,12 +1,11 @@
-"""Reductions over any axes: sum, mean, variance, product, maximum, minimum, and where these are.
+"""Reductions over any axes: sum, mean, var, std, prod, max, min, argmax and argmin.
 
 All take float32 or float64 arrays of any shape and strides (TypeError for other dtypes) and NumPy's arguments. axis: an
-integer, several of them, or None for all; ValueError if one is out of range or comes twice. keepdims: leave reduced
-axes in place with length 1. out: an array of the result's shape and dtype that does not overlap the input (ValueError,
-TypeError), which is written and returned. Without it, a result that keeps no axis is a NumPy scalar.
+integer, a tuple of integers, or None for all; ValueError if one is out of range or comes twice. keepdims: keep reduced
+axes with length 1. out: an array of the result's shape and dtype that does not overlap the input (ValueError,
+TypeError); it is written and returned. Without it, a result without axes is a NumPy scalar.
 
-Elements are added with what rounding takes from each sum, in fixed blocks: results have the same bits for any number of
-threads.
+Sums are compensated and taken in blocks of fixed size: results have the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -28,26 +27,24 @@ from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim, numbe
 from .cpu import reduction as cpu
 from .cpu import reduction_index as of_index
 
-SMALL = 4096  # results that need no pool
+SMALL = 4096  # fewer results are not allocated from the pool
 GRAIN = 32768  # elements worth waking a second thread for
-SHORT = 32  # elements below which a vector along them costs more than vectors across
-FEW = 4  # lanes below which vectors across are too empty
-PIECE_OF_ROW, PIECE_OF_ROWS = 8192, 256  # elements of a row, and rows, that are one unit of work
-ROW_LIMIT, ROWS_LIMIT = 1 << 17, 1 << 14  # elements of a block's row, or rows: what is kept of rounding is rounded, too
-PRODUCT = (
-    16  # times shorter blocks of products: errors of errors are left out, which grow with the square of the length
-)
-ITEMS = 64  # fewer pieces of work are cut into blocks, for more threads than two
-BLOCKS = 256  # of all results together
-LANES = 256  # that a few columns are made by taking several rows for one
+SHORT = 32  # a reduced dimension shorter than this is faster with vectors along a kept one
+FEW = 4  # a kept dimension shorter than this leaves vectors along it too empty
+PIECE_OF_ROW, PIECE_OF_ROWS = 8192, 256  # elements of a row, and rows, in one unit of work
+ROW_LIMIT, ROWS_LIMIT = 1 << 17, 1 << 14  # most elements, or rows, of a block: the sum of errors is rounded, too
+PRODUCT = 16  # times shorter are blocks of products: second-order errors, left out, grow with the length squared
+ITEMS = 64  # fewer work items are cut into blocks, so that more than two threads have work
+BLOCKS = 256  # most blocks of all results together
+LANES = 256  # lanes to which a few columns are widened, by reading several rows as one
 NOTHING = {dtype: np.empty(0, dtype) for dtype in (F4, F8)}
 
 
 def sum(x, axis=None, *, keepdims=False, out=None):
     """Return the sum over `axis`; 0 for no elements.
 
-    The error is at most 1 ulp where no more than a few digits cancel (measured 0.51 over 1e8 numbers): sums are
-    compensated, only groups of four elements are added as they are.
+    The error is at most 1 ulp where no more than a few digits cancel (measured 0.51 over 1e8 numbers): the sum is
+    compensated, apart from the additions within groups of four elements.
     """
     return _reduce("sum", x, axis, keepdims, out)
 
@@ -60,8 +57,8 @@ def mean(x, axis=None, *, keepdims=False, out=None):
 def var(x, axis=None, *, ddof=0, keepdims=False, out=None):
     """Return the sum of squared distances from the mean over `axis`, divided by the number of elements minus `ddof`.
 
-    NaN or infinity where no more than `ddof` elements are reduced. The mean is taken off in two parts, so offsets cost
-    no digits: at most 3 ulp (measured 1.6).
+    NaN or infinity where no more than `ddof` elements are reduced. The mean is subtracted in twice the precision, so
+    that an offset of the data costs no digits: at most 3 ulp (measured 1.6).
     """
     return _reduce("var", x, axis, keepdims, out, number("var", "ddof", ddof))
 
@@ -148,7 +145,7 @@ def _flag(function, keepdims):
 
 
 class _Dim(NamedTuple):
-    """Some dimensions in one: length and stride in elements, and the stride in the output if it stays."""
+    """One or several merged dimensions: length, stride in elements, and the output's stride if they are kept."""
 
     n: int
     stride: int
@@ -160,7 +157,7 @@ class _Dim(NamedTuple):
 
 
 class _Stage(NamedTuple):
-    """One launch: by rows or lanes, the geometry, how many work items for how many tasks, and which states it sets."""
+    """One launch: `rows` or `lanes`, geometry, numbers of work items and tasks, the states it writes."""
 
     rows: bool
     geometry: Any
@@ -171,11 +168,11 @@ class _Stage(NamedTuple):
 
 
 class _Plan:
-    """What to do with inputs of one shape and layout.
+    """What to do with inputs of one shape and strides.
 
-    shape, flat: of the result, and as it is computed; small: whether it is. corner: the index that makes a vector of
-    any array, which begins with its first element, or None for a vector. run(vector, y): compute. given: if not None,
-    kernel(vector, y, *given) does the same.
+    shape, flat: the result's shape, and the 1-d shape it is computed in; small: whether it has few elements. corner:
+    the index that gives a 1-d view starting at the input's first element; None if the input is 1-d. run(vector, y):
+    compute. given: if not None, kernel(vector, y, *given) does the same.
     """
 
     given = None
@@ -277,7 +274,7 @@ _plans = Plans(_Plan)
 
 
 def _normalized(function, axis, ndim):
-    """Return the axes as numbers from 0 on, in order."""
+    """Return the axes as nonnegative integers in ascending order."""
     if axis is None:
         return tuple(range(ndim))
     if type(axis) is not tuple:
@@ -291,7 +288,7 @@ def _normalized(function, axis, ndim):
 
 
 def _of_nothing(function, shape, axis):
-    """Return what a reduction of no elements gives."""
+    """Return the result of reducing no elements. Raises ValueError where there is none."""
     if function in ("sum", "prod"):
         return 0 if function == "sum" else 1
     if function in ("mean", "var", "std"):
@@ -301,9 +298,9 @@ def _of_nothing(function, shape, axis):
 
 
 def _dimensions(shape, strides, step, axes, kept, ordered):
-    """Return the reduced dimensions and those that stay, merged, innermost last, and where the first element lies.
+    """Return the reduced and the kept dimensions, merged and innermost last, and the offset of the first element.
 
-    ordered: leave the order of the reduced elements as it is.
+    ordered: keep the order of the reduced elements.
     """
     reduced = [_Dim(shape[d], strides[d] // step) for d in axes if shape[d] > 1]
     base = 0
@@ -319,7 +316,7 @@ def _dimensions(shape, strides, step, axes, kept, ordered):
 
 
 def _merged(dims):
-    """Join dimensions that one stride leads through."""
+    """Merge neighbouring dimensions that one stride can step through."""
     merged: list[_Dim] = []
     for d in dims:
         if merged and merged[-1].stride == d.n * d.stride and merged[-1].out == d.n * d.out:
@@ -329,7 +326,7 @@ def _merged(dims):
 
 
 def _stages(reduced, stay, base, results, size, function, dtype):
-    """Return the launches that reduce dimensions."""
+    """Choose between `rows` and `lanes`; return one launch, or two where rows are left over."""
     limit, reduced = PRODUCT if function == "prod" else 1, reduced or [_Dim(1, 0)]
     inner = reduced[-1] if reduced[-1].n >= SHORT else builtins.max(reduced, key=lambda d: d.n)
     others = [d for d in reduced if d is not inner]
@@ -338,7 +335,7 @@ def _stages(reduced, stay, base, results, size, function, dtype):
         return [_stage(True, inner, others, None, stay, base, results, size, 0, limit, dtype)]
     near = lane.stride == 1 and len(reduced) == len(stay) == 1 and inner.stride == lane.n
     if near and not function.startswith("arg") and 2 * lane.n <= LANES and size >= 4 * LANES:
-        # a few columns: a vector holds several rows, whose sums are added at the end
+        # few columns: several rows are read as one wide row, whose sums are merged at the end
         rows = LANES // lane.n
         n, left = divmod(inner.n, rows)
         wide = rows * lane.n

@@ -68,7 +68,7 @@ class Taps:
 
 
 def aligned(values, dtype):
-    """Return a copy of an array that lies on the boundary of a vector: a plan's own, so no memory of one call."""
+    """Return a copy aligned for vectors. It belongs to a plan, so it does not come from the calls' allocator."""
     size = values.size * dtype.itemsize
     room = np.empty(size + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT

@@ -1,4 +1,4 @@
-"""Every operation with one array that is none: a TypeError names function and argument, or a list does as an array."""
+"""Call every operation with one argument that is not an array: a TypeError names both; lists are accepted as arrays."""
 
 import re
 

@@ -70,7 +70,7 @@ def test_limits(other):
         assert isinstance(y, Tensor) and y.dtype == np.float32
 
 
-def test_the_issue_in_one_line():
+def test_a_numpy_scalar_leaves_float32_alone():
     scores = Tensor(np.ones((2, 3), np.float32), requires_grad=True)
     assert F.softmax(scores / np.sqrt(64)).dtype == np.float32
     assert (np.sqrt(64) * scores).dtype == np.float32

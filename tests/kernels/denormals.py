@@ -1,8 +1,8 @@
-"""Whether a call computed with denormal numbers that it was not given: with what its memory held before.
+"""Find out whether a call computes with uninitialised memory.
 
-Unused lanes of a vector take part in arithmetic like the others. If nobody has cleared them they hold what was in
-memory before, and where that is denormal each operation takes many Intel CPUs 150 cycles. So memory and the stack are
-filled with denormal numbers here. x86 CPUs note in MXCSR if an operand was one, and forget it only when told to.
+Unused lanes of a vector take part in arithmetic. A kernel that does not clear them computes with what was in memory
+before, and where that is denormal each operation costs many Intel CPUs 150 cycles. So fresh memory and the stack are
+filled with denormal numbers here; x86 CPUs set a sticky bit in MXCSR when an operand is denormal.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ def _fill_stack(sample):
 
 
 def _allocator(samples):
-    """Return an allocator of memory full of numbers, which leaves as many on the stack. It only moves them."""
+    """Return an allocator that fills its arrays, and the stack, with a number. It only copies it, as integers."""
 
     def fresh(shape, dtype):
         array = np.empty(shape, dtype)
@@ -60,7 +60,7 @@ def _forget():
 def computes_with_denormals(call, samples=SMALL) -> bool:
     """Return whether a call of kernels, in one thread, computed with a denormal number.
 
-    samples: what memory is full of. With ORDINARY ones, the call itself made the denormal number.
+    samples: what memory is filled with. If ORDINARY numbers give True, too, the call computed the denormal itself.
     """
     fresh = _allocator(samples)
     with _memory.allocator(fresh), threads(1):

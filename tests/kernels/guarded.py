@@ -1,10 +1,11 @@
-"""Memory in which a read or write outside an array is found: pages that must not be touched, and bytes that must stay.
+"""Guard pages: memory in which a read or write outside an array is found.
 
-An array ends at a forbidden page, or begins behind one: whatever goes beyond it there faults at once, at full speed and
-for every width of vectors (lanes that are masked out do not fault). On its other side lie bytes of a known value.
+An array ends at a page that cannot be accessed, or (at_start) begins behind one. An access beyond that end faults at
+once, at full speed and for every vector width; masked lanes do not fault. The bytes on the array's other side have a
+known value, which is checked afterwards.
 
-    with guarded.memory():                      outputs and workspaces of all kernels lie so, and hold NaN
-        x = guarded.lay(values, "cut", rng)     an array of these values in some layout, in such memory
+    with guarded.memory():                      outputs and workspaces of all kernels are guarded and filled with NaN
+        x = guarded.lay(values, "cut", rng)     a guarded array of these values in one of several layouts
 """
 
 import contextlib
@@ -19,7 +20,7 @@ from fastnn_kernels import _memory
 
 PAGE = mmap.PAGESIZE
 MARK = 0x77
-POSIX = sys.platform != "win32"  # elsewhere only the marks watch
+POSIX = sys.platform != "win32"  # on Windows nothing is guarded
 
 if POSIX:
     _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,7 +32,7 @@ if POSIX:
 
 
 class Block:
-    """Whole pages of memory between two that are forbidden."""
+    """Whole pages of memory between two guard pages."""
 
     def __init__(self, size: int):
         inner = max(1, -(-size // PAGE)) * PAGE
@@ -61,19 +62,19 @@ class Block:
 
 
 def empty(shape, dtype, at_start=False) -> np.ndarray:
-    """Return an array in memory of its own that reaches to a forbidden page; its bytes are zeros."""
+    """Return an array next to a guard page; its bytes are zeros."""
     return Guard(at_start=at_start).room(shape, dtype)
 
 
 class Guard:
-    """Hands out arrays in guarded memory, filled with a number, and says whether what lies around them is untouched."""
+    """Allocates guarded arrays filled with a number, and checks that the bytes beside them are unchanged."""
 
     def __init__(self, poison: float = np.nan, at_start: bool = False):
         self.poison, self.at_start = poison, at_start
         self.watched: list[tuple[np.ndarray, np.ndarray]] = []  # the bytes beside an array, and the array
 
     def empty(self, shape, dtype) -> np.ndarray:
-        """Return an array that holds the poison: NaN, denormal numbers, or the least integer."""
+        """Return an array filled with the poison; one of integers with the least integer."""
         array = self.room(shape, dtype)
         if array.size:
             kind = array.dtype.kind
@@ -107,7 +108,7 @@ class Guard:
 
 @contextlib.contextmanager
 def memory(at_start=False, fill=np.nan):
-    """Let all outputs and workspaces of the kernels lie so, filled with a number, and look around them at the end."""
+    """Let a Guard allocate all outputs and workspaces of the kernels, and check the bytes beside them at the end."""
     guard = Guard(fill, at_start)
     with _memory.allocator(guard.empty):
         yield guard
@@ -118,15 +119,16 @@ class Subclass(np.ndarray):
     """A subclass as users write them."""
 
 
-# layouts in memory, and other forms that an array of the same values may have
+# layouts in memory ("last": channels last; "turned": axes reversed, as by .T; "steps": strides of 1 or 2; "odd": an
+# unaligned address), and other forms that an array of the same values may have
 LAYOUTS = ("plain", "last", "reversed", "cut", "cut first", "cut last", "turned", "steps", "record", "odd")
 FORMS = (*LAYOUTS, "read-only", "big-endian", "unpickled", "metadata", "subclass")
 
 
 def lay(values, layout, rng=None, at_start=False) -> np.ndarray:
-    """Return an array of these values in one of FORMS, whose gaps hold NaN, in guarded memory.
+    """Return an array of these values in one of FORMS, in guarded memory; the gaps between its elements hold NaN.
 
-    rng: a numpy.random.Generator, which decides what is reversed, and how wide gaps are.
+    rng: a numpy.random.Generator that decides which axes are reversed and how wide the gaps are.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     values = np.asarray(values)

@@ -1,4 +1,4 @@
-"""What convolutions say to arguments that are missing or far too large, and prepared filters that travel."""
+"""Convolutions: missing and far too large arguments are named; prepared filters can be pickled."""
 
 import copy
 import pickle
@@ -114,7 +114,7 @@ def test_arrays_that_were_pickled(name):
 
 @pytest.mark.parametrize("form", ["odd address", "reversed", "big-endian"])
 def test_outs_do_not_overlap_what_is_copied(form):
-    """Arrays that kernels cannot take as they lie are copied: their memory is still no place for results."""
+    """Inputs whose layout kernels cannot read are copied, but `out` may not overlap the originals either."""
 
     def make(shape):
         memory = np.zeros(4 * int(np.prod(shape)) + 1, np.uint8)

@@ -156,7 +156,7 @@ def test_the_output_of_a_relu_of_any_layout(name, layout):
         alike = both[0], both[1]  # the same strides
         if layout != "plain":
             dense = np.moveaxis(np.zeros((2, *np.moveaxis(layer.y, 1, -1).shape, 2), F4)[..., 0], -1, 2)
-            dense[0], dense[1] = layer.dy, layer.y  # by pixels with gaps
+            dense[0], dense[1] = layer.dy, layer.y  # channels last, with gaps
             alike = dense[0], dense[1]
         for dy, output in ((layer.dy, y), (lay(layer.dy, layout, rng), y), alike):
             given = backward(dy, layer.x, layer.weight, output, "relu", *layer.window)

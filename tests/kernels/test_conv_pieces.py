@@ -94,7 +94,7 @@ def test_filters_of_folded_signals_are_transformed_piece_by_piece(cut):
     ("channels", "filters", "groups"), [(1, 6, 1), (1, 24, 1), (24, 24, 24), (5, 6, 1), (4, 24, 2)]
 )
 def test_gaps_between_the_pixels_of_a_large_result_stay(channels, filters, groups, dtype, cut):
-    cut({_memory: {"FAR": 1}})  # large results are stored past the caches, in whole aligned vectors
+    cut({_memory: {"FAR": 1}})  # large results are written by streaming stores, in whole aligned vectors
     rng = np.random.default_rng(6)
     x = np.moveaxis(rng.standard_normal((2, 11, 13, channels)).astype(dtype), -1, 1)
     w = rng.standard_normal((filters, channels // groups, 3, 3)).astype(dtype)

@@ -1,8 +1,8 @@
-"""The kernels once more as other CPUs would run them: vectors of 512, 256 and 128 bits, with and without SSE4.1.
+"""Kernel tests compiled for other CPUs: vectors of 512, 256 and 128 bits, with and without SSE4.1.
 
-The suite runs the widths that are not this machine's, and of them the tests that depend on the width. They are started
-before all other tests, with the priority of what may wait, and looked at after them (see conftest.py). The whole folder
-on every CPU there is: `make cpus`, or `python -m tests.kernels.test_cpus [CPU ...] [-- pytest arguments]`.
+The suite runs, for each vector width other than this machine's, the tests that depend on the width. They are started
+before all other tests, at low priority, and their results are read after them (see conftest.py). All kernel tests on
+every CPU: `make cpus`, or `python -m tests.kernels.test_cpus [CPU ...] [-- pytest arguments]`.
 """
 
 import os
@@ -110,6 +110,9 @@ def main(arguments):
     if arguments[:1] == ["--leg"]:
         return run_leg(*arguments[1:])
     split = arguments.index("--") if "--" in arguments else len(arguments)
+    if unknown := sorted({*arguments[:split]} - {*CPUS}):
+        print(f"unknown CPU: {', '.join(unknown)}; there are {', '.join(CPUS)}")
+        return 2
     failed = []
     for cpu in arguments[:split] or CPUS:
         if missing := lacks(cpu):

@@ -1,4 +1,4 @@
-"""The disk cache: right after every edit, unharmed by damage, closed to others, happy without a folder to write to."""
+"""The disk cache: correct after edits and damage, closed to other users, and usable without a writable folder."""
 
 import hashlib
 import os

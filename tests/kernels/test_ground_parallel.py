@@ -119,7 +119,7 @@ def test_the_environment_sets_the_number(monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["²", "-1", "0", "1.5", "many", "1e3", "4,2", " "])
-def test_numbers_of_threads_that_are_none_are_ignored_with_a_warning(value):
+def test_invalid_numbers_of_threads_are_ignored_with_a_warning(value):
     """Numba itself raises at its import for those below 1."""
     code = (
         "import numpy as np, fastnn_kernels as k\n"

@@ -1,4 +1,4 @@
-"""No kernel computes with what memory held before: every lane that takes part in arithmetic was written."""
+"""No kernel computes with uninitialised memory: every vector lane that takes part in arithmetic was written."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_every_kernel(case, dtype):
     assert not computes_with_denormals(call) or computes_with_denormals(call, ORDINARY)
 
 
-@pytest.mark.parametrize("last", [False, True], ids=["planes", "pixels"])
+@pytest.mark.parametrize("last", [False, True], ids=["channels first", "channels last"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True], ids=["", "transposed"])
 @pytest.mark.parametrize("name", CASES)

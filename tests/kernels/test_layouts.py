@@ -1,7 +1,6 @@
-"""Every public function with each of its arrays in any layout, beside the same call with contiguous ones.
+"""Call every public function with its array arguments in random layouts, and compare with contiguous arrays.
 
-The result is the same, or an error says which function and which argument; never another result, and never another
-error. The arrays lie between pages that cannot be touched.
+The result must be the same, or an error must name the function and the argument. All arrays lie beside guard pages.
 """
 
 import inspect

@@ -429,7 +429,7 @@ def test_labels_too_large_for_int64():
         (lambda: kernels.ctc_loss(np.ones((2, 1, 3)), [[1]], None, [1]), "input_lengths must be an array, got None"),
     ],
 )
-def test_targets_that_are_none(call, message):
+def test_invalid_targets_are_named(call, message):
     with pytest.raises(TypeError, match=message):
         call()
 

@@ -314,7 +314,7 @@ def test_two_threads_may_use_a_prepared_operand_first():
 
 
 @pytest.mark.parametrize("size", [4, 120])
-def test_out_weight_is_looked_at_before_it_is_written(size):
+def test_out_weight_is_checked_before_it_is_written(size):
     dy, x, w, y = (normal(size, size, seed=seed) for seed in range(4))
     expected = k.linear_backward(dy, x, w, y, "relu")[1]
     held = bytes(4 * size * size)

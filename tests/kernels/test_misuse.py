@@ -1,6 +1,6 @@
-"""Every public function with one argument that makes no sense: an error that names function and argument, or a result.
+"""Call every public function with one invalid argument: it raises an error that names both, or gives a result.
 
-Never another error, never a touch of memory outside an array, and inputs stay as they were.
+No other error, no access outside an array, and no input is changed.
 """
 
 import inspect

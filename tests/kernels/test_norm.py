@@ -298,7 +298,7 @@ BACKWARD = {
 
 @pytest.mark.parametrize("name", BACKWARD)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_statistics_that_are_handed_in_are_looked_at(name, dtype, rng):
+def test_given_statistics_are_checked(name, dtype, rng):
     backward, shape = BACKWARD[name]
     x, dy = (rng.standard_normal((6, 4, 7)).astype(dtype) for _ in range(2))
     expected = backward(dy, x)
@@ -371,7 +371,7 @@ def odd(v):
     return np.frombuffer(bytearray(b"." + v.tobytes()), np.uint8)[1:].view(v.dtype).reshape(v.shape)
 
 
-def test_numbers_that_are_none(rng):
+def test_invalid_numbers_are_refused(rng):
     x = rng.standard_normal((6, 4, 5)).astype(np.float32)
     for call in (
         lambda eps: k.layer_norm(x, 5, eps=eps), lambda eps: k.group_norm(x, 2, eps=eps),

@@ -106,7 +106,7 @@ def test_a_value_that_is_no_number_is_named(value):
 
 
 def test_pads_are_refused_after_equal_ones_were_accepted():
-    """1 == 1.0 == True, as keys of what is kept, too."""
+    """1 == 1.0 == True, also as keys of the plans."""
     for _ in range(2):
         y = kernels.pad(X, (1, 2))
         kernels.pad_backward(y, X.shape, (1, 2))

@@ -1,4 +1,4 @@
-"""What is kept from call to call: by types as well as by values, and no more bytes than a bound."""
+"""Plans: kept by the types as well as the values of their arguments, and bounded by their bytes."""
 
 import contextlib
 
@@ -130,7 +130,7 @@ def test_what_grows_with_the_image_is_bounded():
 @pytest.mark.parametrize("bad", [(1.0, 1), (True, 1), [1, 1.0]])
 @pytest.mark.parametrize("option", ["stride", "padding", "dilation"])
 def test_windows_are_refused_after_equal_ones_were_accepted(option, bad):
-    """1 == 1.0 == True, as keys of what is kept, too."""
+    """1 == 1.0 == True, also as keys of the plans."""
     x, w, y = np.ones((1, 2, 6, 6)), np.ones((2, 2, 3, 3)), np.ones((2, 18, 16))
     calls = [
         lambda value: kernels.conv2d(x, w, **{option: value}),

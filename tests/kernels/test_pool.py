@@ -326,7 +326,7 @@ class TestIndices:
             (lambda y, x: kernels.max_pool2d(None, 2), "max_pool2d: input must be an array, got None"),
         ],
     )
-    def test_what_is_no_array(self, call, message):
+    def test_anything_but_an_array_is_named(self, call, message):
         with pytest.raises(TypeError, match=message):
             call(self.Y, self.X)
 
@@ -344,7 +344,7 @@ class TestIndices:
             (lambda y, x: kernels.max_pool_backward(2.0, y, x, (1,)), "max_pool: dims must be 1, 2 or 3, got 2.0"),
         ],
     )
-    def test_what_does_not_fit(self, call, message):
+    def test_other_shapes_are_named(self, call, message):
         with pytest.raises(ValueError, match=message):
             call(self.Y, self.X)
 
@@ -406,7 +406,7 @@ def test_the_geometry_of_huge_images_is_exact():
     ],
 )
 def test_options_are_refused_after_equal_ones_were_accepted(name, good, bad):
-    """1 == 1.0 == True, as keys of what is kept, too."""
+    """1 == 1.0 == True, also as keys of the plans."""
     function = getattr(kernels, name)
     more = ({}, {"return_indices": True}) if name.startswith(("max_pool", "adaptive_max")) else ({},)
     for options in more:
@@ -422,7 +422,7 @@ def test_options_are_refused_after_equal_ones_were_accepted(name, good, bad):
 
 
 @pytest.mark.parametrize("bad", ["yes", (True, True), [], np.ones(2)])
-def test_what_is_neither_on_nor_off_is_named(bad):
+def test_flags_must_be_true_or_false(bad):
     with pytest.raises(TypeError, match="max_pool2d: ceil_mode must be True or False, got"):
         kernels.max_pool2d(X, 2, ceil_mode=bad)
     with pytest.raises(TypeError, match="max_pool2d: return_indices must be True or False, got"):

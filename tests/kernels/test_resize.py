@@ -200,7 +200,7 @@ def test_bad_options_are_named(error, message, options):
 
 
 def test_sizes_are_refused_after_equal_ones_were_accepted():
-    """1 == 1.0 == True, as keys of what is kept, too."""
+    """1 == 1.0 == True, also as keys of the plans."""
     for first, second in ((2, 2.0), ((4, 1), (4.0, 1.0)), ((4, 1), (4, True)), (1, True)):
         expected = kernels.interpolate(X, first)
         with pytest.raises(TypeError, match="interpolate: size must be an integer"):

@@ -1,4 +1,4 @@
-"""What is no argument is refused by name: the function, the argument, what came."""
+"""Invalid arguments raise errors that name the function, the argument and its value."""
 
 import numpy as np
 import pytest

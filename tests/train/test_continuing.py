@@ -252,7 +252,7 @@ def test_weights_of_samples_too(accumulate):
 
 
 def test_all_kinds_of_data_agree():
-    """The case of the report: class weights of 1 must change nothing, with arrays, loaders and lists."""
+    """Class weights of 1 must change nothing, with arrays, loaders and lists."""
     arrays = X.astype(np.float64), Y
     expected = step_sizes(as64(cut([20, 20, 10])))
     loader = DataLoader(arrays, 5)

@@ -92,7 +92,7 @@ def changed(tree, path, value):
 
 
 def broken(state, seed, every):
-    """Give trees with one part of another kind, or missing; every so manieth of them."""
+    """Give trees in which one part is missing or of another kind; only some of them, to save time."""
     for number, path in enumerate(places(state)):
         for kind, bad in enumerate([*BAD, changed]):
             if path and (number * 31 + kind + seed) % every == 0:
@@ -361,14 +361,14 @@ def test_no_layer_is_larger_than_the_file(layer, args, tmp_path):
     assert peak < 4e6
 
 
-def test_many_small_layers_are_no_way_round(tmp_path):
+def test_many_small_layers_are_bounded_together(tmp_path):
     part = {"layer": "Linear", "args": [100, 100], "options": {}, "dtype": "float64"}
     parts = {"layer": "Sequential", "args": [part] * 200, "options": {}, "dtype": "float32"}
     weights = {"0.weight": np.zeros((100, 100)), "0.bias": np.zeros(100)}
     state = {"model": weights, "architecture": parts, "optimizer": None, "config": {}, "random": {}}
     save_checkpoint(tmp_path / "bad", state)
     tracemalloc.start()
-    with pytest.raises(LoadError, match="does not belong to so few weights"):
+    with pytest.raises(LoadError, match="the model has more weights than the file"):
         fastnn.load(tmp_path / "bad")
     assert tracemalloc.get_traced_memory()[1] < 4e6
     tracemalloc.stop()

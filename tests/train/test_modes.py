@@ -1,4 +1,4 @@
-"""What is lent is given back as it was: every module's own mode, and the memory of the data."""
+"""fit, evaluate and predict leave every module's own mode and the caller's data as they were."""
 
 import numpy as np
 import pytest

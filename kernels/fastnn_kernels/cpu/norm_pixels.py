@@ -73,8 +73,7 @@ def slope_lines(t, reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope, of two rows."""
     *rows, mean, factor, offset, slope = reads
     return [], [
-        t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset))
-        for dy, x in zip(rows[:2], rows[2:], strict=True)
+        t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset)) for dy, x in zip(rows[:2], rows[2:], strict=True)
     ]
 
 

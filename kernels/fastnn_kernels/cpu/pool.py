@@ -216,7 +216,7 @@ def max_pool__windows_and_places(x, rows, runs, steps, floor, y, where, lo, hi):
 
 @kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1], i8[:,:,:,::1]", writes="y where", parallel=True)
 def max_pool__windows_and_far_places(x, rows, runs, steps, floor, y, where, lo, hi):
-    """x(P,D,H,W) -> y, where(P,OD,OH,OW): as `max_pool__windows_and_places`, for places beyond 32 bits. One by one."""
+    """x(P,D,H,W) -> y, where(P,OD,OH,OW): as `max_pool__windows_and_places`, with 64-bit places, not vectorised."""
     pixels, width = x.reshape(x.size), steps[6]
     for r in range(lo, hi):
         start, row, nd, nh = first_tap(x, y, rows, r)
@@ -258,7 +258,7 @@ def max_pool_backward__pixels(dy, where, rows, runs, steps, number, dx, lo, hi):
 
 
 def _backward_of_planes(integer, name):
-    """Make the kernel that adds every gradient where its place says, for places of one type."""
+    """Build the kernel that adds every gradient at its place, for one integer type of places."""
 
     @kernel(f"T[:,::1], {integer}[:,::1], T[:,::1]", writes="dx", parallel=True, name=name)
     def planes(dy, where, dx, lo, hi):
@@ -268,7 +268,7 @@ def _backward_of_planes(integer, name):
             for i in range(plane.size):
                 plane[i] = 0
             for i in range(grads.size):
-                inside = 0 <= places[i] < plane.size  # no branch: which windows a ReLU cut off nobody can predict
+                inside = 0 <= places[i] < plane.size  # no branch: windows zeroed by a ReLU cannot be predicted
                 plane[places[i] if inside else 0] += grads[i] if inside else 0
 
     return planes

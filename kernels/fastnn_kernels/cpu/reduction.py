@@ -1,17 +1,16 @@
-"""Reductions: sum, mean, variance, product, maximum, minimum and where these are, over any axes of any layout.
+"""Reductions: sum, variance, product, maximum and minimum over any axes of arrays of any strides.
 
-What is reduced goes by two kinds of kernel. `rows`: a vector runs along the reduced elements, and its lanes are put
-together at the end. `lanes`: a vector runs along what stays, each lane with a sum of its own. Elements that do not lie
-side by side are packed into a small buffer first, so that both see contiguous ones; or, a few apart, they are read
-with what lies between them, whose lanes are left out of the result.
+There are two kinds of kernel. `rows`: vectors run along a reduced dimension, and their lanes are merged at the end.
+`lanes`: vectors run along a dimension that is kept, and each lane accumulates a result of its own. Strided elements are
+packed into a small contiguous buffer first. With a stride of at most NEAR the elements in between are read, too, and
+their lanes are dropped.
 
-Both keep two numbers per lane, for sums the sum and what rounding took from it (TwoSum; Ogita, Rump and Oishi,
-"Accurate sum and dot product", 2005), for products likewise. Every work item reduces a fixed block of elements; where
-the elements of one result are several blocks, the states of all blocks are stored and merged in order by `combine`.
-So nothing depends on the number of threads.
+Both keep two numbers per lane: a sum and its accumulated rounding error (TwoSum; Ogita, Rump and Oishi, "Accurate sum
+and dot product", 2005), a product likewise. Every work item reduces a block of fixed size; where a result takes several
+blocks, their states are stored, and `combine` merges them in order. So the bits do not depend on the number of threads.
 
-A kernel learns from its geometry, an array of integers made by `fastnn_kernels.reduction`, how the input lies: see
-the names below.
+The strides and blocks of a call come in its geometry, an array of integers that `fastnn_kernels.reduction` computes;
+the names of its entries are below.
 """
 
 from math import inf
@@ -38,23 +37,23 @@ from .._vector import (
     zeros,
 )
 
-# Places in the geometry; strides are in elements, those of the output in `OUT_`
-BASE, SIZE = 0, 1  # where the first element lies; results
-LENGTH, STRIDE = 2, 3  # of the reduced dimension that is gone along first
-PIECE, PIECES = 4, 5  # into which it is cut: how long, how many
-UNITS, PER_BLOCK, BLOCKS = 6, 7, 8  # pieces over all reduced dimensions, of one block, blocks
-LANES, LANE_STRIDE, OUT_STRIDE = 9, 10, 11  # the dimension that stays along which vectors run; 1 if none does
-TILE, TILES = 12, 13  # into which that is cut
-FAR = 14  # 1 if the input is larger than caches, else 0
-KEPT, REDUCED = 15, 16  # numbers of other dimensions that stay, and of other reduced ones
-OTHERS = 17  # their lengths, strides, output strides; lengths and strides
+# Indices of the geometry's entries; all strides are in elements
+BASE, SIZE = 0, 1  # offset of the first element; number of results
+LENGTH, STRIDE = 2, 3  # the innermost reduced dimension
+PIECE, PIECES = 4, 5  # length and number of the pieces that it is cut into
+UNITS, PER_BLOCK, BLOCKS = 6, 7, 8  # number of pieces over all reduced dimensions; pieces per block; blocks
+LANES, LANE_STRIDE, OUT_STRIDE = 9, 10, 11  # `lanes`: length, stride and output's stride of the vectors' dimension
+TILE, TILES = 12, 13  # length and number of the tiles that it is cut into
+FAR = 14  # 1 if the input is larger than the caches, else 0
+KEPT, REDUCED = 15, 16  # number of other kept dimensions, and of other reduced ones
+OTHERS = 17  # lengths, strides and output's strides of the kept ones; then lengths and strides of the reduced ones
 
-WIDEST = 1024  # lanes of a tile
+WIDEST = 1024  # most lanes of a tile
 PACKED = 256  # elements, or lanes of a tile, that are packed at once
-ROWS = 4  # rows that go together
-NEAR = 4  # elements apart up to which those in between are read, too
-AHEAD = 8  # rows that are fetched before their turn
-LINE, VECTOR = 64, vector_bytes()  # bytes that are fetched at once, and of a vector
+ROWS = 4  # rows that are added in one step
+NEAR = 4  # largest stride at which the elements in between are read, too
+AHEAD = 8  # rows by which prefetching is ahead
+LINE, VECTOR = 64, vector_bytes()  # bytes of a cache line, and of a vector
 ROW_BYTES, ROWS_BYTES, STATE_BYTES = 8 * PACKED, 8 * PACKED * ROWS, 8 * WIDEST
 
 
@@ -62,15 +61,15 @@ ZERO, ONE, NONE, ALL = constant(0.0, 0.0), constant(1.0, 1.0), constant(-inf, -i
 
 
 class Reduction(NamedTuple):
-    """An operation, by functions of vectors; a state is two of them."""
+    """An operation as functions of vectors. Its state is two vectors, p and q."""
 
     name: str
-    neutral: Any  # the state that changes nothing, in its first part; the second is 0
+    neutral: Any  # the neutral p; the neutral q is 0
     one: Any  # (state, x) -> state
     four: Any  # (state, four x) -> state
     merge: Any  # (state, state) -> state
     result: Any  # (state of float64, divisor) -> number
-    element: Any  # (x, high, low) -> what is reduced
+    element: Any  # (x, high, low) -> the number to reduce; high + low is the mean
 
 
 @exact
@@ -81,14 +80,14 @@ def itself(x, high, low):
 
 @exact
 def square(x, high, low):
-    """Return the squared distance from a mean in two parts."""
+    """Return the squared distance from a mean, which is high + low."""
     d = (x - high) - low
     return d * d
 
 
 @exact
 def add(p, q, x):
-    """Add a number to a sum p, and to q what rounding took."""
+    """Add x to the sum p, and the rounding error of that to q (TwoSum)."""
     s = p + x
     part = s - p
     return s, q + ((p - (s - part)) + (x - part))
@@ -96,13 +95,13 @@ def add(p, q, x):
 
 @exact
 def add_four(p, q, a, b, c, d):
-    """Add four numbers, of which pairs and pairs of pairs are rounded as they come: 2.5 additions each instead of 7."""
+    """Add four numbers. Only their sum is added by TwoSum: 2.5 additions per number instead of 7."""
     return add(p, q, (a + b) + (c + d))
 
 
 @exact
 def add_four_exactly(p, q, a, b, c, d):
-    """Add four numbers, by pairs, so that no sum waits for another."""
+    """Add four numbers, all by TwoSum; in pairs, which do not wait for each other."""
     a, e = add(a, q, b)
     c, f = add(c, ZERO(c), d)
     a, e = add(a, e, c)
@@ -118,13 +117,13 @@ def merge_sums(p, q, r, s):
 
 @exact
 def sum_of(p, q, divisor):
-    """Return the sum over the divisor; q is NaN where p is infinite."""
+    """Return the sum divided by the divisor. q is left out where p is infinite: it is NaN then."""
     return (p + q if abs(p) < inf else p) / divisor
 
 
 @exact
 def multiply(p, q, x):
-    """Multiply a product p by a number, and q by it, to which goes what rounding took."""
+    """Multiply p and its accumulated error q by x, and add the rounding error of p * x to q."""
     product = p * x
     return product, fma(q, x, fma(p, x, -product))
 
@@ -147,54 +146,54 @@ def merge_products(p, q, r, s):
 
 @exact
 def product_of(p, q, divisor):
-    """Return the product; q is NaN where p, or a number that made p 0, is infinite."""
+    """Return the product. q is left out where p is 0 or infinite, or q itself is: it may be NaN then."""
     return p + q if 0 < abs(p) < inf and abs(q) < inf else p
 
 
 @exact
 def top_one(p, q, x):
-    """Return the larger one, and mark NaN."""
+    """Return the larger of p and x, and mark NaN in q."""
     return larger(x, p), marked(q, x, x)
 
 
 @exact
 def top_four(p, q, a, b, c, d):
-    """Return the largest, and mark NaN."""
+    """Return the largest of five, and mark NaN in q."""
     return larger(larger(larger(a, b), larger(c, d)), p), marked(marked(q, a, b), c, d)
 
 
 @exact
 def merge_tops(p, q, r, s):
-    """Return the larger of two."""
+    """Merge two maxima."""
     return larger(r, p), q + s
 
 
 @exact
 def bottom_one(p, q, x):
-    """Return the smaller one, and mark NaN."""
+    """Return the smaller of p and x, and mark NaN in q."""
     return smaller(x, p), marked(q, x, x)
 
 
 @exact
 def bottom_four(p, q, a, b, c, d):
-    """Return the smallest, and mark NaN."""
+    """Return the smallest of five, and mark NaN in q."""
     return smaller(smaller(smaller(a, b), smaller(c, d)), p), marked(marked(q, a, b), c, d)
 
 
 @exact
 def merge_bottoms(p, q, r, s):
-    """Return the smaller of two."""
+    """Merge two minima."""
     return smaller(r, p), q + s
 
 
 @exact
 def extreme_of(p, q, divisor):
-    """Return p, or NaN if there was one."""
+    """Return p, or NaN if there was a NaN."""
     return p if q == q else q
 
 
 SUM = Reduction("sum", ZERO, add, add_four, merge_sums, sum_of, itself)
-EXACT_SUM = SUM._replace(name="exact_sum", four=add_four_exactly)  # for means that are taken off
+EXACT_SUM = SUM._replace(name="exact_sum", four=add_four_exactly)  # for the means that `var` subtracts
 SPREAD = SUM._replace(name="var", element=square)
 PROD = Reduction("prod", ONE, multiply, multiply_four, merge_products, product_of, itself)
 MAX = Reduction("max", NONE, top_one, top_four, merge_tops, extreme_of, itself)
@@ -203,7 +202,7 @@ MIN = Reduction("min", ALL, bottom_one, bottom_four, merge_bottoms, extreme_of, 
 
 @jitted
 def kept_at(g, index):
-    """Return where in the input and in the output the `index`-th place of the other dimensions that stay begins."""
+    """Return the offsets in input and output of the `index`-th position along the other kept dimensions."""
     n, at, place = g[KEPT], g[BASE], 0
     for d in range(OTHERS + n - 1, OTHERS - 1, -1):
         length = g[d]
@@ -217,7 +216,7 @@ def kept_at(g, index):
 
 @jitted
 def unit_at(g, u):
-    """Return where in the input the u-th piece of what is reduced begins, its first element there and its length."""
+    """Return the u-th piece: its offset in the input, its first index along the innermost dimension, and its length."""
     rest = u // g[PIECES]
     first = (u - rest * g[PIECES]) * g[PIECE]
     n, at = g[REDUCED], first * g[STRIDE]
@@ -232,19 +231,19 @@ def unit_at(g, u):
 
 @jitted
 def pack(x, at, stride, count, buffer, place):
-    """Copy elements that lie `stride` apart."""
+    """Copy `count` elements of a stride into a contiguous buffer."""
     for i in range(count):
         buffer[place + i] = x[at + i * stride]
 
 
 def _named(function, op):
-    """Compile a function made for an operation, under a name of its own: the kernel cache goes by names."""
+    """Compile one operation's function under a name of its own, by which the kernel cache finds it."""
     function.__name__ = function.__qualname__ = f"{op.name}_{function.__name__}"
     return exact(function)
 
 
 def folded(op):
-    """Make the function that merges the lanes of a state."""
+    """Build the function that merges the lanes of a state."""
     merge = op.merge
 
     def fold(p, q):
@@ -261,7 +260,7 @@ def folded(op):
 
 
 def along(op):
-    """Make the function that reduces a line of n elements into a state; ahead: where the next line begins, or 0."""
+    """Build the function that adds a line of n elements to a state. ahead: offset of the line to prefetch, or 0."""
     neutral, one, four, element = op.neutral, op.one, op.four, op.element
 
     def line(x, at, stride, n, ahead, p, q, high, low, buffer):
@@ -297,7 +296,7 @@ def along(op):
 
 @jitted
 def skipped(stride, lanes):
-    """Return how far apart the lanes of a vector are that count, and the elements that it is made of."""
+    """Return (skip, stride): every `skip`-th lane of a vector counts, and the vector's elements are `stride` apart."""
     near = 1 < stride <= NEAR and lanes % stride == 0
     return (stride, 1) if near else (1, stride)
 
@@ -306,14 +305,14 @@ STATES = "T[:], T[::1], T[::1], i8[::1], T[::1], f8"
 
 
 def rows(op):
-    """Make the body of the kernel whose vectors run along what is reduced."""
+    """Build the body of the kernel whose vectors run along a reduced dimension."""
     line, fold, neutral, result = along(op), folded(op), op.neutral, op.result
     centred = op.element is square
 
     def rows(x, out, rest, g, centre, divisor, lo, hi):
         """x(any), centre(2 K or 0) -> out(K), or out(B K) and rest(B K), the states of B blocks.
 
-        The range is over K B. centre: the means that are taken off first, in two parts.
+        The range is over K B. centre: the means to subtract, as K high and K low parts.
         """
         number, x = out.dtype.type(0), pointer(x)
         buffer, zero = pointer_at(number, stack_bytes(ROW_BYTES)), zeros(x)
@@ -342,12 +341,12 @@ def rows(op):
 
 
 def lanes(op):
-    """Make the body of the kernel whose vectors run along what stays."""
+    """Build the body of the kernel whose vectors run along a kept dimension."""
     neutral, one, four, result, element = op.neutral, op.one, op.four, op.result, op.element
     centred = op.element is square
 
     def add_rows(source, start, row, many, j, n, ahead, p, q, high, low):
-        """Take rows of one vector into the state at lane j."""
+        """Add one vector of one row, or of ROWS rows if `many`, to the state from lane j on."""
         zero = zeros(source)
         if ahead:
             for r in range(ROWS):
@@ -367,9 +366,9 @@ def lanes(op):
     add_rows = _named(add_rows, op)
 
     def lanes(x, out, rest, g, centre, divisor, lo, hi):
-        """x(any), centre(2 K or 0) -> out(K), or out(B K) and rest(B K); see `rows`. The range is over places B tiles.
+        """x(any), centre(2 K or 0) -> out(K), or out(B K) and rest(B K); see `rows`.
 
-        centre may belong to a part of the lanes, and then serves the others, too.
+        The range is over positions, blocks and tiles. A centre of fewer than K means is repeated.
         """
         number, x = out.dtype.type(0), pointer(x)
         buffer, zero = pointer_at(number, stack_bytes(ROWS_BYTES)), zeros(x)
@@ -432,7 +431,7 @@ def lanes(op):
 
 
 def combine(op):
-    """Make the body of the kernel that merges the states of blocks, in order."""
+    """Build the body of the kernel that merges the states of blocks, in order."""
     merge, result = op.merge, op.result
 
     def combine(values, rests, out, divisor):
@@ -448,13 +447,13 @@ def combine(op):
 
 @exact
 def rest_of_mean(mean, p, q, divisor):
-    """Return what a rounded mean lacks."""
+    """Return the exact mean less the rounded one."""
     return (fma(-mean, divisor, p) + q) / divisor
 
 
 @kernel("T[::1], T[::1], T[::1], f8", writes="centre")
 def mean__pair(values, rests, centre, divisor):
-    """values(B K), rests(B K) -> centre(2 K): sums over the divisor, in two parts."""
+    """values(B K), rests(B K) -> centre(2 K): means as K high and K low parts."""
     size = centre.size // 2
     for k in range(size):
         p, q = float(values[k]), float(rests[k])

@@ -1,4 +1,4 @@
-"""Where the largest or smallest element lies, along one dimension; `reduction` finds how large it is."""
+"""argmax and argmin along one dimension. The extreme values themselves are found as in `reduction`."""
 
 from .._jit import jitted, kernel
 from .._simd import stack_bytes
@@ -30,7 +30,7 @@ from .reduction import (
 
 
 def index_rows(op, sign):
-    """Make the body of the kernel that finds the first extreme element, with vectors along what is reduced."""
+    """Build the body of the kernel that finds the first extreme element, with vectors along the reduced dimension."""
     line, fold, neutral = along(op), folded(op), op.neutral
 
     def index_rows(x, out, values, g, lo, hi):
@@ -63,7 +63,7 @@ def index_rows(op, sign):
 
 @jitted
 def search(x, at, stride, n, value):
-    """Return the number of the first element that equals a value (NaN equals NaN), which is one of them."""
+    """Return the index of the first element equal to `value`, which must be there. NaN equals NaN."""
     zero, wanted, i = zeros(x), broadcast(value), 0
     step = width(zero)
     if stride == 1:
@@ -78,12 +78,12 @@ def search(x, at, stride, n, value):
 
 
 def index_lanes(sign):
-    """Make the body of the kernel that finds the first extreme element, with vectors along what stays."""
+    """Build the body of the kernel that finds the first extreme element, with vectors along a kept dimension."""
 
     def index_lanes(x, out, values, g, lo, hi):
-        """x(any) -> out(B K), and values(B K) if not empty. The range is over places B tiles.
+        """x(any) -> out(B K), and values(B K) if not empty. The range is over positions, blocks and tiles.
 
-        Elements are counted in numbers of the dtype, from the beginning of a block: those are small enough.
+        Indices are kept as floats of the dtype and count from the start of a block, so float32 holds them exactly.
         """
         number, x = values.dtype.type(0), pointer(x)
         T = type(number)
@@ -128,7 +128,7 @@ def index_lanes(sign):
 
 @kernel("T[::1], i8[::1], i8[::1], int", writes="out")
 def argmax__combine(values, indices, out, sign):
-    """values(B K), indices(B K) -> out(K): of the largest value, or with sign -1 of the smallest; the first of them."""
+    """values(B K), indices(B K) -> out(K): the first index of the largest value, or of the smallest if sign is -1."""
     for k in range(out.size):
         best = k
         for i in range(k + out.size, values.size, out.size):
