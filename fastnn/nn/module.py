@@ -113,7 +113,8 @@ def fresh(shape: tuple[int, ...], value: Any, dtype: Any) -> np.ndarray:
     if _room.left is not None:
         _room.left -= math.prod(map(int, shape))
         if _room.left < 0:
-            raise ValueError(f"with an array of shape {shape} the model has more weights than the file")
+            few = f"an array of shape {shape} does not belong to so few weights"
+            raise ValueError(f"{few}: the model has more weights than the file")
     dtype = type_of("Parameter", dtype)
     return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
 
