@@ -23,9 +23,11 @@ def spots(rng):
     return x.astype(np.float32), y
 
 
-def small_net(seed=0, width=8, drop=0.0):
+def small_net(seed=0, width=8, drop=0.0, dtype=np.float32):
     fastnn.manual_seed(seed)
-    return nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Dropout(drop), nn.Linear(width, 3))
+    return nn.Sequential(
+        nn.Linear(2, width, dtype=dtype), nn.ReLU(), nn.Dropout(drop), nn.Linear(width, 3, dtype=dtype)
+    )
 
 
 def train(model, data, **options):
@@ -174,6 +176,7 @@ def test_control_c_gives_the_history(prefetch, spots):
 
 def test_gradients_of_several_batches_make_one_step(spots):
     """The same as with large batches; the last step has what is left over, also where nobody knows how much that is."""
+    spots = spots[0].astype(np.float64), spots[1]  # so that rounding, which differs, is far below the tolerance
 
     class Unsized:
         def __init__(self, size):
@@ -183,7 +186,7 @@ def test_gradients_of_several_batches_make_one_step(spots):
             return (tuple(array[i : i + self.size] for array in spots) for i in range(0, 90, self.size))
 
     def steps(data, **options):
-        model, seen = small_net(), []
+        model, seen = small_net(dtype=np.float64), []
         train(model, data, epochs=2, callbacks=[lambda run: seen.append(run.step)], **options)
         return seen, model.state_dict()["0.weight"]
 
@@ -191,7 +194,7 @@ def test_gradients_of_several_batches_make_one_step(spots):
     for data in (Unsized(10), DataLoader(spots, 10)):
         count, weight = steps(data, accumulate=3)
         assert count == expected[0] == [3, 6]
-        np.testing.assert_allclose(weight, expected[1], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(weight, expected[1], rtol=1e-5)
     count, weight = steps(DataLoader(spots, 30), accumulate=2)
     assert count == [2, 4]
     np.testing.assert_allclose(weight, steps([(spots[0][:60], spots[1][:60]), (spots[0][60:], spots[1][60:])])[1], 1e-5)
