@@ -11,8 +11,8 @@ from functools import partial
 import numpy as np
 
 from bench.harness import Calls, Case, Unsupported
-from fastnn_kernels._elementwise import CHEAP
 from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.cpu.elementwise import CHEAP
 
 LIBRARIES = ("numpy", "torch", "jax")
 SIZES = {"10 k": ((100, 100),), "12.5 M": ((3125, 4000),)}

@@ -155,7 +155,7 @@ def build(library, case, threads):
 
 def _build_fastnn(layer, direction, threads):
     import fastnn_kernels as kernels
-    from fastnn_kernels._memory import empty
+    from fastnn_kernels.ground.memory import empty
 
     def own(x):
         """Lay images out by pixels in the library's own memory, as PyTorch's copies are and results of layers."""

@@ -75,8 +75,8 @@ def build(library, case, threads):
 
 def _build_fastnn(name, gradient, dy, x, w, b, mean, variance):
     import fastnn_kernels as kernels
-    from fastnn_kernels.norm import normalized
-    from fastnn_kernels.norm_channels import batch_normalized
+    from fastnn_kernels.norm.channels import batch_normalized
+    from fastnn_kernels.norm.norm import normalized
 
     if name.startswith("batch"):
         training = name == "batch_norm"

@@ -83,7 +83,7 @@ def build(library, case, threads):
 
 def _build_fastnn(layer, direction, threads):
     import fastnn_kernels as kernels
-    from fastnn_kernels.pooling import max_pool_with_places
+    from fastnn_kernels.pool.pooling import max_pool_with_places
 
     name = f"{layer.kind}_pool{layer.rank}d"
     window = layer.kernel, layer.stride, layer.padding

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TextIO
 
 from fastnn._version import __version__
-from fastnn_kernels import _memory, _parallel, _simd
-from fastnn_kernels._cache import cache_folder
+from fastnn_kernels.cpu.vector import simd
+from fastnn_kernels.ground import memory, threads
+from fastnn_kernels.ground.cache import cache_folder
 
 
 def _cpu() -> str:
@@ -48,16 +49,16 @@ def configuration() -> dict[str, str]:
     from numba.core.registry import cpu_target
 
     _, target, _ = cpu_target.target_context.codegen().magic_tuple()
-    width = _simd.vector_bytes()
+    width = simd.vector_bytes()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pool = _memory.pool_stats()
+    pool = memory.pool_stats()
     versions = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
     return {
         "fastnn": f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}",
         "CPU": f"{_cpu()}, compiling for {target}",
         "vectors": f"{8 * width} bits: {width // 4} float32 or {width // 8} float64",
-        "threads": f"{_parallel.get_num_threads()} of {cores} cores",
-        "threading layer": _parallel.threading_layer(),
+        "threads": f"{threads.get_num_threads()} of {cores} cores",
+        "threading layer": threads.threading_layer(),
         "kernel cache": _cache(),
         "output pool": f"{_size(pool.bytes)} held, {_size(pool.idle_bytes)} of them idle; at most {_size(pool.limit)}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

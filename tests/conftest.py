@@ -29,7 +29,7 @@ LAST = ["test_layouts.py", "test_misuse.py", "test_cpus.py"]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
     """One process per core that this one may use (affinity, control group, NUMBA_NUM_THREADS), up to eight."""
-    from fastnn_kernels._parallel import default_num_threads
+    from fastnn_kernels.ground.threads import default_num_threads
 
     return min(default_num_threads(), 8)
 
@@ -40,7 +40,7 @@ def pytest_configure(config):
         return
     processes = len(config.getoption("tx", None) or ())
     if processes:
-        from fastnn_kernels._parallel import default_num_threads
+        from fastnn_kernels.ground.threads import default_num_threads
 
         share = str(max(1, default_num_threads() // processes))
         for library in ("NUMBA", "OPENBLAS"):  # the processes inherit this

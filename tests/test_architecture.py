@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import fastnn_kernels
-from fastnn_kernels._jit import _source
-from fastnn_kernels._simd import LLVM_FILES
+from fastnn_kernels.ground.cache import _source
 
 ROOT = Path(__file__).parents[1]
 KERNELS = Path(fastnn_kernels.__file__).parent
@@ -16,9 +15,12 @@ ROOTS = {"fastnn": ROOT / "fastnn", "fastnn_kernels": KERNELS}
 
 # From the ground up. A module may import what is in its own room and in rooms below; rooms of one floor don't meet.
 FLOORS = [
-    ("fastnn_kernels._",),  # _jit, _simd, _parallel, _memory, _shapes ...
+    ("fastnn_kernels.ground",),
+    ("fastnn_kernels.cpu.vector",),
+    ("fastnn_kernels.cpu.math",),
+    ("fastnn_kernels.formulas",),
     ("fastnn_kernels.cpu", "fastnn_kernels.cuda"),
-    ("fastnn_kernels",),  # the entry points
+    ("fastnn_kernels",),  # the families: what can be computed
     ("fastnn._", "fastnn.random"),  # the tape
     ("fastnn.tensor",),
     ("fastnn.functional",),
@@ -91,6 +93,12 @@ def is_module(name):
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
+def files_of(name):
+    """Return the files that a module of the kernels may be in."""
+    path = KERNELS.joinpath(*name.split(".")[1:])
+    return path.with_suffix(".py"), path / "__init__.py"
+
+
 def test_imports_point_down():
     wrong = []
     for module, path in MODULES:
@@ -115,7 +123,7 @@ def test_there_is_one_way_to_compile():
     compilers = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "stencil", "generated_jit"}
     wrong = []
     for _, path in MODULES:
-        if path == KERNELS / "_jit.py":
+        if path == KERNELS / "ground" / "jit.py":
             continue
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "numba":
@@ -127,10 +135,11 @@ def test_there_is_one_way_to_compile():
     assert not wrong
 
 
-def test_llvm_is_spoken_where_the_list_says():
-    allowed = {KERNELS / name for name in (*LLVM_FILES, "_jit.py")}  # _jit.py only asks for llvmlite's version
+def test_llvm_is_spoken_in_one_room():
+    """Vectors and tiles in `cpu/vector`; in the ground, what compiles, keeps and calls kernels."""
+    ground = {KERNELS / "ground" / f"{name}.py" for name in ("jit", "cache", "entry", "threads", "denormal")}
     speak = {path for module, path in MODULES if any(t.split(".")[0] == "llvmlite" for t in imports(path, module))}
-    assert not speak - allowed
+    assert not {path for path in speak if path.parent != KERNELS / "cpu" / "vector"} - ground
 
 
 def test_the_cache_key_knows_every_import():
@@ -138,10 +147,9 @@ def test_the_cache_key_knows_every_import():
     missed = []
     for module, path in MODULES:
         if module.startswith("fastnn_kernels"):
-            known = {dependency.stem for dependency in _source(path)[1]}
+            known = set(_source(path)[1])
             for target in imports(path, module):
-                _, _, stem = target.rpartition(".")
-                if target.startswith("fastnn_kernels.") and is_module(target) and stem not in known:
+                if target.startswith("fastnn_kernels.") and is_module(target) and not known & set(files_of(target)):
                     missed.append(f"{module} <- {target}")
     assert not missed
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn_kernels.augment import BORDERS
+from fastnn_kernels.image.augment import BORDERS
 
 Array = np.ndarray[Any, Any]
 Generator = np.random.Generator

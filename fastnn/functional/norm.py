@@ -7,8 +7,8 @@ from typing import Any
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, unwrap
 from fastnn_kernels import batch_norm_backward, instance_norm_backward
-from fastnn_kernels.norm import normalized, normalized_backward
-from fastnn_kernels.norm_channels import batch_normalized, instance_normalized
+from fastnn_kernels.norm.channels import batch_normalized, instance_normalized
+from fastnn_kernels.norm.norm import normalized, normalized_backward
 
 
 @differentiable

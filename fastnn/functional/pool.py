@@ -6,9 +6,9 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
-from fastnn_kernels.images import channels_last
-from fastnn_kernels.pooling import avg_pool, max_pool, max_pool_with_places
-from fastnn_kernels.pooling_gradient import max_pool_gradient
+from fastnn_kernels.cpu.move import channels_last
+from fastnn_kernels.pool.pooling import avg_pool, max_pool, max_pool_with_places
+from fastnn_kernels.pool.pooling_gradient import max_pool_gradient
 
 
 @differentiable

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
-from fastnn_kernels._shapes import normalize_dim
-from fastnn_kernels.images import planes
+from fastnn_kernels.cpu.move import planes
+from fastnn_kernels.ground.checks import normalize_dim
 
 from .arithmetic import unbroadcast
 from .promotion import promoted

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastnn import functional as F
 from fastnn_kernels.cpu.activation import FUNCTIONS
-from fastnn_kernels.cpu.epilogue import FUSED
+from fastnn_kernels.cpu.matmul.epilogue import FUSED
 
 from .module import Module
 

@@ -11,7 +11,7 @@ import numpy as np
 import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn._tape import grad_mode
-from fastnn_kernels._shapes import integer, padding_sides, sizes
+from fastnn_kernels.ground.checks import integer, padding_sides, sizes
 
 from . import init
 from .module import Module, Parameter, as_made, fresh

@@ -9,7 +9,7 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn import functional as F
-from fastnn_kernels._shapes import integer, sizes
+from fastnn_kernels.ground.checks import integer, sizes
 
 from . import init
 from .conv import Filters

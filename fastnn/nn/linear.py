@@ -9,7 +9,7 @@ import numpy as np
 import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn._tape import grad_mode
-from fastnn_kernels._shapes import INT_LIMIT, integer
+from fastnn_kernels.ground.checks import INT_LIMIT, integer
 
 from . import init
 from .module import Module, Parameter, fresh

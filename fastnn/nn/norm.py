@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
-from fastnn_kernels._shapes import INT_LIMIT, integer, sizes
+from fastnn_kernels.ground.checks import INT_LIMIT, integer, sizes
 
 from .module import Buffer, Module, Parameter, fresh
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastnn import functional as F
 from fastnn._checks import real
-from fastnn_kernels._shapes import INT_LIMIT, integer
+from fastnn_kernels.ground.checks import INT_LIMIT, integer
 
 from .module import Module
 

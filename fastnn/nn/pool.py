@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from fastnn import functional as F
-from fastnn_kernels._shapes import sizes
+from fastnn_kernels.ground.checks import sizes
 
 from .module import Module
 

@@ -7,9 +7,9 @@ memory as the input's do, or to `out`, which must have the shape and dtype of th
 Errors in ulp are the largest over all 2^32 float32 arguments, and over millions of random float64 ones.
 """
 
-from ._elementwise import Elementwise
-from ._flat import elementwise_entry
 from .cpu.activation import FUNCTIONS
+from .cpu.elementwise import Elementwise
+from .ground.elementwise import elementwise_entry
 
 
 def gelu(input, approximate="none", *, out=None):

@@ -5,10 +5,10 @@ Whatever else NumPy takes (other dtypes, shapes that broadcast, numbers), NumPy 
 
 import numpy as np
 
-from ._elementwise import CHEAP
-from ._flat import elementwise_entry
-from ._shapes import as_array, canonical, check_writable
 from .cpu import arithmetic as cpu
+from .cpu.elementwise import CHEAP
+from .ground.checks import as_array, canonical, check_writable
+from .ground.elementwise import elementwise_entry
 
 
 def _entry(name, kernel, ufunc, text):

@@ -2,90 +2,23 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
 from math import prod
-from threading import Lock
 
 import numpy as np
 from numpy import ndarray
 
-from . import _memory
-from . import activation as activations
-from ._memory import empty
-from ._microkernel import TILE_ROWS, TILE_VECTORS
-from ._parallel import tasks
-from ._row_tile import ROWS as FEW  # fewer rows take as long as these: memory is what they wait for
-from ._shapes import F4, F8, as_array, as_float_array, check_out, contiguous, needed, output, promote, required
-from ._simd import vector_bytes
-from .cpu.epilogue import CODES
-from .cpu.linear import linear_backward__small
-from .cpu.matmul import (
-    K_BYTES,
-    M_ROWS,
-    N_BYTES,
-    STACK,
-    linear__packed,
-    linear__small,
-    matmul__blocked,
-    matmul__pack,
-    matmul__small,
-)
+from .cpu.activation import FUNCTIONS
+from .cpu.matmul.epilogue import CODES
+from .cpu.matmul.kernels import linear__packed, linear__small, matmul__small
+from .cpu.matmul.linear import linear_backward__small
+from .cpu.matmul.plan import FEW, NO_BIAS, NO_WORK, SMALL, ones_row, product, stack_of_products
+from .cpu.matmul.prepared import PreparedMatmul
+from .ground import memory
+from .ground.checks import F4, F8, as_array, as_float_array, check_out, contiguous, needed, output, promote, required
+from .ground.memory import empty
 
-POOLED = _memory.SMALL // F8.itemsize  # numbers of a result that may come from the pool
-SMALL = 1 << 19  # multiplications; up to here one thread is fastest, its panels on its stack
+POOLED = memory.SMALL // F8.itemsize  # numbers of a result that may come from the pool
 LIGHT = SMALL // FEW  # numbers of an operand that fewer rows than FEW meet in one thread
-GRAIN = 1 << 18  # multiplications of a task, at least
-FLOATS = {F4, F8}
-NO_BIAS = {dtype: np.empty(0, dtype) for dtype in FLOATS}
-NO_WORK = {dtype: np.empty((0, 0), dtype) for dtype in FLOATS}
-
-
-class PreparedMatmul:
-    """An operand packed by `prepare_matmul`: `matmul` takes it for `b`, `linear` for `weight`."""
-
-    __slots__ = ("_packed", "_source", "dtype", "ndim", "shape")
-
-    def __init__(self, b: ndarray):
-        b = as_float_array("prepare_matmul", "b", b, 2)
-        self.shape, self.dtype, self.ndim = b.shape, b.dtype, 2
-        self._source: ndarray | None = b.copy()
-        self._packed: dict[bool, ndarray] = {}
-
-    def __reduce__(self):  # panels are as wide as this CPU's vectors, so the numbers themselves travel
-        with _packing:
-            return PreparedMatmul, (self._whole(),)
-
-    def __repr__(self) -> str:
-        return f"PreparedMatmul(shape={self.shape}, dtype={self.dtype})"
-
-    def panels(self, transposed: bool) -> ndarray:
-        """Return the panels of the operand or its transpose, packed at the first use of either."""
-        packed = self._packed.get(transposed)
-        if packed is None:
-            with _packing:  # of two threads that want the same panels the second finds them
-                packed = self._packed.get(transposed)
-                if packed is None:
-                    source = self._whole()
-                    packed = self._packed[transposed] = _pack(source.T if transposed else source)
-                    self._source = None
-        return packed
-
-    def _whole(self) -> ndarray:
-        """Return the operand as it was given, from its panels if need be. The caller holds the lock."""
-        if self._source is not None:
-            return self._source
-        ((transposed, packed), *_) = self._packed.items()
-        if 0 in self.shape:
-            return _memory.zeros(self.shape, self.dtype)
-        width = TILE_VECTORS * vector_bytes() // self.dtype.itemsize
-        step = K_BYTES // self.dtype.itemsize
-        blocks = [packed[p : p + step] for p in range(0, len(packed), step)]
-        rows = [block.reshape(-1, len(block), width).transpose(1, 0, 2).reshape(len(block), -1) for block in blocks]
-        whole = np.concatenate(rows)[:, : self.shape[0 if transposed else 1]]
-        return whole.T if transposed else whole
-
-
-_packing = Lock()
 
 
 def matmul(a, b, *, out=None):
@@ -104,12 +37,12 @@ def matmul(a, b, *, out=None):
         (m, k), (k_b, n), dtype = a.shape, b.shape, a.dtype
         if k == k_b and b.dtype is dtype and (dtype is F4 or dtype is F8):
             size = m * n
-            out = _memory.fresh((m, n), dtype) if size < POOLED else empty((m, n), dtype)
+            out = memory.fresh((m, n), dtype) if size < POOLED else empty((m, n), dtype)
             try:  # kernels refuse arrays that are not aligned
                 if size * k <= SMALL and (m >= FEW or n * k <= LIGHT):
                     matmul__small[dtype](a, b, out)
                 elif size:
-                    _blocked(a, b, NO_BIAS[dtype], out)
+                    product(a, b, NO_BIAS[dtype], out)
                 return out
             except TypeError:
                 pass
@@ -121,61 +54,11 @@ def _mismatch(a, b):
     return ValueError(f"matmul: a has {a.shape[-1]} columns (shape {a.shape}) but b has {rows} rows (shape {b.shape})")
 
 
-def _blocked(a, b, bias, out, packed=0, code=0, steps=(0, 0, 0), items=1):
-    """Compute a stack of products with threads and working memory to measure.
-
-    bias: a number per column, or a number per row, each repeated as often as a tile has columns; or none.
-    """
-    m, n = out.shape
-    k = a.shape[1]
-    dtype = out.dtype
-    if items == 1 and not packed and bias.size == 0 == code and max(m, FEW) * n * k <= SMALL:
-        matmul__small[dtype](a, b, out)
-        return
-    if items == 1 and not packed and n == 1 < m and bias.size == 0 == code:
-        _blocked(b.T, a.T, bias, out.T)
-        return
-    grid_m, grid_n, number, words = _cut(m, n, k, dtype, items)
-    work = empty((number, words), dtype) if words else NO_WORK[dtype]
-    bias = bias if bias.ndim == 2 else bias[np.newaxis] if bias.size else NO_WORK[dtype]
-    matmul__blocked[dtype](
-        a, b, bias, out, work, packed, code, *steps, items, grid_m, grid_n, items * grid_m * grid_n, number
-    )
-
-
-@lru_cache(maxsize=1024)
-def _grid(m: int, n: int, number: int, dtype) -> tuple[int, int]:
-    """Return into how many rows and columns of blocks `number` threads cut an m x n product."""
-    width = TILE_VECTORS * vector_bytes() // dtype.itemsize
-    tiles_m, tiles_n = -(-m // TILE_ROWS), -(-n // width)
-
-    def cost(grid_m: int) -> float:  # of the largest block: its tiles, and packing a row and a column of blocks
-        block_m, block_n = -(-tiles_m // grid_m), -(-tiles_n // (number // grid_m))
-        return block_m * block_n + 0.25 * block_m + 0.5 * block_n
-
-    best = min((g for g in range(1, number + 1) if number % g == 0), key=cost)
-    return best, number // best
-
-
-@lru_cache(maxsize=1024)
-def _work_size(m: int, n: int, k: int, dtype) -> int:
-    """Return how many numbers a task needs to pack a block of A and one of B, with room for rounding up."""
-    lanes = vector_bytes() // dtype.itemsize
-    k = min(k, K_BYTES // dtype.itemsize)
-    column, row = (
-        -(-TILE_ROWS // lanes) * lanes,
-        k + 2 * lanes,
-    )  # how far apart `pack_a` puts them at most
-    block_a = -(-min(m, M_ROWS) // TILE_ROWS) * max(column * k, TILE_ROWS * row)
-    block_b = min(n + 4 * TILE_VECTORS * lanes, N_BYTES // dtype.itemsize) * k
-    return max(block_a + block_b, STACK // dtype.itemsize)
-
-
 def _matmul_any(a, b, out):
     """Compute a product of whatever np.matmul accepts."""
     if type(a) is ndarray is type(b) and a.ndim == 2 == b.ndim and _fits(out, a, b):
         if out.size:
-            _blocked(a, b, NO_BIAS[out.dtype], out)
+            product(a, b, NO_BIAS[out.dtype], out)
         return out
     if isinstance(b, PreparedMatmul):
         done = _packed_small(a, b, False, NO_BIAS[b.dtype], 0) if out is None else None
@@ -201,7 +84,9 @@ def _matmul_any(a, b, out):
     out = output("matmul", out, shape, a.dtype, a, b)
     result = out.reshape(full) if out.flags.carray else empty(full, a.dtype)
     if out.size:
-        _stack(np.broadcast_to(left, stack + left.shape[-2:]), np.broadcast_to(right, stack + right.shape[-2:]), result)
+        stack_of_products(
+            np.broadcast_to(left, stack + left.shape[-2:]), np.broadcast_to(right, stack + right.shape[-2:]), result
+        )
     if not out.flags.carray:
         out[...] = result.reshape(shape)
     return out
@@ -218,83 +103,9 @@ def _fits(out, a, b):
     return plain and not np.may_share_memory(out, a) and not np.may_share_memory(out, b)
 
 
-def _stack(a, b, out):
-    """Compute a stack of products into a contiguous `out`, as few kernel calls as the strides allow."""
-    if out.ndim == 2:
-        _blocked(a, b, NO_BIAS[out.dtype], out)
-    elif out.ndim == 3:
-        steps = a.strides[0], b.strides[0], out.strides[0]
-        _blocked(a[0], b[0], NO_BIAS[out.dtype], out[0], steps=steps, items=len(out))
-    elif _folds(a) and _folds(b):
-        _stack(*(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]) for x in (a, b, out)))  # -1 fails without elements
-    else:
-        for item in zip(a, b, out, strict=True):
-            _stack(*item)
-
-
-def plan_products(a, b, out, code, *, turned=False, packed=False, per_row=False):
-    """Return what writes activation(a b + bias) for a stack of products: f(a, b, bias, out), the first of each stack.
-
-    a, b, out: ghosts of the stacks (items, rows, columns), or of a matrix (rows, columns) that all items share. turned:
-    b is given as (N, K); packed: as panels of a `PreparedMatmul`. bias (N,) or, if per_row, (M,), contiguous. Rows of
-    `out` must be contiguous.
-    """
-    items, m, n = out.shape
-    k, dtype = a.shape[-1], out.dtype
-    if items == 1 and not per_row:
-        if turned and max(m, FEW) * n * k <= SMALL:
-            return partial(_linear_small, linear__small[dtype], code)
-        if packed and m * n * k <= SMALL:
-            return partial(_linear_small, linear__packed[dtype], code)
-    grid_m, grid_n, number, words = _cut(m, n, k, dtype, items)
-    counts = [x.strides[0] if x.ndim == 3 else 0 for x in (a, b, out)]
-    counts = int(packed), code, *counts, items, grid_m, grid_n, items * grid_m * grid_n, number
-    width, kernel = TILE_VECTORS * vector_bytes() // dtype.itemsize, matmul__blocked[dtype]
-    bias_shape = (m, width if m > 1 else max(width, n)) if per_row else (1, n)
-
-    def run(a, b, bias, out):
-        if per_row:
-            rows = empty(bias_shape, dtype)
-            rows[...] = bias[:, np.newaxis]
-        else:
-            rows = bias.reshape(bias_shape)
-        kernel(a, b.T if turned else b, rows, out, empty((number, words), dtype) if words else NO_WORK[dtype], *counts)
-
-    return run
-
-
-def _linear_small(kernel, code, a, b, bias, out):
-    kernel(a, b, bias, out, code)
-
-
-def _cut(m, n, k, dtype, items):
-    """Return (rows and columns of blocks, tasks, numbers of working memory of each) for a stack of products."""
-    number = tasks(items * max(m, FEW) * n * k, GRAIN)
-    grid_m, grid_n = (1, 1) if items >= number else _grid(m, n, number, dtype)
-    number, words = min(number, items * grid_m * grid_n), 0
-    if m > FEW and m * n * k > SMALL:
-        words = _work_size(-(-m // grid_m), -(-n // grid_n), k, dtype)
-    return grid_m, grid_n, number, words
-
-
 def _rows(x):
     """Return `x` as a matrix of its rows."""
     return x if x.ndim == 2 else x.reshape(prod(x.shape[:-1]), x.shape[-1])
-
-
-def _folds(x):
-    """Say whether the two first dimensions can be one without a copy."""
-    return x.strides[0] == x.strides[1] * x.shape[1] or x.shape[0] == 1
-
-
-def _pack(b):
-    """Return b(K, N) in panels, (K, N padded)."""
-    width = TILE_VECTORS * vector_bytes() // b.dtype.itemsize
-    panels = -(-b.shape[1] // width)
-    packed = empty((b.shape[0], panels * width), b.dtype)
-    if packed.size:
-        matmul__pack[b.dtype](b, packed, panels, tasks(packed.size, GRAIN))
-    return packed
 
 
 def prepare_matmul(b) -> PreparedMatmul:
@@ -325,7 +136,7 @@ def _packed_small(a, b, transposed, bias, code):
         return None
     if bias is not NO_BIAS[dtype] and not _fits_bias(bias, n, dtype):
         return None
-    out = _memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
+    out = memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
     linear__packed[dtype](a, b.panels(transposed), bias, out, code)
     return out
 
@@ -343,7 +154,7 @@ def _prepared(function, a, b, transposed, bias, code, out):
     out = output(function, out, shape, a.dtype, a, bias)
     result = out if out.flags.carray else empty(shape, a.dtype)
     if out.size:
-        _blocked(_rows(a), b.panels(transposed), bias, _rows(result), packed=1, code=code)
+        product(_rows(a), b.panels(transposed), bias, _rows(result), packed=1, code=code)
     if result is not out:
         out[...] = result
     return out
@@ -368,7 +179,7 @@ def linear(input, weight, bias=None, *, activation=None, out=None):
             b = NO_BIAS[dtype] if bias is None else bias
             fits = bias is None or _fits_bias(bias, n, dtype)
             if k == k_w and m * n * k <= SMALL and (m >= FEW or k * n <= LIGHT) and fits:
-                out = _memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
+                out = memory.fresh((m, n), dtype) if m * n < POOLED else empty((m, n), dtype)
                 try:  # kernels refuse arrays that are not aligned
                     linear__small[dtype](input, weight, b, out, code)
                     return out
@@ -410,7 +221,7 @@ def _linear_any(input, weight, bias, code, out):
         if max(len(rows), FEW) * weight.size <= SMALL:
             linear__small[dtype](rows, weight, bias, target, code)
         else:
-            _blocked(rows, weight.T, bias, target, code=code)
+            product(rows, weight.T, bias, target, code=code)
     if result is not out:
         out[...] = result
     return out
@@ -455,7 +266,8 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     if out_weight is not None:
         check_out("linear_backward", out_weight, (n, k), weight.dtype, dy, input, weight, output, name="out_weight")
     if code:
-        dy = getattr(activations, f"{activation}_backward")(dy, output)
+        gradient = FUNCTIONS[activation]
+        dy = gradient.apply_backward(dy, output, *gradient.usual_parameters)
     rows = _rows(dy)
     dx = dw = db = None
     if needs[0]:
@@ -465,7 +277,7 @@ def linear_backward(dy, input, weight, output=None, activation=None, *, needs=(T
     if needs[1]:
         dw = matmul(rows.T, _rows(input), out=out_weight)
     if needs[2]:
-        db = matmul(_ones(rows.shape[0], rows.dtype), rows)[0]
+        db = matmul(ones_row(rows.shape[0], rows.dtype), rows)[0]
     return dx, dw, db
 
 
@@ -491,7 +303,7 @@ def _linear_backward_small(dy, x, w, y, code, needs, dw):
             return None
         if any(np.may_share_memory(dw, given) for given in (dy, y, x, w)):
             return None
-    fresh = _memory.fresh
+    fresh = memory.fresh
     dz = fresh((m, n), dtype) if code else NO_WORK[dtype]
     dx = fresh((m, k), dtype) if needs[0] else NO_WORK[dtype]
     db = fresh(n, dtype) if needs[2] else NO_BIAS[dtype]
@@ -500,9 +312,3 @@ def _linear_backward_small(dy, x, w, y, code, needs, dw):
     wanted = needs[0] + 2 * needs[1] + 4 * needs[2]
     linear_backward__small[dtype](dy, y, x, w, code, wanted, dz, dw if needs[1] else NO_WORK[dtype], db, dx)
     return dx if needs[0] else None, dw if needs[1] else None, db if needs[2] else None
-
-
-@lru_cache(maxsize=64)
-def _ones(count: int, dtype) -> ndarray:
-    """Return a row of ones: the sum of columns is a product with it."""
-    return np.ones((1, count), dtype)

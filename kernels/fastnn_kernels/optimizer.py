@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ._jit import Kernel
-from ._memory import empty
-from ._parallel import tasks
-from ._shapes import F4, F8, choice, integer, number, overlap
 from .cpu import optimizer as cpu
+from .ground.checks import F4, F8, choice, integer, number, overlap
+from .ground.jit import Kernel
+from .ground.memory import empty
+from .ground.threads import tasks
 
 GRAIN = 16384
 

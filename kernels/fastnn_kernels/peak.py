@@ -4,10 +4,10 @@ from time import perf_counter
 
 import numpy as np
 
-from ._microkernel import TILE_ROWS, TILE_VECTORS
-from ._parallel import get_num_threads
-from ._simd import vector_bytes
 from .cpu.peak import peak__tile
+from .cpu.vector.gemm_tile import TILE_ROWS, TILE_VECTORS
+from .cpu.vector.simd import vector_bytes
+from .ground.threads import get_num_threads
 
 
 def measure(dtype=np.float32, threads=None, seconds=0.2):

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from . import _memory
-from ._memory import FAR, empty
-from ._parallel import get_num_threads, tasks
-from ._plans import Plans
-from ._shapes import F4, F8, I8, as_float_array, check_out, normalize_dim, number
 from .cpu import reduction as cpu
 from .cpu import reduction_index as of_index
+from .ground import memory
+from .ground.checks import F4, F8, I8, as_float_array, check_out, normalize_dim, number
+from .ground.memory import FAR, empty
+from .ground.plans import Plans
+from .ground.threads import get_num_threads, tasks
 
 SMALL = 4096  # fewer results are not allocated from the pool
 GRAIN = 32768  # elements worth waking a second thread for
@@ -112,7 +112,7 @@ def _reduce(function, x, axis, keepdims, out, ddof=0.0):
     plan = _plans[function, x.shape, x.strides, x.dtype, axis, keepdims, ddof, get_num_threads()]
     if out is not None:
         return plan.into(x, out)
-    y = _memory.fresh(plan.flat, plan.dtype) if plan.small else empty(plan.flat, plan.dtype)
+    y = memory.fresh(plan.flat, plan.dtype) if plan.small else empty(plan.flat, plan.dtype)
     vector = x if plan.corner is None else x[plan.corner]
     if plan.given is None:
         plan.run(vector, y)

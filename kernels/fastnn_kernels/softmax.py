@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from numpy import ndarray
 
-from . import _memory
-from ._jit import Kernel
-from ._memory import SMALL, empty
-from ._parallel import get_num_threads, tasks
-from ._plans import Plans
-from ._shapes import F4, F8, as_float_array, contiguous, normalize_dim, output, promote, required
 from .cpu import softmax as cpu
 from .cpu.softmax import FEW
+from .ground import memory
+from .ground.checks import F4, F8, as_float_array, contiguous, normalize_dim, output, promote, required
+from .ground.jit import Kernel
+from .ground.memory import SMALL, empty
+from .ground.plans import Plans
+from .ground.threads import get_num_threads, tasks
 
 GRAIN = 32768  # elements worth waking a second thread for
 
@@ -77,7 +77,7 @@ def _forward(function, input, dim, out):
     dim = dim if type(dim) is int else normalize_dim(function, dim, x.ndim)
     plan = _plans[function, x.shape, x.dtype, dim, get_num_threads()]
     if out is None and plan.direct:
-        y = _memory.fresh(x.shape, x.dtype) if plan.warm else empty(x.shape, x.dtype)
+        y = memory.fresh(x.shape, x.dtype) if plan.warm else empty(x.shape, x.dtype)
         try:  # kernels refuse arrays that are not contiguous and aligned
             plan.kernel(x, y, *plan.given)
             return y
@@ -95,7 +95,7 @@ def _backward(function, dy, y, dim, out):
     dim = dim if type(dim) is int else normalize_dim(function, dim, y.ndim)
     plan = _plans[function, y.shape, y.dtype, dim, get_num_threads()]
     if out is None and plan.direct:
-        dx = _memory.fresh(y.shape, y.dtype) if plan.warm else empty(y.shape, y.dtype)
+        dx = memory.fresh(y.shape, y.dtype) if plan.warm else empty(y.shape, y.dtype)
         try:
             plan.kernel(dy, y, dx, *plan.given)
             return dx

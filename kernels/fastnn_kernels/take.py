@@ -3,9 +3,9 @@
 import numpy as np
 from numpy import ndarray
 
-from ._parallel import tasks
-from ._shapes import F4, F8, I8, as_array, canonical, output
 from .cpu.take import LINE, take__rows
+from .ground.checks import F4, F8, I8, as_array, canonical, output
+from .ground.threads import tasks
 
 GRAIN = 1 << 16  # bytes copied by a task, at least
 

@@ -15,9 +15,9 @@ from unittest import mock
 import numpy as np
 
 import fastnn_kernels as k
-from fastnn_kernels import pooling
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.optimizer import RULES
+from fastnn_kernels.pool import pooling
 from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {

@@ -12,9 +12,9 @@ import sys
 import numba
 import numpy as np
 
-from fastnn_kernels import _memory
-from fastnn_kernels._parallel import threads
-from fastnn_kernels._simd import stack_bytes, vector_at
+from fastnn_kernels.cpu.vector.simd import stack_bytes, vector_at
+from fastnn_kernels.ground import memory
+from fastnn_kernels.ground.threads import threads
 
 AVAILABLE = sys.platform.startswith("linux") and platform.machine() == "x86_64"
 SMALL = {np.dtype(d): np.array([value], d) for d, value in ((np.float32, 1e-40), (np.float64, 1e-310))}
@@ -63,7 +63,7 @@ def computes_with_denormals(call, samples=SMALL) -> bool:
     samples: what memory is filled with. If ORDINARY numbers give True, too, the call computed the denormal itself.
     """
     fresh = _allocator(samples)
-    with _memory.allocator(fresh), threads(1):
+    with memory.allocator(fresh), threads(1):
         for dtype in samples:
             fresh((1,), dtype)
         _forget()

@@ -16,7 +16,7 @@ import sys
 
 import numpy as np
 
-from fastnn_kernels import _memory
+from fastnn_kernels.ground.memory import allocator
 
 PAGE = mmap.PAGESIZE
 MARK = 0x77
@@ -110,7 +110,7 @@ class Guard:
 def memory(at_start=False, fill=np.nan):
     """Let a Guard allocate all outputs and workspaces of the kernels, and check the bytes beside them at the end."""
     guard = Guard(fill, at_start)
-    with _memory.allocator(guard.empty):
+    with allocator(guard.empty):
         yield guard
     guard.check()
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _parallel
 from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.ground import threads
 from tests.reference import activation as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -201,7 +201,7 @@ def test_same_bits_for_any_number_of_threads(name):
     x = np.resize(points(name, np.float32), 600_001)
     results = []
     for count in (1, 2, 3, 8, 17):
-        with _parallel.threads(count):
+        with threads.threads(count):
             results.append(forward(name)(x))
     for y in results[1:]:
         np.testing.assert_array_equal(y, results[0])

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _memory, _plans
-from fastnn_kernels._jit import specs
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground import memory, plans
+from fastnn_kernels.ground.jit import specs
+from fastnn_kernels.ground.threads import threads
 from tests.kernels.contract_cases import CASES
 from tests.kernels.guarded import Guard
 
@@ -74,7 +74,7 @@ def call(case, dtype, form="plain", n=PRIME, *, poison=np.nan, at_start=False):
     """Return the results of a call as a list of arrays, after checking that its inputs are as they were."""
     guard = Guard(poison, at_start)
     make = Make(dtype, form, guard)
-    with _memory.allocator(guard.empty):
+    with memory.allocator(guard.empty):
         results = case(make, n)
     results = [r for r in (results if isinstance(results, tuple) else (results,)) if r is not None]
     for x, original in zip(make.inputs, make.originals, strict=True):
@@ -151,7 +151,7 @@ def test_the_cases_reach_every_kernel():
     registered = [spec for spec in specs() if spec.kernel.__module__.startswith("fastnn_kernels.")]
     for spec in registered:
         spec.kernel.clear()  # of compiled entries; they come back at the next use
-    _plans.forget()  # they hold such entries, too
+    plans.forget()  # they hold such entries, too
     for parameter in ALL:
         call(parameter.values[0], np.float32)
     missed = [spec.name for spec in registered if not spec.kernel and not spec.kernel.flats]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _memory, _plans
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground import memory, plans
+from fastnn_kernels.ground.threads import threads
 from tests.reference import conv as reference
 
 # input shape, OC, kernel, stride, padding, dilation, groups
@@ -161,11 +161,11 @@ def test_results_stored_past_the_caches_have_the_same_bits(groups, monkeypatch):
     x, w = draw(np.random.default_rng(8), np.float32, (3, 32, 13, 40), (32, 32 // groups, 3, 3))
     x = lay(x, "pixels")
     near = kernels.conv2d(x, w, padding=1, groups=groups, algorithm="depthwise" if groups > 1 else "direct")
-    monkeypatch.setattr(_memory, "FAR", 0)
-    _plans.forget()
+    monkeypatch.setattr(memory, "FAR", 0)
+    plans.forget()
     far = kernels.conv2d(x, w, padding=1, groups=groups, algorithm="depthwise" if groups > 1 else "direct")
-    _plans.forget()
-    assert far.ctypes.data % _memory.ALIGNMENT == 0
+    plans.forget()
+    assert far.ctypes.data % memory.ALIGNMENT == 0
     assert near.tobytes() == far.tobytes()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.threads import threads
 from tests.kernels import guarded
 from tests.kernels.guarded import LAYOUTS, lay
 from tests.reference import conv_nd as reference

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _plans, conv_product
-from fastnn_kernels._parallel import threads
-from fastnn_kernels.conv import choose
+from fastnn_kernels.conv.conv import choose
+from fastnn_kernels.cpu.conv.kernels import im2col as conv_product
+from fastnn_kernels.ground import plans
+from fastnn_kernels.ground.threads import threads
 from tests.reference import conv_nd as reference
 from tests.reference.conv import tolerance
 
@@ -203,7 +204,7 @@ def test_signals_folded_into_images(length, taps):
 def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkeypatch):
     monkeypatch.setattr(conv_product, "MANY_WEIGHTS", 1 << 17)
     shape = batch, 128, int(conv_product.ROWS * share)  # as many as its tiles are wide, on any CPU
-    _plans.forget()
+    plans.forget()
     rng = np.random.default_rng(11)
     x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in (shape, (512, 128, 5), 512))
     name, reason = choose((*shape[:2], 1, shape[2]), (512, 128, 1, 5), 1, (0, 2))
@@ -219,7 +220,7 @@ def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkey
     np.testing.assert_allclose(dx, expected, rtol=0, atol=tolerance(np.float32, 5 * 512, expected))
     with pytest.raises(ValueError, match="algorithm 'product' is for groups=1"):
         kernels.conv2d(x[:, :, None], w[:, :64, None], groups=2, algorithm="product")
-    _plans.forget()
+    plans.forget()
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])

@@ -4,18 +4,30 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import (
-    _memory,
-    _plans,
-    conv_algorithms,
-    conv_depthwise,
-    conv_gradient,
-    conv_pointwise,
-    conv_product,
-    conv_winograd,
-    conv_winograd_gradient,
+from fastnn_kernels.cpu.conv.kernels import (
+    depthwise as conv_depthwise,
 )
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.cpu.conv.kernels import (
+    im2col as conv_product,
+)
+from fastnn_kernels.cpu.conv.kernels import (
+    pointwise as conv_pointwise,
+)
+from fastnn_kernels.cpu.conv.kernels import (
+    select as conv_algorithms,
+)
+from fastnn_kernels.cpu.conv.kernels import (
+    weight_gradient as conv_gradient,
+)
+from fastnn_kernels.cpu.conv.kernels import (
+    winograd as conv_winograd,
+)
+from fastnn_kernels.cpu.conv.kernels import (
+    winograd_gradient as conv_winograd_gradient,
+)
+from fastnn_kernels.ground import memory as _memory
+from fastnn_kernels.ground import plans
+from fastnn_kernels.ground.threads import threads
 from tests.kernels import guarded
 from tests.kernels.test_conv_layouts import CASES, F4, F8, Case, Layer, check
 from tests.reference import conv_nd as reference
@@ -43,7 +55,7 @@ LARGE = CASES | {
 
 def forget():
     """Forget what was planned by other sizes."""
-    _plans.forget()
+    plans.forget()
     for module in SIZES:
         for function in vars(module).values():
             if hasattr(function, "cache_clear") and function is not conv_algorithms.winograd:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _plans, conv_algorithms, conv_winograd
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.cpu.conv.kernels import select as conv_algorithms
+from fastnn_kernels.cpu.conv.kernels import winograd as conv_winograd
+from fastnn_kernels.ground import plans
+from fastnn_kernels.ground.threads import threads
 from tests.reference import conv as reference
 
 BOUND = 2e-5  # of the largest result, or where results cancel, of the largest sum of |input| |weight|
@@ -15,9 +17,9 @@ BOUND = 2e-5  # of the largest result, or where results cancel, of the largest s
 def form(request, monkeypatch):
     """Let only one form of tiles be chosen."""
     monkeypatch.setattr(conv_algorithms, "WINOGRAD", (request.param,))
-    _plans.forget()
+    plans.forget()
     yield request.param
-    _plans.forget()
+    plans.forget()
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import conv_winograd_gradient as way
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.cpu.conv.kernels import winograd_gradient as way
+from fastnn_kernels.ground.threads import threads
 from tests.reference import conv as reference
 
 BOUND = 2e-5  # of the largest result, or where results cancel, of the largest sum of |dy| |x|

@@ -15,7 +15,7 @@ from pathlib import Path
 import llvmlite.binding as llvm
 import pytest
 
-from fastnn_kernels._simd import vector_bytes
+from fastnn_kernels.cpu.vector.simd import vector_bytes
 
 ROOT = Path(__file__).parents[2]
 AVX2 = "+avx,+avx2,+fma"

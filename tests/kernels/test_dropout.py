@@ -5,8 +5,8 @@ import pytest
 from numba import njit
 
 import fastnn_kernels as kernels
-from fastnn_kernels._parallel import threads
 from fastnn_kernels.cpu import dropout as cpu
+from fastnn_kernels.ground.threads import threads
 from tests.reference import dropout as reference
 
 # from the authors' own test vectors: (counter, offset, key) -> words

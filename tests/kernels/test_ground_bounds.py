@@ -8,8 +8,8 @@ import pytest
 
 CODE = """
 import numpy as np
-from fastnn_kernels._jit import kernel
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.jit import kernel
+from fastnn_kernels.ground.threads import threads
 
 @kernel("T[::1]", parallel=True)
 def probe__overrun(out, lo, hi):

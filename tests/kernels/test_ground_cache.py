@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import fastnn_kernels
-from fastnn_kernels import _cache
-from fastnn_kernels._jit import SharedFunction, exact, jitted
+from fastnn_kernels.ground import cache
+from fastnn_kernels.ground.jit import SharedFunction, exact, jitted
 
 CALLEE = """
 from .._jit import jitted
@@ -208,12 +208,12 @@ def test_folders_that_others_can_write_to_are_not_trusted(tmp_path, mode):
     folder.mkdir(parents=True, mode=0o700)
     folder.chmod(mode)
     good = mode in (0o700, 0o755)
-    assert _cache._trusted(folder) == (folder.resolve() if good else None)
+    assert cache._trusted(folder) == (folder.resolve() if good else None)
     folder.chmod(0o700)
     folder.parent.chmod(mode)
     good |= mode == 0o1777  # such as /tmp: others cannot touch what is in it
-    assert _cache._trusted(folder) == (folder.resolve() if good else None)
-    assert _cache._trusted(folder / "a" / "b" / "c") == (folder.resolve() / "a" / "b" / "c" if good else None)
+    assert cache._trusted(folder) == (folder.resolve() if good else None)
+    assert cache._trusted(folder / "a" / "b" / "c") == (folder.resolve() / "a" / "b" / "c" if good else None)
     assert (folder / "a").exists() == good, "nothing is made where it would not be used"
 
 
@@ -223,10 +223,10 @@ def test_files_that_others_can_write_to_are_not_read(tmp_path, mode):
     file.write_bytes(b"code")
     file.chmod(mode)
     if mode in (0o600, 0o644):
-        assert _cache._read(file) == b"code"
+        assert cache._read(file) == b"code"
         return
     with pytest.raises(PermissionError, match="could have been written by another user"):
-        _cache._read(file)
+        cache._read(file)
 
 
 def give_away(path, monkeypatch):
@@ -237,7 +237,7 @@ def give_away(path, monkeypatch):
         monkeypatch.setattr(os, "geteuid", lambda: 4242)
 
 
-@pytest.mark.skipif(not _cache.HAS_OWNERS, reason="files have no owners here")
+@pytest.mark.skipif(not cache.HAS_OWNERS, reason="files have no owners here")
 @pytest.mark.parametrize("which", ["folder", "above", "file", "link"])
 def test_nothing_of_another_user_is_read(tmp_path, monkeypatch, which):
     folder = tmp_path / "above" / "folder"
@@ -246,13 +246,13 @@ def test_nothing_of_another_user_is_read(tmp_path, monkeypatch, which):
     file.write_bytes(b"code")
     file.chmod(0o600)
     link.symlink_to(folder)
-    assert _cache._trusted(folder) == _cache._trusted(link) == folder.resolve() and _cache._read(file) == b"code"
+    assert cache._trusted(folder) == cache._trusted(link) == folder.resolve() and cache._read(file) == b"code"
     give_away({"folder": folder, "above": folder.parent, "file": file, "link": link}[which], monkeypatch)
     if which == "file":
         with pytest.raises(PermissionError, match="another user"):
-            _cache._read(file)
+            cache._read(file)
     else:
-        assert _cache._trusted(link if which == "link" else folder) is None
+        assert cache._trusted(link if which == "link" else folder) is None
 
 
 def test_every_user_has_a_folder_of_his_own_for_temporary_files(copy, tmp_path):

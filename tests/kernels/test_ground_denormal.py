@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _denormal, flush_denormal, get_flush_denormal, set_flush_denormal, threads
+from fastnn_kernels import flush_denormal, get_flush_denormal, set_flush_denormal, threads
 from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.ground import denormal
 from fastnn_kernels.optimizer import RULES
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 DTYPES = pytest.mark.parametrize("dtype", [F4, F8], ids=str)
-FLUSHES = pytest.mark.skipif(_denormal.ARCHITECTURE is None, reason="this CPU's control register is not known")
+FLUSHES = pytest.mark.skipif(denormal.ARCHITECTURE is None, reason="this CPU's control register is not known")
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +177,7 @@ def test_a_caller_that_flushes_itself_goes_on():
     """Such as after torch.set_flush_denormal(True)."""
     before, changed = (ctypes.c_uint32 * 16)(), (ctypes.c_uint32 * 16)()
     MATH.fegetenv(before), MATH.fegetenv(changed)
-    place, bits = (0, _denormal.FZ) if _denormal.ARCHITECTURE == "arm" else (7, _denormal.FTZ_DAZ)
+    place, bits = (0, denormal.FZ) if denormal.ARCHITECTURE == "arm" else (7, denormal.FTZ_DAZ)
     changed[place] |= bits
     MATH.fesetenv(changed)
     try:

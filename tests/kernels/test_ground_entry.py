@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _entry, activation
-from fastnn_kernels._jit import Kernel, kernel, specs
+from fastnn_kernels import activation
 from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.ground import entry
+from fastnn_kernels.ground.jit import Kernel, kernel, specs
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 KERNEL = FUNCTIONS["leaky_relu"].forward_kernel
@@ -163,7 +164,7 @@ def test_unpickled_arrays_and_dtypes_with_metadata_give_plain_results(function, 
 
 def test_unpickled_arrays_are_done_in_c(monkeypatch):
     kernels.relu(array(3)), kernels.relu(array(3, dtype=F8))
-    monkeypatch.setattr("fastnn_kernels._flat._general", None)
+    monkeypatch.setattr("fastnn_kernels.ground.elementwise.run_any_layout", None)
     for dtype in (F4, F8):
         assert kernels.relu(unpickled(-array(3, dtype=dtype))).tolist() == [0, 0, 0]
 
@@ -261,13 +262,13 @@ def test_entry_points_are_known_by_their_names():
 
 def test_places_in_the_table_of_numpy():
     """EquivTypes says which dtypes are equal; NewLikeArray makes an array like another, and takes over a dtype."""
-    equal = ctypes.PYFUNCTYPE(ctypes.c_ubyte, ctypes.py_object, ctypes.py_object)(_entry.numpy_address("EquivTypes"))
+    equal = ctypes.PYFUNCTYPE(ctypes.c_ubyte, ctypes.py_object, ctypes.py_object)(entry.numpy_address("EquivTypes"))
     names = ("f4", "f8", "i4", "i8", "u1", "u4", "u8", "f2", ">f4", ">f8", "c8", "q", "l", "M8[s]", "m8[s]", "S4", "O")
     for a in map(np.dtype, names):
         for b in map(np.dtype, names):
             assert equal(a, b) == (a == b), (a, b)
     assert equal(F4, pickle.loads(pickle.dumps(array(1))).dtype)
-    new = _entry.NEW_LIKE(_entry.numpy_address("NewLikeArray"))
+    new = entry.NEW_LIKE(entry.numpy_address("NewLikeArray"))
     before = sys.getrefcount(F8)
     like = array(2, 3)
     for order, strides in ((0, (24, 8)), (1, (8, 16))):  # C, Fortran
@@ -290,11 +291,11 @@ def test_outputs_made_in_c_can_be_watched():
     for spoilt in (x, unpickled(x), x.astype(F8)):
         kernels.relu(spoilt)
         before = sys.getrefcount(F4), sys.getrefcount(F8)
-        _entry.set_new_like(allocate)
+        entry.set_new_like(allocate)
         try:
             y = kernels.relu(spoilt)
         finally:
-            _entry.set_new_like()
+            entry.set_new_like()
         assert y is made.pop() and y.shape == x.shape and not y.any() and y.dtype in (F4, F8)
         del y
         assert np.abs(np.subtract((sys.getrefcount(F4), sys.getrefcount(F8)), before)).max() <= 1

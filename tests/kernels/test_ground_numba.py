@@ -24,7 +24,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import cpu_target
 
 from fastnn_kernels import specs
-from fastnn_kernels._jit import _claimed
+from fastnn_kernels.ground.jit import _claimed
 
 ROOT = Path(__file__).parents[2]
 NAMES = {  # by the file that uses them

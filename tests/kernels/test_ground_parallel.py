@@ -10,9 +10,10 @@ import warnings
 import numpy as np
 import pytest
 
-from fastnn_kernels import _environment, _parallel
-from fastnn_kernels._jit import kernel
-from fastnn_kernels._parallel import get_num_threads, set_num_threads, tasks, threads
+from fastnn_kernels.ground import environment as _environment
+from fastnn_kernels.ground import threads as layer
+from fastnn_kernels.ground.jit import kernel
+from fastnn_kernels.ground.threads import get_num_threads, set_num_threads, tasks, threads
 
 
 @kernel("T[:,::1], T[::1]", parallel=True)
@@ -91,31 +92,31 @@ def test_cgroup_quota(tmp_path, monkeypatch):
                 raise FileNotFoundError(self)
             return files[str(self)]
 
-    monkeypatch.setattr(_parallel, "Path", Path)
-    assert _parallel._cgroup_quota() >= 1 << 20
+    monkeypatch.setattr(layer, "Path", Path)
+    assert layer._cgroup_quota() >= 1 << 20
     for text, cores in [("150000 100000\n", 2), ("50000 100000\n", 1), ("max 100000\n", 1 << 30), ("junk", 1 << 30)]:
         files["/sys/fs/cgroup/cpu.max"] = text
-        assert _parallel._cgroup_quota() == cores
+        assert layer._cgroup_quota() == cores
     files.clear()
     files["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "300000\n"
     files["/sys/fs/cgroup/cpu/cpu.cfs_period_us"] = "100000\n"
-    assert _parallel._cgroup_quota() == 3
+    assert layer._cgroup_quota() == 3
     files["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "-1\n"
-    assert _parallel._cgroup_quota() == 1 << 30
+    assert layer._cgroup_quota() == 1 << 30
 
 
 def test_the_environment_sets_the_number(monkeypatch):
     for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    default = _parallel.default_num_threads()
+    default = layer.default_num_threads()
     assert 1 <= default <= (os.cpu_count() or 1)
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert _parallel.default_num_threads() == 3
+    assert layer.default_num_threads() == 3
     monkeypatch.setenv("NUMBA_NUM_THREADS", "5")
-    assert _parallel.default_num_threads() == 5
+    assert layer.default_num_threads() == 5
     for wrong in ("0", "-2", "many", ""):
         monkeypatch.setenv("NUMBA_NUM_THREADS", wrong)
-        assert _parallel.default_num_threads() == 3
+        assert layer.default_num_threads() == 3
 
 
 @pytest.mark.parametrize("value", ["²", "-1", "0", "1.5", "many", "1e3", "4,2", " "])
@@ -138,14 +139,14 @@ def test_a_list_of_numbers_of_threads_counts_by_its_first(value, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
     with warnings.catch_warnings(action="error"):
         _environment._warn()
-    assert _parallel.default_num_threads() == 4
+    assert layer.default_num_threads() == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "²,4")
     with pytest.warns(UserWarning, match="OMP_NUM_THREADS='²,4' is not a positive integer"):
         _environment._warn()
 
 
 def test_more_threads_than_there_can_be_are_not_used(monkeypatch):
-    before, most = get_num_threads(), _parallel.most_threads()
+    before, most = get_num_threads(), layer.most_threads()
     assert most >= 17
     for n in (most + 1, 5000, 10**12):
         with pytest.warns(UserWarning, match=f"set_num_threads asks for {n} threads; {most} are the most"), threads(n):
@@ -153,16 +154,16 @@ def test_more_threads_than_there_can_be_are_not_used(monkeypatch):
     assert get_num_threads() == before
     monkeypatch.setenv("NUMBA_NUM_THREADS", "5000")
     with pytest.warns(UserWarning, match="the environment asks for 5000 threads"):
-        assert _parallel.default_num_threads() == most
+        assert layer.default_num_threads() == most
 
 
 def test_limits_of_the_system_bound_the_number_of_threads(monkeypatch):
-    monkeypatch.setattr(_parallel, "_cores", lambda: 2)
-    monkeypatch.setattr(_parallel, "_room_for_threads", lambda: 7)
+    monkeypatch.setattr(layer, "_cores", lambda: 2)
+    monkeypatch.setattr(layer, "_room_for_threads", lambda: 7)
     most = threading.active_count() + 7
     with pytest.warns(UserWarning, match=f"{most} are the most"), threads(20):
         assert get_num_threads() == most
-    monkeypatch.setattr(_parallel, "_room_for_threads", lambda: 0)
+    monkeypatch.setattr(layer, "_room_for_threads", lambda: 0)
     with threads(2):
         assert get_num_threads() == 2, "as many as there are cores is never too many"
 
@@ -197,7 +198,7 @@ def test_a_large_product_survives_a_limit_of_threads():
 def test_the_affinity_mask_sets_the_number():
     code = (
         "import os; os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])\n"
-        "from fastnn_kernels._parallel import get_num_threads; print(get_num_threads())"
+        "from fastnn_kernels.ground.threads import get_num_threads; print(get_num_threads())"
     )
     unset = {"NUMBA_NUM_THREADS", "OMP_NUM_THREADS"}
     environment = {name: value for name, value in os.environ.items() if name not in unset}
@@ -246,31 +247,31 @@ def test_eight_threads_launching_at_once_agree_with_one(rng):
 LAYER = """
 import threading
 import numpy as np
-from fastnn_kernels import _parallel
+import fastnn_kernels as layer
 from tests.kernels.test_ground_parallel import row_sums
 x = np.random.default_rng(1).standard_normal((257, 129), np.float32)
-with _parallel.threads(1):
+with layer.threads(1):
     expected = row_sums(x).tobytes()
 wrong = []
 def work():
     for _ in range(50):
         wrong.extend([1] * (row_sums(x).tobytes() != expected))
-with _parallel.threads(2):
+with layer.threads(2):
     pool = [threading.Thread(target=work) for _ in range(4)]
     [thread.start() for thread in pool]
     [thread.join() for thread in pool]
-print(_parallel.threading_layer(), _parallel.get_num_threads(), len(wrong))
+print(layer.threading_layer(), layer.get_num_threads(), len(wrong))
 """
 
 
 def test_how_long_threads_wait_is_the_users_choice_and_not_left_behind(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    with _parallel._patience():
-        assert os.environ["GOMP_SPINCOUNT"] == _parallel.SPINS
+    with layer._patience():
+        assert os.environ["GOMP_SPINCOUNT"] == layer.SPINS
     assert "GOMP_SPINCOUNT" not in os.environ
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    with _parallel._patience():
+    with layer._patience():
         assert "GOMP_SPINCOUNT" not in os.environ
 
 
@@ -286,10 +287,10 @@ def test_threading_layers(layer):
 def test_two_threads_may_start_the_layer_at_once(monkeypatch):
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
-    first, second = _parallel._patience(), _parallel._patience()
+    first, second = layer._patience(), layer._patience()
     monkeypatch.setattr(os, "environ", Blind(os.environ))
     with first, second:
-        assert os.environ["GOMP_SPINCOUNT"] == _parallel.SPINS
+        assert os.environ["GOMP_SPINCOUNT"] == layer.SPINS
     assert "GOMP_SPINCOUNT" not in dict(os.environ)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.threads import threads
 from tests.kernels.denormals import AVAILABLE, ORDINARY, SMALL, computes_with_denormals
 from tests.kernels.guarded import Guard
 from tests.kernels.test_contract import ALL, PRIME, Make

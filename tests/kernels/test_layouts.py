@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _memory
+from fastnn_kernels.ground import memory
 from tests.kernels import test_contract
 from tests.kernels.contract_cases import CASES
 from tests.kernels.guarded import FORMS, Guard, lay
@@ -78,7 +78,7 @@ def test_every_array_in_any_layout(case, name, dtype):
         expected = run(case, Make(dtype, broadcast=np.random.default_rng((seed, 1))))
         guard = Guard(at_start=bool(seed % 2))
         make = Make(dtype, np.random.default_rng((seed, 2)), np.random.default_rng((seed, 1)), bool(seed % 2))
-        with _memory.allocator(guard.empty):
+        with memory.allocator(guard.empty):
             try:
                 results = run(case, make)
             except (TypeError, ValueError) as error:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.threads import threads
 from tests.reference import loss as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])

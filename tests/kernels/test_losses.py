@@ -7,7 +7,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn import Tensor, functional
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.threads import threads
 from tests.kernels.guarded import lay
 from tests.kernels.loss_rows import TABLE
 from tests.reference import loss as reference

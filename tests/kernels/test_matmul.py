@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastnn_kernels as k
-from fastnn_kernels._microkernel import TILE_ROWS, TILE_VECTORS
-from fastnn_kernels._row_tile import ROWS as FEW
-from fastnn_kernels._simd import vector_bytes
+from fastnn_kernels.cpu.vector.gemm_tile import TILE_ROWS, TILE_VECTORS
+from fastnn_kernels.cpu.vector.gemv_tile import ROWS as FEW
+from fastnn_kernels.cpu.vector.simd import vector_bytes
 from tests.reference import matmul as reference
 
 DTYPES = (np.float32, np.float64)

@@ -11,8 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
-from fastnn_kernels import _memory
-from fastnn_kernels._memory import (
+from fastnn_kernels.ground import memory
+from fastnn_kernels.ground.memory import (
     ALIGNMENT,
     allocator,
     empty,
@@ -24,7 +24,7 @@ from fastnn_kernels._memory import (
 )
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
-SMALL = _memory.SMALL // 4  # numbers of float32; fewer do not come from the pool
+SMALL = memory.SMALL // 4  # numbers of float32; fewer do not come from the pool
 LARGE = (4 * SMALL,)
 
 
@@ -102,23 +102,23 @@ def test_whatever_looks_at_the_memory_keeps_it(hold):
 
 
 def test_the_pool_knows_its_idle_buffers_by_trying():
-    assert _memory._idle, "this interpreter has a lock, so memory can be pooled"
-    before = _memory._idle
+    assert memory._idle, "this interpreter has a lock, so memory can be pooled"
+    before = memory._idle
     try:
-        _memory._idle = 0
+        memory._idle = 0
         for _ in range(3):
             empty(LARGE, F4)
         assert pool_stats().buffers == 0, "without knowing which buffers are idle none is kept"
-        _memory._find_idle()
-        assert _memory._idle == before
+        memory._find_idle()
+        assert memory._idle == before
     finally:
-        _memory._idle = before
+        memory._idle = before
 
 
 def test_an_interpreter_without_its_lock_pools_nothing(monkeypatch):
-    monkeypatch.setattr(_memory, "_idle", 0)
+    monkeypatch.setattr(memory, "_idle", 0)
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
-    _memory._find_idle()
+    memory._find_idle()
     set_pool_limit(1 << 30)
     empty(LARGE, F4)
     assert pool_stats().buffers == 0
@@ -168,7 +168,7 @@ def test_bound_and_eviction():
 
 def test_collecting_outputs_does_not_make_the_lists_grow():
     held = [empty((SMALL,), F4) for _ in range(1000)]
-    assert pool_stats().buffers <= _memory.CROWD
+    assert pool_stats().buffers <= memory.CROWD
     assert len({address(array) for array in held}) == 1000
     stats = pool_stats()
     assert stats.bytes == stats.buffers * held[0].nbytes

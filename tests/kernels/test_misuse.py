@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _memory
+from fastnn_kernels.ground import memory
 from tests.kernels.contract_cases import CASES
 from tests.kernels.guarded import Guard
 from tests.kernels.test_contract import PRIME
@@ -66,7 +66,7 @@ def outcome(name, bound):
     arrays = {k: v for k, v in bound.arguments.items() if type(v) is np.ndarray}
     before = {k: v.copy() for k, v in arrays.items()}
     try:
-        with _memory.allocator(guard.empty):
+        with memory.allocator(guard.empty):
             function(*bound.args, **bound.kwargs)
         message = None
     except (TypeError, ValueError, IndexError) as error:

@@ -4,11 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
+from fastnn_kernels.cpu.norm.rows.rows import PIECE
 
 import fastnn_kernels as k
-from fastnn_kernels import _plans, norm, norm_channels
-from fastnn_kernels._parallel import threads
-from fastnn_kernels.cpu.norm import PIECE
+from fastnn_kernels.ground import plans
+from fastnn_kernels.ground.threads import threads
+from fastnn_kernels.norm import channels as norm_channels
+from fastnn_kernels.norm import norm
 from tests.reference import norm as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -56,9 +58,9 @@ def far(monkeypatch):
     """Have all arrays count as more than the caches hold: results go past them, and pixels are folded wider."""
     monkeypatch.setattr(norm, "FAR", 1)
     monkeypatch.setattr(norm_channels, "FAR", 1)
-    _plans.forget()
+    plans.forget()
     yield
-    _plans.forget()
+    plans.forget()
 
 
 @DTYPES

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.threads import threads
 from fastnn_kernels.optimizer import RULES
 from tests.kernels.contract_cases import SETTINGS
 from tests.reference import optimizer as reference

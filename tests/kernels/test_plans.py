@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _plans
-from fastnn_kernels._plans import Plans, held_bytes, planned, planner
+from fastnn_kernels.ground import plans as _plans
+from fastnn_kernels.ground.plans import Plans, held_bytes, planned, planner
 
 
 @pytest.fixture(autouse=True)

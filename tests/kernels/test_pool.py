@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import pooling, windows
-from fastnn_kernels._parallel import threads
+from fastnn_kernels.ground.threads import threads
+from fastnn_kernels.pool import pooling, windows
 from tests.reference import pool as reference
 
 # input shape; kernel, stride, padding, dilation, ceil_mode

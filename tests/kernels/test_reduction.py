@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _memory, _plans
-from fastnn_kernels._parallel import threads
-from fastnn_kernels._simd import vector_bytes
+from fastnn_kernels.cpu.vector.simd import vector_bytes
+from fastnn_kernels.ground import memory, plans
+from fastnn_kernels.ground.threads import threads
 from tests.reference import reduction as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -271,7 +271,7 @@ def test_memory_full_of_denormals_changes_nothing():
         y.fill(1e-40 if y.dtype.kind == "f" else 7)
         return y
 
-    with _memory.allocator(full):
+    with memory.allocator(full):
         for (function, x, axis), expected in zip(calls, before, strict=True):
             np.testing.assert_array_equal(function(x, axis), expected)
 
@@ -283,7 +283,7 @@ def test_plans_are_kept_by_all_that_they_depend_on():
         kernels.sum(x, True)
     np.testing.assert_array_equal(kernels.sum(x.T, 0), kernels.sum(x, 1))
     assert kernels.var(x, ddof=1) != kernels.var(x)
-    _plans.forget()
+    plans.forget()
     assert kernels.sum(x, 1).shape == (6,)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastnn_kernels import _shapes as shapes
-from fastnn_kernels._shapes import (
+from fastnn_kernels.ground import checks as shapes
+from fastnn_kernels.ground.checks import (
     as_float_array,
     check_out,
     contiguous,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import _plans
-from fastnn_kernels._parallel import threads
-from fastnn_kernels._simd import vector_bytes
 from fastnn_kernels.cpu import softmax as cpu
 from fastnn_kernels.cpu.softmax import FEW, PIECE
+from fastnn_kernels.cpu.vector.simd import vector_bytes
+from fastnn_kernels.ground import plans
+from fastnn_kernels.ground.threads import threads
 from tests.reference import softmax as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -58,7 +58,7 @@ def test_past_the_caches_it_is_the_same(name, shape, dtype, monkeypatch):
     x, run = draw(shape, dtype), getattr(kernels, name)
     near = run(x, 1)
     monkeypatch.setattr(cpu, "FAR", 0)
-    _plans.forget()
+    plans.forget()
     try:
         for shift in (0, near.itemsize):  # only what starts with a cache line can go past the caches
             memory = np.zeros(near.nbytes + 128, np.uint8)
@@ -67,7 +67,7 @@ def test_past_the_caches_it_is_the_same(name, shape, dtype, monkeypatch):
             assert np.array_equal(run(x, 1, out=out), near)
             assert not memory[:start].any() and not memory[start + near.nbytes :].any()
     finally:
-        _plans.forget()
+        plans.forget()
 
 
 @DTYPES

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels import pooling
+from fastnn_kernels.pool import pooling
 from tests.kernels.guarded import LAYOUTS, lay, memory
 from tests.reference import augment, pad, pool, resize
 

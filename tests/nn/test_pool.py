@@ -1,9 +1,9 @@
 """What the table of layers does not say about pooling: unpooling, indices, what is computed without a gradient."""
 
+import fastnn_kernels.pooling
 import numpy as np
 import pytest
 
-import fastnn_kernels.pooling
 from fastnn import Tensor, functional, nn, no_grad
 
 

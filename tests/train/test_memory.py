@@ -5,7 +5,7 @@ import psutil
 
 import fastnn
 from fastnn import functional, nn, optim
-from fastnn_kernels._memory import SMALL, pool_stats
+from fastnn_kernels.ground.memory import SMALL, pool_stats
 
 
 def test_resident_memory_does_not_grow_over_10_000_steps(rng):

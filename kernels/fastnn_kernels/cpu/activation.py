@@ -3,10 +3,9 @@
 NaN must come out as NaN. Comparisons with it are false, so a formula clamps by "the bound if x is beyond it, else x".
 """
 
-from .. import _elementary as elementary
-from .. import _special as special
-from .._elementwise import CHEAP, Elementwise, elementwise
-from .._simd import constant, fma
+from .elementwise import CHEAP, Elementwise, elementwise
+from .math import elementary, special
+from .vector.simd import constant, fma
 
 # ------------------------------------------------------------------------------- piecewise linear
 

@@ -1,7 +1,7 @@
 """Two arrays of one shape, element by element."""
 
-from .._jit import kernel
-from .._simd import load, store
+from ..ground.jit import kernel
+from .vector.simd import load, store
 
 
 @kernel("T[::1], T[::1], T[::1]", parallel=True)

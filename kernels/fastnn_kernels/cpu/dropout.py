@@ -6,7 +6,7 @@ multiplications turn a counter of 128 bits and a key of 64 into four random word
 
 import numpy as np
 
-from .._jit import exact, kernel
+from ..ground.jit import exact, kernel
 
 LANES = 16  # counters that are worked on together; with four words each, they serve CHUNK elements
 CHUNK = 4 * LANES

@@ -14,9 +14,9 @@ import math
 
 import numpy as np
 
-from .._elementary import sign
-from .._jit import exact, kernel
-from .._simd import fma, maximum
+from ..ground.jit import exact, kernel
+from .math.elementary import sign
+from .vector.simd import fma, maximum
 
 BLOCK = 4096  # elements whose squares make one partial sum
 

@@ -1,8 +1,8 @@
 """Multiply-adds and nothing else: what the CPU's vector units can do at most."""
 
-from .._jit import kernel
-from .._microkernel import TILE_VECTORS, full_tile
-from .._simd import address, lanes
+from ..ground.jit import kernel
+from .vector.gemm_tile import TILE_VECTORS, full_tile
+from .vector.simd import address, lanes
 
 
 @kernel("T[:,:,::1], int, int", writes="scratch", parallel=True)

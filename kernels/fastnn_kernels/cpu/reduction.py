@@ -16,9 +16,9 @@ the names of its entries are below.
 from math import inf
 from typing import Any, NamedTuple
 
-from .._jit import exact, jitted, kernel
-from .._simd import constant, fma, stack_bytes, vector_bytes
-from .._vector import (
+from ..ground.jit import exact, jitted, kernel
+from .vector.simd import constant, fma, stack_bytes, vector_bytes
+from .vector.values import (
     broadcast,
     every,
     first_lane,

@@ -1,8 +1,6 @@
 """argmax and argmin along one dimension. The extreme values themselves are found as in `reduction`."""
 
-from .._jit import jitted, kernel
-from .._simd import stack_bytes
-from .._vector import broadcast, every, found_in, pointer, pointer_at, read, read_part, where_above, width, write, zeros
+from ..ground.jit import jitted, kernel
 from .reduction import (
     BLOCKS,
     LANE_STRIDE,
@@ -26,6 +24,20 @@ from .reduction import (
     pack,
     skipped,
     unit_at,
+)
+from .vector.simd import stack_bytes
+from .vector.values import (
+    broadcast,
+    every,
+    found_in,
+    pointer,
+    pointer_at,
+    read,
+    read_part,
+    where_above,
+    width,
+    write,
+    zeros,
 )
 
 

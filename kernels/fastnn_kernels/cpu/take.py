@@ -1,7 +1,7 @@
 """Rows that are gathered from anywhere in an array."""
 
-from .._jit import kernel
-from .._simd import address, prefetch
+from ..ground.jit import kernel
+from .vector.simd import address, prefetch
 
 AHEAD = 8  # rows that are asked for before they are read: the prefetcher of the CPU cannot know where the next one is
 LINE = 64

@@ -1,0 +1,1 @@
+"""Padding, resampling, augmentation and shuffles on a CPU."""

@@ -1,0 +1,103 @@
+"""Resampling: numbers of the result are weighted sums of numbers of the input, first over rows, then along them.
+
+A table of taps (int64) says for output m that its taps are table[m] <= t < table[m + 1], the place of tap t stands at
+table[M + 1 + t], and its weight beside the table. Along planes outputs go by vectors (`_taps.py`): a tap has an offset
+in its row, and for every lane an index behind that and a weight.
+"""
+
+from ...ground.jit import jitted, kernel
+from ..vector.simd import address, itemsize, lanes
+from ..vector.weighted_taps import weigh_lanes, weigh_rows
+
+ROWS = 4  # that are summed before the sums along them: what has just been written takes long to read at other offsets
+
+
+@jitted
+def weigh(number, at, step, table, places, weights, m, out, length):
+    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
+    first, vector = table[m], lanes(number)
+    count = table[m + 1] - first
+    taps, weight = address(table) + (places + first) * 8, address(weights) + first * itemsize(number)
+    c = 0
+    while c < length:
+        rest = length - c
+        several = 0 if rest < vector else 1 if rest < 2 * vector else 2 if rest < 4 * vector else 4
+        moved = c * itemsize(number)
+        weigh_rows(number, at + moved, step, taps, weight, count, out + moved, several, rest)
+        c += max(1, several) * vector
+
+
+@jitted
+def repeats(table, places, weights, m):
+    """Return whether output m has the taps of the one before it, if there is one."""
+    if m == 0:
+        return False
+    before, first, last = table[m - 1], table[m], table[m + 1]
+    if first - before != last - first:
+        return False
+    for t in range(last - first):
+        if table[places + before + t] != table[places + first + t] or weights[before + t] != weights[first + t]:
+            return False
+    return True
+
+
+@kernel("T[:,:,::1], i8[::1], T[::1], T[:,:,::1]", writes="y", parallel=True)
+def resample__rows(x, taps, weights, y, lo, hi):
+    """x(P,N,S) -> y(P,M,S). The range is over P * M."""
+    number, count = weights[0], y.shape[1]
+    for r in range(lo, hi):
+        p, m = divmod(r, count)
+        out = address(y) + r * y.strides[1]
+        weigh(number, address(x) + p * x.strides[0], x.strides[1], taps, count + 1, weights, m, out, y.shape[2])
+
+
+@kernel("T[:,:,::1], i8[::1], T[::1], i8[::1], T[::1], int, T[:,::1], T[:,:,::1]", writes="scratch y", parallel=True)
+def resample__pixels(x, rows, row_weights, columns, weights, size, scratch, y, lo, hi):
+    """x(P,H,W*S) -> y(P,OH,OW*S), S = size. The range is over rows of scratch: tasks, with a row of x each."""
+    number, height = row_weights[0], y.shape[1]
+    step, width = size * itemsize(number), y.shape[2] // size
+    for task in range(lo, hi):
+        buffer, total = address(scratch) + task * scratch.strides[0], y.shape[0] * height
+        start, row = total * task // scratch.shape[0], buffer
+        for r in range(start, total * (task + 1) // scratch.shape[0]):
+            p, i = divmod(r, height)
+            image, out = address(x) + p * x.strides[0], address(y) + r * y.strides[1]
+            first = rows[i]
+            if rows[i + 1] - first == 1 and row_weights[first] == 1:
+                row = image + rows[height + 1 + first] * x.strides[1]
+            elif r == start or not repeats(rows, height + 1, row_weights, i):
+                row = buffer
+                weigh(number, image, x.strides[1], rows, height + 1, row_weights, i, row, x.shape[2])
+            for j in range(width):
+                weigh(number, row, step, columns, width + 1, weights, j, out + j * step, size)
+
+
+@kernel(
+    "T[:,:,::1], i8[::1], T[::1], i8[::1], i4[:,::1], T[:,::1], int, T[:,::1], T[:,:,::1]",
+    writes="scratch y",
+    parallel=True,
+)
+def resample__planes(x, rows, row_weights, columns, indices, weights, pairs, scratch, y, lo, hi):
+    """x(P,H,W) -> y(P,OH,OW). The range is over rows of scratch: tasks, each with a buffer for ROWS rows of x.
+
+    columns, indices, weights: taps by vectors of outputs. pairs: see `weigh_lanes`; a buffer has room for as many.
+    """
+    number, height, size, vector = row_weights[0], y.shape[1], itemsize(row_weights[0]), lanes(row_weights[0])
+    count, down = -(-y.shape[2] // vector), scratch.strides[0] // ROWS
+    for task in range(lo, hi):
+        buffer, total = address(scratch) + task * scratch.strides[0], y.shape[0] * height
+        start, stop = total * task // scratch.shape[0], total * (task + 1) // scratch.shape[0]
+        top = start
+        while top < stop:
+            p, i = divmod(top, height)
+            some, image = min(ROWS, height - i, stop - top), address(x) + p * x.strides[0]
+            for k in range(some):
+                weigh(number, image, x.strides[1], rows, height + 1, row_weights, i + k, buffer + k * down, x.shape[2])
+            for k in range(some):
+                row, out = buffer + k * down, address(y) + (top + k) * y.strides[1]
+                for v in range(count):
+                    first, at, done = columns[v], row + columns[count + 1 + v] * size, v * vector
+                    index, weight = address(indices) + first * vector * 4, address(weights) + first * vector * size
+                    rest, taps = min(vector, y.shape[2] - done), columns[v + 1] - first
+                    weigh_lanes(number, at, index, weight, taps, pairs, out + done * size, rest)
+            top += some

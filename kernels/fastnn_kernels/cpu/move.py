@@ -1,0 +1,61 @@
+"""Copies from one memory layout to the other: channels-first to channels-last and back, a transpose per image."""
+
+import numpy as np
+from numpy import ndarray
+
+from ..ground.checks import contiguous
+from ..ground.jit import kernel
+from ..ground.layout import channels_last
+from ..ground.memory import empty
+from ..ground.threads import tasks
+from .vector.gemm_tile import transpose_block
+from .vector.simd import address, itemsize, lanes
+
+
+@kernel("T[:,:,::1], T, T[:,:,::1]", writes="out", parallel=True)
+def relayout__blocks(x, number, out, lo, hi):
+    """x(B,R,S) -> out(B,S,R). The range is over B."""
+    size, step = itemsize(number), lanes(number)
+    rows, columns = x.shape[1:]
+    whole_rows, whole_columns = rows - rows % step, columns - columns % step
+    for b in range(lo, hi):
+        for i in range(0, whole_rows, step):
+            for j in range(0, whole_columns, step):
+                source = address(x) + ((b * rows + i) * columns + j) * size
+                target = address(out) + ((b * columns + j) * rows + i) * size
+                transpose_block(number, source, columns, target, rows)
+        for i in range(rows):
+            for j in range(whole_columns if i < whole_rows else 0, columns):
+                out[b, j, i] = x[b, i, j]
+
+
+def pixels(x: ndarray) -> ndarray:
+    """Return images (B, C, H, W) as a contiguous (B, H, W, C): a view if they lie so."""
+    turned = x.transpose(0, 2, 3, 1)
+    if turned.flags.c_contiguous or not x.flags.c_contiguous or not x.size:
+        return contiguous(turned)
+    return _relayout(x, x.shape[1], turned.shape)
+
+
+def planes(x: ndarray) -> ndarray:
+    """Return an array C-contiguous: itself if it is, fast if it holds images that lie by pixels."""
+    if x.ndim != 4 or not channels_last(x) or x.dtype not in (np.float32, np.float64) or not x.size:
+        return contiguous(x)
+    return _relayout(x.transpose(0, 2, 3, 1), x.shape[2] * x.shape[3], x.shape)
+
+
+def _relayout(x, rows, shape):
+    out = empty(shape, x.dtype)
+    turning(shape[0], rows, x[0].size // rows, x.dtype)(x, out)
+    return out
+
+
+def turning(count: int, rows: int, columns: int, dtype):
+    """Return what writes the transposes of `count` matrices to memory, (x, out), both contiguous and of any shape."""
+    kernel, number = relayout__blocks[dtype], tasks(count * rows * columns, 65536)
+    before, after = (count, rows, columns), (count, columns, rows)
+
+    def turn(x, out):
+        kernel(x.reshape(before), 0.0, out.reshape(after), count, number)
+
+    return turn

@@ -1,0 +1,1 @@
+"""The only room that speaks LLVM: vectors as values and register tiles."""
