@@ -137,7 +137,10 @@ def test_there_is_one_way_to_compile():
 
 def test_llvm_is_spoken_in_one_room():
     """Vectors and tiles in `cpu/vector`; in the ground, what compiles, keeps and calls kernels."""
-    ground = {KERNELS / "ground" / f"{name}.py" for name in ("jit", "cache", "entry", "threads", "denormal")}
+    ground = {
+        KERNELS / "ground" / f"{name}.py"
+        for name in ("jit", "cache", "entry", "lookup", "prepared", "threads", "denormal")
+    }
     speak = {path for module, path in MODULES if any(t.split(".")[0] == "llvmlite" for t in imports(path, module))}
     assert not {path for path in speak if path.parent != KERNELS / "cpu" / "vector"} - ground
 

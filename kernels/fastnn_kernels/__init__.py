@@ -18,9 +18,10 @@ from .dropout import (
     feature_dropout_backward,
 )
 from .glu import glu, glu_backward, prelu, prelu_backward
+from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
-from .ground.jit import specs
 from .ground.memory import empty_pool, pool_stats, set_pool_limit
+from .ground.registry import specs
 from .ground.threads import get_num_threads, set_num_threads, threading_layer, threads
 from .image import *  # noqa: F403
 from .loss import *  # noqa: F403
@@ -86,5 +87,6 @@ __all__ = [
     "take",
     "threading_layer",
     "threads",
+    "use",
     "var",
 ]

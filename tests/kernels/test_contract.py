@@ -14,7 +14,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.ground import memory, plans
-from fastnn_kernels.ground.jit import specs
+from fastnn_kernels.ground.registry import specs
 from fastnn_kernels.ground.threads import threads
 from tests.kernels.contract_cases import CASES
 from tests.kernels.guarded import Guard

@@ -5,7 +5,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.conv.conv import choose
-from fastnn_kernels.cpu.conv.kernels import im2col as conv_product
+from fastnn_kernels.cpu.conv import im2col as conv_product
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from tests.reference import conv_nd as reference

@@ -4,25 +4,25 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     depthwise as conv_depthwise,
 )
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     im2col as conv_product,
 )
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     pointwise as conv_pointwise,
 )
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     select as conv_algorithms,
 )
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     weight_gradient as conv_gradient,
 )
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     winograd as conv_winograd,
 )
-from fastnn_kernels.cpu.conv.kernels import (
+from fastnn_kernels.cpu.conv import (
     winograd_gradient as conv_winograd_gradient,
 )
 from fastnn_kernels.ground import memory as _memory

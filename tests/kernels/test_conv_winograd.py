@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.cpu.conv.kernels import select as conv_algorithms
-from fastnn_kernels.cpu.conv.kernels import winograd as conv_winograd
+from fastnn_kernels.cpu.conv import select as conv_algorithms
+from fastnn_kernels.cpu.conv import winograd as conv_winograd
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from tests.reference import conv as reference

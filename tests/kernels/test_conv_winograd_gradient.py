@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.cpu.conv.kernels import winograd_gradient as way
+from fastnn_kernels.cpu.conv import winograd_gradient as way
 from fastnn_kernels.ground.threads import threads
 from tests.reference import conv as reference
 

@@ -16,7 +16,8 @@ import fastnn_kernels as kernels
 from fastnn_kernels import activation
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.ground import entry
-from fastnn_kernels.ground.jit import Kernel, kernel, specs
+from fastnn_kernels.ground.jit import Kernel, kernel
+from fastnn_kernels.ground.registry import specs
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 KERNEL = FUNCTIONS["leaky_relu"].forward_kernel

@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-from fastnn_kernels.cpu.norm.rows.rows import PIECE
 
 import fastnn_kernels as k
+from fastnn_kernels.cpu.norm.rows import PIECE
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from fastnn_kernels.norm import channels as norm_channels

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.cpu import softmax as cpu
-from fastnn_kernels.cpu.softmax import FEW, PIECE
+from fastnn_kernels.cpu.softmax import kernels as cpu
+from fastnn_kernels.cpu.softmax.kernels import FEW, PIECE
 from fastnn_kernels.cpu.vector.simd import vector_bytes
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads

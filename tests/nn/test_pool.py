@@ -1,9 +1,9 @@
 """What the table of layers does not say about pooling: unpooling, indices, what is computed without a gradient."""
 
-import fastnn_kernels.pooling
 import numpy as np
 import pytest
 
+import fastnn_kernels.pool.pooling
 from fastnn import Tensor, functional, nn, no_grad
 
 
@@ -32,7 +32,7 @@ def test_global_pooling_keeps_images_by_pixels():
 
 def test_places_are_computed_for_gradients_only(monkeypatch):
     calls = []
-    made = fastnn_kernels.pooling.max_pool_with_places
+    made = fastnn_kernels.pool.pooling.max_pool_with_places
     monkeypatch.setattr(functional.pool, "max_pool_with_places", lambda *args: calls.append(args) or made(*args))
     x = Tensor(np.ones((1, 2, 8, 8), np.float32), requires_grad=True)
     with no_grad():

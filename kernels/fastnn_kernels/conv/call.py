@@ -50,7 +50,7 @@ def call(planner, function, kind, input, weight, bias, window, activation, algor
     key = (
         function, input.shape, input.strides, dtype, weight.shape, prepared, None if bias is None else bias.shape,
         activation, algorithm, None if out is None else strides_of(out),
-        threads._num_threads, select._precision, *window,
+        threads.get_num_threads(), select._precision, *window,
     )  # fmt: skip
     return planned(planner, *key)(input, weight, bias, out)
 

@@ -43,10 +43,11 @@ def _source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
     ):
         base = path.parents[len(dots) - 1] if dots.startswith(b".") else PACKAGE
         base = base.joinpath(*name.decode().split(".")) if name else base
-        candidates = [base.with_suffix(".py"), base / "__init__.py"]
-        candidates += [base / f"{item.decode()}.py" for item in re.findall(rb"\w+", items)]
-        found += [candidate for candidate in candidates if candidate.is_file()]
-    return text, tuple(found)
+        for item in re.findall(rb"\w+", items):
+            named = base / item.decode()
+            candidates = named.with_suffix(".py"), named / "__init__.py", base.with_suffix(".py"), base / "__init__.py"
+            found += [candidate for candidate in candidates if candidate.is_file()][:1]
+    return text, tuple(dict.fromkeys(found))
 
 
 @cache

@@ -13,9 +13,9 @@ from operator import index
 import numpy as np
 from numpy import ndarray
 
+from .dtypes import F4, F8, I8
 from .memory import empty
 
-F4, F8, I8 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 INT_LIMIT = 2**31  # sizes stay below, so that no product of two of them overflows int64
 ADDRESSABLE = 2**45  # elements; no machine has the memory for more
 
@@ -112,6 +112,27 @@ def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: i
                 raise ValueError(f"{function}: {name} must be from {lowest} to {limit - 1}, got {number}")
     plain = type(array) is ndarray and array.dtype is I8 and array.flags.c_contiguous and array.flags.aligned
     return array if plain else np.array(array, I8, order="C", copy=True)
+
+
+def integer_array(function: str, name: str, x) -> ndarray:
+    """Return an array of integers, aligned and in native byte order, of its own dtype. TypeError for other dtypes."""
+    array = as_array(function, name, x)
+    if array.dtype.kind not in "iu" and not (array.size == 0 and array.dtype.kind == "f" and not hasattr(x, "dtype")):
+        raise TypeError(f"{function}: {name} must be integers, got {_dtype_name(array.dtype)}")
+    plain = type(array) is ndarray and array.dtype.isnative and array.flags.aligned and array.dtype.kind in "iu"
+    if plain and array.dtype is np.dtype(array.dtype.name):
+        return array
+    return array.astype(array.dtype.name if array.dtype.kind in "iu" else I8)
+
+
+def plain_option(value):
+    """Return lists and arrays as tuples, and NumPy's scalars as Python's; all else as it is."""
+    if isinstance(value, (list, tuple)) or (isinstance(value, ndarray) and value.ndim == 1):
+        made = tuple([plain_option(one) for one in value])
+        return value if type(value) is tuple and all(a is b for a, b in zip(made, value, strict=True)) else made
+    if isinstance(value, np.generic) or (isinstance(value, ndarray) and value.ndim == 0):
+        return value.item()
+    return value
 
 
 def canonical(x):

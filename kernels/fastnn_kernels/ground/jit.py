@@ -22,61 +22,31 @@ import inspect
 import operator
 import re
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 
 import llvmlite.binding as llvm
-import numpy as np
 from numba import njit, types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
 from .cache import DiskCache
+from .dtypes import letters, pair_of
 from .entry import entry, flat_entry, name_symbols, python_function
+from .registry import KernelSpec, register
 from .threads import guarded, start_threading_layer
+
+PACKAGE = __package__.rpartition(".")[0]
 
 # Full fastmath would let LLVM assume away NaN and infinity. "numpy" error model: no branch for zero division. Without
 # Numba's runtime (nrt) no references to arrays are counted: every slice counts one, up and down again, and threads that
 # change one count wait for each other. So nothing compiled here can allocate an array, nor return one from a function:
-# take parts of arrays in place, or by `_simd.part`.
+# take parts of arrays in place, or by `cpu.vector.simd.part`.
 OPTIONS = {
     "nogil": True,
     "_nrt": False,
     "error_model": "numpy",
     "fastmath": {"contract", "reassoc", "nsz", "arcp", "afn"},
 }
-FLOATS = {np.dtype(np.float32): types.float32, np.dtype(np.float64): types.float64}
-SCALARS = {
-    "int": types.intp,
-    **{"i4": types.int32, "i8": types.int64, "u1": types.uint8, "u4": types.uint32, "u8": types.uint64},
-    **{"f4": types.float32, "f8": types.float64},
-}
-
-
-@dataclass(frozen=True)
-class KernelSpec:
-    """What the registry knows of a kernel: `op`__`variant`, its back end, signature and the arguments it writes."""
-
-    op: str
-    variant: str
-    backend: str
-    signature: str
-    writes: tuple[str, ...]
-    parallel: bool
-    kernel: "Kernel"
-
-    @property
-    def name(self) -> str:
-        """Return the kernel's full name."""
-        return f"{self.op}__{self.variant}"
-
-
-_registry: dict[str, KernelSpec] = {}
-
-
-def specs() -> list[KernelSpec]:
-    """Return every kernel that has been defined, in order of definition."""
-    return list(_registry.values())
 
 
 def jitted(function):
@@ -103,7 +73,7 @@ class Callee:
     @cached_property
     def dispatcher(self):
         """Return what compiles the function."""
-        return _compiled(self.function, self.function, self.kind, no_cpython_wrapper=True, **self.options)
+        return compiled(self.function, self.function, self.kind, no_cpython_wrapper=True, **self.options)
 
     @property
     def _numba_type_(self):
@@ -138,7 +108,8 @@ def _same(f, g) -> bool:
     return f.__code__ is g.__code__ and len(cells) == len(others) and all(map(operator.is_, cells, others))
 
 
-def _compiled(function, key, kind="", **more):
+def compiled(function, key, kind="", **more):
+    """Return a Numba dispatcher with the package's options and disk cache; key: the function that names its file."""
     if config.DISABLE_JIT:
         raise RuntimeError("fastnn: kernels are compiled code and cannot run under NUMBA_DISABLE_JIT=1; unset it")
     dispatcher = njit(**{**OPTIONS, "no_cfunc_wrapper": True, **more})(function)
@@ -181,7 +152,7 @@ class SharedFunction:
     @cached_property
     def dispatcher(self):
         """Return what compiles the function."""
-        return _compiled(self.function, self.function, "shared.")
+        return compiled(self.function, self.function, "shared.")
 
     def link(self, number, count: int) -> str:
         """Compile the function for a dtype and `count` integers, make it known to the linker, return its symbol."""
@@ -211,7 +182,8 @@ def kernel(
 ):
     """Make a kernel of a function named `op__variant`, which is its own name or the one given.
 
-    signature: one item per argument: `T` (the kernel's dtype), `int`, or another scalar of SCALARS, with `[::1]`,
+    signature: one item per argument: `S` (the dtype of stored numbers), `T` (that of computed ones), `int` or another
+    word of `dtypes.SCALARS`, with `[::1]`,
     `[:,::1]` ... for contiguous and `[:]`, `[:,:]` ... for any strides.
     writes: the arguments it writes, separated by spaces. parallel: the function takes a range `lo, hi` at the end,
     in whose place callers give the whole length and the number of tasks. flush: it always flushes denormal numbers to
@@ -225,7 +197,8 @@ def kernel(
         if not variant:
             raise TypeError(f"kernel: {function.__name__} is not named op__variant")
         made = Kernel(function, signature, writes.split(), parallel, flush)
-        _registry[function.__name__] = KernelSpec(op, variant, "cpu", signature, tuple(writes.split()), parallel, made)
+        backend = function.__module__.removeprefix(f"{PACKAGE}.").partition(".")[0]
+        register(KernelSpec(op, variant, backend, signature, tuple(writes.split()), parallel, made))
         return made
 
     return decorate
@@ -249,7 +222,7 @@ class Kernel(dict):
     def dispatcher(self):
         """Return what compiles the kernel, made at first use: 0.2 ms for each of hundreds would slow the import."""
         called = entry(self.body, self.__name__, self.argument_types, self.parallel, self.written, self.flush)
-        return _compiled(called, self.function, **CALLED_BY_C)
+        return compiled(called, self.function, **CALLED_BY_C)
 
     def __hash__(self):
         return id(self)
@@ -258,11 +231,7 @@ class Kernel(dict):
         return self is other
 
     def __missing__(self, dtype):
-        if dtype not in FLOATS:
-            raise TypeError(f"{self.__name__}: no kernel for dtype {dtype}")
-        if not dtype.isnative:
-            return self[dtype.newbyteorder("=")]
-        called = self._function(self.dispatcher, dtype)
+        called = self._function(self.dispatcher, pair_of(self.__name__, dtype))
         self[dtype] = called = guarded(called) if self.parallel else called
         return called
 
@@ -270,21 +239,23 @@ class Kernel(dict):
         """Return, compiled at first use, the entry of an elementwise kernel that makes its output: see `flat_entry`."""
         if dtype not in self.flats:
             called = flat_entry(self.body, self.__name__, self.argument_types, inputs, limit)
-            self.flats[dtype] = self._function(_compiled(called, self.function, "flat.", **CALLED_BY_C), dtype, owner)
+            flat = compiled(called, self.function, "flat.", **CALLED_BY_C)
+            self.flats[dtype] = self._function(flat, pair_of(self.__name__, dtype), owner)
         return self.flats[dtype]
 
-    def _function(self, dispatcher, dtype, owner=None):
-        """Compile an entry for a dtype and make it a function of Python."""
+    def _function(self, dispatcher, pair, owner=None):
+        """Compile an entry for (stored, computed) and make it a function of Python."""
         start_threading_layer()
         name_symbols()
-        pointer = types.CPointer(FLOATS[dtype])  # the arguments; all a signature can say of the kernel's dtype
+        words = letters(pair)
+        pointer = types.CPointer(words["T"])  # the arguments; all a signature can say of the kernel's dtypes
         result = dispatcher.get_compile_result(types.voidptr(types.voidptr, pointer, types.intp))
         address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
         return python_function(self.__name__, address, owner)
 
     def argument_types(self, dtype) -> list:
         """Return the Numba types of the arguments for one dtype."""
-        scalars = {**SCALARS, "T": FLOATS[dtype]}
+        scalars = letters((dtype, dtype))
         made = []
         for name, shape in re.findall(r"(\w+)(\[[:,1]*\])?", self.signature):
             ndim, layout = shape.count(",") + 1, "C" if shape.endswith("1]") else "A"

@@ -25,6 +25,7 @@ import numpy as np
 from numpy import ndarray
 from numpy.lib.stride_tricks import as_strided
 
+PACKAGE = __package__.rpartition(".")[0]
 LIMIT = 1024  # plans of one planner; then the one not used for longest goes
 BYTES = 1 << 26  # of the arrays in all plans together; then all plans go, and come back where they are asked for
 
@@ -41,7 +42,7 @@ def planner(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def make(*key: Any) -> Any:
         places = [i for i in range(named, len(key)) if type(key[i]) is tuple]
-        return _ByTypes(function, places) if places else _counted(function(*key))
+        return _ByTypes(function, places) if places else counted(function(*key))
 
     code = function.__code__  # type: ignore[attr-defined]
     named = code.co_argcount
@@ -70,7 +71,7 @@ class _ByTypes:
         types = tuple([tuple([type(number) for number in key[place]]) for place in self.places])
         plan = self.plans.get(types)
         if plan is None:
-            self.plans[types] = plan = _counted(self.function(*key))
+            self.plans[types] = plan = counted(self.function(*key))
         self.last = key, plan
         return plan
 
@@ -88,7 +89,7 @@ class Plans(dict[tuple[Any, ...], Any]):
         _planners.append(self)
 
     def __missing__(self, key: tuple[Any, ...]) -> Any:
-        made = _counted(self.function(*key))
+        made = counted(self.function(*key))
         if len(self) >= LIMIT:
             self.clear()
         self[key] = made
@@ -125,7 +126,12 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) or (isinstance(value, ndarray) and value.ndim > 0)
 
 
-def _counted(made: Any) -> Any:
+def add(keeper: Any) -> None:
+    """Let `forget` call keeper.cache_clear()."""
+    _planners.append(keeper)
+
+
+def counted(made: Any) -> Any:
     """Return a new plan, after all others have gone if there would be too many bytes with it."""
     global _held
     size = held_bytes(made)
@@ -160,7 +166,7 @@ def held_bytes(plan: Any) -> int:
             rest.append(item.__self__)
         elif isinstance(item, partial):
             rest += [item.func, item.args, item.keywords]
-        elif type(item).__module__.startswith(__package__) and not isinstance(item, type):
+        elif type(item).__module__.startswith(PACKAGE) and not isinstance(item, type):
             rest += getattr(item, "__dict__", {}).values()
     return total
 

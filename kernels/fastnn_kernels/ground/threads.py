@@ -23,6 +23,7 @@ from numba.core import cgutils
 
 from .denormal import flushing
 from .environment import wanted_threads
+from .settings import SETTINGS, THREADS
 
 MOST, MOST_PER_CORE = 32, 4  # threads
 SPINS = "20000"  # looks that a waiting thread takes before it sleeps
@@ -101,14 +102,14 @@ def _clamped(who: str, n: int) -> int:
     return most
 
 
-_num_threads = default_num_threads()
+SETTINGS[THREADS] = default_num_threads()
 _forked = False
 _workqueue_lock = threading.Lock()
 
 
 def get_num_threads() -> int:
     """Return how many threads a kernel may use."""
-    return _num_threads
+    return SETTINGS[THREADS]
 
 
 def set_num_threads(n: int) -> None:
@@ -117,16 +118,15 @@ def set_num_threads(n: int) -> None:
     Beyond that, or beyond what the system's limits leave, it warns and takes the most there can be. Raises ValueError
     unless n >= 1.
     """
-    global _num_threads
     if isinstance(n, bool) or not hasattr(n, "__index__") or n.__index__() < 1:
         raise ValueError(f"set_num_threads: n must be a positive integer, got {n!r}")
-    _num_threads = 1 if _forked else _clamped("set_num_threads", n.__index__())
+    SETTINGS[THREADS] = 1 if _forked else _clamped("set_num_threads", n.__index__())
 
 
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[None]:
     """Use `n` threads inside a `with` block."""
-    before = _num_threads
+    before = SETTINGS[THREADS]
     set_num_threads(n)
     try:
         yield
@@ -136,15 +136,15 @@ def threads(n: int) -> Iterator[None]:
 
 def tasks(work: int, grain: int) -> int:
     """Return into how many tasks `work` items are cut: one per thread, none of fewer than `grain` items."""
-    if _num_threads == 1 or work < 2 * grain:
+    if (most := SETTINGS[THREADS]) == 1 or work < 2 * grain:
         return 1
-    return min(_num_threads, work // grain)
+    return min(most, work // grain)
 
 
 def _become_serial() -> None:
     """GNU OpenMP kills a forked child at its first launch, and other layers' threads are gone: compute serially."""
-    global _num_threads, _forked, _workqueue_lock
-    _num_threads, _forked = 1, True
+    global _forked, _workqueue_lock
+    SETTINGS[THREADS], _forked = 1, True
     _workqueue_lock = threading.Lock()
 
 

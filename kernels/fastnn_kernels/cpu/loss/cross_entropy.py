@@ -2,7 +2,7 @@
 
 from ...ground.jit import jitted, kernel
 from ..math.elementary import exp, log
-from ..softmax import log_share, row_maximum, sum_of_exponentials, turn
+from ..softmax.kernels import log_share, row_maximum, sum_of_exponentials, turn
 from ..vector.simd import address, itemsize, maximum, stack_bytes, vector_at
 from ..vector.values import pointer
 

@@ -6,12 +6,12 @@ A row or column of -inf has no largest value to shift by, and gives NaN.
 
 import math
 
-from ..ground.jit import exact, jitted, kernel
-from ..ground.memory import ALIGNMENT, FAR
-from .math.elementary import LN2_HIGH, LN2_LOW, LOG, LOG2_E
-from .vector.gemm_tile import transpose_edge
-from .vector.simd import address, constant, fence, fma, itemsize, lanes, polynomial, rint, stack_bytes, vector_bytes
-from .vector.values import (
+from ...ground.jit import exact, jitted, kernel
+from ...ground.memory import ALIGNMENT, FAR
+from ..math.elementary import LN2_HIGH, LN2_LOW, LOG, LOG2_E
+from ..vector.gemm_tile import transpose_edge
+from ..vector.simd import address, constant, fence, fma, itemsize, lanes, polynomial, rint, stack_bytes, vector_bytes
+from ..vector.values import (
     broadcast,
     larger,
     largest_lane,

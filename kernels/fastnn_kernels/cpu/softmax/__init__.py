@@ -1,0 +1,1 @@
+"""Softmax on a CPU."""

@@ -1,0 +1,248 @@
+"""The one way in which an operation runs: check -> problem -> the back end's plan -> run.
+
+    def softmax(input, dim=-1, *, out=None):
+        '''What people read.'''
+        return _softmax(out, input, dim)
+
+    @operation("input")
+    def _softmax(input, dim) -> Problem: ...  # all errors; input is a Layout
+
+The first call of its kind checks its arguments, describes what is to be computed by a problem, and lets the back end
+plan it. Later calls with arguments that look the same find the plan, see `lookup`, and run it without further checks.
+
+    run(out, input, dim) -> result
+
+A plan depends on nothing but the problem and the settings (threads, precision). It gets arrays of one dtype, native and
+aligned, in any layout; what is not so is converted before.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from . import checks, plans
+from .backend import Backend, backend_of, current, planner_of
+from .lookup import describer, finder
+from .prepared import Prepared
+
+CANONICAL = (checks.F4, checks.F8, checks.I8)
+_operations: dict[str, Operation] = {}
+
+
+class Layout(NamedTuple):
+    """How an array lies in memory."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: np.dtype[Any]
+    prepared: bool = False  # whether it is a `Prepared` operand
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of dimensions."""
+        return len(self.shape)
+
+    def ghost(self) -> ndarray:
+        """Return an array of this layout with no memory behind it: to be looked at and cut into views, never read."""
+        return plans.ghost(self.shape, self.dtype, self.strides)
+
+
+def layout_of(x: Any) -> Layout | None:
+    """Return the layout of an array, None for None."""
+    return None if x is None else Layout(tuple(x.shape), tuple(x.strides), x.dtype, type(x) is Prepared)
+
+
+def operation(
+    arrays: str = "",
+    *,
+    optional: str = "",
+    integers: str = "",
+    numbers: str = "",
+    prepared: str = "",
+    name: str | None = None,
+    in_place: bool = False,
+) -> Callable[[Callable[..., Any]], Operation]:
+    """Make an operation of the function that checks its arguments and returns its problem.
+
+    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None.
+    integers: of integer arrays, which keep their dtype. numbers: of numbers on which the plan does not depend (the
+    check gets None for them). prepared: those of the arrays that may be a
+    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
+    function, that of the check without its underscore if not given. in_place: whether `out` may be one of the arrays.
+
+    A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
+    with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
+    """
+
+    def make(check: Callable[..., Any]) -> Operation:
+        kinds = {
+            "floats": f"{arrays} {optional}",
+            "integers": integers,
+            "numbers": numbers,
+            "prepared": prepared,
+            "required": f"{arrays} {integers}",
+        }
+        names = {kind: text.split() for kind, text in kinds.items()}
+        return Operation(name or check.__name__.lstrip("_"), check, names, in_place)
+
+    return make
+
+
+class Operation:
+    """An operation: `operation.run(out, *arguments)`, with all arguments in the order of its check.
+
+    in_place: whether `out` may be one of the arrays.
+    """
+
+    run: Callable[..., Any]
+
+    def __init__(self, name: str, check: Callable[..., Any], kinds: dict[str, list[str]], in_place: bool) -> None:
+        self.name, self.check, self.module, self.in_place = name, check, check.__module__, in_place
+        self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
+        self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
+        self.prepared = kinds["prepared"]
+        self.arguments = list(inspect.signature(check).parameters)
+        unknown = {*self.arrays, *self.numbers} - set(self.arguments)
+        if unknown:
+            raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
+        self.options = [x for x in self.arguments if x not in self.arrays and x not in self.numbers]
+        self.places = [1 + self.arguments.index(x) for x in self.arrays]
+        self.plans: dict[bytes, Any] = {}
+        self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer
+        self.foreign: dict[Any, Any] = {}  # plans of other back ends
+        letters = {**dict.fromkeys(self.arrays, "a"), **dict.fromkeys(self.numbers, "n")}
+        self.kinds = ("p" + "".join(letters.get(x, "o") for x in self.arguments)).encode()
+        self.run = self._first  # an import compiles nothing
+        _operations[name] = self
+        plans.add(self)
+
+    def _first(self, *arguments: Any) -> Any:
+        """Run the first call; later ones are calls of the C function that finds their plan."""
+        self.describe = describer(self.name, self.kinds)
+        self.run = finder(self.name, self.plans, self.general, self.kinds)
+        return self.run(*arguments)
+
+    def general(self, out: Any, *arguments: Any) -> Any:
+        """Run a call that no plan is known for: check it, plan it, and keep the plan if the arguments have a key."""
+        given = dict(zip(self.arguments, arguments, strict=True))
+        backend = backend_of(self.name, {x: given[x] for x in self.arrays})
+        if backend is not None:
+            return self._foreign(backend, out, given)
+        plain = self._plain(given)
+        if out is not None:
+            checks.check_writable(self.name, "out", out)
+            if any(plain[x] is not given[x] and _overlap(out, given[x]) for x in self.arrays):
+                raise ValueError(f"{self.name}: out overlaps an input")  # whose copy would not
+            if not (type(out) is ndarray and out.flags.aligned and out.dtype in CANONICAL):
+                return self._copied(out, plain)
+        if any(plain[x] is not given[x] for x in given):
+            return self.run(out, *plain.values())
+        key = self.describe(out, *arguments)
+        run = self._plan(plain, out)
+        if key is not None:
+            if len(self.plans) >= plans.LIMIT:
+                self.cache_clear()
+            self.kept[key] = tuple(x for x in arguments if type(x) in (str, tuple))
+            self.plans[key] = plans.counted(run)
+        return run(out, *arguments)
+
+    def _plain(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments as plans want them: arrays aligned, native, of one dtype; numbers and options plain."""
+        plain = dict(given)
+        for x in self.numbers:  # first: converting one may run Python code, which could change arrays
+            if type(given[x]) not in (float, int, type(None)):
+                plain[x] = checks.number(self.name, x, given[x])
+        for x in self.options:
+            plain[x] = checks.plain_option(given[x])
+        checks.required(self.name, **{x: given[x] for x in self.required})
+        arrays = {x: given[x] for x in self.floats if type(given[x]) is not Prepared}
+        plain.update(zip(arrays, checks.promote(self.name, **arrays), strict=True))
+        for x in self.floats:
+            if x not in arrays:
+                self._check_prepared(x, plain)
+        for x in self.integers:
+            if given[x] is not None:
+                plain[x] = checks.integer_array(self.name, x, given[x])
+        return plain
+
+    def _check_prepared(self, name: str, plain: dict[str, Any]) -> None:
+        """Raise TypeError unless a prepared operand may stand here, and has the dtype of the other arrays."""
+        if name not in self.prepared:
+            raise TypeError(
+                f"{self.name}: {name} must be an array, got a prepared operand of shape {plain[name].shape}"
+            )
+        for other in self.floats:
+            x = plain[other]
+            if x is not None and x.dtype != plain[name].dtype:
+                raise TypeError(f"{self.name}: the prepared {name} is {plain[name].dtype} but {other} is {x.dtype}")
+
+    def _copied(self, out: Any, given: dict[str, Any]) -> Any:
+        """Run a call whose `out` no kernel can write to, by way of a new array."""
+        y = self.run(None, *given.values())
+        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays])
+        out[...] = y
+        return out
+
+    def problem(self, given: dict[str, Any]) -> Any:
+        """Return the problem of a call, after all checks."""
+        described = {x: layout_of(given[x]) for x in self.arrays}
+        return self.check(**{**given, **dict.fromkeys(self.numbers), **described})
+
+    def _plan(self, given: dict[str, Any], out: Any) -> Any:
+        problem = self.problem(given)
+        planner = planner_of(current(), self.name, self.module)
+        if out is None:
+            return planner(problem)
+        checks.check_out(self.name, out, *problem.result)  # once: its layout is part of the key
+        direct = out.flags.c_contiguous
+        if hasattr(problem, "out"):
+            problem, direct = problem._replace(out=layout_of(out)), True
+        return self._written(planner(problem), direct)
+
+    def _written(self, run: Callable[..., Any], direct: bool) -> Callable[..., Any]:
+        """Return a plan for calls with `out`, which looks each time whether it overlaps an input.
+
+        direct: whether `run` can write to `out`; if not, its result is copied.
+        """
+
+        def checked(out: Any, *arguments: Any) -> Any:
+            for place in self.places:
+                x = arguments[place - 1]
+                if type(x) is ndarray and np.may_share_memory(out, x) and not (self.in_place and x is out):
+                    if checks.overlap(out, x):
+                        raise ValueError(f"{self.name}: out overlaps an input")
+            if direct:
+                return run(out, *arguments)
+            out[...] = run(None, *arguments)
+            return out
+
+        return checked
+
+    def _foreign(self, backend: Backend, out: Any, given: dict[str, Any]) -> Any:
+        described = {x: layout_of(given[x]) for x in self.arrays}
+        options = [given[x] for x in self.options]
+        key = backend.name, layout_of(out), *described.values(), *options, *map(type, options)
+        run = self.foreign.get(key)
+        if run is None:
+            self.foreign[key] = run = backend.plan(self.name, self.problem(given))
+        return run(out, *given.values())
+
+    def cache_clear(self) -> None:
+        """Forget all plans."""
+        self.plans.clear()
+        self.kept.clear()
+        self.foreign.clear()
+
+
+def operations() -> dict[str, Operation]:
+    """Return all operations by name."""
+    return dict(_operations)
+
+
+def _overlap(out: Any, x: Any) -> bool:
+    return isinstance(x, ndarray) and checks.overlap(out, x)
