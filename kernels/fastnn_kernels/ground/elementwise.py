@@ -35,7 +35,14 @@ class ElementwiseOperation(Operation):
     def __init__(
         self, name: str, module: str, arrays: tuple[str, ...], numbers: dict[str, Any], otherwise=None
     ) -> None:
-        kinds = {"floats": [*arrays], "integers": [], "numbers": [*numbers], "required": [*arrays], "prepared": []}
+        kinds = {
+            "floats": [*arrays],
+            "integers": [],
+            "numbers": [*numbers],
+            "required": [*arrays],
+            "prepared": [],
+            "optional": [],
+        }
         super().__init__(name, self._check, kinds, True, (*arrays, *numbers), module, otherwise)
         on_switch.append(self.meet)
 

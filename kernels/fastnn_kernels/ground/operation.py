@@ -70,7 +70,8 @@ def operation(
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
-    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None.
+    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
+    and so may numbers that are named there, too.
     integers: of integer arrays, which keep their dtype. numbers: of numbers on which the plan does not depend (the
     check gets None for them). prepared: those of the arrays that may be a
     `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
@@ -82,10 +83,11 @@ def operation(
 
     def make(check: Callable[..., Any]) -> Operation:
         kinds = {
-            "floats": f"{arrays} {optional}",
+            "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in numbers.split())}",
             "integers": integers,
             "numbers": numbers,
             "prepared": prepared,
+            "optional": optional,
             "required": f"{arrays} {integers}",
         }
         names = {kind: text.split() for kind, text in kinds.items()}
@@ -118,7 +120,7 @@ class Operation:
         self.otherwise = otherwise
         self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
         self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
-        self.prepared = kinds["prepared"]
+        self.prepared, self.optional = kinds["prepared"], kinds["optional"]
         self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*self.arrays, *self.numbers} - set(self.arguments)
         if unknown:
@@ -177,7 +179,7 @@ class Operation:
         """Return the arguments as plans want them: arrays aligned, native, of one dtype; numbers and options plain."""
         plain = dict(given)
         for x in self.numbers:  # first: converting one may run Python code, which could change arrays
-            if type(given[x]) not in (float, int, type(None)):
+            if type(given[x]) is not float and not (given[x] is None and x in self.optional):
                 plain[x] = checks.number(self.name, x, given[x])
         for x in self.options:
             plain[x] = checks.plain_option(given[x])
