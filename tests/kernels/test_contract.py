@@ -23,7 +23,7 @@ PRIME = 5
 DENORMAL = 1e-40
 NOT_OPERATIONS = {  # public names that compute nothing
     "set_num_threads", "get_num_threads", "threads", "threading_layer", "empty_pool", "set_pool_limit", "pool_stats",
-    "specs", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision", "set_flush_denormal",
+    "specs", "Prepared", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision", "set_flush_denormal",
     "get_flush_denormal", "flush_denormal", "use",
 }  # fmt: skip
 ALL = [

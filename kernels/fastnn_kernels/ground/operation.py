@@ -67,6 +67,8 @@ def operation(
     name: str | None = None,
     in_place: bool = False,
     otherwise: Callable[..., Any] | None = None,
+    out: str = "out",
+    out_place: int | None = None,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
@@ -76,6 +78,7 @@ def operation(
     check gets None for them). prepared: those of the arrays that may be a
     `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
     function, that of the check without its underscore if not given. in_place: whether `out` may be one of the arrays.
+    otherwise: see `Operation`. out, out_place: another name of `out`, and which of several results it takes.
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
     with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
@@ -91,7 +94,9 @@ def operation(
             "required": f"{arrays} {integers}",
         }
         names = {kind: text.split() for kind, text in kinds.items()}
-        return Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
+        made = Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
+        made.out, made.out_place = out, out_place
+        return made
 
     return make
 
@@ -105,6 +110,8 @@ class Operation:
 
     find: Callable[..., Any]
     run: Callable[..., Any]
+    out = "out"  # its name, and which of several results it holds
+    out_place: int | None = None
 
     def __init__(
         self,
@@ -159,9 +166,9 @@ class Operation:
                 return done
         plain = self._plain(given)
         if out is not None:
-            checks.check_writable(self.name, "out", out)
+            checks.check_writable(self.name, self.out, out)
             if any(plain[x] is not given[x] and _overlap(out, given[x]) for x in self.arrays):
-                raise ValueError(f"{self.name}: out overlaps an input")  # whose copy would not
+                raise ValueError(f"{self.name}: {self.out} overlaps an input")  # whose copy would not
             if not (type(out) is ndarray and out.flags.aligned and out.dtype in CANONICAL):
                 return self._copied(out, plain)
         if any(plain[x] is not given[x] for x in given):
@@ -207,10 +214,13 @@ class Operation:
 
     def _copied(self, out: Any, given: dict[str, Any]) -> Any:
         """Run a call whose `out` no kernel can write to, by way of a new array."""
-        y = self.find(None, *given.values())
-        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays])
+        results = self.find(None, *given.values())
+        y = results if self.out_place is None else results[self.out_place]
+        if y is None:
+            return results
+        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays], name=self.out)
         out[...] = y
-        return out
+        return out if self.out_place is None else tuple([out if result is y else result for result in results])
 
     def problem(self, given: dict[str, Any]) -> Any:
         """Return the problem of a call, after all checks."""
@@ -222,7 +232,7 @@ class Operation:
         planner = planner_of(current(), self.name, self.module)
         if out is None:
             return planner(problem)
-        checks.check_out(self.name, out, *problem.result)  # once: its layout is part of the key
+        checks.check_out(self.name, out, *problem.result, name=self.out)  # once: its layout is part of the key
         direct = out.flags.c_contiguous
         if hasattr(problem, "out"):
             problem, direct = problem._replace(out=layout_of(out)), True
@@ -239,7 +249,7 @@ class Operation:
                 x = arguments[place - 1]
                 if type(x) is ndarray and np.may_share_memory(out, x) and not (self.in_place and x is out):
                     if checks.overlap(out, x):
-                        raise ValueError(f"{self.name}: out overlaps an input")
+                        raise ValueError(f"{self.name}: {self.out} overlaps an input")
             if direct:
                 return run(out, *arguments)
             out[...] = run(None, *arguments)
