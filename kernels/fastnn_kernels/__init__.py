@@ -17,6 +17,7 @@ from .dropout import (
     feature_dropout,
     feature_dropout_backward,
 )
+from .explain import explain
 from .glu import glu, glu_backward, prelu, prelu_backward
 from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
@@ -56,6 +57,7 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "empty_pool",
+    "explain",
     "feature_alpha_dropout",
     "feature_alpha_dropout_backward",
     "feature_dropout",

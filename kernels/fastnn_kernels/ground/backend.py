@@ -106,6 +106,11 @@ def planner_of(backend: str, operation: str, module: str) -> Callable[[Any], Pla
     return _quiet(found) if backend == "reference" else found
 
 
+def planned(backend: str, operation: str) -> bool:
+    """Return whether a back end has an operation, as far as its modules have been imported."""
+    return (backend, operation) in _plans
+
+
 def _load(backend: str, operation: str, module: str) -> None:
     """Import the back end's part of a family unless that has been done."""
     if (backend, operation) in _plans:

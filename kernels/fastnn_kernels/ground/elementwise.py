@@ -64,6 +64,11 @@ class ElementwiseOperation(Operation):
         """Wait for the first array, to take the quick way of its dtype."""
         self.run = self._single if hasattr(self, "describe") else self._first
 
+    def leave_quick_way(self) -> None:
+        """Take the general way until `meet` is called."""
+        self.prepare()
+        self.run = self._last
+
     def _single(self, *arguments: Any) -> Any:
         way = quick_of(current(), self.name, self.module)
         if way is not None and type(arguments[0]) is ndarray and arguments[0].dtype == F4:
