@@ -18,7 +18,10 @@ from .dropout import (
     feature_dropout_backward,
 )
 from .explain import explain
+from .formulas.activation import FORMULAS as ACTIVATIONS
+from .formulas.activation import FUSED
 from .glu import glu, glu_backward, prelu, prelu_backward
+from .ground import checks
 from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
 from .ground.memory import empty_pool, pool_stats, set_pool_limit
@@ -26,6 +29,7 @@ from .ground.prepared import Prepared
 from .ground.registry import specs
 from .ground.threads import get_num_threads, set_num_threads, threading_layer, threads
 from .image import *  # noqa: F403
+from .info import info
 from .loss import *  # noqa: F403
 from .matmul import linear, linear_backward, matmul, prepare_matmul
 from .norm import *  # noqa: F403
@@ -38,7 +42,11 @@ from .take import take
 PreparedMatmul = Prepared
 
 __all__ = [
+    "ACTIVATIONS",
+    "FUSED",
     "Prepared",
+    "checks",
+    "info",
     *activation.__all__,
     *conv.__all__,
     *image.__all__,
