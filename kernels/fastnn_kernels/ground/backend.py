@@ -73,14 +73,13 @@ def backend_of(function: str, arguments: dict[str, Any]) -> Backend | None:
     return backend
 
 
-def plans(*operations: str) -> Callable[[Callable[[Any], Plan]], Callable[[Any], Plan]]:
-    """Mark the function of a problem that plans these operations, for the back end in whose package it stands."""
+def plans(*operations: str, backend: str | None = None) -> Callable[[Callable[[Any], Plan]], Callable[[Any], Plan]]:
+    """Mark the function of a problem that plans these operations; for the back end in whose package it stands."""
 
     def mark(function: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
         module = getattr(function, "func", function).__module__  # of a partial, that of its function
-        backend = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
         for operation in operations:
-            _plans[backend, operation] = function
+            _plans[backend or module.removeprefix(f"{PACKAGE}.").partition(".")[0], operation] = function
         return function
 
     return mark
