@@ -294,11 +294,6 @@ def _plan_blocks(m, n, k, dtype, *, code=0, items=1, steps=(0, 0, 0), packed=Fal
     return lambda a, b, bias, out: kernel(a, b, bias, out, empty((number, words), dtype), *counts)
 
 
-def product(a, b, bias, out):
-    """Compute a product that nobody has planned."""
-    plan_product(a, b)(a, b, out)
-
-
 def _cut(m, n, k, dtype, items):
     """Return (rows and columns of blocks, tasks, numbers of working memory of each) for a stack of products."""
     number = tasks(items * max(m, FEW) * n * k, GRAIN)
