@@ -12,11 +12,11 @@ from math import prod, sqrt
 from operator import index
 
 from .cpu.dropout import CHUNK, dropout__philox
+from .cpu.norm.plan import streams as far
 from .cpu.norm.rows import norm__given
 from .ground.checks import as_float_array, contiguous, number, output
 from .ground.memory import empty, zeros
 from .ground.threads import tasks
-from .norm.norm import far
 
 GRAIN = 16384  # elements worth waking a second thread for
 FLOOR = -1.7580993408473766  # of SELU: -scale alpha

@@ -64,6 +64,9 @@ def operation(
     integers: str = "",
     numbers: str = "",
     prepared: str = "",
+    converted: str = "",
+    numeric: str = "",
+    states: str = "",
     name: str | None = None,
     in_place: bool = False,
     otherwise: Callable[..., Any] | None = None,
@@ -73,27 +76,35 @@ def operation(
     """Make an operation of the function that checks its arguments and returns its problem.
 
     arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
-    and so may numbers that are named there, too.
+    and so may numbers and integers that are named there, too.
     integers: of integer arrays, which keep their dtype. numbers: of numbers on which the plan does not depend (the
-    check gets None for them). prepared: those of the arrays that may be a
-    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
+    check gets None for them). prepared: those of the arrays that may be a `Prepared`. converted: of further float
+    arrays or None, which get the common dtype without a say in it. numeric: those of the arrays that may also hold
+    integers or booleans, which then have no say either. states: of float arrays of any dtype and layout, or None, which
+    the operation changes in place. All other arguments are options: values, and tuples of values. name: of the public
     function, that of the check without its underscore if not given. in_place: whether `out` may be one of the arrays.
     otherwise: see `Operation`. out, out_place: another name of `out`, and which of several results it takes.
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
     with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
+    A plan may return a tuple whose first item is the result that goes to `out`.
     """
 
     def make(check: Callable[..., Any]) -> Operation:
         kinds = {
-            "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in numbers.split())}",
+            "floats": f"{arrays} {optional} {converted}",
             "integers": integers,
             "numbers": numbers,
             "prepared": prepared,
             "optional": optional,
             "required": f"{arrays} {integers}",
+            "converted": converted,
+            "numeric": numeric,
+            "states": states,
         }
         names = {kind: text.split() for kind, text in kinds.items()}
+        names["floats"] = [x for x in names["floats"] if x not in names["numbers"] + names["integers"]]
+        names["required"] = [x for x in names["required"] if x not in names["optional"]]
         made = Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
         made.out, made.out_place = out, out_place
         return made
@@ -126,18 +137,23 @@ class Operation:
         self.name, self.check, self.module, self.in_place = name, check, module or check.__module__, in_place
         self.otherwise = otherwise
         self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
-        self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
+        self.states, self.converted, self.numeric = (kinds.get(kind, []) for kind in ("states", "converted", "numeric"))
+        self.arrays, self.required = [*self.floats, *self.integers, *self.states], kinds["required"]
         self.prepared, self.optional = kinds["prepared"], kinds["optional"]
         self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*self.arrays, *self.numbers} - set(self.arguments)
         if unknown:
             raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
         self.options = [x for x in self.arguments if x not in self.arrays and x not in self.numbers]
-        self.places = [1 + self.arguments.index(x) for x in self.arrays]
+        self.places = [1 + self.arguments.index(x) for x in self.arrays if x not in self.states]
         self.plans: dict[bytes, Any] = {}
         self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer
         self.foreign: dict[Any, Any] = {}  # plans of other back ends
-        letters = {**dict.fromkeys(self.arrays, "a"), **dict.fromkeys(self.numbers, "n")}
+        letters = {
+            **dict.fromkeys(self.arrays, "a"),
+            **dict.fromkeys(self.numbers, "n"),
+            **dict.fromkeys(self.states, "p"),
+        }
         self.kinds = ("p" + "".join(letters.get(x, "o") for x in self.arguments)).encode()
         self.run = self._first  # an import compiles nothing
         _operations[name] = self
@@ -164,6 +180,9 @@ class Operation:
             done = self.otherwise(out, *arguments)
             if done is not NotImplemented:
                 return done
+        for x in self.states:
+            if given[x] is not None and checks.state(self.name, x, given[x]) is not given[x]:
+                return self._by_copies(out, given)
         plain = self._plain(given)
         if out is not None:
             checks.check_writable(self.name, self.out, out)
@@ -191,15 +210,30 @@ class Operation:
         for x in self.options:
             plain[x] = checks.plain_option(given[x])
         checks.required(self.name, **{x: given[x] for x in self.required})
-        arrays = {x: given[x] for x in self.floats if type(given[x]) is not Prepared}
+        followers = self._followers(given)
+        arrays = {x: given[x] for x in self.floats if type(given[x]) is not Prepared and x not in followers}
         plain.update(zip(arrays, checks.promote(self.name, **arrays), strict=True))
+        for x, array in followers.items():
+            plain[x] = array.astype(next(plain[a].dtype for a in arrays if plain[a] is not None), copy=False)
         for x in self.floats:
-            if x not in arrays:
+            if type(given[x]) is Prepared:
                 self._check_prepared(x, plain)
         for x in self.integers:
             if given[x] is not None:
                 plain[x] = checks.integer_array(self.name, x, given[x])
         return plain
+
+    def _followers(self, given: dict[str, Any]) -> dict[str, ndarray]:
+        """Return the arrays that have no say in the common dtype."""
+        found = {}
+        for x in self.numeric:
+            array = None if given[x] is None else checks.as_array(self.name, x, given[x])
+            if array is not None and (array.dtype.kind in "biu" or not (array.size or hasattr(given[x], "dtype"))):
+                found[x] = array
+        for x in self.converted:
+            if given[x] is not None and x not in found:
+                found[x] = checks.as_float_array(self.name, x, given[x])
+        return found
 
     def _check_prepared(self, name: str, plain: dict[str, Any]) -> None:
         """Raise TypeError unless a prepared operand may stand here, and has the dtype of the other arrays."""
@@ -214,6 +248,7 @@ class Operation:
 
     def _copied(self, out: Any, given: dict[str, Any]) -> Any:
         """Run a call whose `out` no kernel can write to, by way of a new array."""
+<<<<<<< HEAD
         results = self.find(None, *given.values())
         y = results if self.out_place is None else results[self.out_place]
         if y is None:
@@ -221,6 +256,32 @@ class Operation:
         checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays], name=self.out)
         out[...] = y
         return out if self.out_place is None else tuple([out if result is y else result for result in results])
+=======
+        checks.check_out(self.name, out, *self.problem(given).result, *[given[x] for x in self.arrays])
+        return _into(out, self.find(None, *given.values()))
+
+    def _by_copies(self, out: Any, given: dict[str, Any]) -> Any:
+        """Run a call with states of another dtype or byte order, or not aligned."""
+        self._check_states(out, *given.values())
+        copies = {x: checks.state(self.name, x, given[x]) for x in self.states if given[x] is not None}
+        result = self.general(out, *{**given, **copies}.values())
+        for x, copy in copies.items():
+            if copy is not given[x]:
+                given[x][...] = copy
+        return result
+
+    def _check_states(self, out: Any, *arguments: Any) -> None:
+        """Raise ValueError if a state overlaps `out` or another state. Inputs are read before states are written."""
+        others = {"out": out}
+        for name in self.states:
+            x = arguments[self.arguments.index(name)]
+            if x is None:
+                continue
+            for other, y in others.items():
+                if y is not None and np.may_share_memory(x, y) and checks.overlap(x, y):
+                    raise ValueError(f"{self.name}: {name} overlaps {other}")
+            others[name] = x
+>>>>>>> normloss
 
     def problem(self, given: dict[str, Any]) -> Any:
         """Return the problem of a call, after all checks."""
@@ -231,12 +292,28 @@ class Operation:
         problem = self.problem(given)
         planner = planner_of(current(), self.name, self.module)
         if out is None:
+<<<<<<< HEAD
             return planner(problem)
         checks.check_out(self.name, out, *problem.result, name=self.out)  # once: its layout is part of the key
+=======
+            return self._with_states(planner(problem), given)
+        checks.check_out(self.name, out, *problem.result)  # once: its layout is part of the key
+>>>>>>> normloss
         direct = out.flags.c_contiguous
         if hasattr(problem, "out"):
             problem, direct = problem._replace(out=layout_of(out)), True
-        return self._written(planner(problem), direct)
+        return self._with_states(self._written(planner(problem), direct), given)
+
+    def _with_states(self, run: Callable[..., Any], given: dict[str, Any]) -> Callable[..., Any]:
+        """Return a plan that looks each time whether the states that are given overlap."""
+        if all(given[x] is None for x in self.states):
+            return run
+
+        def apart(*arguments: Any) -> Any:
+            self._check_states(*arguments)
+            return run(*arguments)
+
+        return apart
 
     def _written(self, run: Callable[..., Any], direct: bool) -> Callable[..., Any]:
         """Return a plan for calls with `out`, which looks each time whether it overlaps an input.
@@ -249,11 +326,16 @@ class Operation:
                 x = arguments[place - 1]
                 if type(x) is ndarray and np.may_share_memory(out, x) and not (self.in_place and x is out):
                     if checks.overlap(out, x):
+<<<<<<< HEAD
                         raise ValueError(f"{self.name}: {self.out} overlaps an input")
             if direct:
                 return run(out, *arguments)
             out[...] = run(None, *arguments)
             return out
+=======
+                        raise ValueError(f"{self.name}: out overlaps an input")
+            return run(out, *arguments) if direct else _into(out, run(None, *arguments))
+>>>>>>> normloss
 
         return checked
 
@@ -276,6 +358,14 @@ class Operation:
 def operations() -> dict[str, Operation]:
     """Return all operations by name."""
     return dict(_operations)
+
+
+def _into(out: Any, y: Any) -> Any:
+    """Copy a result into `out`, the first item if it is a tuple, and return it with `out` in that place."""
+    if type(y) is tuple:
+        return (_into(out, y[0]), *y[1:])
+    out[...] = y
+    return out
 
 
 def _overlap(out: Any, x: Any) -> bool:
