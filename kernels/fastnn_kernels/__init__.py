@@ -5,7 +5,7 @@ from .ground import environment  # noqa: F401  (first: it makes Numba's import s
 # isort: split
 from . import activation, conv, image, loss, norm, peak, pool
 from .activation import *  # noqa: F403  (its names follow from its table)
-from .arithmetic import add, mul
+from .arithmetic import add, div, mul, sub
 from .conv import *  # noqa: F403
 from .dropout import (
     alpha_dropout,
@@ -42,6 +42,7 @@ __all__ = [
     *pool.__all__,
     "PreparedMatmul",
     "add",
+    "div",
     "alpha_dropout",
     "alpha_dropout_backward",
     "argmax",
@@ -83,6 +84,7 @@ __all__ = [
     "softmax_backward",
     "specs",
     "std",
+    "sub",
     "sum",
     "take",
     "threading_layer",

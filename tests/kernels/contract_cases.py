@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 import fastnn_kernels as k
-from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.formulas.activation import FORMULAS
 from fastnn_kernels.optimizer import RULES
 from fastnn_kernels.pool import pooling
 from tests.kernels.loss_rows import TABLE
@@ -378,7 +378,7 @@ def _elementwise(name, parameters):
     CASES[backward] = [lambda make, n: getattr(k, backward)(make(n, 37), make.positive(n, 37), *parameters)]
 
 
-for _spec in FUNCTIONS.values():
+for _spec in FORMULAS.values():
     if not _spec.name.startswith("gelu"):
         _elementwise(_spec.name, [0.7 if usual is None else usual for usual in _spec.parameters.values()])
 

@@ -66,6 +66,7 @@ def operation(
     prepared: str = "",
     name: str | None = None,
     in_place: bool = False,
+    otherwise: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
@@ -88,7 +89,7 @@ def operation(
             "required": f"{arrays} {integers}",
         }
         names = {kind: text.split() for kind, text in kinds.items()}
-        return Operation(name or check.__name__.lstrip("_"), check, names, in_place)
+        return Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
 
     return make
 
@@ -96,17 +97,29 @@ def operation(
 class Operation:
     """An operation: `operation.run(out, *arguments)`, with all arguments in the order of its check.
 
-    in_place: whether `out` may be one of the arrays.
+    in_place: whether `out` may be one of the arrays. otherwise: a function of (out, *arguments) that takes what this
+    operation does not (other dtypes, say), and returns NotImplemented for all that it does.
     """
 
+    find: Callable[..., Any]
     run: Callable[..., Any]
 
-    def __init__(self, name: str, check: Callable[..., Any], kinds: dict[str, list[str]], in_place: bool) -> None:
-        self.name, self.check, self.module, self.in_place = name, check, check.__module__, in_place
+    def __init__(
+        self,
+        name: str,
+        check: Callable[..., Any],
+        kinds: dict[str, list[str]],
+        in_place: bool = False,
+        arguments: tuple[str, ...] = (),
+        module: str | None = None,
+        otherwise: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name, self.check, self.module, self.in_place = name, check, module or check.__module__, in_place
+        self.otherwise = otherwise
         self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
         self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
         self.prepared = kinds["prepared"]
-        self.arguments = list(inspect.signature(check).parameters)
+        self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*self.arrays, *self.numbers} - set(self.arguments)
         if unknown:
             raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
@@ -123,9 +136,14 @@ class Operation:
 
     def _first(self, *arguments: Any) -> Any:
         """Run the first call; later ones are calls of the C function that finds their plan."""
-        self.describe = describer(self.name, self.kinds)
-        self.run = finder(self.name, self.plans, self.general, self.kinds)
+        self.run = self.prepare()
         return self.run(*arguments)
+
+    def prepare(self) -> Callable[..., Any]:
+        """Return the C function that finds the plan of a call and runs it."""
+        self.describe = describer(self.name, self.kinds)
+        self.find = finder(self.name, self.plans, self.general, self.kinds)
+        return self.find
 
     def general(self, out: Any, *arguments: Any) -> Any:
         """Run a call that no plan is known for: check it, plan it, and keep the plan if the arguments have a key."""
@@ -133,6 +151,10 @@ class Operation:
         backend = backend_of(self.name, {x: given[x] for x in self.arrays})
         if backend is not None:
             return self._foreign(backend, out, given)
+        if self.otherwise is not None:
+            done = self.otherwise(out, *arguments)
+            if done is not NotImplemented:
+                return done
         plain = self._plain(given)
         if out is not None:
             checks.check_writable(self.name, "out", out)
@@ -141,7 +163,7 @@ class Operation:
             if not (type(out) is ndarray and out.flags.aligned and out.dtype in CANONICAL):
                 return self._copied(out, plain)
         if any(plain[x] is not given[x] for x in given):
-            return self.run(out, *plain.values())
+            return self.find(out, *plain.values())
         key = self.describe(out, *arguments)
         run = self._plan(plain, out)
         if key is not None:
@@ -183,7 +205,7 @@ class Operation:
 
     def _copied(self, out: Any, given: dict[str, Any]) -> Any:
         """Run a call whose `out` no kernel can write to, by way of a new array."""
-        y = self.run(None, *given.values())
+        y = self.find(None, *given.values())
         checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays])
         out[...] = y
         return out
