@@ -28,6 +28,7 @@ from numpy import ndarray
 from . import checks, plans
 from .backend import Backend, backend_of, current, planner_of
 from .lookup import describer, finder
+from .outputs import into
 from .prepared import Prepared
 
 CANONICAL = (checks.F4, checks.F8, checks.I8)
@@ -70,25 +71,21 @@ def operation(
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
-    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None.
-    integers: of integer arrays, which keep their dtype. numbers: of numbers on which the plan does not depend (the
-    check gets None for them). prepared: those of the arrays that may be a
-    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
-    function, that of the check without its underscore if not given. in_place: whether `out` may be one of the arrays.
+    arrays: the names of float32 and float64 arrays, which get their common dtype. integers: of integer arrays, which
+    keep their dtype. optional: further float arrays, and those of the integers, that may be None. numbers: of numbers
+    on which the plan does not depend (the check gets None for them). prepared: those of the arrays that may be a
+    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public function, that of the
+    check without its underscore if not given. in_place: whether `out` may be one of the arrays.
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
     with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
     """
 
     def make(check: Callable[..., Any]) -> Operation:
-        kinds = {
-            "floats": f"{arrays} {optional}",
-            "integers": integers,
-            "numbers": numbers,
-            "prepared": prepared,
-            "required": f"{arrays} {integers}",
-        }
-        names = {kind: text.split() for kind, text in kinds.items()}
+        texts = {"arrays": arrays, "optional": optional, "integers": integers, "numbers": numbers, "prepared": prepared}
+        names = {kind: text.split() for kind, text in texts.items()}
+        names["floats"] = names["arrays"] + [x for x in names["optional"] if x not in names["integers"]]
+        names["required"] = [x for x in names["arrays"] + names["integers"] if x not in names["optional"]]
         return Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
 
     return make
@@ -240,8 +237,7 @@ class Operation:
                         raise ValueError(f"{self.name}: out overlaps an input")
             if direct:
                 return run(out, *arguments)
-            out[...] = run(None, *arguments)
-            return out
+            return into(out, run(None, *arguments))
 
         return checked
 

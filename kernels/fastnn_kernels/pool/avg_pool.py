@@ -11,9 +11,7 @@ from ..ground.operation import Layout, operation
 from .windows import Axis, adaptive, check_dims, check_gradient, gradient_of, result, size_of, sliding
 
 
-def avg_pool1d(
-    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, out=None
-):
+def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, out=None):
     """Return the mean of each window of signals (B, C, L) or (C, L). Otherwise like `avg_pool2d`."""
     return _avg_pool1d.run(out, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 

@@ -40,9 +40,7 @@ def max_pool2d(
     Raises ValueError if a window is larger than the padded image, or padding than half the window; TypeError for
     integer images.
     """
-    return _max_pool2d.run(
-        out, input, return_indices, activation, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    return _max_pool2d.run(out, input, return_indices, activation, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def max_pool1d(
@@ -58,9 +56,7 @@ def max_pool1d(
     out=None,
 ):
     """Return the largest value of each window of signals (B, C, L) or (C, L). Otherwise like `max_pool2d`."""
-    return _max_pool1d.run(
-        out, input, return_indices, activation, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    return _max_pool1d.run(out, input, return_indices, activation, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def max_pool3d(
@@ -79,9 +75,7 @@ def max_pool3d(
 
     indices: (slice * H + row) * W + column. Otherwise like `max_pool2d`.
     """
-    return _max_pool3d.run(
-        out, input, return_indices, activation, kernel_size, stride, padding, dilation, ceil_mode
-    )
+    return _max_pool3d.run(out, input, return_indices, activation, kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def adaptive_max_pool1d(input, output_size, *, return_indices=False):
@@ -228,9 +222,7 @@ def _operations(dims):
         return MaxPool(input, adaptive(adaptive_name, size, output_size), False, indices)
 
     @operation("dy input", integers="indices", optional="indices", name=name_back)
-    def backward(
-        dy, input, indices, activation, check_indices, kernel_size, stride, padding, dilation, ceil_mode
-    ):
+    def backward(dy, input, indices, activation, check_indices, kernel_size, stride, padding, dilation, ceil_mode):
         relu, size = _is_relu(name_back, activation), size_of(name_back, input, dims)
         axes = sliding(name_back, size, kernel_size, stride, padding, dilation, ceil_mode)
         return _gradient(name_back, dy, input, indices, axes, relu, check_indices)
