@@ -357,7 +357,12 @@ CASES = {
 
 CASES |= {
     "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
-    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7))],
+    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7)), lambda make, n: k.mul(make(n, 7), make(7))],
+    "sub": [lambda make, n: k.sub(make(n, 7), make(n, 7)), lambda make, n: k.sub(make(3, 1, 7), make(n, 7))],
+    "div": [
+        lambda make, n: k.div(make(n, 7), make.positive(n, 7)),
+        lambda make, n: k.div(make(n, 7), make.positive(n, 1)),
+    ],
     "prelu": [
         lambda make, n: k.prelu(make(n, 7, 5), make(7)),
         lambda make, n: k.prelu(make(n, 70), make(70)),

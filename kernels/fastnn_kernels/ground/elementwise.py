@@ -35,7 +35,14 @@ class ElementwiseOperation(Operation):
     def __init__(
         self, name: str, module: str, arrays: tuple[str, ...], numbers: dict[str, Any], otherwise=None
     ) -> None:
-        kinds = {"floats": [*arrays], "integers": [], "numbers": [*numbers], "required": [*arrays], "prepared": []}
+        kinds = {
+            "floats": [*arrays],
+            "integers": [],
+            "numbers": [*numbers],
+            "required": [*arrays],
+            "prepared": [],
+            "optional": [],
+        }
         super().__init__(name, self._check, kinds, True, (*arrays, *numbers), module, otherwise)
         on_switch.append(self.meet)
 
@@ -56,6 +63,11 @@ class ElementwiseOperation(Operation):
     def meet(self) -> None:
         """Wait for the first array, to take the quick way of its dtype."""
         self.run = self._single if hasattr(self, "describe") else self._first
+
+    def leave_quick_way(self) -> None:
+        """Take the general way until `meet` is called."""
+        self.prepare()
+        self.run = self._last
 
     def _single(self, *arguments: Any) -> Any:
         way = quick_of(current(), self.name, self.module)

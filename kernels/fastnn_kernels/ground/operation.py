@@ -28,7 +28,6 @@ from numpy import ndarray
 from . import checks, plans
 from .backend import Backend, backend_of, current, planner_of
 from .lookup import describer, finder
-from .outputs import into
 from .prepared import Prepared
 
 CANONICAL = (checks.F4, checks.F8, checks.I8)
@@ -68,25 +67,36 @@ def operation(
     name: str | None = None,
     in_place: bool = False,
     otherwise: Callable[..., Any] | None = None,
+    out: str = "out",
+    out_place: int | None = None,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
-    arrays: the names of float32 and float64 arrays, which get their common dtype. integers: of integer arrays, which
-    keep their dtype. optional: further float arrays, and those of the integers, that may be None. numbers: of numbers
-    on which the plan does not depend (the check gets None for them). prepared: those of the arrays that may be a
-    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public function, that of the
-    check without its underscore if not given. in_place: whether `out` may be one of the arrays.
+    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
+    and so may numbers and integers that are named there, too.
+    integers: of integer arrays, which keep their dtype. numbers: of numbers on which the plan does not depend (the
+    check gets None for them). prepared: those of the arrays that may be a
+    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
+    function, that of the check without its underscore if not given. in_place: whether `out` may be one of the arrays.
+    otherwise: see `Operation`. out, out_place: another name of `out`, and which of several results it takes.
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
     with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
     """
 
     def make(check: Callable[..., Any]) -> Operation:
-        texts = {"arrays": arrays, "optional": optional, "integers": integers, "numbers": numbers, "prepared": prepared}
-        names = {kind: text.split() for kind, text in texts.items()}
-        names["floats"] = names["arrays"] + [x for x in names["optional"] if x not in names["integers"]]
-        names["required"] = [x for x in names["arrays"] + names["integers"] if x not in names["optional"]]
-        return Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
+        kinds = {
+            "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in f'{numbers} {integers}'.split())}",
+            "integers": integers,
+            "numbers": numbers,
+            "prepared": prepared,
+            "optional": optional,
+            "required": f"{arrays} {' '.join(x for x in integers.split() if x not in optional.split())}",
+        }
+        names = {kind: text.split() for kind, text in kinds.items()}
+        made = Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
+        made.out, made.out_place = out, out_place
+        return made
 
     return make
 
@@ -100,6 +110,8 @@ class Operation:
 
     find: Callable[..., Any]
     run: Callable[..., Any]
+    out = "out"  # its name, and which of several results it holds
+    out_place: int | None = None
 
     def __init__(
         self,
@@ -115,7 +127,7 @@ class Operation:
         self.otherwise = otherwise
         self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
         self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
-        self.prepared = kinds["prepared"]
+        self.prepared, self.optional = kinds["prepared"], kinds["optional"]
         self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*self.arrays, *self.numbers} - set(self.arguments)
         if unknown:
@@ -154,9 +166,9 @@ class Operation:
                 return done
         plain = self._plain(given)
         if out is not None:
-            checks.check_writable(self.name, "out", out)
+            checks.check_writable(self.name, self.out, out)
             if any(plain[x] is not given[x] and _overlap(out, given[x]) for x in self.arrays):
-                raise ValueError(f"{self.name}: out overlaps an input")  # whose copy would not
+                raise ValueError(f"{self.name}: {self.out} overlaps an input")  # whose copy would not
             if not (type(out) is ndarray and out.flags.aligned and out.dtype in CANONICAL):
                 return self._copied(out, plain)
         if any(plain[x] is not given[x] for x in given):
@@ -174,7 +186,7 @@ class Operation:
         """Return the arguments as plans want them: arrays aligned, native, of one dtype; numbers and options plain."""
         plain = dict(given)
         for x in self.numbers:  # first: converting one may run Python code, which could change arrays
-            if type(given[x]) not in (float, int, type(None)):
+            if type(given[x]) is not float and not (given[x] is None and x in self.optional):
                 plain[x] = checks.number(self.name, x, given[x])
         for x in self.options:
             plain[x] = checks.plain_option(given[x])
@@ -202,10 +214,14 @@ class Operation:
 
     def _copied(self, out: Any, given: dict[str, Any]) -> Any:
         """Run a call whose `out` no kernel can write to, by way of a new array."""
-        y = self.find(None, *given.values())
-        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays])
+        results = self.find(None, *given.values())
+        place = 0 if self.out_place is None and type(results) is tuple else self.out_place
+        y = results if place is None else results[place]
+        if y is None:
+            return results
+        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays], name=self.out)
         out[...] = y
-        return out
+        return out if place is None else tuple([out if result is y else result for result in results])
 
     def problem(self, given: dict[str, Any]) -> Any:
         """Return the problem of a call, after all checks."""
@@ -217,7 +233,7 @@ class Operation:
         planner = planner_of(current(), self.name, self.module)
         if out is None:
             return planner(problem)
-        checks.check_out(self.name, out, *problem.result)  # once: its layout is part of the key
+        checks.check_out(self.name, out, *problem.result, name=self.out)  # once: its layout is part of the key
         direct = out.flags.c_contiguous
         if hasattr(problem, "out"):
             problem, direct = problem._replace(out=layout_of(out)), True
@@ -234,10 +250,11 @@ class Operation:
                 x = arguments[place - 1]
                 if type(x) is ndarray and np.may_share_memory(out, x) and not (self.in_place and x is out):
                     if checks.overlap(out, x):
-                        raise ValueError(f"{self.name}: out overlaps an input")
+                        raise ValueError(f"{self.name}: {self.out} overlaps an input")
             if direct:
                 return run(out, *arguments)
-            return into(out, run(None, *arguments))
+            out[...] = run(None, *arguments)
+            return out
 
         return checked
 

@@ -18,7 +18,7 @@ from ...ground.checks import contiguous
 from ...ground.memory import empty, zeros
 from ...ground.plans import ghost
 from ...ground.threads import tasks
-from ..matmul.plan import NO_BIAS, plan_products, product
+from ..matmul.plan import plan_products, product
 from ..move import planes, turning
 from ..vector.gemm_tile import TILE_ROWS
 from ..vector.simd import vector_bytes
@@ -86,7 +86,7 @@ def correlate(dy, x, window, groups, dw):
         for first in range(0, channels, piece):
             last = min(channels, first + piece)
             some = columns(x[:, g * channels + first : g * channels + last], window, (height, width))
-            product(grads[g], some.T, NO_BIAS[x.dtype], matrix[g, :, first * kh * kw : last * kh * kw])
+            product(grads[g], some.T, matrix[g, :, first * kh * kw : last * kh * kw])
     if made is not dw:
         dw[...] = made
 

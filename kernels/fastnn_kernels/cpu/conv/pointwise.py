@@ -11,9 +11,10 @@ import numpy as np
 
 from ...ground.memory import empty
 from ...ground.plans import ghost
+from ...ground.prepared import Prepared
 from ..matmul.epilogue import CODES
 from ..matmul.plan import plan_products
-from ..matmul.prepared import PreparedMatmul
+from ..matmul.prepared import panels_of
 from ..move import turning
 
 FEW = 100  # pixels of a small plane
@@ -24,7 +25,7 @@ class Kept(NamedTuple):
     """What a prepared weight keeps: the matrix W(OC, C), and W^T in panels from when it is first used so."""
 
     matrix: np.ndarray
-    turned: PreparedMatmul
+    turned: Prepared
 
 
 def refusal(layer):
@@ -45,7 +46,7 @@ def keep(layer):
 
     def run(filters):
         matrix = pack(layer)(filters)
-        return Kept(matrix, PreparedMatmul(matrix.T))
+        return Kept(matrix, Prepared(matrix.T))
 
     return run
 
@@ -85,7 +86,7 @@ def plan(layer, x, y, gated, floor, prepared):
             a = x.reshape(channels, size).T
         else:
             a = x.transpose(0, 2, 3, 1).reshape(rows, channels) if whole else x[0].reshape(channels, size).T
-        b = packed if not prepared else packed.matrix if dots else packed.turned.panels(False)
+        b = packed if not prepared else packed.matrix if dots else panels_of(packed.turned, False)
         made = empty((batch * size, filters), dtype) if back else y.transpose(0, 2, 3, 1).reshape(batch * size, filters)
         multiply(a, b, bias, made if whole else made[:size])
         if back:

@@ -8,7 +8,7 @@ from ...ground.checks import contiguous
 from ...ground.layout import channels_last
 from ...ground.threads import tasks
 from ..activation import relu
-from ..matmul.plan import NO_BIAS, product
+from ..matmul.plan import product
 from . import depthwise, im2col, weight_gradient_direct, winograd_gradient
 from . import kernels as cpu
 from .select import WORTH, may_round
@@ -18,7 +18,7 @@ def sum_bias(dy, dbias):
     """dy(B,OC,OH,OW) -> dbias(OC), contiguous: the sums over images and pixels."""
     if channels_last(dy) and dy.size:
         rows = dy.transpose(0, 2, 3, 1).reshape(-1, dy.shape[1])
-        product(np.ones((1, len(rows)), dy.dtype), rows, NO_BIAS[dy.dtype], dbias[np.newaxis])
+        product(np.ones((1, len(rows)), dy.dtype), rows, dbias[np.newaxis])
     else:
         rows = dy if dy.strides[3] == dy.itemsize else contiguous(dy)
         cpu.conv2d_backward_bias__planes[dy.dtype](rows, dbias, dbias.size, tasks(dy.size, 65536))
