@@ -220,6 +220,18 @@ def integer(function: str, name: str, value, minimum: int) -> int:
     return value
 
 
+def word(function: str, name: str, value) -> int:
+    """Return an integer of 0 .. 2^64 - 1 as an int. TypeError unless an integer, ValueError outside."""
+    if type(value) is not int:
+        try:
+            value = index(value)
+        except TypeError:
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r}") from None
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{function}: {name} must be from 0 to 2**64 - 1, got {value}")
+    return value
+
+
 def sizes(function: str, name: str, value, count: int, minimum: int) -> tuple[int, ...]:
     """Return `count` sizes from an integer or as many of them, each from `minimum` to 2**31 - 1."""
     if type(value) is int and minimum <= value < INT_LIMIT:

@@ -63,6 +63,7 @@ def operation(
     optional: str = "",
     integers: str = "",
     numbers: str = "",
+    words: str = "",
     prepared: str = "",
     name: str | None = None,
     in_place: bool = False,
@@ -73,11 +74,11 @@ def operation(
     """Make an operation of the function that checks its arguments and returns its problem.
 
     arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
-    and so may numbers and integers that are named there, too.
-    integers: of integer arrays, which keep their dtype. numbers: of numbers on which the plan does not depend (the
-    check gets None for them). prepared: those of the arrays that may be a
-    `Prepared`. All other arguments are options: values, and tuples of values. name: of the public
-    function, that of the check without its underscore if not given. in_place: whether `out` may be one of the arrays.
+    and so may numbers and integers that are named there, too. integers: of integer arrays, which keep their dtype.
+    numbers: of numbers on which the plan does not depend (the check gets None for them); words: of such integers of
+    0 .. 2^64 - 1, say seeds. prepared: those of the arrays that may be a `Prepared`. All other arguments are options:
+    values, and tuples of values. name: of the public function, that of the check without its underscore if not given.
+    in_place: whether `out` may be one of the arrays.
     otherwise: see `Operation`. out, out_place: another name of `out`, and which of several results it takes.
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
@@ -88,7 +89,8 @@ def operation(
         kinds = {
             "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in f'{numbers} {integers}'.split())}",
             "integers": integers,
-            "numbers": numbers,
+            "numbers": f"{numbers} {words}",
+            "words": words,
             "prepared": prepared,
             "optional": optional,
             "required": f"{arrays} {' '.join(x for x in integers.split() if x not in optional.split())}",
@@ -127,7 +129,7 @@ class Operation:
         self.otherwise = otherwise
         self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
         self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
-        self.prepared, self.optional = kinds["prepared"], kinds["optional"]
+        self.prepared, self.optional, self.words = kinds["prepared"], kinds["optional"], kinds.get("words", ())
         self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*self.arrays, *self.numbers} - set(self.arguments)
         if unknown:
@@ -186,7 +188,9 @@ class Operation:
         """Return the arguments as plans want them: arrays aligned, native, of one dtype; numbers and options plain."""
         plain = dict(given)
         for x in self.numbers:  # first: converting one may run Python code, which could change arrays
-            if type(given[x]) is not float and not (given[x] is None and x in self.optional):
+            if x in self.words:
+                plain[x] = checks.word(self.name, x, given[x])
+            elif type(given[x]) is not float and not (given[x] is None and x in self.optional):
                 plain[x] = checks.number(self.name, x, given[x])
         for x in self.options:
             plain[x] = checks.plain_option(given[x])
