@@ -16,8 +16,8 @@ import numpy as np
 
 import fastnn_kernels as k
 from fastnn_kernels.formulas.activation import FORMULAS
+from fastnn_kernels.ground import plans
 from fastnn_kernels.optimizer import RULES
-from fastnn_kernels.pool import pooling
 from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {
@@ -234,7 +234,7 @@ CASES = {
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 1, 1), (n, 3, 7, 9), (1,)),
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 3, 4), (n, 3, 7, 9), (2, None, 0, False, True, None)),
         lambda make, n: k.avg_pool_backward(
-            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), pixels=True
+            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), channels_last=True
         ),
     ],
     "max_unpool1d": [lambda make, n: k.max_unpool1d(make(n, 3, 10), make.labels((n, 3, 10), 20), 2)],
@@ -389,11 +389,15 @@ for _spec in FORMULAS.values():
 
 
 def _far(call):
-    """Let places of images have 64 bits, as those of more than 2**31 pixels."""
+    """Let indices have 64 bits, as those of images of more than 2**31 pixels."""
 
     def case(make, n):
-        with mock.patch.object(pooling, "NARROW", 0):
-            return call(make, n)
+        plans.forget()
+        try:
+            with mock.patch("fastnn_kernels.cpu.pool.plan.NARROW", 0):
+                return call(make, n)
+        finally:
+            plans.forget()
 
     return case
 
