@@ -20,7 +20,7 @@ from ...ground.outputs import target
 from ...ground.plans import ghost
 from ...ground.records import packed
 from ...ground.threads import tasks
-from ..matmul.plan import NO_BIAS, plan_products, product
+from ..matmul.plan import plan_product, plan_products
 from ..move import plan_transpose, planes
 from ..vector.gemm_tile import TILE_ROWS
 from ..vector.simd import vector_bytes
@@ -87,6 +87,8 @@ def plan_weight(dy, x, window, groups, dw):
         last - first: plan_columns(window, (batch, last - first, *x.shape[2:]), (height, width), dtype)
         for first, last in pieces
     }
+    grads_of = ghost((filters, pixels), dtype)
+    multiply_of = {n: plan_product(grads_of, ghost((n * taps, pixels), dtype).T) for n in columns_of}
 
     def compute(dy, x, dw):
         grads = contiguous(dy.transpose(1, 0, 2, 3)).reshape(groups, filters, pixels)
@@ -96,7 +98,7 @@ def plan_weight(dy, x, window, groups, dw):
         for g in range(groups):
             for first, last in pieces:
                 columns = columns_of[last - first](x[:, g * channels + first : g * channels + last])
-                product(grads[g], columns.T, NO_BIAS[dtype], matrix[g, :, first * taps : last * taps])
+                multiply_of[last - first](grads[g], columns.T, matrix[g, :, first * taps : last * taps])
         if not direct:
             dw[...] = out
 

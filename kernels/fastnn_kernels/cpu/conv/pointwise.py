@@ -6,10 +6,10 @@ Small channels-first images are multiplied so, too: few columns leave a good par
 
 import numpy as np
 
+from ...formulas.activation import FUSED
 from ...ground.layout import places_first
 from ...ground.memory import empty
 from ...ground.plans import ghost
-from ..matmul.epilogue import CODES
 from ..matmul.plan import plan_products
 from ..matmul.prepared import pack_panels
 from ..move import empty_last, plan_transpose
@@ -38,7 +38,7 @@ def plan(layer, x, y, floor, kept, masked):
         return _plan_copies(layer, x, y, floor, kept)
     batch, filters, height, width = y.shape
     size, channels, dtype = height * width, layer.channels, layer.dtype
-    code = CODES["relu"] if floor == 0 else 0
+    code = FUSED.index("relu" if floor == 0 else None)
     last = _channels_last(y) and (size == 1 or not y.flags.c_contiguous)
     if not last and size > FEW:
         a, b, out = ghost((filters, channels), dtype), _flat(x), ghost((batch, filters, size), dtype)

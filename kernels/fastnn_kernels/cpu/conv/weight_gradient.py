@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...ground.backend import plans
 from ...ground.checks import contiguous
 from ...ground.layout import channels_last, places_first
 from ...ground.outputs import target
+from ...ground.plans import ghost
 from ...ground.threads import tasks
-from ..matmul.plan import NO_BIAS, ones_row, product
+from ..matmul.plan import plan_product
 from . import depthwise, im2col, weight_gradient_direct, winograd_gradient
 from .select import WORTH, may_round
 from .weight_gradient_kernels import conv2d_backward_bias__rows
@@ -18,8 +21,9 @@ def plan_bias(dy):
     dtype = dy.dtype
     if channels_last(dy) and dy.size:
         shape = dy.size // dy.shape[1], dy.shape[1]
-        ones = ones_row(shape[0], dtype)
-        return lambda dy, db: product(ones, places_first(dy).reshape(shape), NO_BIAS[dtype], db[None])
+        ones = np.ones((1, shape[0]), dtype)
+        multiply = plan_product(ones, ghost(shape, dtype))
+        return lambda dy, db: multiply(ones, places_first(dy).reshape(shape), db[None])
     kernel, count, in_place = conv2d_backward_bias__rows[dtype], tasks(dy.size, 65536), dy.strides[3] == dy.itemsize
     return lambda dy, db: kernel(dy if in_place else contiguous(dy), db, db.size, count)
 
