@@ -75,8 +75,8 @@ def prepare_conv2d__panels(w, panels, lo, hi):
 def conv2d__bands(x, mask, panels, bias, floor, table, scratch, y, lo, hi):
     """x(B,C,H,W), panels(G,P,KH*KW*C/G,NR), bias(G*OC) -> y(B,G*OC,OH,OW), not below the floor.
 
-    Gather a band; multiply its windows by each panel; write channels-first pixels. A mask (B,C,H,W), if it has
-    elements, says where x counts. table: `Window`, `Bands`. The range is over rows of scratch: tasks with a buffer each.
+    Gather a band; multiply its windows by each panel; write channels-first pixels. A mask (B,C,H,W) says where x
+    counts, if it has elements. table: `Window`, `Bands`. The range is over rows of scratch: tasks with a buffer each.
     """
     sh, top_padding, dh = table[WINDOW.sh], table[WINDOW.top], table[WINDOW.dh]
     kh, kw, band, block = table[WINDOW.kh], table[WINDOW.kw], table[BANDS.rows], table[BANDS.block]

@@ -1,10 +1,10 @@
 """Convolution and its gradients as products of whole matrices: for few pixels, and for few channels.
 
 `plan_columns` lays out what each tap of the window reads, (C * KH * KW, pixels). The filters times these are the
-result; for a few pixels that takes less than packing large filters for anything better. The gradient of the weight is
-dy times the columns' transpose; with few pixels and large filters that beats the direct algorithm, whose sums come panel
-by panel and have to be unpacked afterwards. The other way round, the weight's transpose times dy is the gradient of the
-columns, and `plan_fold` adds it up: for images of few channels, which would leave the direct tiles half empty.
+result; for a few pixels that takes less than packing large filters. The gradient of the weight is dy times the columns'
+transpose; with few pixels and large filters that beats the direct algorithm, whose sums come panel by panel and have to
+be unpacked afterwards. The other way round, the weight's transpose times dy is the gradient of the columns, and
+`plan_fold` adds it up: for images of few channels, which would leave the direct tiles half empty.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ def worth(shape, channels, window):
 def plan_weight(dy, x, window, dw, masked, plan_rest):
     """dy(B,OC,OH,OW), x(B,C,H,W) -> dw(OC,C,KH,KW): f(dy, x, dw, mask). dy counts only where a mask is positive.
 
-    plan_rest: what plans what Winograd's algorithm would not make faster. None if that cannot be masked but ought to be.
+    plan_rest: plans the parts that Winograd's algorithm would not make faster. None if these cannot be masked but ought
+    to be.
     """
     steps = window.sh, window.sw, window.dh, window.dw
     copied = [max(steps) > 1 and a.strides[1] != a.itemsize for a in (dy, x)]

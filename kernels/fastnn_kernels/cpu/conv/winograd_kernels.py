@@ -1,9 +1,9 @@
 """Winograd's convolution: fewer products, for some rounding.
 
-The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
-see is gathered, some channels at a time, in a small buffer (zeros outside the image, pixels one after the other,
-whatever the layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
-panel of filters as many matrix products follow, and the output transform of each tile while those are near.
+The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they see is
+gathered, some channels at a time, in a small buffer (zeros outside the image, pixels one after the other, whatever the
+layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
+panel of filters as many matrix products follow, and the output transform of each tile while those are in the cache.
 
 With a stride, what a window reads of every sh-th row and sw-th column is a window without one on an image of those: the
 sh * sw such images are more channels, each with its part of the filters' taps.
@@ -131,8 +131,8 @@ def prepare_conv2d__winograd(w, form, before, total, out, lo, hi):
 def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
     """x(B,C,H,W), filters(N,P*SH*SW*C*NR+), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 
-    For each block: gather and transform tiles, multiply matrices panel by panel, transform back. A mask (B,C,H,W), if it
-    has elements, says where x counts. table: `Phases`, `Blocks`. The range is over rows of scratch: tasks.
+    For each block: gather and transform tiles, multiply matrices panel by panel, transform back. A mask (B,C,H,W) says
+    where x counts, if it has elements. table: `Phases`, `Blocks`. The range is over rows of scratch: tasks.
     """
     form, mh, mw = table[PHASES.form], table[PHASES.rows], table[PHASES.columns]
     nh, nw, sh, sw = table[PHASES.seen_rows], table[PHASES.seen_columns], table[PHASES.sh], table[PHASES.sw]
