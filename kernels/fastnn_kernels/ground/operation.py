@@ -142,6 +142,7 @@ class Operation:
         self.plans: dict[bytes, Any] = {}
         self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer
         self.foreign: dict[Any, Any] = {}  # plans of other back ends
+        self.state_places = [self.arguments.index(x) for x in self.states]
         letters = {
             **dict.fromkeys(self.arrays, "a"),
             **dict.fromkeys(self.numbers, "n"),
@@ -256,15 +257,14 @@ class Operation:
 
     def _check_states(self, out: Any, *arguments: Any) -> None:
         """Raise ValueError if a state overlaps `out` or another state. Inputs are read before states are written."""
-        others = {"out": out}
-        for name in self.states:
-            x = arguments[self.arguments.index(name)]
-            if x is None:
-                continue
-            for other, y in others.items():
-                if y is not None and np.may_share_memory(x, y) and checks.overlap(x, y):
-                    raise ValueError(f"{self.name}: {name} overlaps {other}")
-            others[name] = x
+        before = [] if out is None else [("out", out)]
+        for name, place in zip(self.states, self.state_places, strict=True):
+            x = arguments[place]
+            if x is not None:
+                for other, y in before:
+                    if np.may_share_memory(x, y) and checks.overlap(x, y):
+                        raise ValueError(f"{self.name}: {name} overlaps {other}")
+                before.append((name, x))
 
     def problem(self, given: dict[str, Any]) -> Any:
         """Return the problem of a call, after all checks."""
@@ -287,9 +287,9 @@ class Operation:
         if all(given[x] is None for x in self.states):
             return run
 
-        def apart(*arguments: Any) -> Any:
-            self._check_states(*arguments)
-            return run(*arguments)
+        def apart(out: Any, *arguments: Any) -> Any:
+            self._check_states(out, *arguments)
+            return run(out, *arguments)
 
         return apart
 
