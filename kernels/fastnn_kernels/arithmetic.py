@@ -37,7 +37,9 @@ class _Binary(ElementwiseOperation):
         try:
             shape = np.broadcast_shapes(input.shape, other.shape)
         except ValueError:
-            raise ValueError(f"{self.name}: input {input.shape}, other {other.shape} could not be broadcast together") from None
+            raise ValueError(
+                f"{self.name}: input {input.shape}, other {other.shape} could not be broadcast together"
+            ) from None
         return Broadcast((input, other), shape)
 
 

@@ -16,8 +16,8 @@ import numpy as np
 
 import fastnn_kernels as k
 from fastnn_kernels.formulas.activation import FORMULAS
+from fastnn_kernels.ground import plans
 from fastnn_kernels.optimizer import RULES
-from fastnn_kernels.pool import pooling
 from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {
@@ -234,7 +234,7 @@ CASES = {
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 1, 1), (n, 3, 7, 9), (1,)),
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 3, 4), (n, 3, 7, 9), (2, None, 0, False, True, None)),
         lambda make, n: k.avg_pool_backward(
-            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), pixels=True
+            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), channels_last=True
         ),
     ],
     "max_unpool1d": [lambda make, n: k.max_unpool1d(make(n, 3, 10), make.labels((n, 3, 10), 20), 2)],
@@ -357,7 +357,12 @@ CASES = {
 
 CASES |= {
     "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
-    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7))],
+    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7)), lambda make, n: k.mul(make(n, 7), make(7))],
+    "sub": [lambda make, n: k.sub(make(n, 7), make(n, 7)), lambda make, n: k.sub(make(3, 1, 7), make(n, 7))],
+    "div": [
+        lambda make, n: k.div(make(n, 7), make.positive(n, 7)),
+        lambda make, n: k.div(make(n, 7), make.positive(n, 1)),
+    ],
     "prelu": [
         lambda make, n: k.prelu(make(n, 7, 5), make(7)),
         lambda make, n: k.prelu(make(n, 70), make(70)),
@@ -384,11 +389,15 @@ for _spec in FORMULAS.values():
 
 
 def _far(call):
-    """Let places of images have 64 bits, as those of more than 2**31 pixels."""
+    """Let indices have 64 bits, as those of images of more than 2**31 pixels."""
 
     def case(make, n):
-        with mock.patch.object(pooling, "NARROW", 0):
-            return call(make, n)
+        plans.forget()
+        try:
+            with mock.patch("fastnn_kernels.cpu.pool.plan.NARROW", 0):
+                return call(make, n)
+        finally:
+            plans.forget()
 
     return case
 

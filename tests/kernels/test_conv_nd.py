@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.conv.conv import choose
-from fastnn_kernels.cpu.conv import im2col as conv_product
+from fastnn_kernels.conv import choose
+from fastnn_kernels.cpu.conv import im2col as conv_im2col
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from tests.reference import conv_nd as reference
@@ -129,7 +129,7 @@ def test_prepared_filters_give_the_same_and_do_not_follow_the_weight(shape):
         w[...] = weight
         few = x if operation[4] == "_" else x[:, :3]  # with groups=1
         np.testing.assert_allclose(convolve(few, prepared), convolve(few, w), atol=1e-4)
-        with pytest.raises(TypeError, match=f"{operation}: the prepared weight is float32 but the input is float64"):
+        with pytest.raises(TypeError, match=f"{operation}: the prepared weight is float32 but input is float64"):
             convolve(x.astype(float), prepared, groups=2)
 
 
@@ -202,14 +202,14 @@ def test_signals_folded_into_images(length, taps):
 
 @pytest.mark.parametrize("batch, share", [(2, 0.5), (1, 1), (1, 0.25)])
 def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkeypatch):
-    monkeypatch.setattr(conv_product, "MANY_WEIGHTS", 1 << 17)
-    shape = batch, 128, int(conv_product.ROWS * share)  # as many as its tiles are wide, on any CPU
+    monkeypatch.setattr(conv_im2col, "MANY_WEIGHTS", 1 << 17)
+    shape = batch, 128, int(conv_im2col.ROWS * share)  # as many as its tiles are wide, on any CPU
     plans.forget()
     rng = np.random.default_rng(11)
     x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in (shape, (512, 128, 5), 512))
     name, reason = choose((*shape[:2], 1, shape[2]), (512, 128, 1, 5), 1, (0, 2))
-    assert (name, reason[:10]) == ("product", "few pixels")
-    more = choose((1, 128, 1, conv_product.ROWS + 1), (512, 128, 1, 5), 1, (0, 2))
+    assert (name, reason[:10]) == ("im2col", "few pixels")
+    more = choose((1, 128, 1, conv_im2col.ROWS + 1), (512, 128, 1, 5), 1, (0, 2))
     assert not more[1].startswith("few pixels")
     y = kernels.conv1d(lay(x, "last"), w, bias, padding=2, activation="relu")
     expected = np.maximum(reference.convolve(x, w, bias, 1, 2), 0)
@@ -218,8 +218,8 @@ def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkey
     dx = kernels.conv1d_backward(dy, x, w, y, "relu", 1, 2)[0]
     expected = reference.convolve_backward(dy * (y > 0), x, w, 1, 2)[0]
     np.testing.assert_allclose(dx, expected, rtol=0, atol=tolerance(np.float32, 5 * 512, expected))
-    with pytest.raises(ValueError, match="algorithm 'product' is for groups=1"):
-        kernels.conv2d(x[:, :, None], w[:, :64, None], groups=2, algorithm="product")
+    with pytest.raises(ValueError, match="algorithm 'im2col' is for groups=1"):
+        kernels.conv2d(x[:, :, None], w[:, :64, None], groups=2, algorithm="im2col")
     plans.forget()
 
 

@@ -8,7 +8,7 @@ from fastnn_kernels.cpu.conv import (
     depthwise as conv_depthwise,
 )
 from fastnn_kernels.cpu.conv import (
-    im2col as conv_product,
+    im2col as conv_im2col,
 )
 from fastnn_kernels.cpu.conv import (
     pointwise as conv_pointwise,
@@ -37,13 +37,13 @@ SIZES = {
     conv_depthwise: {"GRAIN": 1 << 6, "PLANE_BUFFER": 1 << 10, "PIXEL_BUFFER": 1 << 11, "BAND": 1 << 11},
     conv_gradient: {"GRAIN": 1 << 8, "BUFFER": 1 << 12, "SUM": 8, "PARTS": 1 << 14},
     conv_pointwise: {"FEW": 8},
-    conv_product: {"COLUMNS": 1 << 10, "GRAIN": 1 << 6},
+    conv_im2col: {"COLUMNS": 1 << 10, "GRAIN": 1 << 6},
     conv_winograd: {"GRAIN": 1 << 8, "FAR": 1, "BLOCK": 1 << 13, "MOST": 1 << 14, "LARGE": 1, "PIECE": 1 << 14},
     conv_winograd_gradient: {"GRAIN": 1 << 8, "SUMS": 1 << 14, "TILES": 1 << 13, "CHANNELS": 32},
     _memory: {"FAR": 1 << 10},
 }
-FEW_PIXELS = {conv_product: {"FEW_PIXELS": 1 << 20, "FEW_STRIDED_PIXELS": 1 << 20, "MANY_WEIGHTS": 1}}
-MANY_PIXELS = {conv_product: {"FEW_PIXELS": 0, "FEW_STRIDED_PIXELS": 0}}
+FEW_PIXELS = {conv_im2col: {"FEW_PIXELS": 1 << 20, "FEW_STRIDED_PIXELS": 1 << 20, "MANY_WEIGHTS": 1}}
+MANY_PIXELS = {conv_im2col: {"FEW_PIXELS": 0, "FEW_STRIDED_PIXELS": 0}}
 LARGE = CASES | {
     "signal, nine taps, many filters": Case(1, 1, 70, 96, (100,), (9,), 1, 4),
     "3x3, many filters": Case(1, 1, 40, 128, (8, 8), (3, 3), 1, 1),

@@ -259,5 +259,5 @@ class TestPrepared:
             kernels.prepare_conv2d(w, (1, 5, 8, 8))
         with pytest.raises(ValueError, match=r"conv2d: input has 3 channels .* but weight expects 6"):
             kernels.conv2d(x, kernels.prepare_conv2d(w), groups=2)
-        with pytest.raises(TypeError, match=r"conv2d: the prepared weight is float32 but the input is float64"):
+        with pytest.raises(TypeError, match=r"conv2d: the prepared weight is float32 but input is float64"):
             kernels.conv2d(x.astype(np.float64), kernels.prepare_conv2d(w))

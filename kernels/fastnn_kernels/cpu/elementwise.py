@@ -8,6 +8,7 @@ from ..formulas.formula import Formula
 from ..ground.checks import contiguous
 from ..ground.jit import Kernel, exact, kernel
 from ..ground.memory import empty
+from ..ground.plans import ghost
 from ..ground.threads import tasks
 from .vector.simd import load, store
 
@@ -90,6 +91,15 @@ def dense(kernel, grain, arrays, out=None):
         return out if direct else _copied(y.transpose(inverse), out)
 
     return run_in_order
+
+
+def order_of_result(arrays):
+    """Return a ghost that lies in memory as a new result of `dense` does."""
+    shape, dtype = arrays[-1].shape, arrays[-1].dtype
+    if all(each.flags.c_contiguous for each in arrays):
+        return ghost(shape, dtype)
+    axes = np.argsort([-abs(stride) for stride in arrays[-1].strides], kind="stable")
+    return ghost(tuple(shape[axis] for axis in axes), dtype).transpose(np.argsort(axes))
 
 
 def _copied(y, out):

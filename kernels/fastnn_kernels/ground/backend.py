@@ -73,14 +73,13 @@ def backend_of(function: str, arguments: dict[str, Any]) -> Backend | None:
     return backend
 
 
-def plans(*operations: str) -> Callable[[Callable[[Any], Plan]], Callable[[Any], Plan]]:
-    """Mark the function of a problem that plans these operations, for the back end in whose package it stands."""
+def plans(*operations: str, backend: str | None = None) -> Callable[[Callable[[Any], Plan]], Callable[[Any], Plan]]:
+    """Mark the function of a problem that plans these operations; for the back end in whose package it stands."""
 
     def mark(function: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
         module = getattr(function, "func", function).__module__  # of a partial, that of its function
-        backend = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
         for operation in operations:
-            _plans[backend, operation] = function
+            _plans[backend or module.removeprefix(f"{PACKAGE}.").partition(".")[0], operation] = function
         return function
 
     return mark
@@ -104,6 +103,11 @@ def planner_of(backend: str, operation: str, module: str) -> Callable[[Any], Pla
     if found is None:
         raise NotImplementedError(f"{operation}: the back end {backend!r} does not have it")
     return _quiet(found) if backend == "reference" else found
+
+
+def planned(backend: str, operation: str) -> bool:
+    """Return whether a back end has an operation, as far as its modules have been imported."""
+    return (backend, operation) in _plans
 
 
 def _load(backend: str, operation: str, module: str) -> None:

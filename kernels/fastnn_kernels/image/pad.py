@@ -6,11 +6,10 @@ import numpy as np
 from numpy import ndarray
 
 from ..cpu.image import pad as cpu
-from ..ground.checks import INT_LIMIT, as_float_array, check_out, choice, integer, number, output
+from ..ground.checks import INT_LIMIT, as_float_array, check_out, choice, integer, integers, number, output
 from ..ground.memory import empty
 from ..ground.plans import ghost, planned, planner
 from ..ground.threads import tasks
-from ..pool.windows import whole_shape
 
 GRAIN = 32768  # numbers written by a task, at least
 MODES = "constant", "reflect", "replicate", "circular"
@@ -95,7 +94,7 @@ def pad_backward(dy, input_shape, pad, mode="constant"):
 def _backward(shape, strides, dtype, mode, *options):
     """Return run(dy) for gradients that lie so."""
     name, (input_shape, *pad) = "pad_backward", options
-    input_shape = whole_shape(name, input_shape)
+    input_shape = integers(name, "input_shape", input_shape, 0)
     pads, expected = _geometry(name, input_shape, _numbers(name, pad), mode)
     if shape != expected:
         raise ValueError(f"{name}: dy has shape {shape}, an input {input_shape} gives {expected}")
