@@ -188,8 +188,8 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     eps), "lion" (betas); "average" (decay) makes `param` a moving average of `grad`. The settings in brackets have to
     be given; their meanings, the formulas and their sources stand with the classes of `fastnn.optim`.
 
-    param (n,), grad (n,), states: one (n,) array for each name in `OPTIMIZER_RULES[rule].states`, zeros before the first
-    step.
+    param (n,), grad (n,), states: one (n,) array for each name in `OPTIMIZER_RULES[rule].states`, zeros before the
+    first step.
 
     Every rule takes weight_decay and l1, which add weight_decay param + l1 sign(param) to the gradient;
     decoupled_weight_decay=True multiplies param by 1 - lr weight_decay instead; maximize=True climbs.
