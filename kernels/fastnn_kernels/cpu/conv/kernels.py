@@ -14,8 +14,9 @@ import numpy as np
 
 from ...ground.jit import jitted, kernel, shared
 from ..vector.conv_tile import window_tile
-from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_edge
+from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
 from ..vector.simd import address, fence, itemsize, lanes, prefetch, stack_bytes, vector_at
+from ..vector.transpose import transpose_block, transpose_edge
 
 LINE = 64  # bytes of a cache line
 AHEAD = 2  # how many turns before they are read filters are asked for

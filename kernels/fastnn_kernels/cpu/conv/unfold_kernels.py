@@ -1,8 +1,9 @@
 """The windows of images as rows of numbers, a row per place in the window (im2col), and back, added up (col2im)."""
 
 from ...ground.jit import jitted, kernel
-from ..vector.short_rows import add_row, copy_row
-from ..vector.simd import address, itemsize, lanes, vector_at
+from ..move import copy_row
+from ..vector.simd import address, itemsize, vector_at
+from ..vector.values import lanes_before, pointer_at, read, width, write, zeros
 from .kernels import fill_zeros, inside
 
 
@@ -13,7 +14,7 @@ def unfold__rows(x, number, window, columns, lo, hi):
     window: stride, padding, dilation, each by row and column. The range is over B * C planes.
     """
     sh, sw, ph, pw, dh, dw = window
-    size, step, by_column = itemsize(number), lanes(number), x.strides[3]
+    size, by_column = itemsize(number), x.strides[3]
     kh, kw, height, width = columns.shape[2:]
     for q in range(lo, hi):
         b, c = divmod(q, x.shape[1])
@@ -30,14 +31,25 @@ def unfold__rows(x, number, window, columns, lo, hi):
                         fill_zeros(number, target, left)
                         fill_zeros(number, target + (left + count) * size, width - left - count)
                         if sw * by_column == size:
-                            for t in range(0, count, step):
-                                at = target + (left + t) * size
-                                copy_row(number, source + t * size, at, min(step, count - t))
+                            copy_row(number, source, target + left * size, count)
                         else:
                             made = vector_at(number, target + left * size, count)
                             for t in range(count):
                                 made[t] = vector_at(number, source + t * sw * by_column, 1)[0]
                     target += columns.strides[4]
+
+
+@jitted
+def add_row(number, source, target, n):
+    """Add n numbers from one address to those at another, the last vector with a mask."""
+    x, y, j = pointer_at(number, source), pointer_at(number, target), 0
+    step = width(zeros(x))
+    while j + step <= n:
+        write(y, j, read(y, j) + read(x, j))
+        j += step
+    if j < n:
+        rest = lanes_before(zeros(x), n - j)
+        write(y, j, read(y, j, rest) + read(x, j, rest), rest)
 
 
 @jitted
@@ -59,7 +71,7 @@ def fold__planes(columns, bias, floor, window, scratch, y, lo, hi):
     in the window adds is contiguous rows. window: as in unfold__rows. The range is over rows of scratch: tasks.
     """
     sh, sw, ph, pw, dh, dw = window
-    number, size, step = floor, itemsize(floor), lanes(floor)
+    number, size = floor, itemsize(floor)
     kh, kw, height, width = columns.shape[2:]
     across = -(-y.shape[3] // sw)
     tall, parts = -(-y.shape[2] // sh), min(sw, y.shape[3])
@@ -82,8 +94,7 @@ def fold__planes(columns, bias, floor, window, scratch, y, lo, hi):
                         buffer + (remainder * parts + part) * by_part + (top + above) * by_row + (left + shift) * size
                     )
                     for _ in range(top, bottom):
-                        for t in range(0, right - left, step):
-                            add_row(number, source + t * size, target + t * size, min(step, right - left - t))
+                        add_row(number, source, target, right - left)
                         source += columns.strides[4]
                         target += by_row
             for r in range(y.shape[2]):

@@ -4,17 +4,9 @@ A table holds the source of every row or column of the result, -1 for "the const
 [first, last) lie side by side in the source, too, and from where on; and how many numbers make up a column.
 """
 
-from ...ground.jit import jitted, kernel
-from ..vector.short_rows import copy_row
-from ..vector.simd import address, itemsize, lanes, part
-
-
-@jitted
-def copy(number, source, target, length):
-    """Copy numbers from one address to another."""
-    for j in range(0, length, lanes(number)):
-        moved = j * itemsize(number)
-        copy_row(number, source + moved, target + moved, min(length - j, lanes(number)))
+from ...ground.jit import kernel
+from ..move import copy_row
+from ..vector.simd import address, part
 
 
 @kernel("T[:,:,::1], i8[::1], i8[::1], i8[::1], T, T[:,:,::1]", writes="y", parallel=True)
@@ -31,7 +23,7 @@ def pad__runs(x, rows, columns, run, value, y, lo, hi):
             continue
         row = x[p, rows[i]]
         source, target = part(row, start * size, length), part(out, first * size, length)
-        copy(value, address(source), address(target), length)
+        copy_row(value, address(source), address(target), length)
         for j in range(columns.size - (last - first)):
             column = j if j < first else j + last - first
             if size == 1:  # a loop costs more than the number it would copy
