@@ -13,7 +13,7 @@ from fastnn import functional as F
 from fastnn_kernels import checks
 
 from . import init
-from .module import Parameter, as_made, fresh
+from .module import Module, Parameter, as_made, fresh
 from .packed import Packed
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
