@@ -124,3 +124,14 @@ def conv2d__bands(x, mask, panels, bias, floor, table, scratch, y, lo, hi):
                     put_pixels(number, finished, width, rows, columns, n, at, by_filter, by_row, by_column)
     if streaming:
         fence()
+
+
+@kernel("T[::1], T, T[:,:,:,:]", writes="y", parallel=True)
+def conv2d__bias(bias, floor, y, lo, hi):
+    """bias(OC) -> y(B,OC,OH,OW): sums of nothing, not below the floor. The range is over B."""
+    for b in range(lo, hi):
+        for c in range(y.shape[1]):
+            value = floor if floor > bias[c] else bias[c]
+            for i in range(y.shape[2]):
+                for j in range(y.shape[3]):
+                    y[b, c, i, j] = value

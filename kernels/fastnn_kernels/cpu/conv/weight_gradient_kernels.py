@@ -155,3 +155,34 @@ def conv2d_backward_bias__rows(dy, dbias, lo, hi):
                     part += row[j]
                 total += part
         dbias[o] = total
+
+
+@kernel("T[:,::1], T[::1]", writes="dbias", parallel=True)
+def conv2d_backward_bias__parts(parts, dbias, lo, hi):
+    """parts(N,OC) -> dbias(OC): the parts added in order. The range is over OC."""
+    for o in range(lo, hi):
+        total = parts[0, o]
+        for part in range(1, parts.shape[0]):
+            total += parts[part, o]
+        dbias[o] = total
+
+
+@kernel("T[:,:,:,:,::1], int, T[:,:,:,:]", writes="dw", parallel=True)
+def conv2d_backward_weight__neighbours(parts, step, dw, lo, hi):
+    """parts(N,OC,C,KH,KW + (N - 1) * step) -> dw(OC,C,KH,KW): part n, n steps further right. The range is over OC."""
+    for o in range(lo, hi):
+        for c in range(dw.shape[1]):
+            for i in range(dw.shape[2]):
+                for j in range(dw.shape[3]):
+                    total = parts[0, o, c, i, j]
+                    for n in range(1, parts.shape[0]):
+                        total += parts[n, o, c, i, j + n * step]
+                    dw[o, c, i, j] = total
+
+
+@kernel("T[::1], T[::1]", writes="total", parallel=True)
+def conv3d_backward__add(part, total, lo, hi):
+    """part(n) -> total(n) += part."""
+    part, total = part[lo:hi], total[lo:hi]
+    for i in range(total.size):
+        total[i] += part[i]
