@@ -5,7 +5,7 @@ neighbouring windows are `step` apart, and `window_tile` reads them in place: 14
 weight is packed in panels of 32 filters, k = (row, column, channel).
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 from ...ground.jit import kernel
 from ...ground.records import fields
@@ -25,13 +25,8 @@ from .gather import (
 )
 from .layer import WINDOW
 
-
-class Bands(NamedTuple):
-    """How the output is cut: rows of a band, panels of filters of a piece of work; whether y is stored by streaming."""
-
-    rows: int
-    block: int
-    streaming: int
+# How the output is cut: rows of a band, panels of filters of a piece of work; whether y is stored by streaming.
+Bands = namedtuple("Bands", "rows block streaming")
 
 
 BANDS = fields(Bands, WINDOW)
