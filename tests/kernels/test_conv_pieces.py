@@ -26,7 +26,7 @@ SIZES = {
     weight_gradient_direct: {"GRAIN": 1 << 8, "BUFFER": 1 << 12, "SUM": 8, "PARTS": 1 << 14},
     pointwise: {"FEW": 8},
     im2col: {"COLUMNS": 1 << 10, "GRAIN": 1 << 6},
-    winograd: {"GRAIN": 1 << 8, "FAR": 1, "BLOCK": 1 << 13, "MOST": 1 << 14, "LARGE": 1, "PIECE": 1 << 14},
+    winograd: {"GRAIN": 1 << 8, "LARGE_IMAGES": 1, "BLOCK": 1 << 13, "MOST": 1 << 14, "LARGE": 1, "PIECE": 1 << 14},
     winograd_gradient: {"GRAIN": 1 << 8, "SUMS": 1 << 14, "TILES": 1 << 13, "CHANNELS": 32},
     pool: {"FAR": 1 << 10},
 }

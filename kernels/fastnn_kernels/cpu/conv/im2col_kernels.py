@@ -1,38 +1,34 @@
 """The windows of images as rows of numbers, a row per tap of the window (im2col), and back, added up (col2im)."""
 
-from typing import NamedTuple
-
 from ...ground.jit import jitted, kernel
+<<<<<<< HEAD
 from ...ground.records import fields
 from ..move import copy_row
 from ..vector.simd import address, itemsize, vector_at
 from ..vector.values import lanes_before, pointer_at, read, width, write, zeros
+=======
+from ..vector.short_rows import add_row, copy_row
+from ..vector.simd import address, itemsize, lanes, vector_at
+>>>>>>> conv
 from .gather import fill_zeros, inside
-
-
-class Steps(NamedTuple):
-    """How a window slides over images: strides, zeros at top and left, dilations, each by row and column."""
-
-    sh: int
-    sw: int
-    top: int
-    left: int
-    dh: int
-    dw: int
-
-
-STEPS = fields(Steps)
+from .layer import WINDOW
 
 
 @kernel("T[:,:,:,:], T, i8[::1], T[:,:,:,:,:,:]", writes="columns", parallel=True)
 def unfold__rows(x, number, table, columns, lo, hi):
     """x(B,C,H,W) -> columns(B,C,KH,KW,OH,OW), the last axis contiguous; zeros outside the image.
 
-    Pad with zeros, copy rows. table: `Steps`. The range is over B * C channels.
+    Pad with zeros, copy rows. table: `Window`. The range is over B * C channels.
     """
+<<<<<<< HEAD
     sh, sw, ph, pw = table[STEPS.sh], table[STEPS.sw], table[STEPS.top], table[STEPS.left]
     dh, dw = table[STEPS.dh], table[STEPS.dw]
     size, by_column = itemsize(number), x.strides[3]
+=======
+    sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
+    dh, dw = table[WINDOW.dh], table[WINDOW.dw]
+    size, step, by_column = itemsize(number), lanes(number), x.strides[3]
+>>>>>>> conv
     kh, kw, height, width = columns.shape[2:]
     for q in range(lo, hi):
         b, c = divmod(q, x.shape[1])
@@ -86,12 +82,18 @@ def fold__planes(columns, bias, floor, table, scratch, y, lo, hi):
     """columns(B,C,KH,KW,OH,OW), the last axis contiguous, bias(C) -> y(B,C,H,W), not below the floor.
 
     Start from the bias, add all taps, write. A channel is summed in a buffer where its pixels are grouped by their
-    remainders by the stride: there all that one tap adds is contiguous rows. table: `Steps`. The range is over rows of
+    remainders by the stride: there all that one tap adds is contiguous rows. table: `Window`. The range is over rows of
     scratch: tasks.
     """
+<<<<<<< HEAD
     sh, sw, ph, pw = table[STEPS.sh], table[STEPS.sw], table[STEPS.top], table[STEPS.left]
     dh, dw = table[STEPS.dh], table[STEPS.dw]
     number, size = floor, itemsize(floor)
+=======
+    sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
+    dh, dw = table[WINDOW.dh], table[WINDOW.dw]
+    number, size, step = floor, itemsize(floor), lanes(floor)
+>>>>>>> conv
     kh, kw, height, width = columns.shape[2:]
     across = -(-y.shape[3] // sw)
     tall, parts = -(-y.shape[2] // sh), min(sw, y.shape[3])
