@@ -62,6 +62,7 @@ def operation(
     *,
     optional: str = "",
     integers: str = "",
+    reals: str = "",
     numbers: str = "",
     words: str = "",
     prepared: str = "",
@@ -75,6 +76,8 @@ def operation(
 
     arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
     and so may numbers and integers that are named there, too. integers: of integer arrays, which keep their dtype.
+    reals: of arrays of real numbers, which keep their dtype if it is float32 or float64, and become
+    float64 else.
     numbers: of numbers on which the plan does not depend (the check gets None for them); words: of such integers of
     0 .. 2^64 - 1, say seeds. prepared: those of the arrays that may be a `Prepared`. All other arguments are options:
     values, and tuples of values. name: of the public function, that of the check without its underscore if not given.
@@ -89,11 +92,12 @@ def operation(
         kinds = {
             "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in f'{numbers} {integers}'.split())}",
             "integers": integers,
+            "reals": reals,
             "numbers": f"{numbers} {words}",
             "words": words,
             "prepared": prepared,
             "optional": optional,
-            "required": f"{arrays} {' '.join(x for x in integers.split() if x not in optional.split())}",
+            "required": f"{arrays} {reals} {' '.join(x for x in integers.split() if x not in optional.split())}",
         }
         names = {kind: text.split() for kind, text in kinds.items()}
         made = Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
@@ -128,7 +132,8 @@ class Operation:
         self.name, self.check, self.module, self.in_place = name, check, module or check.__module__, in_place
         self.otherwise = otherwise
         self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
-        self.arrays, self.required = [*self.floats, *self.integers], kinds["required"]
+        self.reals = kinds.get("reals", [])
+        self.arrays, self.required = [*self.floats, *self.integers, *self.reals], kinds["required"]
         self.prepared, self.optional, self.words = kinds["prepared"], kinds["optional"], kinds.get("words", ())
         self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*self.arrays, *self.numbers} - set(self.arguments)
@@ -203,6 +208,8 @@ class Operation:
         for x in self.integers:
             if given[x] is not None:
                 plain[x] = checks.integer_array(self.name, x, given[x])
+        for x in self.reals:
+            plain[x] = checks.real_array(self.name, x, given[x])
         return plain
 
     def _check_prepared(self, name: str, plain: dict[str, Any]) -> None:
