@@ -85,6 +85,71 @@ for _name, _function in {
     plans(_name)(lambda problem, f=_function: lambda out, x, _: deliver(None, f(x, problem.factor)))
 
 
+# ---------------------------------------------------------------------------------------------- resampling
+
+
+def _cubic(d, a=-0.75):
+    """Return the weight of a pixel at a distance (Keys, 1981)."""
+    d = abs(d)
+    return ((a + 2) * d - (a + 3)) * d * d + 1 if d <= 1 else ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+
+
+def _weights(i, axis, problem):
+    """Return the pixels, and their weights, of which output i of an axis is the sum."""
+    length, count, scale = axis
+    mode = problem.mode
+    if mode == "area":
+        pixels = range(i * length // count, -(-(i + 1) * length // count))
+        return [(t, 1 / len(pixels)) for t in pixels]
+    if mode.startswith("nearest"):  # in float32, as in PyTorch
+        at = np.float32(i + (mode == "nearest-exact") / 2) * np.float32(scale)
+        return [(min(int(at), length - 1), 1.0)]
+    if problem.align_corners:
+        at = i * ((length - 1) / (count - 1)) if count > 1 else 0.0
+    else:
+        at = (i + 0.5) * scale - 0.5
+    if mode != "bicubic":
+        at = min(max(i if count == length else at, 0), length - 1)
+    low = floor(at)
+    taps = [low - 1, low, low + 1, low + 2] if mode == "bicubic" else [low, low + 1]
+    weight = _cubic if mode == "bicubic" else lambda d: 1 - abs(d)
+    return [(min(max(t, 0), length - 1), weight(at - t)) for t in taps if weight(at - t)]
+
+
+def _matrix(axis, problem):
+    """Return the matrix (count, length) of an axis."""
+    matrix = np.zeros((axis.count, axis.length))
+    for i in range(axis.count):
+        for pixel, weight in _weights(i, axis, problem):
+            matrix[i, pixel] += weight
+    return matrix
+
+
+def _multiplied(x, matrices):
+    """Return images times a matrix along each axis; zeros of a matrix are left out, so that infinity stays apart."""
+    for axis, matrix in enumerate(matrices, start=2):
+        moved = np.moveaxis(x, axis, 0)
+        y = np.zeros((len(matrix), *moved.shape[1:]), x.dtype)
+        for i, j in zip(*matrix.nonzero(), strict=True):
+            y[i] += x.dtype.type(matrix[i, j]) * moved[j]
+        x = np.moveaxis(y, 0, axis)
+    return x
+
+
+@plans("interpolate")
+def interpolate(problem):
+    """Multiply by a matrix along each axis."""
+    matrices = [_matrix(axis, problem) for axis in problem.axes]
+    return lambda out, x, *_: deliver(None, _multiplied(x, matrices))
+
+
+@plans("interpolate_backward")
+def interpolate_backward(problem):
+    """Multiply by the transposed matrices."""
+    matrices = [_matrix(axis, problem).T for axis in problem.axes]
+    return lambda out, dy, *_: deliver(None, _multiplied(dy, matrices))
+
+
 # --------------------------------------------------------------------------------------------- augmentation
 
 
