@@ -11,8 +11,7 @@ from functools import partial
 import numpy as np
 
 from bench.harness import Calls, Case, Unsupported
-from fastnn_kernels.cpu.activation import FUNCTIONS
-from fastnn_kernels.cpu.elementwise import CHEAP
+from fastnn_kernels.formulas.activation import FORMULAS
 
 LIBRARIES = ("numpy", "torch", "jax")
 SIZES = {"10 k": ((100, 100),), "12.5 M": ((3125, 4000),)}
@@ -38,7 +37,7 @@ def _bars(name, large, gradient, out):
         return bars | ({"peak@2": 1 / 1.3} if rows else {"torch@2": 4.0})
     if gradient or rows:
         return bars
-    if name in PAIRS or FUNCTIONS[name].grain == CHEAP:
+    if name in PAIRS or FORMULAS[name].cheap:
         return bars | {"numpy": 1.5}
     return {"numpy": 1.0, "torch": 1.0, "jax": 1.0, "seconds@1": 0.2e-9 * 1e4}
 
@@ -64,7 +63,7 @@ def _cases(name, sizes):
 
 CASES = [
     case
-    for name in (*FUNCTIONS, *PAIRS, "softmax", "log_softmax")
+    for name in (*FORMULAS, *PAIRS, "softmax", "log_softmax")
     if name not in ("identity", "binary_step", "bipolar_step")
     for case in _cases(name, ROWS if name.endswith("softmax") else SIZES)
 ]
@@ -117,7 +116,7 @@ def _options(name, dim):
         return (dim,)
     if name in PAIRS:
         return ()
-    return GIVEN.get(name, FUNCTIONS[name].usual_parameters)
+    return GIVEN.get(name, FORMULAS[name].usual_parameters)
 
 
 def _build_fastnn(name, dim, gradient, threads):
@@ -129,7 +128,7 @@ def _build_fastnn(name, dim, gradient, threads):
         return lambda x, dy: partial(getattr(kernels, name), x, dy), np.asarray
     stem = "gelu" if approximation else name
     forward, backward = getattr(kernels, stem), getattr(kernels, f"{stem}_backward")
-    of_output = dim is not None or FUNCTIONS[name].gradient_of == "output"
+    of_output = dim is not None or FORMULAS[name].gradient_of == "output"
 
     def make(x, dy):
         if not gradient:

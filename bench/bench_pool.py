@@ -83,7 +83,6 @@ def build(library, case, threads):
 
 def _build_fastnn(layer, direction, threads):
     import fastnn_kernels as kernels
-    from fastnn_kernels.pool.pooling import max_pool_with_places
 
     name = f"{layer.kind}_pool{layer.rank}d"
     window = layer.kernel, layer.stride, layer.padding
@@ -95,8 +94,9 @@ def _build_fastnn(layer, direction, threads):
             x, dy = layout(x), layout(dy)
             if layer.kind == "avg":
                 return partial(kernels.avg_pool_backward, layer.rank, dy, x.shape, (*window, False, True, None))
-            _, places = max_pool_with_places(layer.rank, x, (*window, 1, False))
-            return partial(kernels.max_pool_backward, layer.rank, dy, x, (*window, 1, False), places)
+            _, indices = getattr(kernels, name)(x, *window, return_indices="compact")
+            options = {"indices": indices, "check_indices": False}
+            return partial(kernels.max_pool_backward, layer.rank, dy, x, (*window, 1, False), **options)
 
         return make
 

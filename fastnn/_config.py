@@ -10,10 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
+import fastnn_kernels as kernels
 from fastnn._version import __version__
-from fastnn_kernels.cpu.vector import simd
-from fastnn_kernels.ground import memory, threads
-from fastnn_kernels.ground.cache import cache_folder
 
 
 def _cpu() -> str:
@@ -33,8 +31,7 @@ def _size(count: int) -> str:
     return f"{count} bytes"
 
 
-def _cache() -> str:
-    folder = cache_folder()
+def _cache(folder: Path | None) -> str:
     if folder is None:
         return "none: no folder can be written, kernels are compiled in every process"
     sizes = []
@@ -46,20 +43,17 @@ def _cache() -> str:
 
 def configuration() -> dict[str, str]:
     """Return what `show_config` prints, as a dictionary."""
-    from numba.core.registry import cpu_target
-
-    _, target, _ = cpu_target.target_context.codegen().magic_tuple()
-    width = simd.vector_bytes()
+    about = kernels.info()
+    width, pool = about["vector_bytes"], about["pool"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pool = memory.pool_stats()
     versions = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
     return {
         "fastnn": f"{__version__} on Python {platform.python_version()}, {platform.platform(terse=True)}",
-        "CPU": f"{_cpu()}, compiling for {target}",
+        "CPU": f"{_cpu()}, compiling for {about['target']}",
         "vectors": f"{8 * width} bits: {width // 4} float32 or {width // 8} float64",
-        "threads": f"{threads.get_num_threads()} of {cores} cores",
-        "threading layer": threads.threading_layer(),
-        "kernel cache": _cache(),
+        "threads": f"{about['threads']} of {cores} cores",
+        "threading layer": about["threading_layer"],
+        "kernel cache": _cache(about["cache"]),
         "output pool": f"{_size(pool.bytes)} held, {_size(pool.idle_bytes)} of them idle; at most {_size(pool.limit)}",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }

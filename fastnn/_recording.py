@@ -63,6 +63,10 @@ def differentiable(
     With ``writes_gradients=True``, `backward` gets a third argument `out`: per array argument None, or the array into
     which it must write that gradient, and which it must then return. It saves a copy for large parameters.
 
+    A function that has a keyword-only parameter `needs` is told which gradients will be wanted: one bool per array
+    argument, all False for plain arrays and where nothing is recorded. So it need not compute what only the backward
+    pass uses.
+
     With ``in_place=True``, the function has one array argument and a keyword argument `out`, and people may say
     ``inplace=True``: then the result is written over the argument, which is given back. As with ``x += y``, a tensor
     that an operation made while recording is left alone and a new one given instead: what it holds may be needed for
@@ -91,6 +95,7 @@ def _differentiable(
         raise TypeError(f"differentiable: {function.__qualname__} has no leading argument annotated Array")
     total = None if variadic else len(names)
     by_name = frozenset(names)
+    tells = "needs" in signature.parameters
     refuse = partial(_refuse, function.__name__.lstrip("_"), names, variadic)
 
     @wraps(function)
@@ -100,6 +105,8 @@ def _differentiable(
             bound.apply_defaults()
             args, options = bound.args, bound.kwargs
         parents: list[Node | Leaf | None] = [x._node if isinstance(x, Tensor) else None for x in args[:total]]
+        if tells:
+            options["needs"] = tuple([grad_mode.enabled and parent is not None for parent in parents])
         try:
             y, backward = function(*[x._data if isinstance(x, Tensor) else x for x in args], **options)
         except (AttributeError, TypeError) as error:
@@ -125,17 +132,21 @@ def _differentiable(
         if not isinstance(a, Tensor):
             if a is _MISSING:
                 return operation(**options)
+            if tells:
+                options["needs"] = (False,)
             try:
                 return function(a, *rest, **options)[0]
             except (AttributeError, TypeError) as error:
                 refuse(error, a)
                 raise
+        source = a._node
+        if tells:
+            options["needs"] = (source is not None and grad_mode.enabled,)
         try:
             y, backward = function(a._data, *rest, **options) if rest or options else function(a._data)
         except (AttributeError, TypeError) as error:
             refuse(error, a)
             raise
-        source = a._node
         if source is None or not grad_mode.enabled:
             return unrecorded(y)
         return recorded(y, backward, [source], writes_gradients)
@@ -150,6 +161,9 @@ def _differentiable(
             given, source_a, a = True, a._node, a._data
         if isinstance(b, Tensor):
             given, source_b, b = True, b._node, b._data
+        if tells:
+            on = grad_mode.enabled
+            options["needs"] = on and source_a is not None, on and source_b is not None
         try:
             y, backward = function(a, b, *rest, **options) if rest or options else function(a, b)
         except (AttributeError, TypeError) as error:
@@ -173,6 +187,9 @@ def _differentiable(
             given, source_b, b = True, b._node, b._data
         if c is not None and isinstance(c, Tensor):
             given, source_c, c = True, c._node, c._data
+        if tells:
+            on = grad_mode.enabled
+            options["needs"] = on and source_a is not None, on and source_b is not None, on and source_c is not None
         try:
             y, backward = function(a, b, c, *rest, **options) if rest or options else function(a, b, c)
         except (AttributeError, TypeError) as error:

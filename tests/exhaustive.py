@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.formulas.activation import FORMULAS
 from tests.kernels.test_activation import forward, parameters
 from tests.reference import activation as reference
 
@@ -59,18 +59,18 @@ def float64_error(name: str, count: int) -> tuple[float, np.float64]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", default=list(FUNCTIONS), metavar="NAME", help="functions (all of them)")
+    parser.add_argument("names", nargs="*", default=list(FORMULAS), metavar="NAME", help="functions (all of them)")
     parser.add_argument("--step", type=int, default=1, help="take every STEPth float32 only")
     parser.add_argument("--count", type=int, default=20_000, help="how many float64 arguments")
     arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(FUNCTIONS)
+    unknown = set(arguments.names) - set(FORMULAS)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(FUNCTIONS)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(FORMULAS)}")
     too_large = 0
     for name in arguments.names:
         single, at = float32_error(name, arguments.step)
         double, there = float64_error(name, arguments.count)
-        stated = FUNCTIONS[name].ulp
+        stated = FORMULAS[name].ulp
         note = "" if single <= stated[0] and double <= stated[1] else f"  more than the stated {stated}"
         too_large += bool(note)
         print(f"{name:12s} float32 {single:.3f} at {at:.9g}, float64 {double:.3f} at {there:.17g}{note}", flush=True)

@@ -13,13 +13,15 @@ ROOT = Path(__file__).parents[1]
 KERNELS = Path(fastnn_kernels.__file__).parent
 ROOTS = {"fastnn": ROOT / "fastnn", "fastnn_kernels": KERNELS}
 
+BACKENDS = "fastnn_kernels.cpu", "fastnn_kernels.cuda", "fastnn_kernels.reference"
+
 # From the ground up. A module may import what is in its own room and in rooms below; rooms of one floor don't meet.
 FLOORS = [
     ("fastnn_kernels.ground",),
     ("fastnn_kernels.cpu.vector",),
     ("fastnn_kernels.cpu.math",),
     ("fastnn_kernels.formulas",),
-    ("fastnn_kernels.cpu", "fastnn_kernels.cuda"),
+    BACKENDS,
     ("fastnn_kernels",),  # the families: what can be computed
     ("fastnn._", "fastnn.random"),  # the tape
     ("fastnn.tensor",),
@@ -116,6 +118,48 @@ def test_imports_point_down():
             other, there = room(target)
             if other >= floor and there != here:
                 wrong.append(f"{arrow} (floor {other})")
+    assert not wrong
+
+
+def families():
+    """Yield the modules above the line between what is computed and how."""
+    below = (*BACKENDS, "fastnn_kernels.ground", "fastnn_kernels.formulas")
+    for module, path in MODULES:
+        if module.startswith("fastnn_kernels.") and not (module + ".").startswith(tuple(f"{b}." for b in below)):
+            yield module, path
+
+
+def test_families_know_no_back_end():
+    """No kernel, tile size, cache size, vector width or number of tasks above the line: a back end's plan has them."""
+    how = {"tasks", "vector_bytes", "kernel", "jitted", "empty", "fresh", "memory", "threads"}
+    wrong = []
+    for module, path in families():
+        if module in ("fastnn_kernels.info", "fastnn_kernels.__main__", "fastnn_kernels.explain"):
+            continue
+        wrong += [f"{module} imports {target}" for target in imports(path, module) if target.startswith(BACKENDS)]
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                wrong += [f"{module} imports {alias.name}" for alias in node.names if alias.name in how]
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                words = node.targets[0].id.split("_")
+                if {"GRAIN", "TILE", "CACHE", "LANES", "PANEL", "VECTOR", "VECTORS", "BLOCK", "BLOCKS"} & set(words):
+                    wrong.append(f"{module}:{node.lineno} {node.targets[0].id}")
+    assert not wrong
+
+
+def test_layers_use_public_names_only():
+    """`fastnn` sees of the kernels what everybody sees: names in `fastnn_kernels.__all__`."""
+    wrong = []
+    for module, path in MODULES:
+        if module.split(".")[0] == "fastnn":
+            for node in ast.walk(tree(path)):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnn_kernels"):
+                    names = {alias.name for alias in node.names}
+                    if node.module != "fastnn_kernels" or names - set(fastnn_kernels.__all__):
+                        wrong.append(f"{module}:{node.lineno} {node.module} {sorted(names)}")
+                elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "kernels":
+                    if node.attr not in fastnn_kernels.__all__:
+                        wrong.append(f"{module}:{node.lineno} kernels.{node.attr}")
     assert not wrong
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import fastnn_kernels
 from fastnn import functional, nn
-from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.formulas.activation import FORMULAS
 
 ROOT = Path(__file__).parents[1]
 KERNELS = Path(fastnn_kernels.__file__).parent
@@ -64,7 +64,7 @@ def stub_of_layers():
 
 
 def layers():
-    return [spec for spec in FUNCTIONS.values() if spec.layer and spec.layer != "GELU"]
+    return [spec for spec in FORMULAS.values() if spec.layer and spec.layer != "GELU"]
 
 
 def page():
@@ -81,7 +81,7 @@ def page():
         "| function | layer | what it gives | error float32 | error float64 | its gradient is taken from |",
         "|---|---|---|---|---|---|",
     ]
-    for spec in FUNCTIONS.values():
+    for spec in FORMULAS.values():
         given = "".join(
             f", {name}" + ("" if usual is None else f"={usual:g}") for name, usual in spec.parameters.items()
         )

@@ -1,4 +1,4 @@
-"""Elementwise activations: a differentiable operation for every function of `fastnn_kernels.cpu.activation`.
+"""Elementwise activations: a differentiable operation for every function of `fastnn_kernels.ACTIVATIONS`.
 
 Each takes ``inplace=True``, as PyTorch's do: see `differentiable`.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, WithBackward, differentiable
-from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels import ACTIVATIONS
 
 
 @differentiable(in_place=True)
@@ -24,7 +24,7 @@ def gelu(input: Array, approximate: str = "none", *, out: Any = None) -> WithBac
 def _operation(name: str) -> Callable[..., Any]:
     """Make the operation of an entry."""
     forward, backward = getattr(kernels, name), getattr(kernels, f"{name}_backward")
-    of_output = FUNCTIONS[name].gradient_of == "output"
+    of_output = ACTIVATIONS[name].gradient_of == "output"
 
     def operation(input: Array, *parameters: float, out: Any = None, **named: float) -> WithBackward:
         y = forward(input, *parameters, out=out, **named)
@@ -39,6 +39,6 @@ def _operation(name: str) -> Callable[..., Any]:
     return made
 
 
-_operations = {name: _operation(name) for name in FUNCTIONS if name not in ("gelu", "gelu_tanh", "exp", "log")}
+_operations = {name: _operation(name) for name in ACTIVATIONS if name not in ("gelu", "gelu_tanh", "exp", "log")}
 globals().update(_operations)
 __all__ = ["gelu", *_operations]  # noqa: PLE0604

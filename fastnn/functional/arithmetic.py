@@ -1,15 +1,14 @@
 """Element by element: + - * / ** and friends, with NumPy's broadcasting and PyTorch's choice of dtypes.
 
-NumPy runs most of them, at memory speed; sums and products of arrays of one shape, exp and log are ours: their outputs
-come from the pool.
+Kernels compute + - * /, exp and log of floats; NumPy the rest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
@@ -17,20 +16,11 @@ from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
 from .promotion import alike, floating, promoted
 
 
-def _sum(a: Any, b: Any) -> Any:
-    if type(a) is type(b) is ndarray and a.shape == b.shape and a.dtype is b.dtype:
-        return kernels.add(a, b)
+def _computed(kernel: Callable[..., Any], name: str, a: Any, b: Any, floats: bool = False) -> Any:
+    """Give what a kernel of two operands computes, in PyTorch's choice of dtype; with `floats` never integers."""
     if not alike(a, b):
-        a, b = promoted("add", input=a, other=b)
-    return a + b
-
-
-def _product(a: Any, b: Any) -> Any:
-    if type(a) is type(b) is ndarray and a.shape == b.shape and a.dtype is b.dtype:
-        return kernels.mul(a, b)
-    if not alike(a, b):
-        a, b = promoted("mul", input=a, other=b)
-    return a * b
+        a, b = promoted(name, floats, input=a, other=b)
+    return kernel(a, b)
 
 
 def unbroadcast(dy: Any, like: Any) -> Any:
@@ -50,7 +40,7 @@ def add(input: Array, other: Array) -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
         return unbroadcast(dy, input) if needs[0] else None, unbroadcast(dy, other) if needs[1] else None
 
-    return _sum(input, other), backward
+    return _computed(kernels.add, "add", input, other), backward
 
 
 @differentiable
@@ -58,10 +48,10 @@ def sub(input: Array, other: Array) -> WithBackward:
     """Give ``input - other``."""
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        return unbroadcast(dy, input) if needs[0] else None, unbroadcast(-dy, other) if needs[1] else None
+        dother = unbroadcast(kernels.mul(dy, -1.0), other) if needs[1] else None
+        return unbroadcast(dy, input) if needs[0] else None, dother
 
-    a, b = (input, other) if alike(input, other) else promoted("sub", input=input, other=other)
-    return a - b, backward
+    return _computed(kernels.sub, "sub", input, other), backward
 
 
 @differentiable
@@ -70,27 +60,24 @@ def mul(input: Array, other: Array) -> WithBackward:
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         return (
-            unbroadcast(_product(dy, other), input) if needs[0] else None,
-            unbroadcast(_product(dy, input), other) if needs[1] else None,
+            unbroadcast(_computed(kernels.mul, "mul", dy, other), input) if needs[0] else None,
+            unbroadcast(_computed(kernels.mul, "mul", dy, input), other) if needs[1] else None,
         )
 
-    return _product(input, other), backward
+    return _computed(kernels.mul, "mul", input, other), backward
 
 
 @differentiable
 def div(input: Array, other: Array) -> WithBackward:
     """Give ``input / other``; division by zero gives inf or nan, silently."""
     a, b = (input, other) if alike(input, other) else promoted("div", True, input=input, other=other)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        y = a / b
+    with np.errstate(divide="ignore", invalid="ignore"):  # of integers and numbers, which NumPy divides
+        y = kernels.div(a, b)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            dx = dy / b
-            return (
-                unbroadcast(dx, input) if needs[0] else None,
-                unbroadcast(-dx * y, other) if needs[1] else None,
-            )
+        dx = kernels.div(dy, b)
+        dother = unbroadcast(kernels.mul(kernels.mul(dx, -1.0), y), other) if needs[1] else None
+        return unbroadcast(dx, input) if needs[0] else None, dother
 
     return y, backward
 
@@ -98,7 +85,7 @@ def div(input: Array, other: Array) -> WithBackward:
 @differentiable
 def neg(input: Array) -> WithBackward:
     """Give ``-input``."""
-    return np.negative(input), lambda dy, needs: (-dy,)
+    return np.negative(input), lambda dy, needs: (kernels.mul(dy, -1.0),)
 
 
 @differentiable
@@ -127,7 +114,7 @@ def pow(input: Array, exponent: Array) -> WithBackward:
 def exp(input: Array) -> WithBackward:
     """Give e to the power of each element."""
     y = kernels.exp(floating("exp", input))
-    return y, lambda dy, needs: (dy * y,)
+    return y, lambda dy, needs: (kernels.mul(dy, y),)
 
 
 @differentiable
@@ -136,11 +123,7 @@ def log(input: Array) -> WithBackward:
     x = floating("log", input)
     y = kernels.log(x)
 
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (dy / x,)
-
-    return y, backward
+    return y, lambda dy, needs: (kernels.div(dy, x),)
 
 
 @differentiable
@@ -149,11 +132,7 @@ def sqrt(input: Array) -> WithBackward:
     with np.errstate(invalid="ignore"):
         y = np.sqrt(floating("sqrt", input))
 
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return (dy / (2 * y),)
-
-    return y, backward
+    return y, lambda dy, needs: (kernels.div(dy, kernels.mul(y, 2.0)),)
 
 
 @differentiable

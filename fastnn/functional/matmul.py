@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
 
 from .arithmetic import unbroadcast
 
@@ -43,7 +43,13 @@ def matmul(input: Array, other: Array) -> WithBackward:
 
 @differentiable(writes_gradients=True)
 def linear(
-    input: Array, weight: Array, bias: Array | None = None, activation: str | None = None, *, prepared: Any = None
+    input: Array,
+    weight: Array,
+    bias: Array | None = None,
+    activation: str | None = None,
+    *,
+    prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Give ``activation(input @ weight.T + bias)`` in one kernel.
 
@@ -52,7 +58,7 @@ def linear(
     """
     if prepared is None or prepared.dtype != input.dtype or input.size <= FEW * weight.shape[1]:
         prepared = weight
-    if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
+    if activation == "gelu" and any(needs):  # the only one whose gradient needs what went into it
         before = kernels.linear(input, prepared, bias)
         y = kernels.gelu(before)
     else:

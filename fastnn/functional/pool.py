@@ -6,47 +6,56 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
-from fastnn_kernels.cpu.move import channels_last
-from fastnn_kernels.pool.pooling import avg_pool, max_pool, max_pool_with_places
-from fastnn_kernels.pool.pooling_gradient import max_pool_gradient
+
+
+def _kernel(kind: str, dims: int, window: Any) -> Any:
+    """Return the kernels' function for windows that slide, or for adaptive ones, which have one argument."""
+    return getattr(kernels, f"{'adaptive_' if len(window) == 1 else ''}{kind}_pool{dims}d")
 
 
 @differentiable
 def _recorded_max_pool(
     input: Array, dims: int, window: Any, return_indices: bool, activation: str | None, recorded: bool
 ) -> WithBackward:
-    places = None
+    indices = None
+    options = {} if activation is None else {"activation": activation}
+    result = _kernel("max", dims, window)(
+        input, *window, return_indices=return_indices or (recorded and "compact"), **options
+    )
     if return_indices:
-        y, places = result = max_pool(dims, input, window, return_indices=True, activation=activation)
+        y, indices = result
     elif recorded:
-        result, places = max_pool_with_places(dims, input, window, activation)
-    else:
-        result = max_pool(dims, input, window, activation=activation)
+        result, indices = result
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        if not return_indices:
-            return (max_pool_gradient(dims, dy, input, window, places, activation),)
-        dy = dy[0]
-        if activation is not None:
-            dy = kernels.relu_backward(dy, y)
-        return (kernels.max_pool_backward(dims, dy, input, window, places, activation),)
+        above = None if return_indices else activation
+        if return_indices:
+            dy = dy[0] if activation is None else kernels.relu_backward(dy[0], y)
+        return (kernels.max_pool_backward(dims, dy, input, window, indices, above, check_indices=False),)
 
     return result, backward
 
 
 def _max_pool(input: Any, dims: int, window: Any, return_indices: bool, activation: str | None) -> Any:
-    """Compute the places of the maxima only where a gradient may be asked for."""
+    """Compute the indices of the maxima only where a gradient may be asked for."""
     recorded = isinstance(input, Tensor) and input.requires_grad and is_grad_enabled()
     return _recorded_max_pool(input, dims, window, return_indices, activation, recorded)
 
 
 @differentiable
-def _avg_pool(input: Array, dims: int, window: Any, kind: str = "avg_pool") -> WithBackward:
+def _avg_pool(input: Array, dims: int, window: Any, kind: str = "avg") -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
-        pixels = input.ndim == dims + 2 and channels_last(input)
-        return (kernels.avg_pool_backward(dims, dy, input.shape, window, pixels=pixels, kind=kind),)
+        last = _is_channels_last(input, dims)
+        return (kernels.avg_pool_backward(dims, dy, input.shape, window, channels_last=last),)
 
-    return avg_pool(dims, input, window, kind=kind), backward
+    taken = 4 if kind == "sum" else 5 if dims == 1 else 6  # of the window, by the forward
+    return _kernel(kind, dims, window)(input, *window[:taken]), backward
+
+
+def _is_channels_last(x: Any, dims: int) -> bool:
+    """Return whether images (B, C, ...) are channels-last in memory, and not channels-first as well."""
+    order = (0, *range(2, dims + 2), 1)
+    return x.ndim == dims + 2 and not x.flags.c_contiguous and bool(x.transpose(order).flags.c_contiguous)
 
 
 @differentiable
@@ -93,7 +102,7 @@ def max_pool2d(
     return_indices: bool = False,
     activation: str | None = None,
 ) -> Any:
-    """Give the largest value of each window, through an activation; with return_indices=True, also where it was.
+    """Give the largest value of each window, through an activation; with return_indices=True, also its index.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW); indices: int64, row * W + column. `stride`
     defaults to `kernel_size`. The gradient goes to that place, the first of equal ones. `activation`: None or "relu".
@@ -167,7 +176,7 @@ def sum_pool2d(
     ceil_mode: bool = False,
 ) -> Any:
     """Give the sum of each window: `avg_pool2d` without the division."""
-    return _avg_pool(input, 2, (kernel_size, stride, padding, ceil_mode, True, 1), "sum_pool")
+    return _avg_pool(input, 2, (kernel_size, stride, padding, ceil_mode, True, 1), "sum")
 
 
 def lp_pool1d(
@@ -241,7 +250,7 @@ def adaptive_avg_pool2d(
     input: Any,
     output_size: Any,
 ) -> Any:
-    """Give the means of windows that cover an image, laid as in `adaptive_max_pool2d`; 1 is global pooling.
+    """Give the means of windows that cover an image, those of `adaptive_max_pool2d`; 1 is global pooling.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, *output_size). Raises as `kernels.adaptive_avg_pool2d` does.
     """

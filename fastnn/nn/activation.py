@@ -9,8 +9,7 @@ from inspect import Parameter, Signature
 from typing import Any
 
 from fastnn import functional as F
-from fastnn_kernels.cpu.activation import FUNCTIONS
-from fastnn_kernels.cpu.matmul.epilogue import FUSED
+from fastnn_kernels import ACTIVATIONS, FUSED
 
 from .module import Module
 
@@ -98,7 +97,7 @@ class Identity(Module):
 
 def _layer(name: str, function: str) -> type[Activation]:
     """Make the layer of an entry."""
-    spec = FUNCTIONS[function]
+    spec = ACTIVATIONS[function]
     arguments = [
         Parameter(key, Parameter.POSITIONAL_OR_KEYWORD, default=Parameter.empty if usual is None else usual)
         for key, usual in spec.parameters.items()
@@ -117,6 +116,8 @@ def _layer(name: str, function: str) -> type[Activation]:
     )
 
 
-_layers = {spec.layer: _layer(spec.layer, name) for name, spec in FUNCTIONS.items() if spec.layer not in (None, "GELU")}
+_layers = {
+    spec.layer: _layer(spec.layer, name) for name, spec in ACTIVATIONS.items() if spec.layer not in (None, "GELU")
+}
 globals().update(_layers)
 __all__ = ["GELU", "Identity", *_layers]  # noqa: PLE0604

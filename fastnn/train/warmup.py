@@ -98,7 +98,7 @@ def _watch(progress: bool) -> Iterator[list[str]]:
     """Collect the names of the kernels that are compiled, and show them."""
     from numba.core import event
 
-    from fastnn_kernels.ground.registry import specs
+    from fastnn_kernels import specs
 
     known = {id(spec.kernel.body.dispatcher): spec.name for spec in specs()}
     names: list[str] = []

@@ -5,7 +5,7 @@ from .ground import environment  # noqa: F401  (first: it makes Numba's import s
 # isort: split
 from . import activation, conv, image, loss, norm, peak, pool
 from .activation import *  # noqa: F403  (its names follow from its table)
-from .arithmetic import add, mul
+from .arithmetic import add, div, mul, sub
 from .conv import *  # noqa: F403
 from .dropout import (
     alpha_dropout,
@@ -17,31 +17,46 @@ from .dropout import (
     feature_dropout,
     feature_dropout_backward,
 )
+from .explain import explain
+from .formulas.activation import FORMULAS as ACTIVATIONS
+from .formulas.activation import FUSED
 from .glu import glu, glu_backward, prelu, prelu_backward
+from .ground import checks
 from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
 from .ground.memory import empty_pool, pool_stats, set_pool_limit
+from .ground.prepared import Prepared
 from .ground.registry import specs
 from .ground.threads import get_num_threads, set_num_threads, threading_layer, threads
 from .image import *  # noqa: F403
+from .info import info
 from .loss import *  # noqa: F403
-from .matmul import PreparedMatmul, linear, linear_backward, matmul, prepare_matmul
+from .matmul import linear, linear_backward, matmul, prepare_matmul
 from .norm import *  # noqa: F403
-from .optimizer import clip_grad_norm, clip_grad_value, optimizer_step
+from .optimizer import OPTIMIZER_RULES, clip_grad_norm, clip_grad_value, nadam_momentum, optimizer_step
 from .pool import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .take import take
 
+PreparedMatmul = Prepared
+
 __all__ = [
+    "ACTIVATIONS",
+    "FUSED",
+    "Prepared",
+    "checks",
+    "info",
     *activation.__all__,
     *conv.__all__,
     *image.__all__,
     *loss.__all__,
     *norm.__all__,
     *pool.__all__,
+    "OPTIMIZER_RULES",
     "PreparedMatmul",
     "add",
+    "div",
     "alpha_dropout",
     "alpha_dropout_backward",
     "argmax",
@@ -51,6 +66,7 @@ __all__ = [
     "dropout",
     "dropout_backward",
     "empty_pool",
+    "explain",
     "feature_alpha_dropout",
     "feature_alpha_dropout_backward",
     "feature_dropout",
@@ -69,6 +85,7 @@ __all__ = [
     "mean",
     "min",
     "mul",
+    "nadam_momentum",
     "optimizer_step",
     "peak",
     "pool_stats",
@@ -83,6 +100,7 @@ __all__ = [
     "softmax_backward",
     "specs",
     "std",
+    "sub",
     "sum",
     "take",
     "threading_layer",

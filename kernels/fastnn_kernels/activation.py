@@ -1,4 +1,4 @@
-"""Elementwise functions on arrays of any shape: an entry point and its gradient for each entry of `cpu.activation`.
+"""Elementwise functions on arrays of any shape: an entry point and its gradient for each of `formulas.activation`.
 
 All take float32 or float64 arrays of any strides (TypeError for others), and write to a new array, whose axes lie in
 memory as the input's do, or to `out`, which must have the shape and dtype of the result and not overlap an input
@@ -7,9 +7,9 @@ memory as the input's do, or to `out`, which must have the shape and dtype of th
 Errors in ulp are the largest over all 2^32 float32 arguments, and over millions of random float64 ones.
 """
 
-from .cpu.activation import FUNCTIONS
-from .cpu.elementwise import Elementwise
-from .ground.elementwise import elementwise_entry
+from .formulas.activation import FORMULAS
+from .formulas.formula import Formula
+from .ground.elementwise import ElementwiseOperation, elementwise_entry
 
 
 def gelu(input, approximate="none", *, out=None):
@@ -32,25 +32,27 @@ def _approximation(function, approximate):
     raise ValueError(f"{function}: approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
-def _forward(spec: Elementwise):
-    """Make the entry point of a function."""
+def _forward(spec: Formula):
+    """Make the public function of a formula."""
     accuracy = "Exact." if not any(spec.ulp) else f"At most {spec.ulp[0]} ulp in float32, {spec.ulp[1]} in float64."
     summary, _, rest = spec.doc.partition("\n\n")
     text = "\n\n".join(filter(None, (f"Return {summary}.", rest, accuracy)))
-    return elementwise_entry(spec.name, spec.forward_kernel, ("input",), spec.parameters, spec.grain, text)
+    return _entry(spec.name, ("input",), spec.parameters, text)
 
 
-def _backward(spec: Elementwise):
-    """Make the entry point of a function's gradient."""
+def _backward(spec: Formula):
+    """Make the public function of a formula's gradient."""
     second = {"output": "y", "input": "input"}[spec.gradient_of]
     text = f"Return dy times the slope of {spec.name} at its {spec.gradient_of}{' y' * (second == 'y')}."
-    return elementwise_entry(
-        f"{spec.name}_backward", spec.backward_kernel, ("dy", second), spec.parameters, spec.grain, text
-    )
+    return _entry(f"{spec.name}_backward", ("dy", second), spec.parameters, text)
+
+
+def _entry(name, arrays, parameters, text):
+    return elementwise_entry(ElementwiseOperation(name, __name__, arrays, parameters), parameters, text)
 
 
 _entries = {}
-for _spec in FUNCTIONS.values():
+for _spec in FORMULAS.values():
     _entries[_spec.name] = _forward(_spec)
     _entries[f"{_spec.name}_backward"] = _backward(_spec)
 _GELU = {"none": _entries.pop("gelu"), "tanh": _entries.pop("gelu_tanh")}

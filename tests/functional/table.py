@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn import functional as F
 from fastnn import manual_seed
-from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.formulas.activation import FORMULAS
 from tests.kernels.loss_rows import TABLE as LOSSES
 
 # Central differences of step h err by h**2 times the third derivative, and by eps / h from rounding; both are about
@@ -293,7 +293,7 @@ TABLE = {
 }
 TABLE |= {  # --- activation
     name: Row(getattr(F, name), ((3, 4),), dict.fromkeys([k for k, v in spec.parameters.items() if v is None], 0.3))
-    for name, spec in FUNCTIONS.items()
+    for name, spec in FORMULAS.items()
     if name != "gelu_tanh" and name not in TABLE
 }
 TABLE |= {

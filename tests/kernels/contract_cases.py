@@ -15,9 +15,8 @@ from unittest import mock
 import numpy as np
 
 import fastnn_kernels as k
-from fastnn_kernels.cpu.activation import FUNCTIONS
-from fastnn_kernels.optimizer import RULES
-from fastnn_kernels.pool import pooling
+from fastnn_kernels.formulas.activation import FORMULAS
+from fastnn_kernels.ground import plans
 from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {
@@ -28,10 +27,10 @@ SETTINGS = {
 
 def optimizer_step(rule):
     """Return a call of a rule, with all penalties."""
-    settings = {name: SETTINGS[name] for name in RULES[rule].settings}
+    settings = {name: SETTINGS[name] for name in k.OPTIMIZER_RULES[rule].settings}
 
     def call(make, n):
-        states = [make.state(n, positive=True) for _ in RULES[rule].states]
+        states = [make.state(n, positive=True) for _ in k.OPTIMIZER_RULES[rule].states]
         for mean_square in states[:1]:
             mean_square += 4  # no less than the square of the mean
         k.optimizer_step(rule, make.state(n), make(n).copy(), states, 3, lr=0.1, weight_decay=0.1, l1=0.1, **settings)
@@ -234,7 +233,7 @@ CASES = {
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 1, 1), (n, 3, 7, 9), (1,)),
         lambda make, n: k.avg_pool_backward(2, make(n, 3, 3, 4), (n, 3, 7, 9), (2, None, 0, False, True, None)),
         lambda make, n: k.avg_pool_backward(
-            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), pixels=True
+            2, make(n, 3, 4, 3).transpose(0, 3, 1, 2), (n, 3, 7, 9), (2, None, 0, False, True, None), channels_last=True
         ),
     ],
     "max_unpool1d": [lambda make, n: k.max_unpool1d(make(n, 3, 10), make.labels((n, 3, 10), 20), 2)],
@@ -350,14 +349,19 @@ CASES = {
     "feature_dropout_backward": [lambda make, n: k.feature_dropout_backward(make(n, 37, 3), 0.3, 11)],
     "feature_alpha_dropout": [lambda make, n: k.feature_alpha_dropout(make(n, 37, 3), 0.3, 11)],
     "feature_alpha_dropout_backward": [lambda make, n: k.feature_alpha_dropout_backward(make(n, 37, 3), 0.3, 11)],
-    "optimizer_step": [optimizer_step(rule) for rule in RULES],
+    "optimizer_step": [optimizer_step(rule) for rule in k.OPTIMIZER_RULES],
     "clip_grad_norm": [lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5) and None],
     "clip_grad_value": [lambda make, n: k.clip_grad_value([make.state(n, 37)], 0.5)],
 }
 
 CASES |= {
     "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
-    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7))],
+    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7)), lambda make, n: k.mul(make(n, 7), make(7))],
+    "sub": [lambda make, n: k.sub(make(n, 7), make(n, 7)), lambda make, n: k.sub(make(3, 1, 7), make(n, 7))],
+    "div": [
+        lambda make, n: k.div(make(n, 7), make.positive(n, 7)),
+        lambda make, n: k.div(make(n, 7), make.positive(n, 1)),
+    ],
     "prelu": [
         lambda make, n: k.prelu(make(n, 7, 5), make(7)),
         lambda make, n: k.prelu(make(n, 70), make(70)),
@@ -378,17 +382,21 @@ def _elementwise(name, parameters):
     CASES[backward] = [lambda make, n: getattr(k, backward)(make(n, 37), make.positive(n, 37), *parameters)]
 
 
-for _spec in FUNCTIONS.values():
+for _spec in FORMULAS.values():
     if not _spec.name.startswith("gelu"):
         _elementwise(_spec.name, [0.7 if usual is None else usual for usual in _spec.parameters.values()])
 
 
 def _far(call):
-    """Let places of images have 64 bits, as those of more than 2**31 pixels."""
+    """Let indices have 64 bits, as those of images of more than 2**31 pixels."""
 
     def case(make, n):
-        with mock.patch.object(pooling, "NARROW", 0):
-            return call(make, n)
+        plans.forget()
+        try:
+            with mock.patch("fastnn_kernels.cpu.pool.plan.NARROW", 0):
+                return call(make, n)
+        finally:
+            plans.forget()
 
     return case
 

@@ -23,8 +23,9 @@ PRIME = 5
 DENORMAL = 1e-40
 NOT_OPERATIONS = {  # public names that compute nothing
     "set_num_threads", "get_num_threads", "threads", "threading_layer", "empty_pool", "set_pool_limit", "pool_stats",
-    "specs", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision", "set_flush_denormal",
-    "get_flush_denormal", "flush_denormal",
+    "specs", "Prepared", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision", "set_flush_denormal",
+    "get_flush_denormal", "flush_denormal", "use", "explain", "info", "checks", "ACTIVATIONS", "FUSED",
+    "nadam_momentum",
 }  # fmt: skip
 ALL = [
     pytest.param(call, id=f"{name}-{number}")
@@ -105,6 +106,18 @@ def test_contract(case, dtype):
     for result, first in zip(call(case, dtype, "strided"), expected, strict=True):
         assert result.dtype == first.dtype and result.shape == first.shape
         np.testing.assert_allclose(result, first, rtol=tolerance, atol=tolerance * np.abs(first).max(initial=1))
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_the_reference_agrees(case):
+    """Plain loops, in float64, against the kernels in float32 and in float64: NaN and the layout of results, too."""
+    with kernels.use("reference"):
+        expected = call(case, np.float64)
+    for dtype in (np.float32, np.float64):
+        for result, first in zip(call(case, dtype), expected, strict=True):
+            assert result.shape == first.shape
+            tolerance = 400 * np.finfo(result.dtype if result.dtype.kind == "f" else dtype).eps
+            np.testing.assert_allclose(result, first, rtol=tolerance, atol=tolerance * np.abs(first).max(initial=1))
 
 
 @pytest.mark.parametrize("case", ALL)

@@ -293,7 +293,7 @@ def test_a_prepared_operand_travels_as_its_numbers():
     k.matmul(normal(5, 300), prepared)
     k.linear(normal(5, 70), prepared)
     for copied in (unpickled(prepared), copy.deepcopy(prepared)):
-        np.testing.assert_array_equal(copied._whole(), b)
+        np.testing.assert_array_equal(copied.source(), b)
         np.testing.assert_array_equal(k.matmul(normal(5, 300), copied), k.matmul(normal(5, 300), prepared))
 
 

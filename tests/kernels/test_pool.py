@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels.cpu.pool.window_tables import Windows
+from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
-from fastnn_kernels.pool import pooling, windows
 from tests.reference import pool as reference
 
 # input shape; kernel, stride, padding, dilation, ceil_mode
@@ -79,12 +80,18 @@ def test_max_pool_and_its_gradient_match_the_reference(shape, window, layout, dt
         dx = kernels.max_pool_backward(dims, lay(np.array(dy), other), x, window, indices)
         np.testing.assert_array_equal(dx, expected_dx)
     np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window), expected_dx)
-    y = pooling.max_pool(dims, x, window, activation="relu")
+    y = call("max_pool", x, *window, activation="relu")
     np.testing.assert_array_equal(y, np.where(expected < 0, 0, expected))
     positive = reference.scatter(np.where(expected <= 0, 0, dy), places, shape)
-    y, places = pooling.max_pool_with_places(dims, x, window, "relu")
+    y, first = call("max_pool", x, *window, activation="relu", return_indices=True)
     np.testing.assert_array_equal(y, np.where(expected < 0, 0, expected))
-    np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window, places, "relu"), positive)
+    np.testing.assert_array_equal(first, places)
+    y, places = call("max_pool", x, *window, activation="relu", return_indices="compact")
+    np.testing.assert_array_equal(y, np.where(expected < 0, 0, expected))
+    assert places is None or places.dtype == np.int32
+    np.testing.assert_array_equal(
+        kernels.max_pool_backward(dims, dy, x, window, places, "relu", check_indices=False), positive
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -354,7 +361,8 @@ class TestIndices:
 @pytest.mark.parametrize(("shape", "window"), [*CASES, *[(s, (w,)) for s, w in ADAPTIVE]], ids=str)
 def test_places_of_huge_images_have_64_bits(monkeypatch, shape, window, layout, dtype):
     """Images of more than 2**31 pixels take these ways; here all do."""
-    monkeypatch.setattr(pooling, "NARROW", 0)
+    plans.forget()
+    monkeypatch.setattr("fastnn_kernels.cpu.pool.plan.NARROW", 0)
     x, dims = lay(draw(shape, dtype), layout), len(shape) - 2
     axes = reference.adaptive(shape[2:], *window) if len(window) == 1 else reference.sliding(shape[2:], *window)
     name = "adaptive_max_pool" if len(window) == 1 else "max_pool"
@@ -368,8 +376,10 @@ def test_places_of_huge_images_have_64_bits(monkeypatch, shape, window, layout, 
     expected_dx = reference.scatter(dy, places, shape)
     np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window, indices), expected_dx)
     np.testing.assert_array_equal(kernels.max_pool_backward(dims, dy, x, window), expected_dx)
-    _, kept = pooling.max_pool_with_places(dims, x, window, "relu")
-    if kept is not None:
+    if len(window) > 1:
+        _, kept = call(name, x, *window, activation="relu", return_indices="compact")
+        plans.forget()
+    if len(window) > 1 and kept is not None:
         assert kept.dtype == np.int64
         np.testing.assert_array_equal(kept, np.where(expected <= 0, -1, places))
 
@@ -377,13 +387,12 @@ def test_places_of_huge_images_have_64_bits(monkeypatch, shape, window, layout, 
 def test_the_geometry_of_huge_images_is_exact():
     """Places lie beyond 32 bits; the product of a place and a length beyond 64."""
     length, count = 2**45 + 3, 2**20 + 1
-    axis = windows.Axis.adaptive(length, count)
+    axis = Windows.adaptive(length, count)
     for i in (0, 1, count // 2, count - 2, count - 1):
         start, stop = i * length // count, -(-(i + 1) * length // count)
         assert (axis.starts[i], axis.counts[i]) == (start, stop - start)
-    axis = windows.Axis.sliding(2**40, 2**20, 2**21, 2**19, 1, 2**19)
+    axis = Windows.sliding(2**40, 2**19, 2**20, 2**21, 2**19, 1)
     assert axis.starts[0] == 0 and axis.starts[-1] == 2**40 - 2**21 - 2**19 and axis.counts[0] == 2**19
-    assert pooling.are_far((1, 1, 3, 2**30)) and not pooling.are_far((9, 9, 2, 2**30))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.pool import pooling
 from tests.kernels.guarded import LAYOUTS, lay, memory
 from tests.reference import augment, pad, pool, resize
 
@@ -89,12 +88,15 @@ def test_max_pooling(seed):
     function, relu = getattr(kernels, name), draw.one(None, "relu")
     with memory(draw.at_start):
         y, indices = function(x, *given, return_indices=True)
-        same, kept = pooling.max_pool_with_places(dims, x, given, relu)
+        if len(given) == 1:
+            relu = None
+        options = {} if relu is None else {"activation": relu}
+        same, kept = function(x, *given, return_indices="compact", **options)
         dy = draw.give(y.shape)
         dx = kernels.max_pool_backward(dims, dy, x, given, draw.lay(indices))
         found = kernels.max_pool_backward(dims, dy, x, given)
-        cut = kernels.max_pool_backward(dims, dy, x, given, kept, relu)
-        plain = pooling.max_pool(dims, x, given, activation=relu)
+        cut = kernels.max_pool_backward(dims, dy, x, given, kept, relu, check_indices=bool(seed % 2))
+        plain = function(x, *given, **options)
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(indices, places)
     np.testing.assert_array_equal(dx, pool.scatter(dy, places, shape))
@@ -126,7 +128,7 @@ def test_average_pooling(seed):
     with memory(draw.at_start):
         y = getattr(kernels, name)(x, *given[: 5 if dims == 1 and len(given) > 1 else 6])
         dy = draw.give(y.shape)
-        dx = kernels.avg_pool_backward(dims, dy, shape, given, pixels=draw.one(None, True, False))
+        dx = kernels.avg_pool_backward(dims, dy, shape, given, channels_last=draw.one(None, True, False))
     atol = 16 * pool.tolerance(draw.dtype, taps)
     np.testing.assert_allclose(y, pool.avg_pool(np.array(x), axes, inside, divisor), rtol=0, atol=atol)
     expected = pool.avg_pool_backward(np.array(dy), shape, axes, inside, divisor)

@@ -9,7 +9,7 @@ import pytest
 
 from fastnn import Tensor, manual_seed, nn, no_grad
 from fastnn.nn import Module
-from fastnn_kernels.cpu.activation import FUNCTIONS
+from fastnn_kernels.formulas.activation import FORMULAS
 
 
 class Row(NamedTuple):
@@ -169,7 +169,7 @@ TABLE |= {
         (3, 4),
         (3, 4),
     )
-    for spec in FUNCTIONS.values()
+    for spec in FORMULAS.values()
     if spec.layer and spec.layer not in TABLE
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import fastnn_kernels.pool.pooling
+import fastnn_kernels
 from fastnn import Tensor, functional, nn, no_grad
 
 
@@ -26,19 +26,24 @@ def test_global_pooling_keeps_images_by_pixels():
     np.testing.assert_allclose(y.numpy()[:, :, 0, 0], pixels.mean((1, 2)), rtol=1e-5, atol=1e-7)
     y.sum().backward()
     np.testing.assert_allclose(x.grad, 1 / 30, rtol=1e-6)
-    dx = fastnn_kernels.avg_pool_backward(2, y.numpy(), x.shape, (1,), pixels=True)
+    dx = fastnn_kernels.avg_pool_backward(2, y.numpy(), x.shape, (1,), channels_last=True)
     assert dx.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-def test_places_are_computed_for_gradients_only(monkeypatch):
+def test_indices_are_computed_for_gradients_only(monkeypatch):
     calls = []
-    made = fastnn_kernels.pool.pooling.max_pool_with_places
-    monkeypatch.setattr(functional.pool, "max_pool_with_places", lambda *args: calls.append(args) or made(*args))
+    pool = fastnn_kernels.max_pool2d
+
+    def watched(*args, return_indices=False, **options):
+        calls.append(return_indices)
+        return pool(*args, return_indices=return_indices, **options)
+
+    monkeypatch.setattr(fastnn_kernels, "max_pool2d", watched)
     x = Tensor(np.ones((1, 2, 8, 8), np.float32), requires_grad=True)
     with no_grad():
         functional.max_pool2d(x, 3, 2, 1)
     functional.max_pool2d(x.detach(), 3, 2, 1)
     functional.max_pool2d(x.numpy(), 3, 2, 1)
-    assert not calls
+    assert not any(calls)
     functional.max_pool2d(x, 3, 2, 1).sum().backward()
-    assert len(calls) == 1 and x.grad.sum() == 2 * 16
+    assert calls == [False] * 3 + ["compact"] and x.grad.sum() == 2 * 16

@@ -27,6 +27,8 @@ PACKAGE = __package__.rpartition(".")[0]
 Plan = Callable[..., Any]  # run(out, *arguments of the operation) -> its result
 
 _plans: dict[tuple[str, str], Callable[[Any], Plan]] = {}  # (back end, operation) -> what plans it
+_quick: dict[tuple[str, str], Callable[[Any, Callable[..., Any]], Callable[..., Any]]] = {}
+on_switch: list[Callable[[], None]] = []  # called when another back end computes with NumPy arrays
 _of_numpy = ["cpu", "reference"]  # back ends of NumPy arrays, by the number in the settings
 _by_type: dict[type, Backend] = {}
 
@@ -71,31 +73,52 @@ def backend_of(function: str, arguments: dict[str, Any]) -> Backend | None:
     return backend
 
 
-def plans(*operations: str) -> Callable[[Callable[[Any], Plan]], Callable[[Any], Plan]]:
-    """Mark the function of a problem that plans these operations, for the back end in whose package it stands."""
+def plans(*operations: str, backend: str | None = None) -> Callable[[Callable[[Any], Plan]], Callable[[Any], Plan]]:
+    """Mark the function of a problem that plans these operations; for the back end in whose package it stands."""
 
     def mark(function: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
-        backend = function.__module__.removeprefix(f"{PACKAGE}.").partition(".")[0]
+        module = getattr(function, "func", function).__module__  # of a partial, that of its function
         for operation in operations:
-            _plans[backend, operation] = function
+            _plans[backend or module.removeprefix(f"{PACKAGE}.").partition(".")[0], operation] = function
         return function
 
     return mark
 
 
+def quick(operation: str, way: Callable[[Any, Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Give the CPU's quick way of an elementwise operation: way(dtype, otherwise) -> f(*arrays, *numbers, out)."""
+    _quick["cpu", operation] = way
+
+
+def quick_of(backend: str, operation: str, module: str) -> Callable[..., Any] | None:
+    """Return the quick way of an elementwise operation, None if the back end has none."""
+    _load(backend, operation, module)
+    return _quick.get((backend, operation))
+
+
 def planner_of(backend: str, operation: str, module: str) -> Callable[[Any], Plan]:
     """Return what plans an operation that is defined in a module of the families. NotImplementedError if none does."""
-    if (backend, operation) not in _plans:
-        family = module.removeprefix(f"{PACKAGE}.").partition(".")[0]
-        path = f"{PACKAGE}.{backend}.{family}"
-        if find_spec(path):
-            found_module = import_module(path)
-            if hasattr(found_module, "__path__"):
-                import_module(f"{path}.plan")
+    _load(backend, operation, module)
     found = _plans.get((backend, operation))
     if found is None:
         raise NotImplementedError(f"{operation}: the back end {backend!r} does not have it")
     return _quiet(found) if backend == "reference" else found
+
+
+def planned(backend: str, operation: str) -> bool:
+    """Return whether a back end has an operation, as far as its modules have been imported."""
+    return (backend, operation) in _plans
+
+
+def _load(backend: str, operation: str, module: str) -> None:
+    """Import the back end's part of a family unless that has been done."""
+    if (backend, operation) in _plans:
+        return
+    path = f"{PACKAGE}.{backend}.{module.removeprefix(f'{PACKAGE}.').partition('.')[0]}"
+    if find_spec(path):
+        part = import_module(path)
+        if hasattr(part, "__path__"):
+            import_module(f"{path}.plan")
 
 
 def _quiet(planner: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
@@ -126,8 +149,15 @@ def use(backend: str) -> Iterator[None]:
     """
     if backend not in _of_numpy:
         raise ValueError(f"use: backend must be one of {', '.join(_of_numpy)}, got {backend!r}")
-    before, SETTINGS[BACKEND] = SETTINGS[BACKEND], _of_numpy.index(backend)
+    before = SETTINGS[BACKEND]
+    _switch(_of_numpy.index(backend))
     try:
         yield
     finally:
-        SETTINGS[BACKEND] = before
+        _switch(before)
+
+
+def _switch(number: int) -> None:
+    SETTINGS[BACKEND] = number
+    for tell in on_switch:
+        tell()

@@ -106,12 +106,17 @@ def indices(function: str, name: str, x, shape: tuple[int, ...] | None, limit: i
         raise TypeError(f"{function}: {name} must be integers, got {_dtype_name(array.dtype)}")
     if shape is not None and array.shape != tuple(shape):
         raise ValueError(f"{function}: {name} must have shape {tuple(shape)}, got {array.shape}")
-    if array.size:
-        for number in (array.min(), array.max()):
-            if not lowest <= int(number) < limit:
-                raise ValueError(f"{function}: {name} must be from {lowest} to {limit - 1}, got {number}")
+    in_range(function, name, array, limit, lowest)
     plain = type(array) is ndarray and array.dtype is I8 and array.flags.c_contiguous and array.flags.aligned
     return array if plain else np.array(array, I8, order="C", copy=True)
+
+
+def in_range(function: str, name: str, x: ndarray, limit: int, lowest: int = 0) -> None:
+    """Raise ValueError unless all of an array of integers are from `lowest` to `limit` - 1."""
+    if x.size:
+        for number in (x.min(), x.max()):
+            if not lowest <= int(number) < limit:
+                raise ValueError(f"{function}: {name} must be from {lowest} to {limit - 1}, got {number}")
 
 
 def integer_array(function: str, name: str, x) -> ndarray:
@@ -215,6 +220,18 @@ def integer(function: str, name: str, value, minimum: int) -> int:
     return value
 
 
+def word(function: str, name: str, value) -> int:
+    """Return an integer of 0 .. 2^64 - 1 as an int. TypeError unless an integer, ValueError outside."""
+    if type(value) is not int:
+        try:
+            value = index(value)
+        except TypeError:
+            raise TypeError(f"{function}: {name} must be an integer, got {value!r}") from None
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{function}: {name} must be from 0 to 2**64 - 1, got {value}")
+    return value
+
+
 def sizes(function: str, name: str, value, count: int, minimum: int) -> tuple[int, ...]:
     """Return `count` sizes from an integer or as many of them, each from `minimum` to 2**31 - 1."""
     if type(value) is int and minimum <= value < INT_LIMIT:
@@ -227,6 +244,13 @@ def sizes(function: str, name: str, value, count: int, minimum: int) -> tuple[in
     if isinstance(value, (tuple, list, str)) or value is None:
         raise TypeError(f"{function}: {name} must be {wanted}, got {value!r}")
     return (integer(function, name, value, minimum),) * count
+
+
+def integers(function: str, name: str, value, minimum: int) -> tuple[int, ...]:
+    """Return a tuple of any number of integers, each from `minimum` to 2**31 - 1. TypeError for anything else."""
+    if not isinstance(value, (tuple, list, ndarray)):
+        raise TypeError(f"{function}: {name} must be a tuple of integers, got {value!r}")
+    return tuple(integer(function, name, n, minimum) for n in value)
 
 
 def pair(function: str, name: str, value, minimum: int) -> tuple[int, int]:
@@ -325,6 +349,24 @@ def check_writable(function: str, name: str, out) -> None:
     for stride, length in zip(out.strides, out.shape, strict=True):
         if stride == 0 and length > 1 and out.size:
             raise ValueError(f"{function}: {name} is broadcast: several of its elements share memory")
+
+
+def state(function: str, name: str, x) -> ndarray:
+    """Return an array that is to be changed in place, or a plain float32 or float64 copy if no kernel can do that.
+
+    TypeError unless it is an array of floats, ValueError unless it can be written.
+    """
+    if not isinstance(x, ndarray) or x.dtype.kind != "f":
+        raise TypeError(f"{function}: {name} must be an array of floats, which {function} changes in place")
+    if not x.flags.writeable:
+        raise ValueError(f"{function}: {name} is read-only, but {function} changes it")
+    check_writable(function, name, x)
+    plain = type(x) is ndarray and (x.dtype is F4 or x.dtype is F8) and x.flags.aligned
+    if plain:
+        return x
+    copy = empty(x.shape, F4 if x.dtype.itemsize <= 4 else F8)
+    copy[...] = x
+    return copy
 
 
 def overlap(a: ndarray, b: ndarray) -> bool:

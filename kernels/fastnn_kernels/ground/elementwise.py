@@ -1,102 +1,107 @@
-"""Entry points of elementwise kernels: small plain arrays are done in C at once, see `_entry`, all others here."""
+"""Elementwise operations and their public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from .checks import F4, F8, as_float_array, check_out, contiguous, number, promote
-from .memory import empty
-from .threads import tasks
+from .arguments import Kinds
+from .backend import current, on_switch, quick_of
+from .checks import F4, F8
+from .operation import Layout, Operation
 
-SMALL = 1 << 16  # bytes of outputs that come from malloc, whose memory is warm, and are not worth a second thread
+
+class Elementwise(NamedTuple):
+    """Arrays of one shape and dtype, and the layout of `out` if there is one."""
+
+    arrays: tuple[Layout, ...]
+    out: Layout | None = None
+
+    @property
+    def result(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return the shape and dtype of the result."""
+        return self.arrays[0].shape, self.arrays[0].dtype
 
 
-def elementwise_entry(name, kernel, arrays, parameters, grain, text, otherwise=None):
-    """Make an entry point: the kernel's own way to be called, which sends back what is not a small plain array.
+class ElementwiseOperation(Operation):
+    """An operation of arrays of one shape and of numbers: `operation.run(*arrays, *numbers, out)`.
 
-    arrays: their names. parameters: names and usual values (None where there is none). grain: elements worth a thread.
-    otherwise: what takes two arrays that differ in shape, dtype or layout; without it, shapes that differ are an error.
+    A back end may have a quick way, which takes small contiguous arrays in one C call and sends all others to `find`.
+    otherwise: see `Operation`.
     """
-    names, inputs = (*arrays, *parameters), len(arrays)
 
-    def any_kind(*given):
-        # before any look at an array: converting a number may run Python code (`__float__`)
-        numbers = [number(name, p, value) for p, value in zip(parameters, given[inputs:-1], strict=True)]
-        if any(a is not b for a, b in zip(numbers, given[inputs:-1], strict=True)):
-            return single(*given[:inputs], *numbers, given[-1])
-        if otherwise is not None and not _alike(*given[:inputs]):
-            return otherwise(*map(_canonical, given[:inputs]), *given[inputs:])
-        return run_any_layout(name, kernel, grain, dict(zip(arrays, given, strict=False)), *given[inputs:])
+    def __init__(
+        self, name: str, module: str, arrays: tuple[str, ...], numbers: dict[str, Any], otherwise=None
+    ) -> None:
+        kinds = Kinds(floats=arrays, numbers=tuple(numbers))
+        super().__init__(
+            name, self._check, kinds, arguments=(*arrays, *numbers), module=module, in_place=True, otherwise=otherwise
+        )
+        on_switch.append(self.meet)
 
-    def not_single(*given):
-        if type(given[0]) is ndarray and given[0].dtype == F8:
-            return kernel.flat(F8, inputs, SMALL, any_kind)(*given)
-        return any_kind(*given)
+    def _check(self, **given: Any) -> Elementwise:
+        layouts = [given[name] for name in self.kinds.floats]
+        for name, layout in zip(self.kinds.floats, layouts, strict=True):
+            if layout.shape != layouts[0].shape:
+                raise ValueError(
+                    f"{self.name}: {self.kinds.floats[0]} has shape {layouts[0].shape} but {name} has {layout.shape}"
+                )
+        return Elementwise(tuple(layouts))
 
-    def first(*given):
-        nonlocal single
-        if type(given[0]) is ndarray and given[0].dtype == F4:
-            single = kernel.flat(F4, inputs, SMALL, not_single)
-            return single(*given)
-        return not_single(*given)
+    def _first(self, *arguments: Any) -> Any:
+        self.prepare()
+        self.meet()
+        return self.run(*arguments)
 
-    single = first
+    def meet(self) -> None:
+        """Wait for the first array, to take the quick way of its dtype."""
+        self.run = self._single if hasattr(self, "describe") else self._first
+
+    def leave_quick_way(self) -> None:
+        """Take the general way until `meet` is called."""
+        self.prepare()
+        self.run = self._last
+
+    def _single(self, *arguments: Any) -> Any:
+        way = quick_of(current(), self.name, self.module)
+        if way is not None and type(arguments[0]) is ndarray and arguments[0].dtype == F4:
+            self.run = way(F4, self._double)
+            return self.run(*arguments)
+        return self._double(*arguments)
+
+    def _double(self, *arguments: Any) -> Any:
+        way = quick_of(current(), self.name, self.module)
+        if way is not None and type(arguments[0]) is ndarray and arguments[0].dtype == F8:
+            return way(F8, self._last)(*arguments)
+        return self._last(*arguments)
+
+    def _last(self, *arguments: Any) -> Any:
+        return self.find(arguments[-1], *arguments[:-1])
+
+
+def elementwise_entry(operation: ElementwiseOperation, parameters: dict[str, Any], text: str) -> Callable[..., Any]:
+    """Make the public function of an elementwise operation. parameters: names and usual values, None where none."""
 
     def one(a, *, out=None):
-        return single(a, out)
+        return operation.run(a, out)
 
     def two(a, b, *, out=None):
-        return single(a, b, out)
+        return operation.run(a, b, out)
 
     def three(a, b, c, *, out=None):
-        return single(a, b, c, out)
+        return operation.run(a, b, c, out)
 
     def four(a, b, c, d, *, out=None):
-        return single(a, b, c, d, out)
+        return operation.run(a, b, c, d, out)
 
-    entry = (one, two, three, four)[len(names) - 1]
+    entry = (one, two, three, four)[len(operation.arguments) - 1]
     code = entry.__code__  # with its own names, Python checks the arguments: a third of the time of *args, **named
-    entry.__code__ = code.replace(co_name=name, co_varnames=(*names, "out"))
-    entry.__name__ = entry.__qualname__ = name
-    entry.__module__ = __package__  # where all of them are found by name, by pickle for one
+    entry.__code__ = code.replace(co_name=operation.name, co_varnames=(*operation.arguments, "out"))
+    entry.__name__ = entry.__qualname__ = operation.name
+    entry.__module__ = __package__.rpartition(".")[0]  # where all of them are found by name, by pickle for one
     entry.__defaults__ = tuple(usual for usual in parameters.values() if usual is not None)
     entry.__doc__ = text
     return entry
-
-
-def _canonical(a):
-    """Return an array whose dtype equals float32 or float64 as one whose dtype is that object; others unchanged."""
-    if type(a) is ndarray and a.dtype in (F4, F8) and a.dtype is not F4 and a.dtype is not F8:
-        return a.view(F4 if a.dtype == F4 else F8)
-    return a
-
-
-def _alike(a, b):
-    """Say whether two objects are arrays of one shape and one dtype, which kernels know, and lie in memory alike."""
-    if type(a) is not ndarray or type(b) is not ndarray or a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    return a.dtype in (F4, F8) and a.flags.c_contiguous and b.flags.c_contiguous
-
-
-def run_any_layout(name, kernel, grain, arrays, *rest):
-    """Run a kernel over arrays of any kind, along memory if they are dense in some order. Parameters are floats."""
-    *parameters, out = rest
-    names = list(arrays)
-    views = promote(name, **{key: as_float_array(name, key, array) for key, array in arrays.items()})
-    x, shape, dtype = views[-1], views[-1].shape, views[-1].dtype
-    if views[0].shape != shape:
-        raise ValueError(f"{name}: {names[0]} has shape {views[0].shape} but {names[1]} has {shape}")
-    if out is not None:
-        check_out(name, out, shape, dtype, *[array for array in arrays.values() if array is not out])
-    plain = all(view.flags.c_contiguous for view in views)
-    axes = None if plain else np.argsort([-abs(stride) for stride in x.strides], kind="stable")
-    if axes is not None:
-        views = [contiguous(view.transpose(axes)) for view in views]
-    target = out if out is None or axes is None else out.transpose(axes)
-    y = target if target is not None and target.flags.c_contiguous else empty(views[0].shape, dtype)
-    n = y.size
-    kernel[dtype](*[view.reshape(-1) for view in views], y.reshape(-1), *parameters, n, tasks(n, grain))
-    if target is None:
-        return y if axes is None else y.transpose(np.argsort(axes))
-    if target is not y:
-        target[...] = y
-    return out

@@ -212,8 +212,15 @@ def describe(given, count, kinds, key):
         if kind == OPTION:
             at = describe_option(item, at)
         elif kind == NUMBER:
-            if peek(item + TYPE) != float_type() and peek(item + TYPE) != int_type():
+            if peek(item + TYPE) == int_type():
+                poke(at + 8, 0)
+                as_integer(item, at + 8)
+                if peek(at + 8) & 0xFFFFFFFF:
+                    return -1
+            elif peek(item + TYPE) != float_type() and item != none():
                 return -1
+            poke(at, item != none())
+            at += 8
         elif item == none():
             poke(at, 0)
             at += 8

@@ -22,3 +22,12 @@ def deliver(out: ndarray | None, y: ndarray) -> ndarray:
         return made
     out[...] = y
     return out
+
+
+def into(out: ndarray, result: Any) -> Any:
+    """Copy a result to `out` and return that; of several results, which are a tuple, the first."""
+    if type(result) is tuple:
+        out[...] = result[0]
+        return out, *result[1:]
+    out[...] = result
+    return out

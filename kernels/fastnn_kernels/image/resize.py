@@ -10,13 +10,14 @@ import numpy as np
 
 from ..cpu.image import resize as cpu
 from ..cpu.image.resize import PAIRS
+from ..cpu.pool.window_tables import Windows as Axis
 from ..cpu.vector.simd import vector_bytes
-from ..ground.checks import as_float_array, choice, contiguous, flag, integer, output
+from ..ground.checks import as_float_array, choice, contiguous, flag, integer, integers, output
 from ..ground.layout import channels_last
 from ..ground.memory import ALIGNMENT, empty
 from ..ground.plans import ghost, planned, planner
 from ..ground.threads import tasks
-from ..pool.windows import Axis, check_size, whole_shape
+from ..pool.windows import check_size
 
 GRAIN = 16384  # numbers written by a task, at least
 INT32 = np.dtype(np.int32)
@@ -131,7 +132,7 @@ def _forward(shape, strides, dtype, *options):
 def _backward(shape, strides, dtype, *options):
     """Return the function that takes the gradient back."""
     name, (given, *arguments) = "interpolate_backward", options
-    input_shape = whole_shape(name, given)
+    input_shape = integers(name, "input_shape", given, 0)
     if len(input_shape) != len(shape):
         raise ValueError(f"{name}: dy has shape {shape}, which does not fit an input of shape {input_shape}")
     matrices = _matrices(name, input_shape, *arguments, back=True)

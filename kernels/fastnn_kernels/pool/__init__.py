@@ -1,12 +1,9 @@
 """Pooling and its gradients."""
 
-from .pool import (
+from .avg_pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
@@ -15,6 +12,12 @@ from .pool import (
     lp_pool2d,
     lp_pool3d,
     lp_pool_backward,
+    sum_pool2d,
+)
+from .max_pool import (
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
     max_pool1d,
     max_pool2d,
     max_pool3d,
@@ -23,7 +26,6 @@ from .pool import (
     max_unpool2d,
     max_unpool3d,
     max_unpool_backward,
-    sum_pool2d,
 )
 
 __all__ = [

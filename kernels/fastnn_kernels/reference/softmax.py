@@ -43,7 +43,7 @@ def softmax(x):
 @plans("log_softmax")
 @_plan
 def log_softmax(x):
-    """X - max - log(sum e^(x - max))."""
+    """x - max - log(sum e^(x - max))."""
     centred = x - np.max(x, initial=-np.inf)
     return centred - np.log(np.exp(centred).sum())
 
@@ -51,12 +51,12 @@ def log_softmax(x):
 @plans("softmax_backward")
 @_plan
 def softmax_backward(dy, y):
-    """Y (dy - sum(dy y))."""
+    """y (dy - sum(dy y))."""
     return y * (dy - (dy * y).sum())
 
 
 @plans("log_softmax_backward")
 @_plan
 def log_softmax_backward(dy, y):
-    """Dy - e^y sum(dy)."""
+    """dy - e^y sum(dy)."""
     return dy - np.exp(y) * dy.sum()

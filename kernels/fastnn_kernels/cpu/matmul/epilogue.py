@@ -1,12 +1,11 @@
 """What runs over a finished block of a product while it is in cache: the activation."""
 
+from ...formulas.activation import FUSED
 from ...ground.jit import exact, jitted, shared
 from ..activation import FUNCTIONS
 from ..elementwise import Elementwise
 from ..vector.simd import itemsize, vector_at
 
-# What a matmul can apply to its result, by number; 0 is nothing.
-FUSED = (None, "relu", "leaky_relu", "sigmoid", "tanh", "gelu")
 CODES = {name: code for code, name in enumerate(FUSED)}
 
 

@@ -126,6 +126,7 @@ def constant(single, double):
         kind = (types.int32 if is_single(x) else types.int64) if isinstance(value, int) else x
         return kind(x), lambda context, builder, signature, args: _literal(context, kind, value)
 
+    c.values = single, double
     return c
 
 

@@ -1,0 +1,19 @@
+"""What this installation computes with."""
+
+from importlib import import_module
+from typing import Any
+
+from .ground.cache import cache_folder
+from .ground.memory import pool_stats
+from .ground.threads import get_num_threads, threading_layer
+
+
+def info() -> dict[str, Any]:
+    """Return what kernels are compiled for, and how they run.
+
+    target: the CPU's name for the compiler; vector_bytes: the width of its vectors; threads, threading_layer: how many
+    threads kernels use, and whose; cache: the folder of compiled kernels, None without one; pool: see `pool_stats`.
+    """
+    about = import_module(f"{__package__}.cpu.about").about()
+    run = {"threads": get_num_threads(), "threading_layer": threading_layer()}
+    return {**about, **run, "cache": cache_folder(), "pool": pool_stats()}
