@@ -44,11 +44,8 @@ def operation(
     numeric: str = "",
     prepared: str = "",
     integers: str = "",
-<<<<<<< HEAD
-    states: str = "",
-=======
     reals: str = "",
->>>>>>> poolimage
+    states: str = "",
     numbers: str = "",
     words: str = "",
     name: str | None = None,
@@ -59,58 +56,30 @@ def operation(
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
-<<<<<<< HEAD
     Names of arguments, separated by spaces. All that are not named are options: values and tuples of values.
 
     arrays: float32 or float64, which get their common dtype. optional: more of them that may be None, as may integers
     and numbers that are named here, too. converted: more that may be None and get the common dtype without a say in it.
     numeric: those that may also hold integers or booleans, which then have no say either. prepared: those that may be a
-    `Prepared`. integers: integer arrays, which keep their dtype. states: float arrays of any dtype and layout, or None,
+    `Prepared`. integers: integer arrays, which keep their dtype. reals: arrays of float32, kept so, or of other real
+    numbers, which become float64. states: float arrays of any dtype and layout, or None,
     which the operation changes in place. numbers: floats on which the plan does not depend (the check gets None for
     them). words: such integers of 0 .. 2^64 - 1, say seeds.
 
     name: of the public function, that of the check without its underscore if not given. in_place, otherwise, out,
     out_place: see `Operation`.
-=======
-    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
-    and so may numbers and integers that are named there, too. integers: of integer arrays, which keep their dtype.
-    reals: of arrays of real numbers, which keep their dtype if it is float32 or float64, and become
-    float64 else.
-    numbers: of numbers on which the plan does not depend (the check gets None for them); words: of such integers of
-    0 .. 2^64 - 1, say seeds. prepared: those of the arrays that may be a `Prepared`. All other arguments are options:
-    values, and tuples of values. name: of the public function, that of the check without its underscore if not given.
-    in_place: whether `out` may be one of the arrays.
-    otherwise: see `Operation`. out, out_place: another name of `out`, and which of several results it takes.
->>>>>>> poolimage
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
     with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
     """
 
     def make(check: Callable[..., Any]) -> Operation:
-<<<<<<< HEAD
         scalars = {*numbers.split(), *words.split(), *integers.split()}
         floats = [x for x in f"{arrays} {optional} {converted}".split() if x not in scalars]
-        others = (integers, states, numbers, words, optional + " " + converted, prepared, converted, numeric)
+        others = (integers, states, numbers, words, optional + " " + converted, prepared, converted, numeric, reals)
         kinds = Kinds(tuple(floats), *(tuple(names.split()) for names in others))
         public = name or check.__name__.lstrip("_")
         return Operation(public, check, kinds, in_place=in_place, otherwise=otherwise, out=out, out_place=out_place)
-=======
-        kinds = {
-            "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in f'{numbers} {integers}'.split())}",
-            "integers": integers,
-            "reals": reals,
-            "numbers": f"{numbers} {words}",
-            "words": words,
-            "prepared": prepared,
-            "optional": optional,
-            "required": f"{arrays} {reals} {' '.join(x for x in integers.split() if x not in optional.split())}",
-        }
-        names = {kind: text.split() for kind, text in kinds.items()}
-        made = Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
-        made.out, made.out_place = out, out_place
-        return made
->>>>>>> poolimage
 
     return make
 
@@ -139,22 +108,13 @@ class Operation:
         out: str = "out",
         out_place: int = 0,
     ) -> None:
-<<<<<<< HEAD
         self.name, self.check, self.module, self.kinds = name, check, module or check.__module__, kinds
         self.in_place, self.otherwise, self.out, self.out_place = in_place, otherwise, out, out_place
-=======
-        self.name, self.check, self.module, self.in_place = name, check, module or check.__module__, in_place
-        self.otherwise = otherwise
-        self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
-        self.reals = kinds.get("reals", [])
-        self.arrays, self.required = [*self.floats, *self.integers, *self.reals], kinds["required"]
-        self.prepared, self.optional, self.words = kinds["prepared"], kinds["optional"], kinds.get("words", ())
->>>>>>> poolimage
         self.arguments = list(arguments or inspect.signature(check).parameters)
         unknown = {*kinds.arrays, *kinds.numbers, *kinds.words} - {*self.arguments}
         if unknown:
             raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
-        self.places = [1 + self.arguments.index(x) for x in (*kinds.floats, *kinds.integers)]
+        self.places = [1 + self.arguments.index(x) for x in (*kinds.floats, *kinds.integers, *kinds.reals)]
         self.state_places = [self.arguments.index(x) for x in kinds.states]
         self.plans: dict[bytes, Any] = {}
         self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer
@@ -212,54 +172,6 @@ class Operation:
             self.plans[key] = plans.counted(run)
         return run(out, *arguments)
 
-<<<<<<< HEAD
-=======
-    def _plain(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments as plans want them: arrays aligned, native, of one dtype; numbers and options plain."""
-        plain = dict(given)
-        for x in self.numbers:  # first: converting one may run Python code, which could change arrays
-            if x in self.words:
-                plain[x] = checks.word(self.name, x, given[x])
-            elif type(given[x]) is not float and not (given[x] is None and x in self.optional):
-                plain[x] = checks.number(self.name, x, given[x])
-        for x in self.options:
-            plain[x] = checks.plain_option(given[x])
-        checks.required(self.name, **{x: given[x] for x in self.required})
-        arrays = {x: given[x] for x in self.floats if type(given[x]) is not Prepared}
-        plain.update(zip(arrays, checks.promote(self.name, **arrays), strict=True))
-        for x in self.floats:
-            if x not in arrays:
-                self._check_prepared(x, plain)
-        for x in self.integers:
-            if given[x] is not None:
-                plain[x] = checks.integer_array(self.name, x, given[x])
-        for x in self.reals:
-            plain[x] = checks.real_array(self.name, x, given[x])
-        return plain
-
-    def _check_prepared(self, name: str, plain: dict[str, Any]) -> None:
-        """Raise TypeError unless a prepared operand may stand here, and has the dtype of the other arrays."""
-        if name not in self.prepared:
-            raise TypeError(
-                f"{self.name}: {name} must be an array, got a prepared operand of shape {plain[name].shape}"
-            )
-        for other in self.floats:
-            x = plain[other]
-            if x is not None and x.dtype != plain[name].dtype:
-                raise TypeError(f"{self.name}: the prepared {name} is {plain[name].dtype} but {other} is {x.dtype}")
-
-    def _copied(self, out: Any, given: dict[str, Any]) -> Any:
-        """Run a call whose `out` no kernel can write to, by way of a new array."""
-        results = self.find(None, *given.values())
-        place = 0 if self.out_place is None and type(results) is tuple else self.out_place
-        y = results if place is None else results[place]
-        if y is None:
-            return results
-        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays], name=self.out)
-        out[...] = y
-        return out if place is None else tuple([out if result is y else result for result in results])
-
->>>>>>> poolimage
     def problem(self, given: dict[str, Any]) -> Any:
         """Return the problem of a call, after all checks."""
         described = {x: layout_of(given[x]) for x in self.arrays}

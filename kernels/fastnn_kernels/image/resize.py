@@ -3,24 +3,8 @@
 from math import floor, inf
 from typing import NamedTuple
 
-<<<<<<< HEAD
-from math import floor, inf, prod
-
-import numpy as np
-
-from ..cpu.image import resize as cpu
-from ..cpu.image.resize import PAIRS
-from ..cpu.pool.window_tables import Windows as Axis
-from ..cpu.vector.simd import vector_bytes
-from ..ground.checks import as_float_array, choice, contiguous, flag, integer, integers, output
-from ..ground.layout import channels_last
-from ..ground.memory import ALIGNMENT, empty
-from ..ground.plans import ghost, planned, planner
-from ..ground.threads import tasks
-=======
 from ..ground.checks import choice, flag, integer, integers
 from ..ground.operation import Layout, operation
->>>>>>> poolimage
 from ..pool.windows import check_size
 
 LINEAR = {"linear": 3, "bilinear": 4, "trilinear": 5}

@@ -1,15 +1,9 @@
 """The windows of images as rows of numbers, a row per tap of the window (im2col), and back, added up (col2im)."""
 
 from ...ground.jit import jitted, kernel
-<<<<<<< HEAD
-from ...ground.records import fields
 from ..move import copy_row
 from ..vector.simd import address, itemsize, vector_at
 from ..vector.values import lanes_before, pointer_at, read, width, write, zeros
-=======
-from ..vector.short_rows import add_row, copy_row
-from ..vector.simd import address, itemsize, lanes, vector_at
->>>>>>> conv
 from .gather import fill_zeros, inside
 from .layer import WINDOW
 
@@ -20,15 +14,9 @@ def unfold__rows(x, number, table, columns, lo, hi):
 
     Pad with zeros, copy rows. table: `Window`. The range is over B * C channels.
     """
-<<<<<<< HEAD
-    sh, sw, ph, pw = table[STEPS.sh], table[STEPS.sw], table[STEPS.top], table[STEPS.left]
-    dh, dw = table[STEPS.dh], table[STEPS.dw]
-    size, by_column = itemsize(number), x.strides[3]
-=======
     sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
     dh, dw = table[WINDOW.dh], table[WINDOW.dw]
-    size, step, by_column = itemsize(number), lanes(number), x.strides[3]
->>>>>>> conv
+    size, by_column = itemsize(number), x.strides[3]
     kh, kw, height, width = columns.shape[2:]
     for q in range(lo, hi):
         b, c = divmod(q, x.shape[1])
@@ -85,15 +73,9 @@ def fold__planes(columns, bias, floor, table, scratch, y, lo, hi):
     remainders by the stride: there all that one tap adds is contiguous rows. table: `Window`. The range is over rows of
     scratch: tasks.
     """
-<<<<<<< HEAD
-    sh, sw, ph, pw = table[STEPS.sh], table[STEPS.sw], table[STEPS.top], table[STEPS.left]
-    dh, dw = table[STEPS.dh], table[STEPS.dw]
-    number, size = floor, itemsize(floor)
-=======
     sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
     dh, dw = table[WINDOW.dh], table[WINDOW.dw]
-    number, size, step = floor, itemsize(floor), lanes(floor)
->>>>>>> conv
+    number, size = floor, itemsize(floor)
     kh, kw, height, width = columns.shape[2:]
     across = -(-y.shape[3] // sw)
     tall, parts = -(-y.shape[2] // sh), min(sw, y.shape[3])

@@ -5,17 +5,24 @@ table[M + 1 + t], and its weight is in an array beside the table. Along the rows
 at a time: a tap has an offset in its row, and for every lane an index behind that and a weight.
 """
 
-<<<<<<< HEAD
-from ...ground.jit import jitted, kernel
-from ..vector.simd import address, itemsize, lanes
+from math import prod
+
+from ...ground.backend import plans
+from ...ground.checks import contiguous
+from ...ground.jit import exact, jitted, kernel
+from ...ground.memory import empty
+from ...ground.threads import tasks
+from ..vector.simd import address, itemsize, lanes, vector_bytes
 from ..vector.values import (
     HAS_LOOKUP,
     broadcast,
     gather,
     lanes_before,
     lookup,
+    moved,
     muladd,
     no_unroll,
+    pointer,
     pointer_at,
     read,
     read_indices,
@@ -25,17 +32,6 @@ from ..vector.values import (
     write,
     zeros,
 )
-=======
-from math import prod
->>>>>>> poolimage
-
-from ...ground.backend import plans
-from ...ground.checks import contiguous
-from ...ground.jit import jitted, kernel
-from ...ground.memory import empty
-from ...ground.threads import tasks
-from ..vector.simd import address, itemsize, lanes, vector_bytes
-from ..vector.weighted_taps import PAIRS, weigh_lanes, weigh_rows
 from .taps import ONE, matrix
 
 GRAIN = 16384  # numbers written by a task, at least
@@ -43,38 +39,46 @@ ROWS = 4  # that are summed before the sums along them: what has just been writt
 PAIRS = (1, 2, 4) if HAS_LOOKUP else ()  # of vectors, from which lanes are picked
 
 
-@jitted
+@exact
 def weigh(number, at, step, table, places, weights, m, out, length):
     """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
-    first, last, target, c = table[m], table[m + 1], pointer_at(number, out), 0
+    first, target, c = table[m], pointer_at(number, out), 0
+    count, rows, factors = table[m + 1] - first, moved(pointer(table), places + first), moved(pointer(weights), first)
     zero = zeros(target)
     vector = width(zero)
     while c + 4 * vector <= length:  # four sums, which do not wait for each other
         p, q, r, s = zero, zero, zero, zero
-        for t in range(first, last):
+        for t in range(count):
             no_unroll()
-            weight, row = broadcast(weights[t]), pointer_at(number, at + table[places + t] * step)
-            p, q = muladd(weight, read(row, c), p), muladd(weight, read(row, c + vector), q)
-            r, s = muladd(weight, read(row, c + 2 * vector), r), muladd(weight, read(row, c + 3 * vector), s)
+            factor, row = broadcast(factors[t]), pointer_at(number, at + rows[t] * step)
+            p, q = muladd(factor, read(row, c), p), muladd(factor, read(row, c + vector), q)
+            r, s = muladd(factor, read(row, c + 2 * vector), r), muladd(factor, read(row, c + 3 * vector), s)
         write(target, c, p)
         write(target, c + vector, q)
         write(target, c + 2 * vector, r)
         write(target, c + 3 * vector, s)
         c += 4 * vector
-    while c + vector <= length:
-        total = zero
-        for t in range(first, last):
+    while c + 2 * vector <= length:
+        p, q = zero, zero
+        for t in range(count):
             no_unroll()
-            row = pointer_at(number, at + table[places + t] * step)
-            total = muladd(broadcast(weights[t]), read(row, c), total)
+            factor, row = broadcast(factors[t]), pointer_at(number, at + rows[t] * step)
+            p, q = muladd(factor, read(row, c), p), muladd(factor, read(row, c + vector), q)
+        write(target, c, p)
+        write(target, c + vector, q)
+        c += 2 * vector
+    if c + vector <= length:
+        total = zero
+        for t in range(count):
+            no_unroll()
+            total = muladd(broadcast(factors[t]), read(pointer_at(number, at + rows[t] * step), c), total)
         write(target, c, total)
         c += vector
     if c < length:
         total, inside = zero, lanes_before(zero, length - c)
-        for t in range(first, last):
+        for t in range(count):
             no_unroll()
-            row = pointer_at(number, at + table[places + t] * step)
-            total = muladd(broadcast(weights[t]), read(row, c, inside), total)
+            total = muladd(broadcast(factors[t]), read(pointer_at(number, at + rows[t] * step), c, inside), total)
         write(target, c, total, inside)
 
 
