@@ -113,6 +113,7 @@ class Operation:
         if unknown:
             raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
         self.places = [1 + self.arguments.index(x) for x in (*kinds.floats, *kinds.integers)]
+        self.state_places = [self.arguments.index(x) for x in kinds.states]
         self.plans: dict[bytes, Any] = {}
         self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer
         self.foreign: dict[Any, Any] = {}  # plans of other back ends
@@ -227,13 +228,14 @@ class Operation:
 
     def _check_states(self, out: Any, *arguments: Any) -> None:
         """Raise ValueError if a state overlaps `out` or another state. Inputs are read before states are written."""
-        others = {self.out: out}
-        for name in self.kinds.states:
-            x = arguments[self.arguments.index(name)]
-            for other, y in others.items():
-                if x is not None and y is not None and np.may_share_memory(x, y) and checks.overlap(x, y):
-                    raise ValueError(f"{self.name}: {name} overlaps {other}")
-            others[name] = x
+        before = [] if out is None else [(self.out, out)]
+        for name, place in zip(self.kinds.states, self.state_places, strict=True):
+            x = arguments[place]
+            if x is not None:
+                for other, y in before:
+                    if np.may_share_memory(x, y) and checks.overlap(x, y):
+                        raise ValueError(f"{self.name}: {name} overlaps {other}")
+                before.append((name, x))
 
     def _by_copies(self, out: Any, given: dict[str, Any]) -> Any:
         """Run a call with states of another dtype or byte order, or not aligned."""

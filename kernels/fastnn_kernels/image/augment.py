@@ -7,7 +7,7 @@ from ..cpu.image import augment as cpu
 from ..ground.checks import F4, F8, as_array, as_float_array, choice, contiguous, number, output, sizes, word
 from ..ground.checks import indices as checked
 from ..ground.threads import tasks
-from .pad import MODES as BORDERS
+from .pad import PAD_MODES as BORDERS
 
 GRAIN = 8192  # numbers written by a task, at least
 NO_FIELD = {dtype: np.empty((1, 2, 0, 0), dtype) for dtype in (F4, F8)}

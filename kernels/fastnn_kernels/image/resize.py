@@ -9,9 +9,9 @@ from math import floor, inf, prod
 import numpy as np
 
 from ..cpu.image import resize as cpu
+from ..cpu.image.resize import PAIRS
 from ..cpu.pool.window_tables import Windows as Axis
 from ..cpu.vector.simd import vector_bytes
-from ..cpu.vector.weighted_taps import PAIRS
 from ..ground.checks import as_float_array, choice, contiguous, flag, integer, integers, output
 from ..ground.layout import channels_last
 from ..ground.memory import ALIGNMENT, empty

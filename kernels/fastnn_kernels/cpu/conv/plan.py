@@ -9,12 +9,13 @@ import numpy as np
 
 from ...ground.backend import planner_of, plans
 from ...ground.checks import contiguous
-from ...ground.layout import channels_last, places_first
+from ...ground.layout import channels_last
 from ...ground.memory import empty, zeros
 from ...ground.plans import ghost
+from ..activation import FUNCTIONS
+from ..elementwise import dense, order_of_result
 from ..move import empty_last
 from . import im2col, weight_gradient  # noqa: F401  (which have plans of operations, too)
-from .activation import plan_activation, plan_gradient
 from .dimensions import plan_back, plan_convolution, plan_correlation, plan_sums
 from .layer import Layer, image_window
 from .select import Images, select
@@ -46,7 +47,10 @@ def _plan_forward(problem):
     last = channels_last(x) or (x.shape[1] == 1 and not problem.transposed)
     memory, shape = empty_last if last else empty, problem.shape
     y = Result(memory, shape, dtype).ghost()
-    activate = plan_activation(activation, y.size, dtype) if activation not in (None, "relu") else None
+    activate = None
+    if activation not in (None, "relu"):
+        spec = FUNCTIONS[activation]
+        activate, parameters = dense(spec.forward_kernel, spec.grain, [y], y), spec.usual_parameters
     direct = problem.out is not None and not activate
     if direct:
         y = _batched(problem.out, n)
@@ -74,7 +78,7 @@ def _plan_forward(problem):
         if direct:
             return out
         if activate:
-            activate((places_first(y) if last else y).reshape(-1))
+            activate(y, y, *parameters)
         y = y if batched else y[0]
         if out is None:
             return y
@@ -131,7 +135,9 @@ def _plan_gradients(problem):
         if problem.activation == "relu" and dy.strides == y.strides and y.strides[1] == y.itemsize:
             work = _plan_work(problem, dy, True)
         if work is None:
-            dy, before = plan_gradient(problem.activation, dy, y)
+            spec = FUNCTIONS[problem.activation]
+            before, parameters = dense(spec.backward_kernel, spec.grain, [dy, y]), spec.usual_parameters
+            dy = order_of_result([dy, y])
     masked = work is not None
     result, back, correlate = work or _plan_work(problem, dy, False)
     memory, shape, _ = result
@@ -143,7 +149,7 @@ def _plan_gradients(problem):
         dx = dw = db = None
         mask = (y,) if masked else ()
         if before:
-            dy = before(dy, y)
+            dy = before(None, dy, y, *parameters)
         if back:
             dx = memory(shape, dtype) if out is None else out
             back.compute(dy, back.pack(contiguous(weight) if copy_weight else weight), nothing, dx, *mask)

@@ -55,11 +55,14 @@ def _update(problem, count):
     given = [layout.dtype for layout in problem.running if layout is not None]
     if not given:
         return None
-    (channels,), dtype = problem.input.shape[1:2], problem.input.dtype
+    channels, dtype = problem.input.shape[1], problem.input.dtype
     kind = dtype if {*given} == {dtype} else F8
     kernel, unbiased = rows.batch_norm__running[kind], count / (count - 1)
 
-    def update(mean, variance, *states, momentum):
+    def update(mean, variance, momentum, *states):
+        if len(given) == 2 and kind == dtype:
+            kernel(mean, variance, *states, momentum, unbiased)
+            return
         views = [zeros((channels,), kind) if x is None else x.astype(kind, copy=False) for x in states]
         kernel(mean.astype(kind, copy=False), variance.astype(kind, copy=False), *views, momentum, unbiased)
         for x, view in zip(states, views, strict=True):
@@ -106,8 +109,8 @@ def norm_rows(problem):
                 x, weight, bias, flat = x.reshape(matrix), weight.reshape(-1), bias.reshape(-1), y.reshape(matrix)
             kernel(x, weight, bias, flat, statistics, eps, *options)
         if update is not None:
-            _, _, running_mean, running_var, momentum, *_ = rest
-            update(*statistics, running_mean, running_var, momentum=momentum)
+            (mean, variance), (_, _, running_mean, running_var, momentum, *_) = statistics, rest
+            update(mean, variance, momentum, running_mean, running_var)
         return (y, statistics) if returned else y
 
     return run
@@ -271,7 +274,8 @@ def norm_channels(problem):
             if not is_empty:
                 normalize(images.flat(x), weight, bias, flat, statistics, eps)
             if update is not None:
-                update(*statistics, running_mean, running_var, momentum=momentum)
+                mean, variance = statistics
+                update(mean, variance, momentum, running_mean, running_var)
         else:
             statistics = mean, variance
             if not is_empty:

@@ -302,6 +302,11 @@ def batch_norm__running(mean, variance, running_mean, running_variance, momentum
     """
     T, channels = mean.dtype.type, running_mean.size
     images = mean.size // channels
+    if images == 1:  # as below, in vectors
+        for c in range(channels):
+            running_mean[c] += momentum * (mean[c] - running_mean[c])
+            running_variance[c] += momentum * (unbiased * variance[c] - running_variance[c])
+        return
     for c in range(channels):
         average, around = 0.0, 0.0
         for b in range(images):
