@@ -3,6 +3,7 @@
 import numpy as np
 from numpy import ndarray
 
+from ..ground.backend import plans
 from ..ground.checks import contiguous
 from ..ground.jit import jitted, kernel
 from ..ground.layout import channels_last
@@ -81,3 +82,8 @@ def plan_transpose(count: int, rows: int, columns: int, dtype):
         kernel(x.reshape(before), 0.0, out.reshape(after), count, number)
 
     return transpose
+
+
+@plans("contiguous")
+def _plan_contiguous(problem):
+    return lambda out, x: planes(x)

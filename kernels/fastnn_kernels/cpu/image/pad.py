@@ -199,7 +199,7 @@ def _tables(shape, axis, pads, mode):
 
 
 def _table(length, before, after, mode):
-    """Return (the source of every element of a padded axis, -1 for the constant; first, last, source of those that stay).
+    """Return the source of every element of an axis, -1 for the constant; first, last and first source of those kept.
 
     Circular padding goes around what cropping leaves, as in PyTorch.
     """

@@ -128,10 +128,11 @@ def not_below(builder, floor, value):
 
 
 def sum_of_lanes(builder, value):
-    """Return the sum of all lanes: the upper half is added to the lower one until one lane is left."""
-    while (half := value.type.count // 2) > 0:
-        low, high = (shuffle(builder, value, value, range(start, start + half)) for start in (0, half))
-        value = builder.fadd(low, high)
+    """Return the sum of all lanes, added in halves."""
+    step = value.type.count // 2
+    while step:
+        other = shuffle(builder, value, value, [lane ^ step for lane in range(value.type.count)])
+        value, step = builder.fadd(value, other), step // 2
     return builder.extract_element(value, I32(0))
 
 
