@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn_kernels.image.augment import BORDERS
 
 Array = np.ndarray[Any, Any]
 Generator = np.random.Generator
@@ -61,8 +60,8 @@ class Geometric(Transform):
             raise ValueError(f"{name}: p must be from 0 to 1, got {p}")
         if mode not in ("bilinear", "nearest"):
             raise ValueError(f"{name}: mode must be 'bilinear' or 'nearest', got {mode!r}")
-        if border not in BORDERS:
-            raise ValueError(f"{name}: border must be one of {', '.join(BORDERS)}, got {border!r}")
+        if border not in kernels.PAD_MODES:
+            raise ValueError(f"{name}: border must be one of {', '.join(kernels.PAD_MODES)}, got {border!r}")
         self.p, self.mode, self.border, self.value = p, mode, border, value
 
     def size(self, size: Size) -> Size:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastnn import functional as F
 from fastnn._checks import real
-from fastnn_kernels.ground.checks import INT_LIMIT, integer
+from fastnn_kernels import checks
 
 from .module import Module
 
@@ -23,7 +23,7 @@ class _Pad(Module):
         sides = tuple(padding) if hasattr(padding, "__len__") else (padding,) * count
         if len(sides) != count:
             raise ValueError(f"{name}: padding must be a number or {count} of them, got {padding!r}")
-        self.padding = tuple(integer(name, "padding", n, -INT_LIMIT) for n in sides)
+        self.padding = tuple(checks.integer(name, "padding", n, -checks.INT_LIMIT) for n in sides)
         self.value = 0.0
 
     def forward(self, input: Any) -> Any:

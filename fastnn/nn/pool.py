@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from fastnn import functional as F
-from fastnn_kernels.ground.checks import sizes
+from fastnn_kernels import checks
 
 from .module import Module
 
@@ -21,7 +21,7 @@ class _Pool(Module):
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count one per value of each window."""
-        taps: int = prod(sizes(type(self).__name__, "kernel_size", self.kernel_size, self._dims, 1))
+        taps: int = prod(checks.sizes(type(self).__name__, "kernel_size", self.kernel_size, self._dims, 1))
         return prod(output_shape) * taps
 
     def extra_repr(self) -> str:

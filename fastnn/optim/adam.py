@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastnn_kernels.optimizer import momentum_of_step
+from fastnn_kernels import nadam_momentum
 
 from .flat import Flat
 from .optimizer import Optimizer, number_of
@@ -109,7 +109,7 @@ class NAdam(Optimizer):
 
     def _update(self, flat: Flat, part: slice | None, step: int, settings: dict[str, Any]) -> None:
         # the product of all momenta so far is history, like m: it depends on what beta1 was
-        mu = momentum_of_step(step, settings["betas"][0], settings["momentum_decay"])
+        mu = nadam_momentum(step, settings["betas"][0], settings["momentum_decay"])
         product = flat.products[step] = flat.products.get(step - 1, 1.0) * mu
         if part is None:
             flat.products = {step: product}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn_kernels.optimizer import RULES, apply
+from fastnn_kernels import OPTIMIZER_RULES
 
 from .optimizer import Optimizer, number_of
 
@@ -51,7 +51,7 @@ class EMA:
         decay = min(self.decay, (1 + n) / (10 + n)) if self.warmup else self.decay
         for flat, average in zip(self._flats, self._averages, strict=True):
             flat.adopt()
-            apply(RULES["average"], (average, flat.values), 1, {"lr": 1.0, "decay": decay})
+            OPTIMIZER_RULES["average"].update((average, flat.values), 1, {"lr": 1.0, "decay": decay})
         self.updates += 1
 
     @contextmanager

@@ -9,7 +9,6 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn._tape import enable_grad
-from fastnn_kernels.optimizer import RULES, apply
 
 from .flat import Flat
 from .line_search import Point, strong_wolfe
@@ -90,7 +89,7 @@ class LBFGS(Optimizer):
             memory["n_iter"] += 1
             direction = memory["d"] = self._direction(gradient, settings["history_size"])
             memory["prev_flat_grad"], memory["prev_loss"] = gradient, loss
-            t = lr if memory["n_iter"] > 1 else min(1.0, 1.0 / float(np.abs(gradient).sum())) * lr
+            t = lr if memory["n_iter"] > 1 else min(1.0, 1.0 / kernels.clip_grad_norm([gradient], np.inf, 1)) * lr
             memory["t"] = t  # also if this ends here: the next direction asks for it
             slope = _dot(gradient, direction)
             if slope > -settings["tolerance_change"]:
@@ -219,8 +218,8 @@ def _gradient(flat: Flat) -> np.ndarray:
 def _move(flat: Flat, origin: np.ndarray, t: float, direction: np.ndarray) -> None:
     """Go to origin + t direction."""
     flat.adopt()
-    np.multiply(direction, direction.dtype.type(t), out=flat.values)
-    np.add(flat.values, origin, out=flat.values)
+    flat.values[...] = origin
+    _subtract(flat.values, -t, direction)
     flat.touch()
 
 
@@ -230,11 +229,11 @@ def _dot(x: np.ndarray, y: np.ndarray) -> float:
 
 def _subtract(x: np.ndarray, factor: float, y: np.ndarray) -> None:
     """Do x -= factor y, which is a step of gradient descent."""
-    apply(RULES["sgd"], (x, y), 1, {"lr": factor})
+    kernels.OPTIMIZER_RULES["sgd"].update((x, y), 1, {"lr": factor})
 
 
 def _largest(x: np.ndarray) -> float:
-    return float(np.abs(x).max(initial=0.0))
+    return float(kernels.clip_grad_norm([x], np.inf, np.inf))
 
 
 def _packed(flat: Flat, x: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn._tape import Leaf, enable_grad
 from fastnn.tensor import Tensor
-from fastnn_kernels.optimizer import RULES, apply
+from fastnn_kernels import OPTIMIZER_RULES
 
 from .flat import Flat, leaf_of
 
@@ -150,9 +150,9 @@ class Optimizer:
 
     def _update(self, flat: Flat, part: slice | None, step: int, settings: dict[str, Any]) -> None:
         """Apply update number `step` to the whole of `flat`, or to a part."""
-        rule = RULES[self._rule(settings)]
+        rule = OPTIMIZER_RULES[self._rule(settings)]
         buffers = flat.buffers(rule.states, settings.get("initial_accumulator_value", 0.0))
-        apply(rule, buffers if part is None else [buffer[part] for buffer in buffers], step, settings)
+        rule.update(buffers if part is None else [buffer[part] for buffer in buffers], step, settings)
 
     @property
     def lr(self) -> float:

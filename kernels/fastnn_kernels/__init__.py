@@ -32,8 +32,9 @@ from .image import *  # noqa: F403
 from .info import info
 from .loss import *  # noqa: F403
 from .matmul import linear, linear_backward, matmul, prepare_matmul
+from .move import contiguous
 from .norm import *  # noqa: F403
-from .optimizer import clip_grad_norm, clip_grad_value, optimizer_step
+from .optimizer import OPTIMIZER_RULES, clip_grad_norm, clip_grad_value, nadam_momentum, optimizer_step
 from .pool import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
@@ -46,6 +47,7 @@ __all__ = [
     "FUSED",
     "Prepared",
     "checks",
+    "contiguous",
     "info",
     *activation.__all__,
     *conv.__all__,
@@ -53,6 +55,7 @@ __all__ = [
     *loss.__all__,
     *norm.__all__,
     *pool.__all__,
+    "OPTIMIZER_RULES",
     "PreparedMatmul",
     "add",
     "div",
@@ -84,6 +87,7 @@ __all__ = [
     "mean",
     "min",
     "mul",
+    "nadam_momentum",
     "optimizer_step",
     "peak",
     "pool_stats",

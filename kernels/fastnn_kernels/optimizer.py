@@ -10,28 +10,56 @@ import inspect
 from collections.abc import Callable, Iterable
 from math import inf, prod, sqrt
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from .cpu import optimizer as cpu
+from .formulas.optimizer import UPDATES
+from .ground.arguments import Kinds
 from .ground.checks import F4, F8, choice, integer, number, overlap
-from .ground.jit import Kernel
-from .ground.memory import empty
-from .ground.threads import tasks
-
-GRAIN = 16384
+from .ground.operation import Layout, Operation, operation
 
 
 class Rule(NamedTuple):
-    """An update rule: its states, in PyTorch's names, and how its kernel's numbers follow from its settings."""
+    """An update rule of `optimizer_step`.
 
-    kernel: Kernel
+    states: the names of its states, PyTorch's. numbers: the formula's numbers from the step's number, lr and the
+    settings; settings: the names of these, all required; known: these and the
+    penalties; pick: lr and the settings out of a dictionary.
+    """
+
+    name: str
     states: tuple[str, ...]
-    numbers: Callable[..., tuple[float, ...]]  # of the step's number, lr and the settings
+    numbers: Callable[..., tuple[float, ...]]
     settings: tuple[str, ...]
-    pick: Callable  # lr and the settings out of a dictionary
+    pick: Callable[..., tuple[Any, ...]]
+    operation: Operation
+    required: frozenset[str]
+    known: frozenset[str]
+
+    def update(self, buffers, step, settings) -> None:
+        """Do what `optimizer_step` does without looking at the arguments: buffers are (param, grad, *states)."""
+        get = settings.get
+        weight_decay, keep = get("weight_decay", 0.0), 1.0
+        if weight_decay and get("decoupled_weight_decay"):
+            weight_decay, keep = 0.0, 1 - settings["lr"] * weight_decay
+        common = -1.0 if get("maximize") else 1.0, weight_decay, get("l1", 0.0), keep
+        self.operation.run(None, *buffers, *common, *self.numbers(step, *self.pick(settings)))
+
+
+class Step(NamedTuple):
+    """A step of a rule over buffers (param, grad, *states), in place."""
+
+    rule: str
+    buffers: tuple[Layout, ...]
+
+
+class Gradient(NamedTuple):
+    """A flat gradient, and the order of its norm."""
+
+    grad: Layout
+    norm_type: float = 0.0
 
 
 def _sgd(step, lr):
@@ -51,7 +79,7 @@ def _adam(step, lr, betas, eps):
     return beta1, 1 - beta1, beta2, 1 - beta2, lr * scale / (1 - beta1**step), eps * scale
 
 
-def momentum_of_step(step, beta1, momentum_decay):
+def nadam_momentum(step, beta1, momentum_decay):
     """Return NAdam's momentum mu of a step; `mu_product` is the product of those of all steps so far."""
     return beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay))
 
@@ -59,8 +87,8 @@ def momentum_of_step(step, beta1, momentum_decay):
 def _nadam(step, lr, betas, eps, momentum_decay, mu_product):
     beta1, beta2 = betas
     if mu_product is None:
-        mu_product = prod(momentum_of_step(i, beta1, momentum_decay) for i in range(1, step + 1))
-    mu, later = (momentum_of_step(i, beta1, momentum_decay) for i in (step, step + 1))
+        mu_product = prod(nadam_momentum(i, beta1, momentum_decay) for i in range(1, step + 1))
+    mu, later = (nadam_momentum(i, beta1, momentum_decay) for i in (step, step + 1))
     scale = sqrt(1 - beta2**step)
     step_mean, step_grad = lr * scale * later / (1 - mu_product * later), lr * scale * (1 - mu) / (1 - mu_product)
     return beta1, 1 - beta1, beta2, 1 - beta2, step_mean, step_grad, eps * scale
@@ -107,35 +135,48 @@ def _average(step, lr, decay):
     return decay, 1 - decay
 
 
-def _rule(name, numbers, *states):
+PENALTIES = ("weight_decay", "l1", "maximize", "decoupled_weight_decay")
+COMMON = ("scale", "weight_decay", "l1", "keep")  # of all rules: g = scale grad + ..., param = keep param
+
+
+def _rule(name, numbers):
+    function, states = UPDATES[name]
+    buffers = "param", "grad", *states
+    own = list(inspect.signature(function).parameters)[len(buffers) :]
+    arguments = *buffers, *COMMON, *own
+
+    def check(**given):
+        return Step(name, tuple(given[x] for x in buffers))
+
+    kinds = Kinds(floats=buffers, numbers=(*COMMON, *own))
+    made = Operation(f"{name}_step", check, kinds, arguments=arguments, module=__name__)
     settings = tuple(inspect.signature(numbers).parameters)[2:]
-    return Rule(cpu.kernels[name], states, numbers, settings, itemgetter("lr", *settings) if settings else _only_lr)
+    pick = itemgetter("lr", *settings) if settings else _only_lr
+    return Rule(name, states, numbers, settings, pick, made, frozenset(settings), frozenset((*settings, *PENALTIES)))
 
 
 def _only_lr(settings):
     return (settings["lr"],)
 
 
-RULES = {
-    "sgd": _rule("sgd", _sgd),
-    "sgd_momentum": _rule("sgd_momentum", _sgd_momentum, "momentum_buffer"),
-    "adam": _rule("adam", _adam, "exp_avg", "exp_avg_sq"),
-    "amsgrad": _rule("amsgrad", _adam, "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
-    "nadam": _rule("nadam", _nadam, "exp_avg", "exp_avg_sq"),
-    "radam": _rule("radam", _radam, "exp_avg", "exp_avg_sq"),
-    "adamax": _rule("adamax", _adamax, "exp_avg", "exp_inf"),
-    "rmsprop": _rule("rmsprop", _rmsprop, "square_avg"),
-    "rmsprop_momentum": _rule("rmsprop_momentum", _rmsprop_momentum, "square_avg", "momentum_buffer"),
-    "rmsprop_centered": _rule("rmsprop_centered", _rmsprop, "square_avg", "grad_avg"),
-    "rmsprop_centered_momentum": _rule(
-        "rmsprop_centered_momentum", _rmsprop_momentum, "square_avg", "grad_avg", "momentum_buffer"
-    ),
-    "adagrad": _rule("adagrad", _adagrad, "sum"),
-    "adadelta": _rule("adadelta", _adadelta, "square_avg", "acc_delta"),
-    "lion": _rule("lion", _lion, "exp_avg"),
-    "average": _rule("average", _average),
+_NUMBERS = {
+    "sgd": _sgd,
+    "sgd_momentum": _sgd_momentum,
+    "adam": _adam,
+    "amsgrad": _adam,
+    "nadam": _nadam,
+    "radam": _radam,
+    "adamax": _adamax,
+    "rmsprop": _rmsprop,
+    "rmsprop_momentum": _rmsprop_momentum,
+    "rmsprop_centered": _rmsprop,
+    "rmsprop_centered_momentum": _rmsprop_momentum,
+    "adagrad": _adagrad,
+    "adadelta": _adadelta,
+    "lion": _lion,
+    "average": _average,
 }
-PENALTIES = {"weight_decay": 0.0, "l1": 0.0, "maximize": False, "decoupled_weight_decay": False}
+OPTIMIZER_RULES = {name: _rule(name, numbers) for name, numbers in _NUMBERS.items()}
 
 
 def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
@@ -147,7 +188,8 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     eps), "lion" (betas); "average" (decay) makes `param` a moving average of `grad`. The settings in brackets have to
     be given; their meanings, the formulas and their sources stand with the classes of `fastnn.optim`.
 
-    param (n,), grad (n,), states: one (n,) array for each name in `RULES[rule].states`, zeros before the first step.
+    param (n,), grad (n,), states: one (n,) array for each name in `OPTIMIZER_RULES[rule].states`, zeros before the
+    first step.
 
     Every rule takes weight_decay and l1, which add weight_decay param + l1 sign(param) to the gradient;
     decoupled_weight_decay=True multiplies param by 1 - lr weight_decay instead; maximize=True climbs.
@@ -155,9 +197,9 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     Raises TypeError or ValueError for unknown rules, missing or unknown settings, step < 1, and for buffers that
     differ in dtype or length or cannot be written in place.
     """
-    chosen = RULES[choice("optimizer_step", "rule", rule, RULES)]
-    missing, unknown = set(chosen.settings) - set(settings), set(settings) - set(chosen.settings) - set(PENALTIES)
-    if missing or unknown:
+    chosen = OPTIMIZER_RULES[choice("optimizer_step", "rule", rule, OPTIMIZER_RULES)]
+    if not chosen.required <= settings.keys() <= chosen.known:
+        missing, unknown = chosen.required - settings.keys(), settings.keys() - chosen.known
         wrong = "unknown" if unknown else "missing"
         raise TypeError(f"optimizer_step: {rule} has {wrong} settings {', '.join(sorted(unknown or missing))}")
     if not isinstance(states, (tuple, list)) or len(states) != len(chosen.states):
@@ -167,27 +209,15 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
         )
     integer("optimizer_step", "step", step, 1)
     for name, value in (("lr", lr), *settings.items()):
+        if type(value) is float:
+            continue
         if name == "betas" and not (isinstance(value, (tuple, list)) and len(value) == 2):
             raise TypeError(f"optimizer_step: betas must be two numbers, got {value!r}")
         for one in value if name == "betas" else (value,):
             if not (name == "mu_product" and one is None):
                 number("optimizer_step", name, one)
     _check("optimizer_step", grad, param=param, **dict(zip(chosen.states, states, strict=True)))
-    apply(chosen, (param, grad, *states), step, {"lr": lr, **settings})
-
-
-def apply(rule, buffers, step, settings):
-    """Do what `optimizer_step` does without looking at the arguments: buffers are (param, grad, *states)."""
-    get = settings.get
-    weight_decay, keep = get("weight_decay", 0.0), 1.0
-    if weight_decay and get("decoupled_weight_decay"):
-        weight_decay, keep = 0.0, 1 - settings["lr"] * weight_decay
-    param = buffers[0]
-    n = len(param)
-    rule.kernel[param.dtype](
-        *buffers, -1.0 if get("maximize") else 1.0, weight_decay, get("l1", 0.0), keep,
-        *rule.numbers(step, *rule.pick(settings)), n, tasks(n, GRAIN),
-    )  # fmt: skip
+    chosen.update((param, grad, *states), step, {"lr": lr, **settings})
 
 
 def clip_grad_norm(grads, max_norm, norm_type=2.0):
@@ -210,7 +240,7 @@ def clip_grad_norm(grads, max_norm, norm_type=2.0):
     factor = max_norm / (norm + 1e-6)
     if max_norm < inf and not factor >= 1:  # NaN, too, shows in the gradients
         for grad in flat:
-            cpu.scale__in_place[grad.dtype](grad, factor, grad.size, tasks(grad.size, GRAIN))
+            _scale.run(None, grad, factor)
     return norm
 
 
@@ -220,21 +250,29 @@ def clip_grad_value(grads, clip_value):
     if not clip_value >= 0:
         raise ValueError(f"clip_grad_value: clip_value must not be negative, got {clip_value}")
     for grad in _all_flat("clip_grad_value", grads):
-        cpu.clamp__in_place[grad.dtype](grad, clip_value, grad.size, tasks(grad.size, GRAIN))
+        _clamp.run(None, grad, clip_value)
 
 
 def _norm(flat, norm_type):
+    sums = [_powers.run(None, grad, norm_type) for grad in flat]
     if norm_type == inf:
-        return float(max((np.abs(grad).max(initial=0) for grad in flat), default=0.0))
-    if norm_type != 2:
-        return float(sum((np.abs(grad, dtype=F8) ** norm_type).sum() for grad in flat)) ** (1 / norm_type)
-    total = 0.0
-    for grad in flat:
-        blocks = -(-grad.size // cpu.BLOCK)
-        partial = empty((blocks,), F8)
-        cpu.sum_of_squares__blocks[grad.dtype](grad, partial, blocks, tasks(blocks, GRAIN // cpu.BLOCK))
-        total += partial.sum()
-    return sqrt(total)
+        return max(sums, key=lambda x: (x != x, x), default=0.0)  # NaN, if there is one
+    return sqrt(sum(sums)) if norm_type == 2 else sum(sums) ** (1 / norm_type)
+
+
+@operation("grad", name="clip_grad_norm")
+def _powers(grad, norm_type):
+    return Gradient(grad, norm_type)
+
+
+@operation("grad", numbers="factor", name="clip_grad_norm_scale")
+def _scale(grad, factor):
+    return Gradient(grad)
+
+
+@operation("grad", numbers="clip_value", name="clip_grad_value")
+def _clamp(grad, clip_value):
+    return Gradient(grad)
 
 
 def _all_flat(function, grads):
@@ -260,7 +298,8 @@ def _check(function, grad, **written):
     dtype, shape = getattr(param, "dtype", None), getattr(param, "shape", None)
     if dtype not in (F4, F8):
         raise TypeError(f"{function}: param must be a float32 or float64 array, got {dtype or type(param).__name__}")
-    for name, x in (*written.items(), ("grad", grad)):
+    arrays = [*written.items(), ("grad", grad)]
+    for name, x in arrays:
         if not isinstance(x, ndarray) or isinstance(x, np.ma.MaskedArray) or x.dtype != dtype:
             raise TypeError(
                 f"{function}: {name} must be a {dtype} array as param is, got {getattr(x, 'dtype', type(x))}"
@@ -270,10 +309,9 @@ def _check(function, grad, **written):
                 f"{function}: {name} has shape {x.shape} and param {shape}; both must be flat, of one length"
             )
         flags = x.flags
-        if not flags.c_contiguous or not flags.aligned or not (flags.writeable or x is grad):
+        if not flags.carray and not (x is grad and flags.c_contiguous and flags.aligned):
             fit = "contiguous" if x is grad else "contiguous and writable"
             raise ValueError(f"{function}: {name} must be {fit}, at an aligned address")
-    arrays = [*written.items(), ("grad", grad)]
     for i, (name, x) in enumerate(arrays):
         for other, y in arrays[:i]:
             if overlap(x, y):

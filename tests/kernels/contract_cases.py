@@ -17,7 +17,6 @@ import numpy as np
 import fastnn_kernels as k
 from fastnn_kernels.formulas.activation import FORMULAS
 from fastnn_kernels.ground import plans
-from fastnn_kernels.optimizer import RULES
 from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {
@@ -28,10 +27,10 @@ SETTINGS = {
 
 def optimizer_step(rule):
     """Return a call of a rule, with all penalties."""
-    settings = {name: SETTINGS[name] for name in RULES[rule].settings}
+    settings = {name: SETTINGS[name] for name in k.OPTIMIZER_RULES[rule].settings}
 
     def call(make, n):
-        states = [make.state(n, positive=True) for _ in RULES[rule].states]
+        states = [make.state(n, positive=True) for _ in k.OPTIMIZER_RULES[rule].states]
         for mean_square in states[:1]:
             mean_square += 4  # no less than the square of the mean
         k.optimizer_step(rule, make.state(n), make(n).copy(), states, 3, lr=0.1, weight_decay=0.1, l1=0.1, **settings)
@@ -350,13 +349,17 @@ CASES = {
     "feature_dropout_backward": [lambda make, n: k.feature_dropout_backward(make(n, 37, 3), 0.3, 11)],
     "feature_alpha_dropout": [lambda make, n: k.feature_alpha_dropout(make(n, 37, 3), 0.3, 11)],
     "feature_alpha_dropout_backward": [lambda make, n: k.feature_alpha_dropout_backward(make(n, 37, 3), 0.3, 11)],
-    "optimizer_step": [optimizer_step(rule) for rule in RULES],
+    "optimizer_step": [optimizer_step(rule) for rule in k.OPTIMIZER_RULES],
     "clip_grad_norm": [lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5) and None],
     "clip_grad_value": [lambda make, n: k.clip_grad_value([make.state(n, 37)], 0.5)],
 }
 
 CASES |= {
     "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
+    "contiguous": [
+        lambda make, n: k.contiguous(make(n, 5, 6, 7).transpose(0, 3, 1, 2)),
+        lambda make, n: k.contiguous(make(n, 7).T),
+    ],
     "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7)), lambda make, n: k.mul(make(n, 7), make(7))],
     "sub": [lambda make, n: k.sub(make(n, 7), make(n, 7)), lambda make, n: k.sub(make(3, 1, 7), make(n, 7))],
     "div": [

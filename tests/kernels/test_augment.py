@@ -153,6 +153,7 @@ BOX, PAIR, ONES, TURN = np.zeros((2, 4), int), np.array([0, 1]), np.ones(2), np.
         (lambda: kernels.warp(X, TURN, value=None), "warp: value must be a number, got None"),
         (lambda: kernels.warp(X, TURN, np.zeros((2, 4, 5), int)), "warp: field must be float32 or float64, got int64"),
         (lambda: kernels.erase(X, None), "erase: boxes must be an array, got None"),
+        (lambda: kernels.erase(X, np.zeros((2, 4))), "erase: boxes must be integers, got float64"),
         (lambda: kernels.erase(X, BOX, "0"), "erase: value must be a number, got '0'"),
         (lambda: kernels.erase(X, np.ma.masked_all((2, 4), int)), "erase: boxes is a masked array"),
         (lambda: kernels.mix(X, None, ONES), "mix: other must be an array, got None"),
@@ -195,8 +196,7 @@ def test_wrong_types_are_named(call, message):
             lambda: kernels.erase(X, np.zeros((3, 4), int)),
             r"erase: boxes must be integers \(2, 4\), .* \(3, 4\)",
         ),
-        (lambda: kernels.erase(X, np.zeros((2, 4))), "got float64"),
-        (lambda: kernels.mix(X, np.array([0, 2]), np.ones(2)), r"mix: other must be in 0..1, got 0..2"),
+        (lambda: kernels.mix(X, np.array([0, 2]), np.ones(2)), "mix: other must be from 0 to 1, got 2"),
         (lambda: kernels.mix(X, np.array([0, 1]), np.ones(3)), r"mix: input \(2, 3, 4, 5\) needs other \(2,\)"),
     ],
 )

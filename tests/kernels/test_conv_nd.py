@@ -92,6 +92,42 @@ def test_transposed_convolutions_and_their_gradients_match_the_reference(case, d
     compare(operation, x, w, bias, arguments, expected, gradient, w.size)
 
 
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+def test_the_reference_back_end_computes_convolutions(case):
+    with kernels.use("reference"):
+        test_convolutions_and_their_gradients_match_the_reference(case, np.float32)
+
+
+@pytest.mark.parametrize("case", TRANSPOSED, ids=str)
+def test_the_reference_back_end_computes_transposed_convolutions(case):
+    with kernels.use("reference"):
+        test_transposed_convolutions_and_their_gradients_match_the_reference(case, np.float64)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "leaky_relu", "gelu"])
+@pytest.mark.parametrize("operation", ["conv1d", "conv2d", "conv_transpose3d"])
+def test_back_ends_agree_about_activations_and_prepared_filters(operation, activation):
+    n, rng = int(operation[-2]), np.random.default_rng(13)
+    x, w, bias = (rng.standard_normal(s) for s in ((2, 4, *(5,) * n), (4, 2, *(2,) * n), 4))
+    w[0, 0], x[0, 0, 0] = 0, np.nan
+    convolve, backward = getattr(kernels, operation), getattr(kernels, f"{operation}_backward")
+    prepared = getattr(kernels, f"prepare_{operation}")(w)
+
+    def results():
+        y = convolve(x[1], prepared, bias, 2, 1, groups=2, activation=activation)
+        out = np.full(y.shape[::-1], np.nan).T
+        assert convolve(x[1], w, bias, 2, 1, groups=2, activation=activation, out=out) is out
+        each = [y, out, convolve(x, w, bias, 2, 1, groups=2, activation=activation)]
+        if activation != "gelu":
+            each += backward(y, x[1], w, y, activation, 2, 1, groups=2, needs=(True, True, False))[:2]
+        return each
+
+    with kernels.use("reference"):
+        expected = results()
+    for given, right in zip(results(), expected, strict=True):
+        np.testing.assert_allclose(given, right, atol=1e-12)
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("operation", ["conv1d", "conv3d", "conv_transpose2d"])
 def test_activations_and_single_samples(operation, activation):

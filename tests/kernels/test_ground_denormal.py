@@ -13,7 +13,6 @@ import fastnn_kernels as kernels
 from fastnn_kernels import flush_denormal, get_flush_denormal, set_flush_denormal, threads
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.ground import denormal
-from fastnn_kernels.optimizer import RULES
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 DTYPES = pytest.mark.parametrize("dtype", [F4, F8], ids=str)
@@ -200,14 +199,18 @@ SETTINGS = {
 
 @FLUSHES
 @DTYPES
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", kernels.OPTIMIZER_RULES)
 def test_optimizers_flush_their_state(rule, dtype):
     """Moments that have faded away become 0, and so do parameters; what is not denormal is kept."""
     for n in (100, 1 << 16):  # in this thread; in several
         signed = {"exp_avg", "momentum_buffer", "grad_avg"}
-        states = [x if name in signed else np.abs(x) for name in RULES[rule].states for x in [denormals(dtype, (n,))]]
+        states = [
+            x if name in signed else np.abs(x)
+            for name in kernels.OPTIMIZER_RULES[rule].states
+            for x in [denormals(dtype, (n,))]
+        ]
         param, grad = denormals(dtype, (n,)), np.zeros(n, dtype)
-        chosen = {name: SETTINGS[name] for name in RULES[rule].settings}
+        chosen = {name: SETTINGS[name] for name in kernels.OPTIMIZER_RULES[rule].settings}
         kernels.optimizer_step(rule, param, grad, states, 7, lr=1e-3, **chosen)
         for x in (param, *states):
             assert not is_denormal(x).any() and np.isfinite(x).all()

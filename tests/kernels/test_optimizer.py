@@ -5,12 +5,11 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.ground.threads import threads
-from fastnn_kernels.optimizer import RULES
 from tests.kernels.contract_cases import SETTINGS
 from tests.reference import optimizer as reference
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
-every_rule = pytest.mark.parametrize("rule", RULES)
+every_rule = pytest.mark.parametrize("rule", kernels.OPTIMIZER_RULES)
 
 
 def draw(count, dtype, steps=2):
@@ -19,8 +18,8 @@ def draw(count, dtype, steps=2):
 
 
 def run(rule, value, gradients, **more):
-    value, states = value.copy(), [np.zeros_like(value) for _ in RULES[rule].states]
-    settings = {name: SETTINGS[name] for name in RULES[rule].settings}
+    value, states = value.copy(), [np.zeros_like(value) for _ in kernels.OPTIMIZER_RULES[rule].states]
+    settings = {name: SETTINGS[name] for name in kernels.OPTIMIZER_RULES[rule].settings}
     for step, gradient in enumerate(gradients, start=1):
         kernels.optimizer_step(rule, value, gradient, states, step, lr=0.05, **settings, **more)
     return np.array([value, *states])

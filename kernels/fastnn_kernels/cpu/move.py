@@ -3,13 +3,28 @@
 import numpy as np
 from numpy import ndarray
 
+from ..ground.backend import plans
 from ..ground.checks import contiguous
-from ..ground.jit import kernel
+from ..ground.jit import jitted, kernel
 from ..ground.layout import channels_last
 from ..ground.memory import empty
 from ..ground.threads import tasks
-from .vector.gemm_tile import transpose_block
 from .vector.simd import address, itemsize, lanes
+from .vector.transpose import transpose_block
+from .vector.values import lanes_before, pointer_at, read, width, write, zeros
+
+
+@jitted
+def copy_row(number, source, target, n):
+    """Copy n numbers from one address to another, the last vector with a mask."""
+    x, y, j = pointer_at(number, source), pointer_at(number, target), 0
+    step = width(zeros(x))
+    while j + step <= n:
+        write(y, j, read(x, j))
+        j += step
+    if j < n:
+        rest = lanes_before(zeros(x), n - j)
+        write(y, j, read(x, j, rest), rest)
 
 
 @kernel("T[:,:,::1], T, T[:,:,::1]", writes="out", parallel=True)
@@ -67,3 +82,8 @@ def plan_transpose(count: int, rows: int, columns: int, dtype):
         kernel(x.reshape(before), 0.0, out.reshape(after), count, number)
 
     return transpose
+
+
+@plans("contiguous")
+def _plan_contiguous(problem):
+    return lambda out, x: planes(x)

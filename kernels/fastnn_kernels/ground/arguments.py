@@ -46,15 +46,16 @@ class Kinds(NamedTuple):
     prepared: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
+    reals: tuple[str, ...] = ()
 
     @property
     def arrays(self) -> tuple[str, ...]:
         """Return the names of all arrays."""
-        return (*self.floats, *self.integers, *self.states)
+        return (*self.floats, *self.integers, *self.reals, *self.states)
 
     def letters(self, arguments: list[str]) -> bytes:
         """Return a letter for `out` and each argument, as `lookup` reads them."""
-        letters = {**dict.fromkeys((*self.floats, *self.integers), "a"), **dict.fromkeys(self.states, "p")}
+        letters = {**dict.fromkeys((*self.floats, *self.integers, *self.reals), "a"), **dict.fromkeys(self.states, "p")}
         letters |= dict.fromkeys((*self.numbers, *self.words), "n")
         return ("p" + "".join(letters.get(name, "o") for name in arguments)).encode()
 
@@ -69,7 +70,7 @@ def plain(function: str, kinds: Kinds, given: dict[str, Any]) -> dict[str, Any]:
             made[name] = checks.number(function, name, given[name])
     for name in given.keys() - {*kinds.arrays, *kinds.numbers, *kinds.words}:
         made[name] = checks.plain_option(given[name])
-    required = [name for name in (*kinds.floats, *kinds.integers) if name not in kinds.optional]
+    required = [name for name in (*kinds.floats, *kinds.integers, *kinds.reals) if name not in kinds.optional]
     checks.required(function, **{name: given[name] for name in required})
     followers = _followers(function, kinds, given)
     arrays = {x: given[x] for x in kinds.floats if type(given[x]) is not Prepared and x not in followers}
@@ -82,6 +83,8 @@ def plain(function: str, kinds: Kinds, given: dict[str, Any]) -> dict[str, Any]:
     for name in kinds.integers:
         if given[name] is not None:
             made[name] = checks.integer_array(function, name, given[name])
+    for name in kinds.reals:
+        made[name] = checks.real_array(function, name, given[name])
     return made
 
 

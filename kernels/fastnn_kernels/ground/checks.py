@@ -7,7 +7,7 @@ well under 0.2 us; everything else may be slow.
 
 from __future__ import annotations
 
-from math import ldexp, prod
+from math import inf, ldexp, prod
 from operator import index
 
 import numpy as np
@@ -128,6 +128,28 @@ def integer_array(function: str, name: str, x) -> ndarray:
     if plain and array.dtype is np.dtype(array.dtype.name):
         return array
     return array.astype(array.dtype.name if array.dtype.kind in "iu" else I8)
+
+
+def real_array(function: str, name: str, x) -> ndarray:
+    """Return an array of real numbers, aligned and native: of float32, else of float64. TypeError for other dtypes."""
+    if type(x) is ndarray and (x.dtype is F4 or x.dtype is F8) and x.flags.aligned:
+        return x
+    array = as_array(function, name, x)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{function}: {name} must be an array of real numbers, got {array.dtype}")
+    return np.array(array, F4 if array.dtype == F4 else F8, order="C")
+
+
+def finite(function: str, name: str, x: ndarray) -> None:
+    """Raise ValueError if an array holds a number that is not finite."""
+    if not np.isfinite(x).all():
+        raise ValueError(f"{function}: {name} holds numbers that are nan or infinite")
+
+
+def not_negative(function: str, name: str, value: float) -> None:
+    """Raise ValueError unless a number is from 0 and finite."""
+    if not 0 <= value < inf:
+        raise ValueError(f"{function}: {name} must be a number from 0, got {value}")
 
 
 def plain_option(value):

@@ -44,6 +44,7 @@ def operation(
     numeric: str = "",
     prepared: str = "",
     integers: str = "",
+    reals: str = "",
     states: str = "",
     numbers: str = "",
     words: str = "",
@@ -60,7 +61,8 @@ def operation(
     arrays: float32 or float64, which get their common dtype. optional: more of them that may be None, as may integers
     and numbers that are named here, too. converted: more that may be None and get the common dtype without a say in it.
     numeric: those that may also hold integers or booleans, which then have no say either. prepared: those that may be a
-    `Prepared`. integers: integer arrays, which keep their dtype. states: float arrays of any dtype and layout, or None,
+    `Prepared`. integers: integer arrays, which keep their dtype. reals: arrays of float32, kept so, or of other real
+    numbers, which become float64. states: float arrays of any dtype and layout, or None,
     which the operation changes in place. numbers: floats on which the plan does not depend (the check gets None for
     them). words: such integers of 0 .. 2^64 - 1, say seeds.
 
@@ -74,7 +76,7 @@ def operation(
     def make(check: Callable[..., Any]) -> Operation:
         scalars = {*numbers.split(), *words.split(), *integers.split()}
         floats = [x for x in f"{arrays} {optional} {converted}".split() if x not in scalars]
-        others = (integers, states, numbers, words, optional + " " + converted, prepared, converted, numeric)
+        others = (integers, states, numbers, words, optional + " " + converted, prepared, converted, numeric, reals)
         kinds = Kinds(tuple(floats), *(tuple(names.split()) for names in others))
         public = name or check.__name__.lstrip("_")
         return Operation(public, check, kinds, in_place=in_place, otherwise=otherwise, out=out, out_place=out_place)
@@ -112,7 +114,7 @@ class Operation:
         unknown = {*kinds.arrays, *kinds.numbers, *kinds.words} - {*self.arguments}
         if unknown:
             raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
-        self.places = [1 + self.arguments.index(x) for x in (*kinds.floats, *kinds.integers)]
+        self.places = [1 + self.arguments.index(x) for x in (*kinds.floats, *kinds.integers, *kinds.reals)]
         self.state_places = [self.arguments.index(x) for x in kinds.states]
         self.plans: dict[bytes, Any] = {}
         self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer

@@ -19,12 +19,14 @@ from ...ground.checks import contiguous
 from ...ground.layout import channels_last
 from ...ground.memory import empty, zeros
 from ...ground.plans import ghost
+from ...ground.threads import tasks
+from .direct import plan_fill
 from .im2col import FEW_PIXELS
 from .input_gradient import plan_input, taps
 from .layer import image_window
-from .pointwise import fill
 from .select import Images, plan_images
 from .weight_gradient import plan_weight
+from .weight_gradient_kernels import conv3d_backward__add
 
 
 class Depths(NamedTuple):
@@ -80,7 +82,7 @@ def plan_volumes_input(dy, dx, window, shape, *, prepared, floor=-np.inf) -> Ima
         depths, front, step = taps(i, stride, before, dilation, kd)
         part = _by_depth(dx[:, :, i::stride])
         if not depths:
-            parts.append((i, None, None, None))
+            parts.append((i, None, plan_fill(part[:, 0], floor), range(part.shape[1])))
             continue
         stacks, lay_out = _plan_stacks(dy, window, front, 1, step, part.shape[1], len(depths))
         several, pieces = min(stacks.shape[:2]) > 1, _pieces(stacks)
@@ -95,8 +97,9 @@ def plan_volumes_input(dy, dx, window, shape, *, prepared, floor=-np.inf) -> Ima
     def compute(dy, packed, bias, dx):
         for (i, images, lay_out, pieces), filters in zip(parts, packed, strict=True):
             part = _by_depth(dx[:, :, i::stride])
-            if images is None:
-                fill(part, bias, floor)
+            if images is None:  # depths that no window reaches
+                for depth in pieces:
+                    lay_out(bias, part[:, depth])
                 continue
             stacks = lay_out(dy)
             for piece in pieces:
@@ -118,6 +121,8 @@ def plan_volumes_weight(dy, x, window, dw, with_bias=False) -> Callable[..., Non
         grads[pieces[0]], stacks[pieces[0]], image_window(window), window.groups, part, with_bias
     )
 
+    add, count_of_tasks = conv3d_backward__add[dtype], tasks(part.size, 65536)
+
     def compute(dy, x, dw, db=None):
         stacks, grads = lay_out(x), _by_depth(dy)
         if merge:
@@ -128,9 +133,9 @@ def plan_volumes_weight(dy, x, window, dw, with_bias=False) -> Callable[..., Non
         for number, piece in enumerate(pieces):
             convolve(grads[piece], stacks[piece], part if number else total, part_sums if number else sums)
             if number:
-                total += part
+                add(part.reshape(-1), total.reshape(-1), total.size, count_of_tasks)
                 if with_bias:
-                    sums += part_sums
+                    add(part_sums, sums, count, 1)
         dw[...] = total.reshape(count, kd, channels, kh, kw).transpose(0, 2, 1, 3, 4)
         if with_bias:
             db[...] = sums

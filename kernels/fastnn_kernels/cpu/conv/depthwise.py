@@ -17,6 +17,7 @@ from ..vector.simd import vector_bytes
 from . import depthwise_kernels as kernels
 from .depthwise_kernels import Strips, Tiles
 from .layer import Planned, Window
+from .weight_gradient_kernels import conv2d_backward_weight__sum
 
 GRAIN = 1 << 17  # multiplications of a task, at least
 PLANE_BUFFER = 3 << 13  # bytes of a band of a channel, which stays in the nearest cache
@@ -102,13 +103,14 @@ def plan_weight(dy, x, window):
     table, offsets, length = _strips(window, dy.shape[2:], last and x.strides[2:], dtype.itemsize)
     slices = -(-dy.shape[1] * dtype.itemsize // vector_bytes()) if last else dy.shape[1]
     shape = min(dy.shape[0], max(1, PIECES // slices)), taps, dy.shape[1]
-    kernel = kernels.conv2d_backward_weight__depthwise[dtype]
+    kernel, add = kernels.conv2d_backward_weight__depthwise[dtype], conv2d_backward_weight__sum[dtype]
+    each, adders = (shape[0], 1, window.kh, window.kw, shape[2]), tasks(prod(shape), 32768)
 
     def compute(dy, x, dw):
         dy, x = (a if ok else copy(a) for a, ok in zip((dy, x), fine, strict=True))
         parts = empty(shape, dtype)
         kernel(dy, x, table, offsets, empty((count, length), dtype), parts, count, count)
-        dw[...] = np.add.reduce(parts, 0).T.reshape(dw.shape)
+        add(parts.reshape(each), dw, taps, adders)
 
     return compute
 

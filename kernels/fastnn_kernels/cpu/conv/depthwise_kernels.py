@@ -2,12 +2,12 @@
 
 There is no matrix product in it, and every number is used only KH * KW times: the work is to keep the numbers in the
 nearest cache and to load each for as many windows as can be. A band of rows of one channel, or of one vector of
-channels of channels-last images, is copied into a buffer with zeros around it. There the windows of neighbouring outputs
-are vectors at the same offsets, whatever the layout, stride, padding and dilation: see `depthwise_strip`. For a stride
-of columns a row of a channel is split into its remainders first, so that neighbours are a vector again.
+channels of channels-last images, is copied into a buffer with zeros around it. There the windows of neighbouring
+outputs are vectors at the same offsets, whatever the layout, stride, padding and dilation: see `depthwise_strip`. For a
+stride of columns a row of a channel is split into its remainders first, so that neighbours are a vector again.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 from ...ground.jit import jitted, kernel
 from ...ground.records import fields
@@ -30,29 +30,12 @@ BLOCK = (TAPS + 1) * 64  # bytes of the weights of a vector of channels and of i
 IN_PLACE = 16  # pixels of a row, at least, that are read in place: the edges beside them cost, too
 
 
-class Strips(NamedTuple):
-    """A band: its rows, the length of a remainder of a row and of a row in the buffer, whether lanes are channels."""
-
-    rows: int
-    span: int
-    pitch: int
-    last: int
-
-
-class Tiles(NamedTuple):
-    """Tiles of channels-last images, those with all inputs inside and those at edges.
-
-    window: which of the compiled ones. x_first, y_first: offset of the first inner column in x and y. count: inner tiles
-    of a row. x_band: numbers of a band of x. streaming: whether an aligned y is stored by streaming stores.
-    """
-
-    window: int
-    taps: int
-    x_first: int
-    y_first: int
-    count: int
-    x_band: int
-    streaming: int
+# A band: its rows, the length of a remainder of a row and of a row in the buffer, whether lanes are channels.
+Strips = namedtuple("Strips", "rows span pitch last")
+# Tiles of channels-last images, those with all inputs inside and those at edges. window: which of the compiled ones.
+# x_first, y_first: offset of the first inner column in x and y. count: inner tiles of a row. x_band: numbers of a
+# band of x. streaming: whether an aligned y is stored by streaming stores.
+Tiles = namedtuple("Tiles", "window taps x_first y_first count x_band streaming")
 
 
 STRIPS, TILES = fields(Strips, WINDOW), fields(Tiles)
@@ -130,8 +113,8 @@ def conv2d__depthwise(x, w, bias, floor, table, offsets, scratch, y, lo, hi):
     """x(B,C,H,W), w(KH*KW,OC), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 
     Gather a band, spread the filters of a channel over all lanes, compute strips of vectors. Windows inside of a
-    channels-last image are read in place. table: `Window`, `Strips`. offsets: of the taps of a window in the buffer and,
-    for channels-last images, in the image. The range is over rows of scratch: tasks with a buffer each.
+    channels-last image are read in place. table: `Window`, `Strips`. offsets: of the taps of a window in the buffer
+    and, for channels-last images, in the image. The range is over rows of scratch: tasks with a buffer each.
     """
     sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
     dh, dw, kh, kw = table[WINDOW.dh], table[WINDOW.dw], table[WINDOW.kh], table[WINDOW.kw]

@@ -8,7 +8,7 @@ from ...ground.threads import tasks
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
 from . import depthwise
-from .direct_kernels import Bands, conv2d__bands, prepare_conv2d__panels
+from .direct_kernels import Bands, conv2d__bands, conv2d__bias, prepare_conv2d__panels
 from .layer import NO_MASK, Planned
 
 GRAIN = 1 << 20  # multiplications of a task, at least
@@ -20,6 +20,12 @@ def plan(layer, x, y, floor, kept, masked):
     """Return the `Planned` of the direct algorithm."""
     single = None if masked else depthwise.plan_single(layer, x, y, floor)
     return Planned(_plan_packing(layer), single or _plan_bands(layer, x, y, floor))
+
+
+def plan_fill(y, floor):
+    """Return what writes the result of empty sums, the bias but not below the floor: f(bias, y)."""
+    kernel, batch, count = conv2d__bias[y.dtype], y.shape[0], tasks(y.size, 65536)
+    return lambda bias, y: kernel(bias, floor, y, batch, count)
 
 
 def _plan_packing(layer):

@@ -5,7 +5,7 @@ neighbouring windows are `step` apart, and `window_tile` reads them in place: 14
 weight is packed in panels of 32 filters, k = (row, column, channel).
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 from ...ground.jit import kernel
 from ...ground.records import fields
@@ -25,13 +25,8 @@ from .gather import (
 )
 from .layer import WINDOW
 
-
-class Bands(NamedTuple):
-    """How the output is cut: rows of a band, panels of filters of a piece of work; whether y is stored by streaming."""
-
-    rows: int
-    block: int
-    streaming: int
+# How the output is cut: rows of a band, panels of filters of a piece of work; whether y is stored by streaming.
+Bands = namedtuple("Bands", "rows block streaming")
 
 
 BANDS = fields(Bands, WINDOW)
@@ -75,8 +70,8 @@ def prepare_conv2d__panels(w, panels, lo, hi):
 def conv2d__bands(x, mask, panels, bias, floor, table, scratch, y, lo, hi):
     """x(B,C,H,W), panels(G,P,KH*KW*C/G,NR), bias(G*OC) -> y(B,G*OC,OH,OW), not below the floor.
 
-    Gather a band; multiply its windows by each panel; write channels-first pixels. A mask (B,C,H,W), if it has
-    elements, says where x counts. table: `Window`, `Bands`. The range is over rows of scratch: tasks with a buffer each.
+    Gather a band; multiply its windows by each panel; write channels-first pixels. A mask (B,C,H,W) says where x
+    counts, if it has elements. table: `Window`, `Bands`. The range is over rows of scratch: tasks with a buffer each.
     """
     sh, top_padding, dh = table[WINDOW.sh], table[WINDOW.top], table[WINDOW.dh]
     kh, kw, band, block = table[WINDOW.kh], table[WINDOW.kw], table[BANDS.rows], table[BANDS.block]
@@ -124,3 +119,14 @@ def conv2d__bands(x, mask, panels, bias, floor, table, scratch, y, lo, hi):
                     put_pixels(number, finished, width, rows, columns, n, at, by_filter, by_row, by_column)
     if streaming:
         fence()
+
+
+@kernel("T[::1], T, T[:,:,:,:]", writes="y", parallel=True)
+def conv2d__bias(bias, floor, y, lo, hi):
+    """bias(OC) -> y(B,OC,OH,OW): sums of nothing, not below the floor. The range is over B."""
+    for b in range(lo, hi):
+        for c in range(y.shape[1]):
+            value = floor if floor > bias[c] else bias[c]
+            for i in range(y.shape[2]):
+                for j in range(y.shape[3]):
+                    y[b, c, i, j] = value

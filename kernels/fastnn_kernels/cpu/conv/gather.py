@@ -7,8 +7,9 @@ of columns are windows copied column by column, so that a run is contiguous agai
 
 from ...ground.jit import jitted, shared
 from ..vector.conv_tile import window_tile
-from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS, transpose_block, transpose_edge
+from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
 from ..vector.simd import address, itemsize, lanes, prefetch, vector_at
+from ..vector.transpose import transpose_block, transpose_edge
 from .layer import WINDOW
 
 LINE = 64  # bytes of a cache line

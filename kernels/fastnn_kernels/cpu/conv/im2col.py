@@ -1,10 +1,10 @@
 """Convolution and its gradients as products of whole matrices: for few pixels, and for few channels.
 
 `plan_columns` lays out what each tap of the window reads, (C * KH * KW, pixels). The filters times these are the
-result; for a few pixels that takes less than packing large filters for anything better. The gradient of the weight is
-dy times the columns' transpose; with few pixels and large filters that beats the direct algorithm, whose sums come panel
-by panel and have to be unpacked afterwards. The other way round, the weight's transpose times dy is the gradient of the
-columns, and `plan_fold` adds it up: for images of few channels, which would leave the direct tiles half empty.
+result; for a few pixels that takes less than packing large filters. The gradient of the weight is dy times the columns'
+transpose; with few pixels and large filters that beats the direct algorithm, whose sums come panel by panel and have to
+be unpacked afterwards. The other way round, the weight's transpose times dy is the gradient of the columns, and
+`plan_fold` adds it up: for images of few channels, which would leave the direct tiles half empty.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..matmul.plan import plan_product, plan_products
 from ..move import plan_transpose, planes
 from ..vector.gemm_tile import TILE_ROWS
 from ..vector.simd import vector_bytes
-from .im2col_kernels import Steps, fold__planes, unfold__rows
+from .im2col_kernels import fold__planes, unfold__rows
 from .layer import Planned, image_window
 
 FEW_PIXELS = 2048
@@ -207,7 +207,7 @@ def plan_unfold(window, shape, channels, dtype):
     """x(B,C,H,W) -> columns(B,C,KH,KW,OH,OW), the last axis contiguous: f(x, columns). channels: B * C."""
     if not prod(shape):
         return lambda x, columns: None
-    table, count, kernel = packed(Steps(*window[:6])), tasks(prod(shape), GRAIN), unfold__rows[dtype]
+    table, count, kernel = packed(window), tasks(prod(shape), GRAIN), unfold__rows[dtype]
     return lambda x, columns: kernel(x, 0.0, table, columns, channels, count)
 
 
@@ -215,7 +215,7 @@ def plan_fold(columns, floor, window, y):
     """columns(B,C,KH,KW,OH,OW), the last axis contiguous, bias(C) -> y(B,C,H,W): sums, not below the floor."""
     if not y.size:
         return lambda columns, bias, y: None
-    table, count = packed(Steps(*window[:6])), tasks(columns.size, GRAIN)
+    table, count = packed(window), tasks(columns.size, GRAIN)
     apart = [min(s, n) * -(-n // s) for s, n in zip((window.sh, window.sw), y.shape[2:], strict=True)]
     shape, dtype, kernel = (count, apart[0] * apart[1]), y.dtype, fold__planes[y.dtype]
     return lambda columns, bias, y: kernel(columns, bias, floor, table, empty(shape, dtype), y, count, count)

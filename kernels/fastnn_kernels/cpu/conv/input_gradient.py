@@ -15,8 +15,8 @@ import numpy as np
 from numpy import ndarray
 
 from . import im2col
+from .direct import plan_fill
 from .layer import Window
-from .pointwise import fill
 from .select import Images, plan_images
 
 
@@ -37,10 +37,10 @@ class Flipped(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """The pixels of one remainder: where they are in dx, and what computes them, None if no window reaches them."""
+    """The pixels of one remainder: where they are in dx, and what computes them, or fills them if no window does."""
 
     pixels: tuple[Any, ...]
-    images: Images | None
+    images: Images
 
 
 def plan_input(dy, dx, window, groups, filters, *, prepared, kept=False, masked=False, floor=-np.inf) -> Images | None:
@@ -61,7 +61,8 @@ def plan_input(dy, dx, window, groups, filters, *, prepared, kept=False, masked=
         rows, top, step_h = taps(i, window.sh, window.top, window.dh, window.kh)
         for j in range(min(window.sw, dx.shape[3])):
             columns, left, step_w = taps(j, window.sw, window.left, window.dw, window.kw)
-            pixels, images = (..., slice(i, None, window.sh), slice(j, None, window.sw)), None
+            pixels = (..., slice(i, None, window.sh), slice(j, None, window.sw))
+            images = _plan_filling(dx[pixels], floor)
             if rows and columns:
                 part = Window(1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
                 flipped = Flipped(filters, tuple(rows), tuple(columns))
@@ -70,20 +71,23 @@ def plan_input(dy, dx, window, groups, filters, *, prepared, kept=False, masked=
                 if images is None:
                     return None
             parts.append(_Part(pixels, images))
-    if len(parts) == 1 and parts[0].images:
+    if len(parts) == 1:
         return parts[0].images
 
     def pack(weight):
-        return [part.images and part.images.pack(weight) for part in parts]
+        return [part.images.pack(weight) for part in parts]
 
     def compute(dy, packed, bias, dx, *mask):
         for (pixels, images), filters in zip(parts, packed, strict=True):
-            if images is None:
-                fill(dx[pixels], bias, floor)
-            else:
-                images.compute(dy, filters, bias, dx[pixels], *mask)
+            images.compute(dy, filters, bias, dx[pixels], *mask)
 
     return Images(pack, compute)
+
+
+def _plan_filling(dx, floor):
+    """Return the `Images` of pixels that no window reaches."""
+    fill = plan_fill(dx, floor)
+    return Images(lambda weight: None, lambda dy, filters, bias, dx, *mask: fill(bias, dx))
 
 
 def taps(remainder, stride, padding, dilation, size):

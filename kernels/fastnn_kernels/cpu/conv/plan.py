@@ -23,21 +23,17 @@ FORWARD, TRANSPOSED = ([f"conv{kind}{n}d" for n in (1, 2, 3)] for kind in ("", "
 
 
 class Result(NamedTuple):
-    """A result (B, C, ...) in new memory, which is channels-last or not."""
+    """A result (B, C, ...) in new memory: memory(shape, dtype)."""
 
+    memory: Callable[..., Any]
     shape: tuple[int, ...]
-    last: bool
     dtype: np.dtype[Any]
 
     def ghost(self):
         """Return an array of this layout, see `plans.ghost`."""
-        if not self.last:
+        if self.memory is empty:
             return ghost(self.shape, self.dtype)
         return np.moveaxis(ghost((self.shape[0], *self.shape[2:], self.shape[1]), self.dtype), -1, 1)
-
-    def empty(self):
-        """Return the memory."""
-        return (empty_last if self.last else empty)(self.shape, self.dtype)
 
 
 @plans(*FORWARD, *TRANSPOSED)
@@ -48,8 +44,8 @@ def _plan_forward(problem):
     x, batched = _batched(problem.input, n), problem.input.ndim == n
     # One channel is channels-last as well as -first: it gives channels-last, which algorithms and later layers prefer.
     last = channels_last(x) or (x.shape[1] == 1 and not problem.transposed)
-    result = Result(problem.shape, last, dtype)
-    y = result.ghost()
+    memory, shape = empty_last if last else empty, problem.shape
+    y = Result(memory, shape, dtype).ghost()
     activate = plan_activation(activation, y.size, dtype) if activation not in (None, "relu") else None
     direct = problem.out is not None and not activate
     if direct:
@@ -70,7 +66,7 @@ def _plan_forward(problem):
         elif copy_bias:
             bias = contiguous(bias)
         packed = pack(contiguous(weight) if copy_weight else weight)
-        y = out if direct else result.empty()
+        y = out if direct else memory(shape, dtype)
         if batched:
             compute(x, packed, bias, y)
         else:
@@ -138,7 +134,8 @@ def _plan_gradients(problem):
             dy, before = plan_gradient(problem.activation, dy, y)
     masked = work is not None
     result, back, correlate = work or _plan_work(problem, dy, False)
-    nothing, count = zeros(result.shape[1:2], dtype), dy.shape[1:2]
+    memory, shape, _ = result
+    nothing, count = zeros(shape[1:2], dtype), dy.shape[1:2]
     copy_weight = problem.weight is not None and not _contiguous(problem.weight)
 
     def run(dy, x, weight, y, out):
@@ -148,7 +145,7 @@ def _plan_gradients(problem):
         if before:
             dy = before(dy, y)
         if back:
-            dx = result.empty() if out is None else out
+            dx = memory(shape, dtype) if out is None else out
             back.compute(dy, back.pack(contiguous(weight) if copy_weight else weight), nothing, dx, *mask)
         if correlate:
             if for_weight:
@@ -165,7 +162,7 @@ def _plan_work(problem, dy, masked) -> Work | None:
     """Return the plans of all gradients that are needed, None if one of them cannot be masked but ought to be."""
     n, window, shape, dtype = dy.ndim, problem.window, problem.weight_shape, dy.dtype
     for_input, for_weight, for_bias = problem.needs
-    result, back, correlate = Result(problem.input_shape, channels_last(dy), dtype), None, None
+    result, back, correlate = Result(empty_last if channels_last(dy) else empty, problem.input_shape, dtype), None, None
     if masked and (problem.transposed or (for_bias and not for_weight)):
         return None
     if for_input:

@@ -4,8 +4,6 @@ Channels-first y(OC,HW) = W(OC,C) x(C,HW); channels-last y(HW,OC) = x(HW,C) W^T,
 Small channels-first images are multiplied so, too: few columns leave a good part of a tile empty.
 """
 
-import numpy as np
-
 from ...formulas.activation import FUSED
 from ...ground.layout import places_first
 from ...ground.memory import empty
@@ -13,6 +11,7 @@ from ...ground.plans import ghost
 from ..matmul.plan import plan_products
 from ..matmul.prepared import pack_panels
 from ..move import empty_last, plan_transpose
+from .direct import plan_fill
 from .layer import Planned, Window
 
 FEW = 100  # pixels of a small image
@@ -32,7 +31,8 @@ def plan(layer, x, y, floor, kept, masked):
     shape = layer.filters, layer.channels
     pack = lambda filters: filters.reshape(shape)  # noqa: E731
     if layer.channels == 0:
-        return Planned(pack, lambda x, packed, bias, y: fill(y, bias, floor), "matrix")
+        fill = plan_fill(y, floor)
+        return Planned(pack, lambda x, packed, bias, y: fill(bias, y), "matrix")
     all_read = (layer.window.sh, layer.window.sw) == (1, 1) and x.shape[2:] == y.shape[2:]
     if not (all_read and _even(x) and (y.flags.c_contiguous or _channels_last(y))):
         return _plan_copies(layer, x, y, floor, kept)
@@ -86,7 +86,7 @@ def _plan_copies(layer, x, y, floor, kept):
     direct = y.shape == result.shape and (y.flags.c_contiguous or _channels_last(y))
     pack, convolve, key = plan(layer, source, y if direct else result, floor, kept, False)
     memories = [empty if a.flags.c_contiguous else empty_last for a in (source, result)]
-    dtype = layer.dtype
+    fill, dtype = plan_fill(y, floor), layer.dtype
 
     def compute(x, packed, bias, y):
         pixels = memories[0](source.shape, dtype)
@@ -97,15 +97,10 @@ def _plan_copies(layer, x, y, floor, kept):
         out = memories[1](result.shape, dtype)
         convolve(pixels, packed, bias, out)
         if out.shape != y.shape:
-            fill(y, bias, floor)
+            fill(bias, y)
         y[..., :height, :width] = out
 
     return Planned(pack, compute, key)
-
-
-def fill(y, bias, floor):
-    """Write the result of an empty sum: the bias, not below the floor."""
-    y[...] = np.maximum(bias, floor)[:, None, None]
 
 
 def _channels_last(y):

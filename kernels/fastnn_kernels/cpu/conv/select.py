@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from ...ground.notes import note
 from ...ground.settings import PRECISION, SETTINGS
 from . import depthwise, direct, im2col, pointwise, winograd, winograd_signals
 from .layer import Layer
@@ -54,7 +55,8 @@ def plan_images(x, y, window, groups, filters, *, prepared, kept=False, algorith
     `Prepared`. kept: whether filters are packed once for several computations, all the same.
     """
     layer = Layer(window, y.shape, groups, y.shape[1] // groups, x.shape[1] // groups, x.dtype)
-    way, _ = select(layer, algorithm, prepared or kept)
+    way, reason = select(layer, algorithm, prepared or kept)
+    note(f"{way.name}: {reason}")
     if y.size == 0:
         return Images(lambda weight: None, lambda *_: None)
     if masked and not way.masks:

@@ -4,7 +4,6 @@ It is a product whose sums go over all pixels, some of them at a time: pieces of
 of the images and of dy stays in the second-level cache. A fixed number of partial sums is added up at the end.
 """
 
-import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...ground.memory import empty
@@ -39,13 +38,14 @@ def plan_weight(dy, x, window, groups, dw, with_bias):
     work, table = (tasks(dy.size * channels * kh * kw, GRAIN), length), packed(window, sizes)
     rows, adders = groups * channels * kh * kw, tasks(pieces * dw.size, 32768)
     multiply, add = kernels.conv2d_backward_weight__bands[dtype], kernels.conv2d_backward_weight__sum[dtype]
+    add_sums = kernels.conv2d_backward_bias__parts[dtype]
 
     def compute(dy, x, dw, db=None, mask=NO_MASK[dtype]):
         parts, sums = empty(shapes[0], dtype), empty(shapes[1], dtype)
         multiply(dy, mask, x, table, empty(work, dtype), parts, sums, work[0], work[0])
         add(parts, dw, rows, adders)
         if with_bias:
-            np.add.reduce(sums, 0, out=db)
+            add_sums(sums, db, number, 1)
 
     return compute
 
@@ -73,14 +73,16 @@ def _plan_neighbours(count, dy, x, window, dw, with_bias):
     window = window._replace(sw=count * sw, kw=wide)
     convolve = plan_weight(_view(dy, shape, strides), x, window, 1, ghost(memory, dtype), with_bias)
 
+    each, adders = (count, filters, channels, kh, wide), tasks(dw.size * count, 32768)
+    add, add_sums = kernels.conv2d_backward_weight__neighbours[dtype], kernels.conv2d_backward_bias__parts[dtype]
+
     def compute(dy, x, dw, db=None, *mask):
         out = empty(memory, dtype)
         sums = empty((count * filters,), dtype) if with_bias else None
         convolve(_view(dy, shape, strides), x, out, sums, *(_view(a, shape, strides) for a in mask))
-        each = out.reshape(count, filters, channels, kh, wide)
-        dw[...] = sum(each[n, ..., n * sw : n * sw + kw] for n in range(count))
+        add(out.reshape(each), sw, dw, filters, adders)
         if with_bias:
-            db[...] = sums.reshape(count, filters).sum(0)
+            add_sums(sums.reshape(count, filters), db, filters, 1)
 
     return compute
 

@@ -1,6 +1,6 @@
 """The gradients of a convolution's weight and bias, directly: sums over pixels of bands of images times dy."""
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -24,12 +24,8 @@ from .layer import WINDOW
 SHARES = 16  # tiles among which prefetching is divided, at least: all at once it would hold them up
 
 
-class Pieces(NamedTuple):
-    """How sums are cut: rows of a band, panels of filters of a piece of work, columns of a band."""
-
-    rows: int
-    block: int
-    columns: int
+# How sums are cut: rows of a band, panels of filters of a piece of work, columns of a band.
+Pieces = namedtuple("Pieces", "rows block columns")
 
 
 PIECES = fields(Pieces, WINDOW)
@@ -95,16 +91,16 @@ def conv2d_backward_weight__bands(dy, mask, x, table, scratch, parts, dbias, lo,
                         )
                 coming = address(dy) + corner(dy.strides, unit + 1, bands, across, band, segment)
                 coming_x = address(x) + corner(x.strides, unit + 1, bands, across, band * sh, segment * sw)
-                shares, asked = -(-count // width) * kh * -(-run // tile_rows(run)), 0
+                shares, fetched = -(-count // width) * kh * -(-run // tile_rows(run)), 0
                 for p in range(0, count, width):
                     n = min(width, count - p)
                     for i in range(kh):
                         row, runs = inside(top * sh - top_padding + i * dh, sh, x.shape[2], rows)
                         for j in range(0, run, tile_rows(run)):
                             if ahead and shares >= SHARES:
-                                fetch_part(asked, shares, coming, rows * columns * dy.strides[3])
-                                fetch_part(asked, shares, coming_x, rows * columns * sh * sw * x.strides[3])
-                                asked += 1
+                                fetch_part(fetched, shares, coming, rows * columns * dy.strides[3])
+                                fetch_part(fetched, shares, coming_x, rows * columns * sh * sw * x.strides[3])
+                                fetched += 1
                             m = min(tile_rows(run), run - j)
                             a = buffer + ((row * sh + i * dh) * pitch + j) * size
                             k, c = grads + (row * b_run + p) * size, part_row + ((i * run + j) * filters + p) * size
@@ -127,8 +123,8 @@ def conv2d_backward_weight__sum(parts, dw, lo, hi):
     rows = parts[0].size // max(filters, 1)
     flat = parts.reshape(parts.shape[0], rows, filters)
     for r in range(lo, hi):
-        place, c = divmod(r, channels)
-        g, i, j = place // kw // dw.shape[2], place // kw % dw.shape[2], place % kw
+        tap, c = divmod(r, channels)
+        g, i, j = tap // kw // dw.shape[2], tap // kw % dw.shape[2], tap % kw
         for part in range(1, parts.shape[0]):
             for o in range(filters):
                 flat[0, r, o] += flat[part, r, o]
@@ -155,3 +151,34 @@ def conv2d_backward_bias__rows(dy, dbias, lo, hi):
                     part += row[j]
                 total += part
         dbias[o] = total
+
+
+@kernel("T[:,::1], T[::1]", writes="dbias", parallel=True)
+def conv2d_backward_bias__parts(parts, dbias, lo, hi):
+    """parts(N,OC) -> dbias(OC): the parts added in order. The range is over OC."""
+    for o in range(lo, hi):
+        total = parts[0, o]
+        for part in range(1, parts.shape[0]):
+            total += parts[part, o]
+        dbias[o] = total
+
+
+@kernel("T[:,:,:,:,::1], int, T[:,:,:,:]", writes="dw", parallel=True)
+def conv2d_backward_weight__neighbours(parts, step, dw, lo, hi):
+    """parts(N,OC,C,KH,KW + (N - 1) * step) -> dw(OC,C,KH,KW): part n, n steps further right. The range is over OC."""
+    for o in range(lo, hi):
+        for c in range(dw.shape[1]):
+            for i in range(dw.shape[2]):
+                for j in range(dw.shape[3]):
+                    total = parts[0, o, c, i, j]
+                    for n in range(1, parts.shape[0]):
+                        total += parts[n, o, c, i, j + n * step]
+                    dw[o, c, i, j] = total
+
+
+@kernel("T[::1], T[::1]", writes="total", parallel=True)
+def conv3d_backward__add(part, total, lo, hi):
+    """part(n) -> total(n) += part."""
+    part, total = part[lo:hi], total[lo:hi]
+    for i in range(total.size):
+        total[i] += part[i]

@@ -15,7 +15,7 @@ from .winograd_kernels import CHANNELS, Blocks, Phases, conv2d__winograd, prepar
 
 GRAIN = 1 << 20  # multiplications of a task, at least
 CALL = 1 << 19  # multiplications that take as long as a call
-FAR = 1 << 23  # bytes of images that are likely to come from memory
+LARGE_IMAGES = 1 << 23  # bytes of images that are likely to come from memory
 BLOCK = 1 << 19  # bytes of transformed tiles and products in the second-level cache
 MOST = 6 << 20  # ... or in the third, for filters that come from memory once for each block
 LARGE = 1 << 24  # bytes of such filters
@@ -126,7 +126,9 @@ def _plan_tiles(form, x, y, floor, window):
     phases, dtype = sh * sw, x.dtype
     count = tasks(_tiles(form, y.shape) * prod(form.sides) * phases * x.shape[1] * y.shape[1], GRAIN)
     blocks, length = cut(form, y.shape, phases, x.shape[1], y.shape[1], count)
-    head = Phases(FORMS.index(form), form.rows, form.columns, *form.sides, sh, sw, top, left, x.nbytes + y.nbytes > FAR)
+    head = Phases(
+        FORMS.index(form), form.rows, form.columns, *form.sides, sh, sw, top, left, x.nbytes + y.nbytes > LARGE_IMAGES
+    )
     table, kernel = packed(head, blocks), conv2d__winograd[dtype]
 
     def compute(x, filters, bias, y, mask=NO_MASK[dtype]):

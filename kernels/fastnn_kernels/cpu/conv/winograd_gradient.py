@@ -4,8 +4,8 @@ A dilated layer is one of interleaved images, whose gradients add up; a strided 
 of the taps, which see every other pixel.
 """
 
+from collections import namedtuple
 from itertools import product
-from typing import Any, NamedTuple
 
 from ...ground.memory import empty
 from ...ground.plans import ghost
@@ -45,22 +45,10 @@ def cost(shape, channels, taps):
     return direct, numbers * (channels * filters * (tiles + 8 * blocks + 24) + 12 * tiles * (channels + filters))
 
 
-class _View(NamedTuple):
-    """What a plain layer of stride 1 sees along an axis: (first, step) in the image and in dy, and its padding."""
-
-    image: tuple[int, int]
-    gradient: tuple[int, int]
-    padding: int
-
-
-class _Part(NamedTuple):
-    """A plain layer: (first, number) of its taps by row and column, its views of both axes, its form, its costs."""
-
-    rows: tuple[int, int]
-    columns: tuple[int, int]
-    views: tuple[tuple[_View, _View], ...]
-    form: int | None
-    costs: tuple[int, int]
+# What a plain layer of stride 1 sees along an axis: (first, step) in the image and in dy, and its padding.
+_View = namedtuple("_View", "image gradient padding")
+# A plain layer: (first, number) of its taps by row and column, its views of both axes, its form, its costs.
+_Part = namedtuple("_Part", "rows columns views form costs")
 
 
 def _axis(stride, padding, dilation, size):
@@ -101,7 +89,8 @@ def worth(shape, channels, window):
 def plan_weight(dy, x, window, dw, masked, plan_rest):
     """dy(B,OC,OH,OW), x(B,C,H,W) -> dw(OC,C,KH,KW): f(dy, x, dw, mask). dy counts only where a mask is positive.
 
-    plan_rest: what plans what Winograd's algorithm would not make faster. None if that cannot be masked but ought to be.
+    plan_rest: plans the parts that Winograd's algorithm would not make faster. None if these cannot be masked but ought
+    to be.
     """
     steps = window.sh, window.sw, window.dh, window.dw
     copied = [max(steps) > 1 and a.strides[1] != a.itemsize for a in (dy, x)]
@@ -154,25 +143,10 @@ def _pieces(count, most, step):
     return [(start, min(length, count - start)) for start in range(0, count, length)]
 
 
-class _Piece(NamedTuple):
-    """The sums of some filters and channels: (first, number) of these, the length of a row of sums, the tables."""
-
-    filters: tuple[int, int]
-    channels: tuple[int, int]
-    row: int
-    products: Any
-    taps: Any
-    views: list[Any]
-    tasks: int
-
-
-class _Block(NamedTuple):
-    """A block of tiles, and the tasks for transforming x and dy and for their products."""
-
-    start: int
-    strips: int
-    tiles: int
-    tasks: tuple[int, int, int]
+# The sums of some filters and channels: (first, number) of these, the length of a row of sums, the tables.
+_Piece = namedtuple("_Piece", "filters channels row products taps views tasks")
+# A block of tiles, and the tasks for transforming x and dy and for their products.
+_Block = namedtuple("_Block", "start strips tiles tasks")
 
 
 def _plan_sum(views, number, dw):

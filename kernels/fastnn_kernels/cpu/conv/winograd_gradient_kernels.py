@@ -5,7 +5,7 @@ tiles x filters for each number of a transformed tile. As many small matrix prod
 transformed back at the end.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -22,47 +22,18 @@ BLOCK = 16  # channels whose taps are transposed at a time
 TAPS = 1 << 15  # bytes of the stack for them: 25 taps of a vector of filters fit
 
 
-class Tiles(NamedTuple):
-    """Transformed tiles: their form, whether they are of a gradient, rows and columns that a tile sees, and steps.
-
-    down, right: rows and columns to the next tile. top, left: padding. first, channels: which channels. segment: tiles
-    of a strip (a row of tiles or a part of one). tall, wide: rows and columns of tiles of an image. row: distance of
-    rows in the result.
-    """
-
-    form: int
-    gradient: int
-    seen_rows: int
-    seen_columns: int
-    down: int
-    right: int
-    top: int
-    left: int
-    first: int
-    channels: int
-    segment: int
-    tall: int
-    wide: int
-    row: int
-
-
-class Products(NamedTuple):
-    """Channels, filters, distances of rows in V, U and the sums."""
-
-    channels: int
-    filters: int
-    v_row: int
-    u_row: int
-    row: int
-
-
-class Taps(NamedTuple):
-    """The form of tiles, its taps, channels, distance of rows in the sums."""
-
-    form: int
-    taps: int
-    channels: int
-    row: int
+# Transformed tiles: their form, whether they are of a gradient, rows and columns that a tile sees, and steps. down,
+# right: rows and columns to the next tile. top, left: padding. first, channels: which channels. segment: tiles of a
+# strip (a row of tiles or a part of one). tall, wide: rows and columns of tiles of an image. row: distance of rows
+# in the result.
+Tiles = namedtuple(
+    "Tiles",
+    "form gradient seen_rows seen_columns down right top left first channels segment tall wide row",
+)
+# Channels, filters, distances of rows in V, U and the sums.
+Products = namedtuple("Products", "channels filters v_row u_row row")
+# The form of tiles, its taps, channels, distance of rows in the sums.
+Taps = namedtuple("Taps", "form taps channels row")
 
 
 TILES, PRODUCTS, TAP = fields(Tiles), fields(Products), fields(Taps)

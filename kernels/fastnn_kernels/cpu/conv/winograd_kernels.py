@@ -1,9 +1,9 @@
 """Winograd's convolution: fewer products, for some rounding.
 
-The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
-see is gathered, some channels at a time, in a small buffer (zeros outside the image, pixels one after the other,
-whatever the layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
-panel of filters as many matrix products follow, and the output transform of each tile while those are near.
+The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they see is
+gathered, some channels at a time, in a small buffer (zeros outside the image, pixels one after the other, whatever the
+layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
+panel of filters as many matrix products follow, and the output transform of each tile while those are in the cache.
 
 With a stride, what a window reads of every sh-th row and sw-th column is a window without one on an image of those: the
 sh * sw such images are more channels, each with its part of the filters' taps.
@@ -15,7 +15,7 @@ Filters, V and M have odd numbers of vectors from matrix to matrix, so that the 
 touches fall into different sets of the nearest cache.
 """
 
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 
@@ -41,40 +41,13 @@ CHANNELS = 32  # that are gathered at a time
 LINE = 64  # bytes of a cache line
 
 
-class Phases(NamedTuple):
-    """What tiles see: their form, rows and columns of a tile and of what it sees of the image; stride, padding.
-
-    far: whether images are likely to come from memory.
-    """
-
-    form: int
-    rows: int
-    columns: int
-    seen_rows: int
-    seen_columns: int
-    sh: int
-    sw: int
-    top: int
-    left: int
-    far: int
-
-
-class Blocks(NamedTuple):
-    """How work is cut: tiles of a strip (a row of tiles or a part of one), strips of a block, panels of a piece.
-
-    Then where in a row of scratch, in numbers, V (row, matrix), M (start, matrix), the gathered and the finished pixels
-    (start) are.
-    """
-
-    segment: int
-    strips: int
-    block: int
-    v_row: int
-    v_matrix: int
-    m_start: int
-    m_matrix: int
-    gathered: int
-    finished: int
+# What tiles see: their form, rows and columns of a tile and of what it sees of the image; stride, padding. prefetches:
+# whether images are likely to come from memory.
+Phases = namedtuple("Phases", "form rows columns seen_rows seen_columns sh sw top left prefetches")
+# How work is cut: tiles of a strip (a row of tiles or a part of one), strips of a block, panels of a piece. Then
+# where in a row of scratch, in numbers, V (row, matrix), M (start, matrix), the gathered and the finished pixels
+# (start) are.
+Blocks = namedtuple("Blocks", "segment strips block v_row v_matrix m_start m_matrix gathered finished")
 
 
 PHASES = fields(Phases)
@@ -131,18 +104,18 @@ def prepare_conv2d__winograd(w, form, before, total, out, lo, hi):
 def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
     """x(B,C,H,W), filters(N,P*SH*SW*C*NR+), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 
-    For each block: gather and transform tiles, multiply matrices panel by panel, transform back. A mask (B,C,H,W), if it
-    has elements, says where x counts. table: `Phases`, `Blocks`. The range is over rows of scratch: tasks.
+    For each block: gather and transform tiles, multiply matrices panel by panel, transform back. A mask (B,C,H,W) says
+    where x counts, if it has elements. table: `Phases`, `Blocks`. The range is over rows of scratch: tasks.
     """
     form, mh, mw = table[PHASES.form], table[PHASES.rows], table[PHASES.columns]
     nh, nw, sh, sw = table[PHASES.seen_rows], table[PHASES.seen_columns], table[PHASES.sh], table[PHASES.sw]
-    top, left, far = table[PHASES.top], table[PHASES.left], table[PHASES.far]
+    top, left, prefetches = table[PHASES.top], table[PHASES.left], table[PHASES.prefetches]
     segment, strips, block = table[BLOCKS.segment], table[BLOCKS.strips], table[BLOCKS.block]
     v_row, v_step, m_step = table[BLOCKS.v_row], table[BLOCKS.v_matrix], table[BLOCKS.m_matrix]
     m_at, gathered_at, finished_at = table[BLOCKS.m_start], table[BLOCKS.gathered], table[BLOCKS.finished]
     size, width, step = itemsize(floor), panel_width(floor), lanes(floor)
     channels, panels, matrices = x.shape[1], -(-y.shape[1] // width), nh * nw
-    depth, high, far_across = sh * sw * channels, mh * sh, segment * mw * sw
+    depth, high, across_x = sh * sw * channels, mh * sh, segment * mw * sw
     tall, wide = -(-y.shape[2] // mh), -(-y.shape[3] // mw)
     parts = -(-wide // segment)
     total = y.shape[0] * tall * parts
@@ -176,7 +149,7 @@ def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
                             if row < 0 or row >= x.shape[2]:
                                 fill_zeros(floor, at, pixels * pitch)
                             else:
-                                column = part * far_across + before
+                                column = part * across_x + before
                                 gather_pixels(floor, x, mask, b, c, n, row, column, sw, pixels, at, pitch)
                         for t in range(across):
                             source = gathered + t * mw * pitch * size
@@ -185,12 +158,12 @@ def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
                                 transform_input(floor, form, source + j, pixels * pitch, pitch, target + j, v_step)
                 tiles += across
             last = min((piece + 1) * block, panels)
-            coming, ahead = unit % total, far * min(strips, end - unit)
+            coming, ahead = unit % total, prefetches * min(strips, end - unit)
             parts_x = channels if x.strides[3] == size else high
             for p in range(piece * block, last):
                 n = min(width, y.shape[1] - p * width)
                 columns = step if n <= step else width
-                parts_y = far * (n if by_column == size else mh)
+                parts_y = prefetches * (n if by_column == size else mh)
                 at = address(y) + p * width * by_filter
                 for matrix in range(matrices):
                     for u in range(count * parts_y * matrix // matrices, count * parts_y * (matrix + 1) // matrices):
@@ -198,9 +171,9 @@ def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
                         fetch(floor, offset, y.strides, u % parts_y, n, mh, segment * mw)
                     part_x, all_parts = (p - piece * block) * matrices + matrix, (last - piece * block) * matrices
                     for u in range(ahead * parts_x * part_x // all_parts, ahead * parts_x * (part_x + 1) // all_parts):
-                        offset = strip_offset(x.strides, coming + u // parts_x, parts, tall, high, far_across)
+                        offset = strip_offset(x.strides, coming + u // parts_x, parts, tall, high, across_x)
                         offset += address(x) + ((nh - mh) * sh - top) * x.strides[2]
-                        fetch(floor, offset, x.strides, u % parts_x, channels, high, far_across)
+                        fetch(floor, offset, x.strides, u % parts_x, channels, high, across_x)
                     k = address(filters) + (matrix * filters.shape[1] + p * depth * width) * size
                     for i in range(0, tiles, tile_rows(tiles)):
                         rows = min(tile_rows(tiles), tiles - i)

@@ -4,23 +4,28 @@ Random numbers are counter-based as in dropout: word w of lane l of chunk k belo
 """
 
 import math
+from math import prod
 
 import numpy as np
 
+from ...formulas.normal import MIDDLE, TAIL
+from ...ground.backend import plans
+from ...ground.checks import F4, F8, contiguous, finite, in_range, not_negative, word
+from ...ground.dtypes import I8
 from ...ground.jit import exact, jitted, kernel
+from ...ground.memory import empty
+from ...ground.outputs import target
+from ...ground.threads import tasks
 from ..dropout import CHUNK, LANES, philox
 from ..math.elementary import log
 from ..vector.simd import bits_of_float, float_from_bits, part, polynomial, rint, stack_bytes, vector_at
 
-CONSTANT, REFLECT, REPLICATE, CIRCULAR = range(4)
+GRAIN = 8192  # numbers written by a task, at least
+BORDERS = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
+CONSTANT, REFLECT, REPLICATE, CIRCULAR = BORDERS.values()
+NO_FIELD = {dtype: np.empty((1, 2, 0), dtype) for dtype in (F4, F8)}
 SPAN = 128  # pixels of a row that are worked on together; what is known of them stays in the nearest cache
 
-# The quantile of the normal distribution by two polynomials, for the middle and for the tails (Giles, Approximating the
-# erfinv function, 2010, table 5, times the square root of 2); they are meant for float32 and serve float64 as well
-MIDDLE = (2.12331355, 0.348802665, -0.00590813467, -0.00177304039, 0.000309120034, -6.21052811e-06, -4.98282265e-06,
-          4.85462662e-07, 3.97426023e-08)  # fmt: skip
-TAIL = (4.00643216, 1.41658105, 0.0133485784, -0.0107797878, 0.00811689023, -0.00519500751, 0.00190825752,
-        0.000142765648, -0.000283145720)  # fmt: skip
 QUANTILE_MIDDLE, QUANTILE_TAIL = polynomial(MIDDLE, MIDDLE), polynomial(TAIL, TAIL)
 
 
@@ -39,7 +44,7 @@ def normal(word, one):
     return u * (QUANTILE_MIDDLE(w - T(2.5)) if w < T(5) else QUANTILE_TAIL(T(math.sqrt(w)) - T(3)))
 
 
-@kernel("T[::1], T, T, u8, u8", writes="out", parallel=True)
+@kernel("S[::1], T, T, u8, u8", writes="out", parallel=True)
 def uniform__philox(out, low, width, seed, offset, lo, hi):
     """out(N) = low + width times numbers of [0, 1); the range counts chunks."""
     one = type(low)(1)
@@ -58,7 +63,7 @@ def uniform__philox(out, low, width, seed, offset, lo, hi):
                 y[i] = low + width * fraction(words[i // LANES], one)
 
 
-@kernel("T[::1], T[::1], T, u8, u8", writes="out", parallel=True)
+@kernel("S[::1], S[::1], T, u8, u8", writes="out", parallel=True)
 def noise__philox(x, out, deviation, seed, offset, lo, hi):
     """x(N) -> out(N) = x + deviation times normal numbers; the range counts chunks."""
     one = type(deviation)(1)
@@ -78,8 +83,8 @@ def noise__philox(x, out, deviation, seed, offset, lo, hi):
 
 
 @jitted
-def _places(matrix, field, width, start, rows, columns):
-    """Write where the pixels from `start` on, in an image `width` pixels wide, come from."""
+def _positions(matrix, field, width, start, rows, columns):
+    """Write the source positions of the pixels from `start` on, in an image `width` pixels wide."""
     T = type(rows[0])
     (rr, rc, r1), (cr, cc, c1) = matrix
     i, j = divmod(start, width)
@@ -101,12 +106,12 @@ def _places(matrix, field, width, start, rows, columns):
 
 @jitted
 def _taps(v, n, border, low, high):
-    """Turn places v along an axis of n pixels into the two pixels around each, -1 outside; leave the rest in v."""
+    """Turn positions v along an axis of n pixels into the two pixels around each, -1 outside; leave fractions in v."""
     T = type(v[0])
     last, zero, one = T(n - 1), T(0), T(1)
     if border == CONSTANT:
         for j in range(v.size):
-            u = v[j] if v[j] > -one else -one  # nan too: a place of no pixel must not become an address
+            u = v[j] if v[j] > -one else -one  # nan too: a position of no pixel must not become an address
             u = u if u < T(n) else T(n)
             whole = T(np.int32(u + one)) - one
             v[j] = u - whole
@@ -149,12 +154,12 @@ def _fetch(plane, places, value, out):
         out[j] = value if bits_of_float(places[j]) < 0 else out[j]
 
 
-@kernel("T[:,:,::1], f8[:,:,::1], T[:,:,::1], int, int, int, int, T, T[:,:,::1]", writes="y", parallel=True)
+@kernel("S[:,:,::1], f8[:,:,::1], S[:,:,::1], int, int, int, int, T, S[:,:,::1]", writes="y", parallel=True)
 def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo, hi):
-    """x(B,C,H*W), matrix(B,2,3), field(B,2,OH*OW) -> y(B,C,OH*OW), from the four pixels around each place.
+    """x(B,C,H*W), matrix(B,2,3), field(B,2,OH*OW) -> y(B,C,OH*OW), from the four pixels around each position.
 
-    Row and column of the place are matrix (row + field[0], column + field[1], 1). An empty field stands for zeros, one
-    of a batch for all of it. The range is over B times the spans of an image.
+    Row and column of the position are matrix (row + field[0], column + field[1], 1). An empty field stands for zeros,
+    one of a batch for all of it. The range is over B times the spans of an image.
     """
     height, spans = x.shape[2] // width, (y.shape[2] + SPAN - 1) // SPAN
     room = vector_at(value, stack_bytes(10 * 128 * 8), 10 * SPAN)
@@ -170,7 +175,7 @@ def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo
             part(room, 5 * SPAN, n),
         )
         m, f = matrix[b if matrix.shape[0] > 1 else 0], field[b if field.shape[0] > 1 else 0]
-        _places(m, f, out_width, start, down, right)
+        _positions(m, f, out_width, start, down, right)
         if nearest:
             for j in range(n):
                 down[j], right[j] = rint(down[j]), rint(right[j])
@@ -188,7 +193,7 @@ def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo
         _address(bottom, second, width, below_right)
         for c in range(x.shape[1]):
             plane, out = x[b, c], y[b, c, start : start + n]
-            p, q, r, s = top, bottom, first, second  # their places are no longer needed
+            p, q, r, s = top, bottom, first, second  # their positions are no longer needed
             _fetch(plane, at, value, p)
             _fetch(plane, at_right, value, q)
             _fetch(plane, below, value, r)
@@ -198,12 +203,13 @@ def warp__taps(x, matrix, field, width, out_width, border, nearest, value, y, lo
                 out[j] = above + down[j] * (r[j] + right[j] * (s[j] - r[j]) - above)
 
 
-@kernel("T[:,:,:,::1], i8[:,::1], T, T[:,:,:,::1]", writes="out", parallel=True)
+@kernel("S[:,:,:,::1], i8[:,::1], T, S[:,:,:,::1]", writes="out", parallel=True)
 def erase__boxes(x, boxes, value, out, lo, hi):
     """x(B,C,H,W), boxes(B,4) -> out(B,C,H,W) = value in rows boxes[0] .. [2], columns [1] .. [3]. Range: B * C."""
     for index in range(lo, hi):
         b, c = divmod(index, x.shape[1])
         top, left, bottom, right = boxes[b]
+        left, right = min(max(left, 0), x.shape[3]), min(max(right, 0), x.shape[3])
         source, target = x[b, c], out[b, c]
         for i in range(source.shape[0]):
             row, made = source[i], target[i]
@@ -215,7 +221,7 @@ def erase__boxes(x, boxes, value, out, lo, hi):
                     erased[j] = value
 
 
-@kernel("T[:,::1], i8[::1], T[::1], T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,::1], i8[::1], S[::1], S[:,::1]", writes="out", parallel=True)
 def mix__rows(x, other, weight, out, lo, hi):
     """x(B,N), other(B), weight(B) -> out(B,N) = weight x + (1 - weight) x[other]. The range is over B."""
     for b in range(lo, hi):
@@ -223,3 +229,104 @@ def mix__rows(x, other, weight, out, lo, hi):
         p, q, y = x[b], x[other[b]], out[b]
         for i in range(y.size):
             y[i] = w * p[i] + rest * q[i]
+
+
+def _tasks(items, each) -> int:
+    return tasks(items, max(1, GRAIN // max(each, 1)))
+
+
+@plans("uniform")
+def uniform(problem):
+    """Plan random numbers: run(out, shape, low, high, seed, offset, dtype)."""
+    (shape, dtype), chunks = problem.result, -(-prod(problem.shape) // CHUNK)
+    kernel, number = uniform__philox[dtype], _tasks(chunks, CHUNK)
+
+    def run(out, shape_, low, high, seed, offset, _):
+        seed, offset = word("uniform", "seed", seed), word("uniform", "offset", offset)
+        y = target(out, shape, dtype)
+        kernel(y.reshape(-1), low, high - low, seed, offset, chunks, number)
+        return y
+
+    return run
+
+
+@plans("noise")
+def noise(problem):
+    """Plan noise: run(out, x, deviation, seed, offset)."""
+    (shape, dtype), chunks = problem.result, -(-prod(problem.input.shape) // CHUNK)
+    kernel, number = noise__philox[dtype], _tasks(chunks, CHUNK)
+
+    def run(out, x, deviation, seed, offset):
+        not_negative("noise", "deviation", deviation)
+        seed, offset = word("noise", "seed", seed), word("noise", "offset", offset)
+        y = target(out, shape, dtype)
+        kernel(contiguous(x).reshape(-1), y.reshape(-1), deviation, seed, offset, chunks, number)
+        return y
+
+    return run
+
+
+@plans("warp")
+def warp(problem):
+    """Plan resampling: run(out, x, matrix, field, size, mode, border, value)."""
+    (shape, dtype), x = problem.result, problem.input
+    batch, channels, height, width = x.shape
+    (oh, ow), size = problem.size, prod(shape)
+    spans, kernel = batch * -(-oh * ow // SPAN), warp__taps[dtype]
+    options, number = (width, ow, BORDERS[problem.border], problem.nearest), _tasks(spans, channels * SPAN)
+    source, result = (batch, channels, height * width), (batch, channels, oh * ow)
+    fields = None if problem.field is None else (prod(problem.field.shape[:-3]), 2, oh * ow)
+
+    def run(out, x, matrix, field, size_, mode, border, value):
+        finite("warp", "matrix", matrix)
+        y = target(out, shape, dtype)
+        if size:
+            field = NO_FIELD[dtype] if field is None else contiguous(field).reshape(fields)
+            matrix = contiguous(matrix.astype(F8, copy=False)).reshape(-1, 2, 3)
+            kernel(contiguous(x).reshape(source), matrix, field, *options, value, y.reshape(result), spans, number)
+        return y
+
+    return run
+
+
+@plans("erase")
+def erase(problem):
+    """Plan filled rectangles: run(out, x, boxes, value)."""
+    shape, dtype = problem.result
+    planes = shape[0] * shape[1]
+    kernel, number = erase__boxes[dtype], _tasks(planes, shape[2] * shape[3])
+
+    def run(out, x, boxes, value):
+        y = target(out, shape, dtype)
+        kernel(contiguous(x), _as_int64(boxes), value, y, planes, number)
+        return y
+
+    return run
+
+
+def _as_int64(x):
+    """Return integers as a contiguous array of int64; those that are too large become the largest."""
+    if x.dtype is I8:
+        return contiguous(x)
+    made = empty(x.shape, I8)
+    made[...] = x.clip(max=2**63 - 1) if x.dtype == np.uint64 else x
+    return made
+
+
+@plans("mix")
+def mix(problem):
+    """Plan weighted sums of images: run(out, x, other, weight)."""
+    shape, dtype = problem.result
+    count, size = shape[0], prod(shape)
+    kernel, rows = mix__rows[dtype], (count, prod(shape[1:]))
+    number = _tasks(count, rows[1])
+
+    def run(out, x, other, weight):
+        in_range("mix", "other", other, count)
+        y, weights = target(out, shape, dtype), empty((count,), dtype)
+        weights[...] = weight
+        if size:
+            kernel(contiguous(x).reshape(rows), _as_int64(other), weights, y.reshape(rows), count, number)
+        return y
+
+    return run

@@ -1,30 +1,127 @@
 """Resampling: numbers of the result are weighted sums of numbers of the input, first over rows, then along them.
 
-A table of taps (int64) says for output m that its taps are table[m] <= t < table[m + 1], the place of tap t stands at
-table[M + 1 + t], and its weight beside the table. Along planes outputs go by vectors (`_taps.py`): a tap has an offset
-in its row, and for every lane an index behind that and a weight.
+A table of taps (int64) says for output m that its taps are table[m] <= t < table[m + 1]; the source of tap t is
+table[M + 1 + t], and its weight is in an array beside the table. Along the rows of planes outputs are computed a vector
+at a time: a tap has an offset in its row, and for every lane an index behind that and a weight.
 """
 
-from ...ground.jit import jitted, kernel
-from ..vector.simd import address, itemsize, lanes
-from ..vector.weighted_taps import weigh_lanes, weigh_rows
+from math import prod
 
+from ...ground.backend import plans
+from ...ground.checks import contiguous
+from ...ground.jit import exact, jitted, kernel
+from ...ground.memory import empty
+from ...ground.threads import tasks
+from ..vector.simd import address, itemsize, lanes, vector_bytes
+from ..vector.values import (
+    HAS_LOOKUP,
+    broadcast,
+    gather,
+    lanes_before,
+    lookup,
+    moved,
+    muladd,
+    no_unroll,
+    pointer,
+    pointer_at,
+    read,
+    read_indices,
+    read_table,
+    select,
+    width,
+    write,
+    zeros,
+)
+from .taps import ONE, matrix
+
+GRAIN = 16384  # numbers written by a task, at least
 ROWS = 4  # that are summed before the sums along them: what has just been written takes long to read at other offsets
+PAIRS = (1, 2, 4) if HAS_LOOKUP else ()  # of vectors, from which lanes are picked
+
+
+@exact
+def weigh(number, at, step, table, places, weights, m, out, length):
+    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
+    first, target, c = table[m], pointer_at(number, out), 0
+    count, rows, factors = table[m + 1] - first, moved(pointer(table), places + first), moved(pointer(weights), first)
+    zero = zeros(target)
+    vector = width(zero)
+    while c + 4 * vector <= length:  # four sums, which do not wait for each other
+        p, q, r, s = zero, zero, zero, zero
+        for t in range(count):
+            no_unroll()
+            factor, row = broadcast(factors[t]), pointer_at(number, at + rows[t] * step)
+            p, q = muladd(factor, read(row, c), p), muladd(factor, read(row, c + vector), q)
+            r, s = muladd(factor, read(row, c + 2 * vector), r), muladd(factor, read(row, c + 3 * vector), s)
+        write(target, c, p)
+        write(target, c + vector, q)
+        write(target, c + 2 * vector, r)
+        write(target, c + 3 * vector, s)
+        c += 4 * vector
+    while c + 2 * vector <= length:
+        p, q = zero, zero
+        for t in range(count):
+            no_unroll()
+            factor, row = broadcast(factors[t]), pointer_at(number, at + rows[t] * step)
+            p, q = muladd(factor, read(row, c), p), muladd(factor, read(row, c + vector), q)
+        write(target, c, p)
+        write(target, c + vector, q)
+        c += 2 * vector
+    if c + vector <= length:
+        total = zero
+        for t in range(count):
+            no_unroll()
+            total = muladd(broadcast(factors[t]), read(pointer_at(number, at + rows[t] * step), c), total)
+        write(target, c, total)
+        c += vector
+    if c < length:
+        total, inside = zero, lanes_before(zero, length - c)
+        for t in range(count):
+            no_unroll()
+            total = muladd(broadcast(factors[t]), read(pointer_at(number, at + rows[t] * step), c, inside), total)
+        write(target, c, total, inside)
 
 
 @jitted
-def weigh(number, at, step, table, places, weights, m, out, length):
-    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
-    first, vector = table[m], lanes(number)
-    count = table[m + 1] - first
-    taps, weight = address(table) + (places + first) * 8, address(weights) + first * itemsize(number)
-    c = 0
-    while c < length:
-        rest = length - c
-        several = 0 if rest < vector else 1 if rest < 2 * vector else 2 if rest < 4 * vector else 4
-        moved = c * itemsize(number)
-        weigh_rows(number, at + moved, step, taps, weight, count, out + moved, several, rest)
-        c += max(1, several) * vector
+def weigh_lanes(number, at, indices, weights, count, pairs, out, length):
+    """Write sums of taps: lane l adds weights[t, l] times the number indices[t, l] behind `at`, t < count.
+
+    indices, weights: addresses of int32 and of the dtype of `number`, a vector per tap. A tap of weight zero is none.
+    pairs: one of PAIRS, of vectors behind `at` that hold what has an index and may be read, from which AVX-512 picks
+    lanes; 0 to gather them. length: sums to write, at most a vector.
+    """
+    x, weights, y = pointer_at(number, at), pointer_at(number, weights), pointer_at(number, out)
+    zero = zeros(x)
+    total, vector = zero, width(zero)
+    if HAS_LOOKUP and pairs == 1:
+        table2 = read_table(x, 2)
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = lookup(table2, read_indices(total, indices + 4 * t * vector))
+            total = muladd(weight, select(weight != zero, value, zero), total)
+    if HAS_LOOKUP and pairs == 2:
+        table4 = read_table(x, 4)
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = lookup(table4, read_indices(total, indices + 4 * t * vector))
+            total = muladd(weight, select(weight != zero, value, zero), total)
+    if HAS_LOOKUP and pairs == 4:
+        table8 = read_table(x, 8)
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = lookup(table8, read_indices(total, indices + 4 * t * vector))
+            total = muladd(weight, select(weight != zero, value, zero), total)
+    if pairs == 0:
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = gather(x, read_indices(total, indices + 4 * t * vector), weight != zero)
+            total = muladd(weight, value, total)
+    inside = lanes_before(total, length)
+    write(y, 0, total, inside)
 
 
 @jitted
@@ -101,3 +198,105 @@ def resample__planes(x, rows, row_weights, columns, indices, weights, pairs, scr
                     rest, taps = min(vector, y.shape[2] - done), columns[v + 1] - first
                     weigh_lanes(number, at, index, weight, taps, pairs, out + done * size, rest)
             top += some
+
+
+@plans("interpolate")
+def interpolate(problem):
+    """Plan a resampling: run(out, x, ...)."""
+    x, count = problem.x, [axis.count for axis in problem.axes]
+    if prod(x.shape[2:]) > 1:
+        return _resampling(x, _matrices(problem, False))
+    shape = *x.shape[:2], *count
+
+    def run(out, x, *_):  # one pixel goes everywhere
+        y = empty(shape, x.dtype)
+        y[...] = x
+        return y
+
+    return run
+
+
+@plans("interpolate_backward")
+def interpolate_backward(problem):
+    """Plan a gradient: run(out, dy, ...)."""
+    return _resampling(problem.x, _matrices(problem, True))
+
+
+def _matrices(problem, back):
+    return [matrix(axis, problem.mode, problem.align_corners, back) for axis in problem.axes]
+
+
+def _resampling(x, matrices):
+    """Return run(out, x, ...), which multiplies by a sparse matrix along each axis.
+
+    Rows and columns go together, the depth of volumes before them or, if it grows, after them.
+    """
+    shape, dtype, axis = x.shape, x.dtype, x.ndim - 1
+    there, back = (0, *range(2, len(shape)), 1), (0, axis, *range(1, axis))
+    last = not x.ghost().flags.c_contiguous and x.ghost().transpose(there).flags.c_contiguous
+    size, outer = (shape[1], shape[:1]) if last else (1, shape[:2])
+    result = *outer, *map(len, matrices), *[size] * last
+    depth, rows, columns = (*[ONE] * (3 - len(matrices)), *matrices)
+    steps = []
+    deep, high, wide = (1, 1, *shape[2:])[-3:]
+    count, width = prod(outer), len(columns) * size
+    if prod(result):
+        steps.append(_images_step(count * deep, high, wide * size, rows, columns, size, dtype))
+        if len(depth) <= depth.length:
+            steps[0] = _images_step(count * len(depth), high, wide * size, rows, columns, size, dtype)
+            steps.insert(0, _rows_step(count, high * wide * size, depth, dtype))
+        else:
+            steps.append(_rows_step(count, len(rows) * width, depth, dtype))
+    steps = [step for step in steps if step is not None]
+
+    def run(out, x, *_):
+        memory = contiguous(x.transpose(there) if last else x)
+        if not steps:
+            before, memory = memory, empty(result, dtype)
+            if memory.size:
+                memory[...] = before
+        for step in steps:
+            memory = step(memory)
+        memory = memory.reshape(result)
+        return memory.transpose(back) if last else memory
+
+    return run
+
+
+def _rows_step(count, size, matrix, dtype):
+    """Return x(P,N,S) -> (P,M,S), None if that is the same."""
+    if matrix.identity:
+        return None
+    source, target = (count, matrix.length, size), (count, len(matrix), size)
+    tables, kernel, rows = matrix.by_rows(dtype), resample__rows[dtype], count * len(matrix)
+    number = tasks(prod(target), GRAIN)
+
+    def step(x):
+        y = empty(target, dtype)
+        kernel(x.reshape(source), *tables, y, rows, number)
+        return y
+
+    return step
+
+
+def _images_step(count, height, width, rows, columns, size, dtype):
+    """Return x(P,H,W*S) -> (P,OH,OW*S), None if that is the same."""
+    vector = vector_bytes() // dtype.itemsize
+    if columns.identity:
+        return _rows_step(count, width, rows, dtype)
+    if rows.length == len(rows) == 1 and size >= vector:
+        return _rows_step(count, size, columns, dtype)
+    source, target = (count, height, width), (count, len(rows), len(columns) * size)
+    room = ROWS * (-(-width // vector) + 2 * max(PAIRS, default=0)) * vector
+    if size >= vector:
+        kernel, tables = resample__pixels[dtype], (*columns.by_rows(dtype), size)
+    else:
+        kernel, tables = resample__planes[dtype], columns.by_lanes(dtype, size)
+    tables, number = (*rows.by_rows(dtype), *tables), tasks(prod(target), GRAIN)
+
+    def step(x):
+        y = empty(target, dtype)
+        kernel(x.reshape(source), *tables, empty((number, room), dtype), y, number, number)
+        return y
+
+    return step

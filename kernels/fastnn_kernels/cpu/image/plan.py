@@ -1,0 +1,3 @@
+"""Plans of the operations on images, which stand with their kernels."""
+
+from . import augment, pad, resize, shuffle  # noqa: F401
