@@ -75,21 +75,19 @@ def build(library, case, threads):
 
 def _build_fastnn(name, gradient, dy, x, w, b, mean, variance):
     import fastnn_kernels as kernels
-    from fastnn_kernels.norm.channels import batch_normalized
-    from fastnn_kernels.norm.norm import normalized
 
     if name.startswith("batch"):
         training = name == "batch_norm"
         given = (None, None) if training else (mean, variance)
         if not gradient:
             return partial(kernels.batch_norm, x, *given, w, b, training, 0.1, EPS)
-        _, kept = batch_normalized(name, x, (*given, training, 0.1), w, b, EPS)
+        _, kept = kernels.batch_norm(x, *given, w, b, training, 0.1, EPS, return_statistics=True)
         return partial(kernels.batch_norm_backward, dy, x, *given, w, training, EPS, statistics=kept)
     by = 8 if name == "group_norm" else w.size
     biases = () if name == "rms_norm" else (b,)
     if not gradient:
         return partial(getattr(kernels, name), x, by, w, *biases, EPS)
-    _, kept = normalized(name, x, by, w, b if biases else None, EPS)
+    _, kept = getattr(kernels, name)(x, by, w, *biases, EPS, return_statistics=True)
     return partial(getattr(kernels, f"{name}_backward"), dy, x, by, w, EPS, statistics=kept)
 
 

@@ -6,19 +6,16 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, unwrap
-from fastnn_kernels import batch_norm_backward, instance_norm_backward
-from fastnn_kernels.norm.channels import batch_normalized, instance_normalized
-from fastnn_kernels.norm.norm import normalized, normalized_backward
 
 
 @differentiable
-def _rows(
-    input: Array, weight: Array | None, bias: Array | None, function: str, by: Any, eps: float | None
+def _norm(
+    input: Array, weight: Array | None, bias: Array | None, norm: Any, gradient: Any, by: Any, eps: float | None
 ) -> WithBackward:
-    y, statistics = normalized(function, input, by, weight, bias, eps)
+    y, statistics = norm(input, by, weight, bias, eps, return_statistics=True)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        return normalized_backward(f"{function}_backward", dy, input, by, weight, eps, statistics, needs)  # type: ignore[no-any-return]
+        return gradient(dy, input, by, weight, eps, statistics=statistics, needs=needs)  # type: ignore[no-any-return]
 
     return y, backward
 
@@ -28,31 +25,38 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 
     normalized_shape: the last dimensions of the input, an integer or several; weight and bias have this shape.
     """
-    return _rows(input, weight, bias, "layer_norm", normalized_shape, eps)
+    return _norm(input, weight, bias, kernels.layer_norm, kernels.layer_norm_backward, normalized_shape, eps)
+
+
+@differentiable
+def _rms_norm(input: Array, weight: Array | None, normalized_shape: Any, eps: float | None) -> WithBackward:
+    y, statistics = kernels.rms_norm(input, normalized_shape, weight, eps, return_statistics=True)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return kernels.rms_norm_backward(dy, input, normalized_shape, weight, eps, statistics=statistics, needs=needs)  # type: ignore[no-any-return]
+
+    return y, backward
 
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """Give x / sqrt(mean(x^2) + eps) weight over the last dimensions; eps defaults to that of the dtype."""
-    return _rows(input, weight, None, "rms_norm", normalized_shape, eps)
+    return _rms_norm(input, weight, normalized_shape, eps)
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Give (x - mean) / sqrt(variance + eps) weight + bias over groups of the channels of (B, C, ...)."""
-    return _rows(input, weight, bias, "group_norm", num_groups, eps)
+    return _norm(input, weight, bias, kernels.group_norm, kernels.group_norm_backward, num_groups, eps)
 
 
 @differentiable
 def _channels(
-    input: Array, weight: Array | None, bias: Array | None, each: bool, given: tuple[Any, ...], eps: float
-) -> WithBackward:
-    if each:
-        y, statistics = instance_normalized("instance_norm", input, given, weight, bias, eps)
-    else:
-        y, statistics = batch_normalized("batch_norm", input, given, weight, bias, eps)
+    input: Array, weight: Array | None, bias: Array | None, norm: Any, gradient: Any, running: tuple[Any, Any],
+    training: bool, momentum: float, eps: float,
+) -> WithBackward:  # fmt: skip
+    y, statistics = norm(input, *running, weight, bias, training, momentum, eps, return_statistics=True)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        undo = instance_norm_backward if each else batch_norm_backward
-        return undo(dy, input, None, None, weight, given[2], eps, statistics=statistics, needs=needs)  # type: ignore[no-any-return]
+        return gradient(dy, input, None, None, weight, training, eps, statistics=statistics, needs=needs)  # type: ignore[no-any-return]
 
     return y, backward
 
@@ -73,8 +77,9 @@ def batch_norm(
     r = (1 - momentum) r + momentum new. Else they are the running ones. Raises ValueError for one value per channel in
     training.
     """
-    given = unwrap(running_mean), unwrap(running_var), training, momentum
-    return _channels(input, weight, bias, False, given, eps)
+    running = unwrap(running_mean), unwrap(running_var)
+    given = kernels.batch_norm, kernels.batch_norm_backward, running, training, momentum, eps
+    return _channels(input, weight, bias, *given)
 
 
 def instance_norm(
@@ -91,8 +96,9 @@ def instance_norm(
 
     The running statistics, if given, follow the mean of those of the images; without use_input_stats they are used.
     """
-    given = unwrap(running_mean), unwrap(running_var), use_input_stats, momentum
-    return _channels(input, weight, bias, True, given, eps)
+    running = unwrap(running_mean), unwrap(running_var)
+    given = kernels.instance_norm, kernels.instance_norm_backward, running, use_input_stats, momentum, eps
+    return _channels(input, weight, bias, *given)
 
 
 @differentiable

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
-from fastnn_kernels.cpu.move import planes
-from fastnn_kernels.ground.checks import normalize_dim
+from fastnn_kernels import checks, contiguous
 
 from .arithmetic import unbroadcast
 from .promotion import promoted
@@ -37,8 +36,8 @@ def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> WithBackward
     if not 0 <= start <= end < count:
         raise ValueError(f"flatten: dimensions {start_dim} .. {end_dim} do not fit shape {shape}")
     length = prod(shape[start : end + 1])
-    if type(input) is np.ndarray and not input.flags.c_contiguous:
-        input = planes(input)  # NumPy takes three times as long to copy images that lie by pixels
+    if type(input) is np.ndarray and not input.flags.c_contiguous and input.dtype.char in "fd":
+        input = contiguous(input)  # NumPy takes three times as long to copy channels-last images
     return input.reshape(*shape[:start], length, *shape[end + 1 :]), lambda dy, needs: (dy.reshape(shape),)
 
 
@@ -46,7 +45,7 @@ def flatten(input: Array, start_dim: int = 0, end_dim: int = -1) -> WithBackward
 def transpose(input: Array, dim0: int = 0, dim1: int = 1) -> WithBackward:
     """Exchange two dimensions."""
     if not input.ndim:  # which has a dimension 0, as in PyTorch
-        dim0, dim1 = (normalize_dim("transpose", dim, 0) for dim in (dim0, dim1))
+        dim0, dim1 = (checks.normalize_dim("transpose", dim, 0) for dim in (dim0, dim1))
         return input, lambda dy, needs: (dy,)
     return input.swapaxes(dim0, dim1), lambda dy, needs: (dy.swapaxes(dim0, dim1),)
 
@@ -63,7 +62,7 @@ def permute(input: Array, *dims: Any) -> WithBackward:
 def squeeze(input: Array, dim: int | tuple[int, ...] | None = None) -> WithBackward:
     """Drop dimensions of length 1: all, or those of `dim` that have it."""
     if dim is not None:
-        dims = [normalize_dim("squeeze", d, input.ndim) for d in (dim if isinstance(dim, tuple) else (dim,))]
+        dims = [checks.normalize_dim("squeeze", d, input.ndim) for d in (dim if isinstance(dim, tuple) else (dim,))]
         dim = tuple(d for d in dims if input.ndim and input.shape[d] == 1)
     return input.squeeze(dim), lambda dy, needs: (dy.reshape(input.shape),)
 

@@ -10,36 +10,21 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn import functional as F
-from fastnn._tape import grad_mode
-from fastnn_kernels.ground.checks import integer, padding_sides, sizes
+from fastnn_kernels import checks
 
 from . import init
 from .module import Module, Parameter, as_made, fresh
+from .packed import Packed
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 
 
-class Filters(Module):
-    """What all convolutional layers are: filters over `_axes` axes, and a bias; packed for use once they rest."""
+class Filters(Packed):
+    """What all convolutional layers are: filters over `_axes` axes, and a bias."""
 
-    weight: Parameter
     bias: Parameter | None
     _axes: int
     _operation: Callable[..., Any]
-    _prepare: Callable[..., Any]
-    _prepared: tuple[int, Any] = (0, None)  # the weight's version at the last inference; packed, once it was seen twice
-
-    def _options(self) -> dict[str, Any]:
-        if self.training and grad_mode.enabled:
-            return {}
-        version = self.weight._leaf.version
-        seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
-        if version != seen:
-            self._prepared, prepared = (version, None), None
-        elif prepared is None:
-            prepared = type(self)._prepare(self.weight._data)
-            self._prepared = version, prepared
-        return {"prepared": prepared}
 
 
 class _Conv(Filters):
@@ -60,13 +45,13 @@ class _Conv(Filters):
     ) -> None:
         super().__init__()
         name, axes = type(self).__name__, self._axes
-        self.in_channels = integer(name, "in_channels", in_channels, 1)
-        self.out_channels = integer(name, "out_channels", out_channels, 1)
-        self.kernel_size = sizes(name, "kernel_size", kernel_size, axes, 1)
-        self.stride = sizes(name, "stride", stride, axes, 1)
-        self.dilation = sizes(name, "dilation", dilation, axes, 1)
-        self.groups = integer(name, "groups", groups, 1)
-        sides = padding_sides(name, padding, self.kernel_size, self.stride, self.dilation)
+        self.in_channels = checks.integer(name, "in_channels", in_channels, 1)
+        self.out_channels = checks.integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = checks.sizes(name, "kernel_size", kernel_size, axes, 1)
+        self.stride = checks.sizes(name, "stride", stride, axes, 1)
+        self.dilation = checks.sizes(name, "dilation", dilation, axes, 1)
+        self.groups = checks.integer(name, "groups", groups, 1)
+        sides = checks.padding_sides(name, padding, self.kernel_size, self.stride, self.dilation)
         self.padding = padding if isinstance(padding, str) else sides[::2]
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {out_channels} channels do not divide into groups={groups}")
@@ -85,7 +70,7 @@ class _Conv(Filters):
         if self.padding_mode != "zeros" and any(self._border):
             input, padding = F.pad(input, self._border, PADDING_MODES[self.padding_mode]), 0
         window = self.stride, padding, self.dilation, self.groups
-        return type(self)._operation(input, self.weight, self.bias, *window, activation, **self._options())
+        return type(self)._operation(input, self.weight, self.bias, *window, activation, prepared=self._packed())
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight of a filter and output pixel, and one per bias."""

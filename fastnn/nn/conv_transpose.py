@@ -9,7 +9,7 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn import functional as F
-from fastnn_kernels.ground.checks import integer, sizes
+from fastnn_kernels import checks
 
 from . import init
 from .conv import Filters
@@ -35,14 +35,14 @@ class _ConvTranspose(Filters):
     ) -> None:
         super().__init__()
         name, axes = type(self).__name__, self._axes
-        self.in_channels = integer(name, "in_channels", in_channels, 1)
-        self.out_channels = integer(name, "out_channels", out_channels, 1)
-        self.kernel_size = sizes(name, "kernel_size", kernel_size, axes, 1)
-        self.stride = sizes(name, "stride", stride, axes, 1)
-        self.padding = sizes(name, "padding", padding, axes, 0)
-        self.output_padding = sizes(name, "output_padding", output_padding, axes, 0)
-        self.groups = integer(name, "groups", groups, 1)
-        self.dilation = sizes(name, "dilation", dilation, axes, 1)
+        self.in_channels = checks.integer(name, "in_channels", in_channels, 1)
+        self.out_channels = checks.integer(name, "out_channels", out_channels, 1)
+        self.kernel_size = checks.sizes(name, "kernel_size", kernel_size, axes, 1)
+        self.stride = checks.sizes(name, "stride", stride, axes, 1)
+        self.padding = checks.sizes(name, "padding", padding, axes, 0)
+        self.output_padding = checks.sizes(name, "output_padding", output_padding, axes, 0)
+        self.groups = checks.integer(name, "groups", groups, 1)
+        self.dilation = checks.sizes(name, "dilation", dilation, axes, 1)
         if in_channels % groups or out_channels % groups:
             raise ValueError(f"{name}: {in_channels} -> {out_channels} channels do not divide into groups={groups}")
         if padding_mode != "zeros":
@@ -58,7 +58,7 @@ class _ConvTranspose(Filters):
         """
         more = self.output_padding if output_size is None else self._padding_for(input.shape, output_size)
         window = self.stride, self.padding, more, self.groups, self.dilation
-        return type(self)._operation(input, self.weight, self.bias, *window, activation, **self._options())
+        return type(self)._operation(input, self.weight, self.bias, *window, activation, prepared=self._packed())
 
     def _padding_for(self, shape: tuple[int, ...], output_size: Any) -> tuple[int, ...]:
         wanted = tuple(output_size)[-self._axes :]

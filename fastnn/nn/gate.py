@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn import functional as F
 from fastnn._checks import real
-from fastnn_kernels.ground.checks import INT_LIMIT, integer
+from fastnn_kernels import checks
 
 from .module import Module, Parameter, fresh
 
@@ -18,7 +18,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         super().__init__()
-        num_parameters = integer("PReLU", "num_parameters", num_parameters, -INT_LIMIT)
+        num_parameters = checks.integer("PReLU", "num_parameters", num_parameters, -checks.INT_LIMIT)
         init = real("PReLU", "init", init)
         if num_parameters < 1:
             raise ValueError(f"PReLU: num_parameters must be at least 1, got {num_parameters}")

@@ -8,14 +8,14 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn import functional as F
-from fastnn._tape import grad_mode
-from fastnn_kernels.ground.checks import INT_LIMIT, integer
+from fastnn_kernels import checks
 
 from . import init
-from .module import Module, Parameter, fresh
+from .module import Parameter, fresh
+from .packed import Packed
 
 
-class Linear(Module):
+class Linear(Packed):
     """``y = x @ weight.T + bias``.
 
     x (..., in_features) -> (..., out_features); weight (out_features, in_features), bias (out_features,). Both start
@@ -25,14 +25,13 @@ class Linear(Module):
     Raises ValueError if a feature count is not positive.
     """
 
-    weight: Parameter
     bias: Parameter | None
-    _prepared: tuple[int, Any] = (0, None)  # the weight's version at the last inference; packed, once it was seen twice
+    _prepare = staticmethod(kernels.prepare_matmul)
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
         super().__init__()
-        in_features = integer("Linear", "in_features", in_features, -INT_LIMIT)
-        out_features = integer("Linear", "out_features", out_features, -INT_LIMIT)
+        in_features = checks.integer("Linear", "in_features", in_features, -checks.INT_LIMIT)
+        out_features = checks.integer("Linear", "out_features", out_features, -checks.INT_LIMIT)
         if in_features < 1 or out_features < 1:
             raise ValueError(f"Linear: features must be positive, got {in_features} -> {out_features}")
         self.in_features = in_features
@@ -43,20 +42,7 @@ class Linear(Module):
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
         """Compute the layer, and an activation in the same kernel: what `Sequential` finds behind it."""
-        if self.training and grad_mode.enabled:
-            return F.linear(input, self.weight, self.bias, activation)
         return F.linear(input, self.weight, self.bias, activation, prepared=self._packed())
-
-    def _packed(self) -> Any:
-        version = self.weight._leaf.version
-        seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
-        if version != seen:
-            self._prepared = version, None
-            return None
-        if prepared is None:
-            prepared = kernels.prepare_matmul(self.weight._data)
-            self._prepared = version, prepared
-        return prepared
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count two per weight and input row, and one per bias."""

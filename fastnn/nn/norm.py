@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional as F
-from fastnn_kernels.ground.checks import INT_LIMIT, integer, sizes
+from fastnn_kernels import checks
 
 from .module import Buffer, Module, Parameter, fresh
 
@@ -108,8 +108,8 @@ class GroupNorm(_Norm):
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float32
     ) -> None:
         super().__init__()
-        num_groups = integer("GroupNorm", "num_groups", num_groups, -INT_LIMIT)
-        num_channels = integer("GroupNorm", "num_channels", num_channels, 0)
+        num_groups = checks.integer("GroupNorm", "num_groups", num_groups, -checks.INT_LIMIT)
+        num_channels = checks.integer("GroupNorm", "num_channels", num_channels, 0)
         if num_groups < 1 or num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} does not divide num_channels={num_channels}")
         self.num_groups = num_groups
@@ -151,7 +151,7 @@ class _ChannelNorm(_Norm):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__()
-        num_features = integer(type(self).__name__, "num_features", num_features, -INT_LIMIT)
+        num_features = checks.integer(type(self).__name__, "num_features", num_features, -checks.INT_LIMIT)
         if num_features < 1:
             raise ValueError(f"{type(self).__name__}: num_features must be positive, got {num_features}")
         self.num_features = num_features
@@ -294,7 +294,7 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 def _shape(layer: str, normalized_shape: Any) -> tuple[int, ...]:
-    found: tuple[int, ...] = sizes(layer, "normalized_shape", normalized_shape, np.size(normalized_shape), 1)
+    found: tuple[int, ...] = checks.sizes(layer, "normalized_shape", normalized_shape, np.size(normalized_shape), 1)
     if not found:
         raise ValueError(f"{layer}: normalized_shape must have at least one dimension, got {normalized_shape!r}")
     return found

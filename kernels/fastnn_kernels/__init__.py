@@ -32,6 +32,7 @@ from .image import *  # noqa: F403
 from .info import info
 from .loss import *  # noqa: F403
 from .matmul import linear, linear_backward, matmul, prepare_matmul
+from .move import contiguous
 from .norm import *  # noqa: F403
 from .optimizer import OPTIMIZER_RULES, clip_grad_norm, clip_grad_value, nadam_momentum, optimizer_step
 from .pool import *  # noqa: F403
@@ -46,6 +47,7 @@ __all__ = [
     "FUSED",
     "Prepared",
     "checks",
+    "contiguous",
     "info",
     *activation.__all__,
     *conv.__all__,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy import ndarray
 
 from .formulas.optimizer import UPDATES
+from .ground.arguments import Kinds
 from .ground.checks import F4, F8, choice, integer, number, overlap
 from .ground.operation import Layout, Operation, operation
 
@@ -147,8 +148,7 @@ def _rule(name, numbers):
     def check(**given):
         return Step(name, tuple(given[x] for x in buffers))
 
-    kinds = {"floats": [*buffers], "integers": [], "numbers": [*COMMON, *own], "prepared": [], "optional": []}
-    kinds["required"] = kinds["floats"]
+    kinds = Kinds(floats=buffers, numbers=(*COMMON, *own))
     made = Operation(f"{name}_step", check, kinds, arguments=arguments, module=__name__)
     settings = tuple(inspect.signature(numbers).parameters)[2:]
     pick = itemgetter("lr", *settings) if settings else _only_lr

@@ -356,6 +356,10 @@ CASES = {
 
 CASES |= {
     "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
+    "contiguous": [
+        lambda make, n: k.contiguous(make(n, 5, 6, 7).transpose(0, 3, 1, 2)),
+        lambda make, n: k.contiguous(make(n, 7).T),
+    ],
     "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7)), lambda make, n: k.mul(make(n, 7), make(7))],
     "sub": [lambda make, n: k.sub(make(n, 7), make(n, 7)), lambda make, n: k.sub(make(3, 1, 7), make(n, 7))],
     "div": [

@@ -122,8 +122,12 @@ def test_an_algorithm_can_be_named_and_asked_for():
     name, reason = kernels.conv.choose(x.shape, w.shape, stride=2, padding=1, dtype=x.dtype)
     assert name == "direct" and reason
     y = kernels.conv2d(x, w, None, 2, 1)
-    for algorithm in ("direct", "im2col"):
-        np.testing.assert_array_equal(kernels.conv2d(x, w, None, 2, 1, algorithm=algorithm), y)
+    np.testing.assert_array_equal(kernels.conv2d(x, w, None, 2, 1, algorithm="direct"), y)
+    for algorithm in ("im2col", "reference"):
+        given = kernels.conv2d(x, w, None, 2, 1, algorithm=algorithm, activation="relu")
+        np.testing.assert_allclose(given, np.maximum(y, 0), rtol=0, atol=reference.tolerance(np.float64, 45, y))
+    with kernels.use("reference"):
+        assert kernels.conv.choose(x.shape, w.shape)[0] == "reference"
     with pytest.raises(ValueError, match="choose: weight_shape must name 4 sizes"):
         kernels.conv.choose((1, 3, 8, 8), (4, 3, 3))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.conv.conv import choose
+from fastnn_kernels.conv import choose
 
 FORWARD = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
 LARGE = [2**31, 2**63, 10**400, -(10**400)]

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
+from fastnn_kernels.ground import plans
+from fastnn_kernels.ground.memory import allocator
 from fastnn_kernels.ground.threads import threads
 from tests.kernels import guarded
 from tests.kernels.guarded import LAYOUTS, lay
@@ -208,3 +210,26 @@ def test_windows_of_any_layout(layout):
     np.testing.assert_array_equal(given, columns)
     np.testing.assert_array_equal(out, columns)
     check(folded, back[:, :, 1:-1].astype(F4), "fold")
+
+
+class Refusing(np.ndarray):
+    """An array on which no ufunc runs."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        raise AssertionError(f"numpy.{ufunc.__name__} computes on an array of shape {self.shape}")
+
+
+@pytest.mark.parametrize("transposed", [False, True], ids=["", "transposed"])
+@pytest.mark.parametrize("name", CASES)
+def test_whatever_is_computed_kernels_compute(name, transposed):
+    layer, rng = Layer(CASES[name], F4, transposed, "relu"), np.random.default_rng(1)
+    function, backward = getattr(kernels, layer.name), getattr(kernels, f"{layer.name}_backward")
+    plans.forget()  # which hold biases of zeros
+    with allocator(lambda shape, dtype: np.empty(shape, dtype).view(Refusing)):
+        for layout in ("plain", "last"):
+            x, dy = lay(layer.x, layout, rng), lay(layer.dy, layout, rng)
+            y = function(x, layer.weight, layer.bias, *layer.window, activation="tanh")
+            function(x, layer.weight, None, *layer.window, activation="relu")
+            backward(dy, x, layer.weight, y.view(np.ndarray), "relu", *layer.window)
+            backward(dy, x, layer.weight, None, None, *layer.window, needs=(False, False, True))
+    plans.forget()

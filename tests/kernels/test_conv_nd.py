@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.conv.conv import choose
-from fastnn_kernels.cpu.conv import im2col as conv_product
+from fastnn_kernels.conv import choose
+from fastnn_kernels.cpu.conv import im2col as conv_im2col
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from tests.reference import conv_nd as reference
@@ -92,6 +92,42 @@ def test_transposed_convolutions_and_their_gradients_match_the_reference(case, d
     compare(operation, x, w, bias, arguments, expected, gradient, w.size)
 
 
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+def test_the_reference_back_end_computes_convolutions(case):
+    with kernels.use("reference"):
+        test_convolutions_and_their_gradients_match_the_reference(case, np.float32)
+
+
+@pytest.mark.parametrize("case", TRANSPOSED, ids=str)
+def test_the_reference_back_end_computes_transposed_convolutions(case):
+    with kernels.use("reference"):
+        test_transposed_convolutions_and_their_gradients_match_the_reference(case, np.float64)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "leaky_relu", "gelu"])
+@pytest.mark.parametrize("operation", ["conv1d", "conv2d", "conv_transpose3d"])
+def test_back_ends_agree_about_activations_and_prepared_filters(operation, activation):
+    n, rng = int(operation[-2]), np.random.default_rng(13)
+    x, w, bias = (rng.standard_normal(s) for s in ((2, 4, *(5,) * n), (4, 2, *(2,) * n), 4))
+    w[0, 0], x[0, 0, 0] = 0, np.nan
+    convolve, backward = getattr(kernels, operation), getattr(kernels, f"{operation}_backward")
+    prepared = getattr(kernels, f"prepare_{operation}")(w)
+
+    def results():
+        y = convolve(x[1], prepared, bias, 2, 1, groups=2, activation=activation)
+        out = np.full(y.shape[::-1], np.nan).T
+        assert convolve(x[1], w, bias, 2, 1, groups=2, activation=activation, out=out) is out
+        each = [y, out, convolve(x, w, bias, 2, 1, groups=2, activation=activation)]
+        if activation != "gelu":
+            each += backward(y, x[1], w, y, activation, 2, 1, groups=2, needs=(True, True, False))[:2]
+        return each
+
+    with kernels.use("reference"):
+        expected = results()
+    for given, right in zip(results(), expected, strict=True):
+        np.testing.assert_allclose(given, right, atol=1e-12)
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
 @pytest.mark.parametrize("operation", ["conv1d", "conv3d", "conv_transpose2d"])
 def test_activations_and_single_samples(operation, activation):
@@ -129,7 +165,7 @@ def test_prepared_filters_give_the_same_and_do_not_follow_the_weight(shape):
         w[...] = weight
         few = x if operation[4] == "_" else x[:, :3]  # with groups=1
         np.testing.assert_allclose(convolve(few, prepared), convolve(few, w), atol=1e-4)
-        with pytest.raises(TypeError, match=f"{operation}: the prepared weight is float32 but the input is float64"):
+        with pytest.raises(TypeError, match=f"{operation}: the prepared weight is float32 but input is float64"):
             convolve(x.astype(float), prepared, groups=2)
 
 
@@ -202,14 +238,14 @@ def test_signals_folded_into_images(length, taps):
 
 @pytest.mark.parametrize("batch, share", [(2, 0.5), (1, 1), (1, 0.25)])
 def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkeypatch):
-    monkeypatch.setattr(conv_product, "MANY_WEIGHTS", 1 << 17)
-    shape = batch, 128, int(conv_product.ROWS * share)  # as many as its tiles are wide, on any CPU
+    monkeypatch.setattr(conv_im2col, "MANY_WEIGHTS", 1 << 17)
+    shape = batch, 128, int(conv_im2col.ROWS * share)  # as many as its tiles are wide, on any CPU
     plans.forget()
     rng = np.random.default_rng(11)
     x, w, bias = (rng.standard_normal(s).astype(np.float32) for s in (shape, (512, 128, 5), 512))
     name, reason = choose((*shape[:2], 1, shape[2]), (512, 128, 1, 5), 1, (0, 2))
-    assert (name, reason[:10]) == ("product", "few pixels")
-    more = choose((1, 128, 1, conv_product.ROWS + 1), (512, 128, 1, 5), 1, (0, 2))
+    assert (name, reason[:10]) == ("im2col", "few pixels")
+    more = choose((1, 128, 1, conv_im2col.ROWS + 1), (512, 128, 1, 5), 1, (0, 2))
     assert not more[1].startswith("few pixels")
     y = kernels.conv1d(lay(x, "last"), w, bias, padding=2, activation="relu")
     expected = np.maximum(reference.convolve(x, w, bias, 1, 2), 0)
@@ -218,8 +254,8 @@ def test_few_pixels_are_multiplied_with_filters_as_they_lie(batch, share, monkey
     dx = kernels.conv1d_backward(dy, x, w, y, "relu", 1, 2)[0]
     expected = reference.convolve_backward(dy * (y > 0), x, w, 1, 2)[0]
     np.testing.assert_allclose(dx, expected, rtol=0, atol=tolerance(np.float32, 5 * 512, expected))
-    with pytest.raises(ValueError, match="algorithm 'product' is for groups=1"):
-        kernels.conv2d(x[:, :, None], w[:, :64, None], groups=2, algorithm="product")
+    with pytest.raises(ValueError, match="algorithm 'im2col' is for groups=1"):
+        kernels.conv2d(x[:, :, None], w[:, :64, None], groups=2, algorithm="im2col")
     plans.forget()
 
 

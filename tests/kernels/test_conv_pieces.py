@@ -5,27 +5,15 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.cpu.conv import (
-    depthwise as conv_depthwise,
+    depthwise,
+    direct,
+    im2col,
+    pointwise,
+    weight_gradient_direct,
+    winograd,
+    winograd_gradient,
 )
-from fastnn_kernels.cpu.conv import (
-    im2col as conv_product,
-)
-from fastnn_kernels.cpu.conv import (
-    pointwise as conv_pointwise,
-)
-from fastnn_kernels.cpu.conv import (
-    select as conv_algorithms,
-)
-from fastnn_kernels.cpu.conv import (
-    weight_gradient as conv_gradient,
-)
-from fastnn_kernels.cpu.conv import (
-    winograd as conv_winograd,
-)
-from fastnn_kernels.cpu.conv import (
-    winograd_gradient as conv_winograd_gradient,
-)
-from fastnn_kernels.ground import memory as _memory
+from fastnn_kernels.ground import memory as pool
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from tests.kernels import guarded
@@ -33,17 +21,17 @@ from tests.kernels.test_conv_layouts import CASES, F4, F8, Case, Layer, check
 from tests.reference import conv_nd as reference
 
 SIZES = {
-    conv_algorithms: {"GRAIN": 1 << 8, "BUFFER": 1 << 11},
-    conv_depthwise: {"GRAIN": 1 << 6, "PLANE_BUFFER": 1 << 10, "PIXEL_BUFFER": 1 << 11, "BAND": 1 << 11},
-    conv_gradient: {"GRAIN": 1 << 8, "BUFFER": 1 << 12, "SUM": 8, "PARTS": 1 << 14},
-    conv_pointwise: {"FEW": 8},
-    conv_product: {"COLUMNS": 1 << 10, "GRAIN": 1 << 6},
-    conv_winograd: {"GRAIN": 1 << 8, "FAR": 1, "BLOCK": 1 << 13, "MOST": 1 << 14, "LARGE": 1, "PIECE": 1 << 14},
-    conv_winograd_gradient: {"GRAIN": 1 << 8, "SUMS": 1 << 14, "TILES": 1 << 13, "CHANNELS": 32},
-    _memory: {"FAR": 1 << 10},
+    direct: {"GRAIN": 1 << 8, "BUFFER": 1 << 11},
+    depthwise: {"GRAIN": 1 << 6, "PLANE_BUFFER": 1 << 10, "PIXEL_BUFFER": 1 << 11, "BAND": 1 << 11},
+    weight_gradient_direct: {"GRAIN": 1 << 8, "BUFFER": 1 << 12, "SUM": 8, "PARTS": 1 << 14},
+    pointwise: {"FEW": 8},
+    im2col: {"COLUMNS": 1 << 10, "GRAIN": 1 << 6},
+    winograd: {"GRAIN": 1 << 8, "LARGE_IMAGES": 1, "BLOCK": 1 << 13, "MOST": 1 << 14, "LARGE": 1, "PIECE": 1 << 14},
+    winograd_gradient: {"GRAIN": 1 << 8, "SUMS": 1 << 14, "TILES": 1 << 13, "CHANNELS": 32},
+    pool: {"FAR": 1 << 10},
 }
-FEW_PIXELS = {conv_product: {"FEW_PIXELS": 1 << 20, "FEW_STRIDED_PIXELS": 1 << 20, "MANY_WEIGHTS": 1}}
-MANY_PIXELS = {conv_product: {"FEW_PIXELS": 0, "FEW_STRIDED_PIXELS": 0}}
+FEW_PIXELS = {im2col: {"FEW_PIXELS": 1 << 20, "FEW_STRIDED_PIXELS": 1 << 20, "MANY_WEIGHTS": 1}}
+MANY_PIXELS = {im2col: {"FEW_PIXELS": 0, "FEW_STRIDED_PIXELS": 0}}
 LARGE = CASES | {
     "signal, nine taps, many filters": Case(1, 1, 70, 96, (100,), (9,), 1, 4),
     "3x3, many filters": Case(1, 1, 40, 128, (8, 8), (3, 3), 1, 1),
@@ -51,15 +39,6 @@ LARGE = CASES | {
     "groups of 20 filters": Case(1, 2, 3, 20, (7, 6), (3, 3)),
     "3x3, dilated, many filters": Case(1, 1, 40, 128, (9, 8), (3, 3), 1, 2, 2),
 }
-
-
-def forget():
-    """Forget what was planned by other sizes."""
-    plans.forget()
-    for module in SIZES:
-        for function in vars(module).values():
-            if hasattr(function, "cache_clear") and function is not conv_algorithms.winograd:
-                function.cache_clear()
 
 
 @pytest.fixture
@@ -70,11 +49,11 @@ def cut(monkeypatch):
         for module, names in sizes.items():
             for name, value in names.items():
                 monkeypatch.setattr(module, name, value)
-        forget()
+        plans.forget()
 
     yield change
     monkeypatch.undo()
-    forget()
+    plans.forget()
 
 
 @pytest.mark.parametrize("dtype", [F4, F8])
@@ -94,7 +73,7 @@ def test_small_pieces(name, transposed, dtype, cut):
 def test_filters_of_folded_signals_are_transformed_piece_by_piece(cut):
     layer = Layer(LARGE["signal, nine taps, many filters"], F4, False, None)
     whole = kernels.conv1d(layer.x, layer.weight, layer.bias, *layer.window)
-    cut({conv_winograd: {"LARGE": 1, "PIECE": 1}})
+    cut({winograd: {"LARGE": 1, "PIECE": 1}})
     pieces = kernels.conv1d(layer.x, layer.weight, layer.bias, *layer.window)
     prepared = kernels.prepare_conv1d(layer.weight)
     np.testing.assert_array_equal(pieces, whole)
@@ -106,7 +85,7 @@ def test_filters_of_folded_signals_are_transformed_piece_by_piece(cut):
     ("channels", "filters", "groups"), [(1, 6, 1), (1, 24, 1), (24, 24, 24), (5, 6, 1), (4, 24, 2)]
 )
 def test_gaps_between_the_pixels_of_a_large_result_stay(channels, filters, groups, dtype, cut):
-    cut({_memory: {"FAR": 1}})  # large results are written by streaming stores, in whole aligned vectors
+    cut({pool: {"FAR": 1}})  # large results are written by streaming stores, in whole aligned vectors
     rng = np.random.default_rng(6)
     x = np.moveaxis(rng.standard_normal((2, 11, 13, channels)).astype(dtype), -1, 1)
     w = rng.standard_normal((filters, channels // groups, 3, 3)).astype(dtype)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn_kernels as kernels
-from fastnn_kernels.cpu.conv import select as conv_algorithms
+from fastnn_kernels.cpu.conv import direct, select
 from fastnn_kernels.cpu.conv import winograd as conv_winograd
 from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
@@ -16,7 +16,7 @@ BOUND = 2e-5  # of the largest result, or where results cancel, of the largest s
 @pytest.fixture(params=conv_winograd.FORMS, ids=str)
 def form(request, monkeypatch):
     """Let only one form of tiles be chosen."""
-    monkeypatch.setattr(conv_algorithms, "WINOGRAD", (request.param,))
+    monkeypatch.setattr(select, "WINOGRAD", (request.param,))
     plans.forget()
     yield request.param
     plans.forget()
@@ -176,10 +176,10 @@ def test_auto_takes_it_where_it_pays_and_the_switch_turns_it_off(precision):
     ("kind", "message"),
     [
         ({"dtype": np.float64}, "'winograd' is for float32 only"),
-        ({"kernel": 4}, "'winograd' needs kernels of 3x3, 2x2, 5x5, 3 or 2, or so many strides"),
-        ({"stride": 3}, "'winograd' needs"),
-        ({"stride": 2, "dilation": 2}, "'winograd' needs"),
-        ({"groups": 2}, "'winograd' needs"),
+        ({"kernel": 4}, "'winograd' supports 3x3, 2x2 and 5x5 kernels"),
+        ({"stride": 3}, "'winograd' supports"),
+        ({"stride": 2, "dilation": 2}, "'winograd' supports"),
+        ({"groups": 2}, "'winograd' supports"),
     ],
     ids=str,
 )
@@ -191,8 +191,8 @@ def test_layers_it_cannot_do_are_refused(kind, message):
 
 
 def test_working_memory_is_bounded(monkeypatch):
-    taken, empty = [], conv_algorithms.empty
-    for module in (conv_algorithms, conv_winograd):
+    taken, empty = [], direct.empty
+    for module in (direct, conv_winograd):
         monkeypatch.setattr(module, "empty", lambda *args: taken.append(empty(*args)) or taken[-1])
     x, w = np.zeros((8, 64, 224, 224), np.float32), np.zeros((64, 64, 3, 3), np.float32)
     prepared = kernels.prepare_conv2d(w)
@@ -207,7 +207,7 @@ def test_working_memory_is_bounded(monkeypatch):
     for form in conv_winograd.FORMS:
         for channels in (1, 16, 64, 100, 256, 512, 2048):
             for shape in ((1, channels, 56, 56), (8, channels, 28, 3000), (3, channels, 4, 4)):
-                assert conv_winograd._plan(form, shape, 1, channels, channels, 1)[-1] * 4 <= 8 << 20
+                assert conv_winograd.cut(form, shape, 1, channels, channels, 1)[-1] * 4 <= 8 << 20
 
 
 def test_large_filters_are_transformed_piece_by_piece():
@@ -225,7 +225,7 @@ class TestPrepared:
     def test_it_stands_for_the_weight_everywhere(self):
         x, w, bias = draw((2, 32, 13, 12), (64, 32, 3, 3), 64)
         prepared, before = kernels.prepare_conv2d(w), w.copy()
-        assert repr(prepared) == "PreparedConv2d(shape=(64, 32, 3, 3), dtype=float32)"
+        assert repr(prepared) == "Prepared(shape=(64, 32, 3, 3), dtype=float32)"
         w[:] = np.nan
         for window in ((1, 1), (2, 1), (1, 2, 2)):
             for algorithm in ("auto", "direct"):
@@ -242,12 +242,12 @@ class TestPrepared:
     def test_the_layout_is_made_once(self):
         (w,) = draw((64, 32, 3, 3))
         prepared = kernels.prepare_conv2d(w, (1, 32, 14, 14), padding=1)
-        made = dict(prepared._packed)
-        assert [way.name for way, _ in made] == ["winograd"]
+        made = dict(prepared._made)
+        assert [name for name, *_ in made] == ["winograd"]
         for _ in range(2):
             kernels.conv2d(np.zeros((1, 32, 14, 14), np.float32), prepared, padding=1)
-        assert prepared._packed.keys() == made.keys()
-        assert all(prepared._packed[key] is value for key, value in made.items())
+        assert prepared._made.keys() == made.keys()
+        assert all(prepared._made[key] is value for key, value in made.items())
 
     def test_bad_input_is_named(self):
         x, w = draw((1, 3, 8, 8), (4, 3, 3, 3))
@@ -259,5 +259,5 @@ class TestPrepared:
             kernels.prepare_conv2d(w, (1, 5, 8, 8))
         with pytest.raises(ValueError, match=r"conv2d: input has 3 channels .* but weight expects 6"):
             kernels.conv2d(x, kernels.prepare_conv2d(w), groups=2)
-        with pytest.raises(TypeError, match=r"conv2d: the prepared weight is float32 but the input is float64"):
+        with pytest.raises(TypeError, match=r"conv2d: the prepared weight is float32 but input is float64"):
             kernels.conv2d(x.astype(np.float64), kernels.prepare_conv2d(w))

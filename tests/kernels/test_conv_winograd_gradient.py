@@ -5,6 +5,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.cpu.conv import winograd_gradient as way
+from fastnn_kernels.ground import plans
 from fastnn_kernels.ground.threads import threads
 from tests.reference import conv as reference
 
@@ -29,9 +30,9 @@ def always(monkeypatch):
         return direct, 0.01 * direct if taps in way.FORMS else direct
 
     monkeypatch.setattr(way, "cost", cost)
-    way._parts.cache_clear(), way.worth.cache_clear()
+    plans.forget()
     yield
-    way._parts.cache_clear(), way.worth.cache_clear()
+    plans.forget()
 
 
 @pytest.fixture

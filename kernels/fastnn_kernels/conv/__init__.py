@@ -1,19 +1,25 @@
-"""Convolutions of signals, images and volumes, transposed ones, and their gradients."""
+"""Convolutions of signals, images and volumes, transposed ones, their gradients, and the windows they look at."""
 
-from ..cpu.conv.by_depth import PreparedConv
-from ..cpu.conv.select import PreparedConv2d, set_conv_precision
+from ..ground.prepared import Prepared as PreparedConv
+from ..ground.prepared import Prepared as PreparedConv2d
 from .conv import (
     choose as choose,
 )
 from .conv import (
+    conv1d,
+    conv1d_backward,
     conv2d,
     conv2d_backward,
     conv2d_backward_bias,
     conv2d_backward_input,
     conv2d_backward_weight,
+    conv3d,
+    conv3d_backward,
+    prepare_conv1d,
     prepare_conv2d,
+    prepare_conv3d,
+    set_conv_precision,
 )
-from .conv_nd import conv1d, conv1d_backward, conv3d, conv3d_backward, prepare_conv1d, prepare_conv3d
 from .transpose import (
     conv_transpose1d,
     conv_transpose1d_backward,

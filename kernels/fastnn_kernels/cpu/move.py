@@ -3,18 +3,36 @@
 import numpy as np
 from numpy import ndarray
 
+from ..ground.backend import plans
 from ..ground.checks import contiguous
-from ..ground.jit import kernel
+from ..ground.jit import jitted, kernel
 from ..ground.layout import channels_last
 from ..ground.memory import empty
 from ..ground.threads import tasks
-from .vector.gemm_tile import transpose_block
 from .vector.simd import address, itemsize, lanes
+from .vector.transpose import transpose_block
+from .vector.values import lanes_before, pointer_at, read, width, write, zeros
+
+
+@jitted
+def copy_row(number, source, target, n):
+    """Copy n numbers from one address to another, the last vector with a mask."""
+    x, y, j = pointer_at(number, source), pointer_at(number, target), 0
+    step = width(zeros(x))
+    while j + step <= n:
+        write(y, j, read(x, j))
+        j += step
+    if j < n:
+        rest = lanes_before(zeros(x), n - j)
+        write(y, j, read(x, j, rest), rest)
 
 
 @kernel("T[:,:,::1], T, T[:,:,::1]", writes="out", parallel=True)
 def relayout__blocks(x, number, out, lo, hi):
-    """x(B,R,S) -> out(B,S,R). The range is over B."""
+    """x(B,R,S) -> out(B,S,R). The range is over B.
+
+    Transpose square blocks of vectors; copy the edges number by number.
+    """
     size, step = itemsize(number), lanes(number)
     rows, columns = x.shape[1:]
     whole_rows, whole_columns = rows - rows % step, columns - columns % step
@@ -30,32 +48,42 @@ def relayout__blocks(x, number, out, lo, hi):
 
 
 def pixels(x: ndarray) -> ndarray:
-    """Return images (B, C, H, W) as a contiguous (B, H, W, C): a view if they lie so."""
-    turned = x.transpose(0, 2, 3, 1)
-    if turned.flags.c_contiguous or not x.flags.c_contiguous or not x.size:
-        return contiguous(turned)
-    return _relayout(x, x.shape[1], turned.shape)
+    """Return images (B, C, H, W) as a contiguous (B, H, W, C): a view if they are channels-last."""
+    last = x.transpose(0, 2, 3, 1)
+    if last.flags.c_contiguous or not x.flags.c_contiguous or not x.size:
+        return contiguous(last)
+    return _relayout(x, x.shape[1], last.shape)
 
 
 def planes(x: ndarray) -> ndarray:
-    """Return an array C-contiguous: itself if it is, fast if it holds images that lie by pixels."""
+    """Return an array C-contiguous: itself if it is; channels-last images are copied fast."""
     if x.ndim != 4 or not channels_last(x) or x.dtype not in (np.float32, np.float64) or not x.size:
         return contiguous(x)
     return _relayout(x.transpose(0, 2, 3, 1), x.shape[2] * x.shape[3], x.shape)
 
 
+def empty_last(shape: tuple[int, ...], dtype) -> ndarray:
+    """Return memory for an array (B, C, ...) that is channels-last."""
+    return empty((shape[0], *shape[2:], shape[1]), dtype).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
+
+
 def _relayout(x, rows, shape):
     out = empty(shape, x.dtype)
-    turning(shape[0], rows, x[0].size // rows, x.dtype)(x, out)
+    plan_transpose(shape[0], rows, x[0].size // rows, x.dtype)(x, out)
     return out
 
 
-def turning(count: int, rows: int, columns: int, dtype):
-    """Return what writes the transposes of `count` matrices to memory, (x, out), both contiguous and of any shape."""
+def plan_transpose(count: int, rows: int, columns: int, dtype):
+    """Return what writes the transposes of `count` matrices, f(x, out), both contiguous and of any shape."""
     kernel, number = relayout__blocks[dtype], tasks(count * rows * columns, 65536)
     before, after = (count, rows, columns), (count, columns, rows)
 
-    def turn(x, out):
+    def transpose(x, out):
         kernel(x.reshape(before), 0.0, out.reshape(after), count, number)
 
-    return turn
+    return transpose
+
+
+@plans("contiguous")
+def _plan_contiguous(problem):
+    return lambda out, x: planes(x)

@@ -373,6 +373,24 @@ def check_writable(function: str, name: str, out) -> None:
             raise ValueError(f"{function}: {name} is broadcast: several of its elements share memory")
 
 
+def state(function: str, name: str, x) -> ndarray:
+    """Return an array that is to be changed in place, or a plain float32 or float64 copy if no kernel can do that.
+
+    TypeError unless it is an array of floats, ValueError unless it can be written.
+    """
+    if not isinstance(x, ndarray) or x.dtype.kind != "f":
+        raise TypeError(f"{function}: {name} must be an array of floats, which {function} changes in place")
+    if not x.flags.writeable:
+        raise ValueError(f"{function}: {name} is read-only, but {function} changes it")
+    check_writable(function, name, x)
+    plain = type(x) is ndarray and (x.dtype is F4 or x.dtype is F8) and x.flags.aligned
+    if plain:
+        return x
+    copy = empty(x.shape, F4 if x.dtype.itemsize <= 4 else F8)
+    copy[...] = x
+    return copy
+
+
 def overlap(a: ndarray, b: ndarray) -> bool:
     """Say whether two arrays share memory; arrays too intertwined to tell count as sharing it."""
     if not np.may_share_memory(a, b):

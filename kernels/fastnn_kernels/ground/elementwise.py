@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from .arguments import Kinds
 from .backend import current, on_switch, quick_of
 from .checks import F4, F8
 from .operation import Layout, Operation
@@ -35,23 +36,18 @@ class ElementwiseOperation(Operation):
     def __init__(
         self, name: str, module: str, arrays: tuple[str, ...], numbers: dict[str, Any], otherwise=None
     ) -> None:
-        kinds = {
-            "floats": [*arrays],
-            "integers": [],
-            "numbers": [*numbers],
-            "required": [*arrays],
-            "prepared": [],
-            "optional": [],
-        }
-        super().__init__(name, self._check, kinds, True, (*arrays, *numbers), module, otherwise)
+        kinds = Kinds(floats=arrays, numbers=tuple(numbers))
+        super().__init__(
+            name, self._check, kinds, arguments=(*arrays, *numbers), module=module, in_place=True, otherwise=otherwise
+        )
         on_switch.append(self.meet)
 
     def _check(self, **given: Any) -> Elementwise:
-        layouts = [given[name] for name in self.floats]
-        for name, layout in zip(self.floats, layouts, strict=True):
+        layouts = [given[name] for name in self.kinds.floats]
+        for name, layout in zip(self.kinds.floats, layouts, strict=True):
             if layout.shape != layouts[0].shape:
                 raise ValueError(
-                    f"{self.name}: {self.floats[0]} has shape {layouts[0].shape} but {name} has {layout.shape}"
+                    f"{self.name}: {self.kinds.floats[0]} has shape {layouts[0].shape} but {name} has {layout.shape}"
                 )
         return Elementwise(tuple(layouts))
 

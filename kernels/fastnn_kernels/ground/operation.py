@@ -2,7 +2,7 @@
 
     def softmax(input, dim=-1, *, out=None):
         '''What people read.'''
-        return _softmax(out, input, dim)
+        return _softmax.run(out, input, dim)
 
     @operation("input")
     def _softmax(input, dim) -> Problem: ...  # all errors; input is a Layout
@@ -13,96 +13,73 @@ plan it. Later calls with arguments that look the same find the plan, see `looku
     run(out, input, dim) -> result
 
 A plan depends on nothing but the problem and the settings (threads, precision). It gets arrays of one dtype, native and
-aligned, in any layout; what is not so is converted before.
+aligned, in any layout; other arguments are converted before, see `arguments`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from . import checks, plans
+from .arguments import Kinds, Layout, layout_of, plain
 from .backend import Backend, backend_of, current, planner_of
 from .lookup import describer, finder
-from .prepared import Prepared
+
+__all__ = ["Layout", "Operation", "layout_of", "operation", "operations"]
 
 CANONICAL = (checks.F4, checks.F8, checks.I8)
 _operations: dict[str, Operation] = {}
-
-
-class Layout(NamedTuple):
-    """How an array lies in memory."""
-
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-    dtype: np.dtype[Any]
-    prepared: bool = False  # whether it is a `Prepared` operand
-
-    @property
-    def ndim(self) -> int:
-        """Return the number of dimensions."""
-        return len(self.shape)
-
-    def ghost(self) -> ndarray:
-        """Return an array of this layout with no memory behind it: to be looked at and cut into views, never read."""
-        return plans.ghost(self.shape, self.dtype, self.strides)
-
-
-def layout_of(x: Any) -> Layout | None:
-    """Return the layout of an array, None for None."""
-    return None if x is None else Layout(tuple(x.shape), tuple(x.strides), x.dtype, type(x) is Prepared)
 
 
 def operation(
     arrays: str = "",
     *,
     optional: str = "",
+    converted: str = "",
+    numeric: str = "",
+    prepared: str = "",
     integers: str = "",
     reals: str = "",
+    states: str = "",
     numbers: str = "",
     words: str = "",
-    prepared: str = "",
     name: str | None = None,
     in_place: bool = False,
     otherwise: Callable[..., Any] | None = None,
     out: str = "out",
-    out_place: int | None = None,
+    out_place: int = 0,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Make an operation of the function that checks its arguments and returns its problem.
 
-    arrays, optional: the names of float32 and float64 arrays, which get their common dtype; optional ones may be None,
-    and so may numbers and integers that are named there, too. integers: of integer arrays, which keep their dtype.
-    reals: of arrays of real numbers, which keep their dtype if it is float32 or float64, and become
-    float64 else.
-    numbers: of numbers on which the plan does not depend (the check gets None for them); words: of such integers of
-    0 .. 2^64 - 1, say seeds. prepared: those of the arrays that may be a `Prepared`. All other arguments are options:
-    values, and tuples of values. name: of the public function, that of the check without its underscore if not given.
-    in_place: whether `out` may be one of the arrays.
-    otherwise: see `Operation`. out, out_place: another name of `out`, and which of several results it takes.
+    Names of arguments, separated by spaces. All that are not named are options: values and tuples of values.
+
+    arrays: float32 or float64, which get their common dtype. optional: more of them that may be None, as may integers
+    and numbers that are named here, too. converted: more that may be None and get the common dtype without a say in it.
+    numeric: those that may also hold integers or booleans, which then have no say either. prepared: those that may be a
+    `Prepared`. integers: integer arrays, which keep their dtype. reals: arrays of float32, kept so, or of other real
+    numbers, which become float64. states: float arrays of any dtype and layout, or None,
+    which the operation changes in place. numbers: floats on which the plan does not depend (the check gets None for
+    them). words: such integers of 0 .. 2^64 - 1, say seeds.
+
+    name: of the public function, that of the check without its underscore if not given. in_place, otherwise, out,
+    out_place: see `Operation`.
 
     A problem is a NamedTuple. For an operation with `out` it has `result`, the shape and dtype that `out` must have;
     with a field `out` it gets the layout of `out`, and the plan writes to any; else it writes to contiguous ones only.
     """
 
     def make(check: Callable[..., Any]) -> Operation:
-        kinds = {
-            "floats": f"{arrays} {' '.join(x for x in optional.split() if x not in f'{numbers} {integers}'.split())}",
-            "integers": integers,
-            "reals": reals,
-            "numbers": f"{numbers} {words}",
-            "words": words,
-            "prepared": prepared,
-            "optional": optional,
-            "required": f"{arrays} {reals} {' '.join(x for x in integers.split() if x not in optional.split())}",
-        }
-        names = {kind: text.split() for kind, text in kinds.items()}
-        made = Operation(name or check.__name__.lstrip("_"), check, names, in_place, otherwise=otherwise)
-        made.out, made.out_place = out, out_place
-        return made
+        scalars = {*numbers.split(), *words.split(), *integers.split()}
+        floats = [x for x in f"{arrays} {optional} {converted}".split() if x not in scalars]
+        others = (integers, states, numbers, words, optional + " " + converted, prepared, converted, numeric, reals)
+        kinds = Kinds(tuple(floats), *(tuple(names.split()) for names in others))
+        public = name or check.__name__.lstrip("_")
+        return Operation(public, check, kinds, in_place=in_place, otherwise=otherwise, out=out, out_place=out_place)
 
     return make
 
@@ -111,44 +88,45 @@ class Operation:
     """An operation: `operation.run(out, *arguments)`, with all arguments in the order of its check.
 
     in_place: whether `out` may be one of the arrays. otherwise: a function of (out, *arguments) that takes what this
-    operation does not (other dtypes, say), and returns NotImplemented for all that it does.
+    operation does not (other dtypes, say), and returns NotImplemented for all that it does. out, out_place: the name of
+    `out` in messages, and which item of several results it takes.
     """
 
     find: Callable[..., Any]
     run: Callable[..., Any]
-    out = "out"  # its name, and which of several results it holds
-    out_place: int | None = None
 
     def __init__(
         self,
         name: str,
         check: Callable[..., Any],
-        kinds: dict[str, list[str]],
-        in_place: bool = False,
+        kinds: Kinds,
+        *,
         arguments: tuple[str, ...] = (),
         module: str | None = None,
+        in_place: bool = False,
         otherwise: Callable[..., Any] | None = None,
+        out: str = "out",
+        out_place: int = 0,
     ) -> None:
-        self.name, self.check, self.module, self.in_place = name, check, module or check.__module__, in_place
-        self.otherwise = otherwise
-        self.floats, self.integers, self.numbers = (kinds[kind] for kind in ("floats", "integers", "numbers"))
-        self.reals = kinds.get("reals", [])
-        self.arrays, self.required = [*self.floats, *self.integers, *self.reals], kinds["required"]
-        self.prepared, self.optional, self.words = kinds["prepared"], kinds["optional"], kinds.get("words", ())
+        self.name, self.check, self.module, self.kinds = name, check, module or check.__module__, kinds
+        self.in_place, self.otherwise, self.out, self.out_place = in_place, otherwise, out, out_place
         self.arguments = list(arguments or inspect.signature(check).parameters)
-        unknown = {*self.arrays, *self.numbers} - set(self.arguments)
+        unknown = {*kinds.arrays, *kinds.numbers, *kinds.words} - {*self.arguments}
         if unknown:
             raise TypeError(f"operation {name}: no argument is named {', '.join(sorted(unknown))}")
-        self.options = [x for x in self.arguments if x not in self.arrays and x not in self.numbers]
-        self.places = [1 + self.arguments.index(x) for x in self.arrays]
+        self.places = [1 + self.arguments.index(x) for x in (*kinds.floats, *kinds.integers, *kinds.reals)]
+        self.state_places = [self.arguments.index(x) for x in kinds.states]
         self.plans: dict[bytes, Any] = {}
         self.kept: dict[bytes, tuple[Any, ...]] = {}  # arguments to whose addresses keys refer
         self.foreign: dict[Any, Any] = {}  # plans of other back ends
-        letters = {**dict.fromkeys(self.arrays, "a"), **dict.fromkeys(self.numbers, "n")}
-        self.kinds = ("p" + "".join(letters.get(x, "o") for x in self.arguments)).encode()
         self.run = self._first  # an import compiles nothing
         _operations[name] = self
         plans.add(self)
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Return the names of the arguments that are arrays."""
+        return self.kinds.arrays
 
     def _first(self, *arguments: Any) -> Any:
         """Run the first call; later ones are calls of the C function that finds their plan."""
@@ -157,8 +135,9 @@ class Operation:
 
     def prepare(self) -> Callable[..., Any]:
         """Return the C function that finds the plan of a call and runs it."""
-        self.describe = describer(self.name, self.kinds)
-        self.find = finder(self.name, self.plans, self.general, self.kinds)
+        letters = self.kinds.letters(self.arguments)
+        self.describe = describer(self.name, letters)
+        self.find = finder(self.name, self.plans, self.general, letters)
         return self.find
 
     def general(self, out: Any, *arguments: Any) -> Any:
@@ -171,17 +150,21 @@ class Operation:
             done = self.otherwise(out, *arguments)
             if done is not NotImplemented:
                 return done
-        plain = self._plain(given)
+        for x in self.kinds.states:
+            if given[x] is not None and checks.state(self.name, x, given[x]) is not given[x]:
+                return self._by_copies(out, given)
+        made = plain(self.name, self.kinds, given)
         if out is not None:
             checks.check_writable(self.name, self.out, out)
-            if any(plain[x] is not given[x] and _overlap(out, given[x]) for x in self.arrays):
+            if any(made[x] is not given[x] and _overlap(out, given[x]) for x in self.arrays):
                 raise ValueError(f"{self.name}: {self.out} overlaps an input")  # whose copy would not
             if not (type(out) is ndarray and out.flags.aligned and out.dtype in CANONICAL):
-                return self._copied(out, plain)
-        if any(plain[x] is not given[x] for x in given):
-            return self.find(out, *plain.values())
+                self._check_out(out, self.problem(made), *[given[x] for x in self.arrays])
+                return self._into(out, self.find(None, *made.values()))
+        if any(made[x] is not given[x] for x in given):
+            return self.find(out, *made.values())
         key = self.describe(out, *arguments)
-        run = self._plan(plain, out)
+        run = self._plan(made, out)
         if key is not None:
             if len(self.plans) >= plans.LIMIT:
                 self.cache_clear()
@@ -189,66 +172,24 @@ class Operation:
             self.plans[key] = plans.counted(run)
         return run(out, *arguments)
 
-    def _plain(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return the arguments as plans want them: arrays aligned, native, of one dtype; numbers and options plain."""
-        plain = dict(given)
-        for x in self.numbers:  # first: converting one may run Python code, which could change arrays
-            if x in self.words:
-                plain[x] = checks.word(self.name, x, given[x])
-            elif type(given[x]) is not float and not (given[x] is None and x in self.optional):
-                plain[x] = checks.number(self.name, x, given[x])
-        for x in self.options:
-            plain[x] = checks.plain_option(given[x])
-        checks.required(self.name, **{x: given[x] for x in self.required})
-        arrays = {x: given[x] for x in self.floats if type(given[x]) is not Prepared}
-        plain.update(zip(arrays, checks.promote(self.name, **arrays), strict=True))
-        for x in self.floats:
-            if x not in arrays:
-                self._check_prepared(x, plain)
-        for x in self.integers:
-            if given[x] is not None:
-                plain[x] = checks.integer_array(self.name, x, given[x])
-        for x in self.reals:
-            plain[x] = checks.real_array(self.name, x, given[x])
-        return plain
-
-    def _check_prepared(self, name: str, plain: dict[str, Any]) -> None:
-        """Raise TypeError unless a prepared operand may stand here, and has the dtype of the other arrays."""
-        if name not in self.prepared:
-            raise TypeError(
-                f"{self.name}: {name} must be an array, got a prepared operand of shape {plain[name].shape}"
-            )
-        for other in self.floats:
-            x = plain[other]
-            if x is not None and x.dtype != plain[name].dtype:
-                raise TypeError(f"{self.name}: the prepared {name} is {plain[name].dtype} but {other} is {x.dtype}")
-
-    def _copied(self, out: Any, given: dict[str, Any]) -> Any:
-        """Run a call whose `out` no kernel can write to, by way of a new array."""
-        results = self.find(None, *given.values())
-        place = 0 if self.out_place is None and type(results) is tuple else self.out_place
-        y = results if place is None else results[place]
-        if y is None:
-            return results
-        checks.check_out(self.name, out, y.shape, y.dtype, *[given[x] for x in self.arrays], name=self.out)
-        out[...] = y
-        return out if place is None else tuple([out if result is y else result for result in results])
-
     def problem(self, given: dict[str, Any]) -> Any:
         """Return the problem of a call, after all checks."""
         described = {x: layout_of(given[x]) for x in self.arrays}
-        return self.check(**{**given, **dict.fromkeys(self.numbers), **described})
+        return self.check(**{**given, **dict.fromkeys((*self.kinds.numbers, *self.kinds.words)), **described})
 
     def _plan(self, given: dict[str, Any], out: Any) -> Any:
         problem = self.problem(given)
         planner = planner_of(current(), self.name, self.module)
         if out is None:
-            return planner(problem)
-        checks.check_out(self.name, out, *problem.result, name=self.out)  # once: its layout is part of the key
+            return self._with_states(planner(problem), given)
+        self._check_out(out, problem)  # once: its layout is part of the key
         direct = out.flags.c_contiguous
         if hasattr(problem, "out"):
             problem, direct = problem._replace(out=layout_of(out)), True
-        return self._written(planner(problem), direct)
+        return self._with_states(self._written(planner(problem), direct), given)
+
+    def _check_out(self, out: Any, problem: Any, *inputs: Any) -> None:
+        checks.check_out(self.name, out, *problem.result, *inputs, name=self.out)
 
     def _written(self, run: Callable[..., Any], direct: bool) -> Callable[..., Any]:
         """Return a plan for calls with `out`, which looks each time whether it overlaps an input.
@@ -262,16 +203,57 @@ class Operation:
                 if type(x) is ndarray and np.may_share_memory(out, x) and not (self.in_place and x is out):
                     if checks.overlap(out, x):
                         raise ValueError(f"{self.name}: {self.out} overlaps an input")
-            if direct:
-                return run(out, *arguments)
-            out[...] = run(None, *arguments)
-            return out
+            return run(out, *arguments) if direct else self._into(out, run(None, *arguments))
 
         return checked
 
+    def _into(self, out: Any, results: Any) -> Any:
+        """Copy a result into `out`, and return the results with `out` in its place."""
+        if type(results) is not tuple:
+            out[...] = results
+            return out
+        if results[self.out_place] is not None:
+            out[...] = results[self.out_place]
+            results = (*results[: self.out_place], out, *results[self.out_place + 1 :])
+        return results
+
+    def _with_states(self, run: Callable[..., Any], given: dict[str, Any]) -> Callable[..., Any]:
+        """Return a plan that looks each time whether the states that are given overlap."""
+        if all(given[x] is None for x in self.kinds.states):
+            return run
+
+        def apart(*arguments: Any) -> Any:
+            self._check_states(*arguments)
+            return run(*arguments)
+
+        return apart
+
+    def _check_states(self, out: Any, *arguments: Any) -> None:
+        """Raise ValueError if a state overlaps `out` or another state. Inputs are read before states are written."""
+        before = [] if out is None else [(self.out, out)]
+        for name, place in zip(self.kinds.states, self.state_places, strict=True):
+            x = arguments[place]
+            if x is not None:
+                for other, y in before:
+                    if np.may_share_memory(x, y) and checks.overlap(x, y):
+                        raise ValueError(f"{self.name}: {name} overlaps {other}")
+                before.append((name, x))
+
+    def _by_copies(self, out: Any, given: dict[str, Any]) -> Any:
+        """Run a call with states of another dtype or byte order, or not aligned."""
+        self._check_states(out, *given.values())
+        copies = {x: checks.state(self.name, x, given[x]) for x in self.kinds.states if given[x] is not None}
+        result = self.general(out, *{**given, **copies}.values())
+        for x, copy in copies.items():
+            if copy is not given[x]:
+                given[x][...] = copy
+        return result
+
     def _foreign(self, backend: Backend, out: Any, given: dict[str, Any]) -> Any:
+        """Run a call with arrays of another back end than NumPy's."""
         described = {x: layout_of(given[x]) for x in self.arrays}
-        options = [given[x] for x in self.options]
+        numbers = {*self.kinds.numbers, *self.kinds.words}
+        options = [given[x] for x in self.arguments if x not in described and x not in numbers]
         key = backend.name, layout_of(out), *described.values(), *options, *map(type, options)
         run = self.foreign.get(key)
         if run is None:

@@ -11,6 +11,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy import ndarray
 
+from .checks import canonical
 from .plans import ghost
 
 _packing = RLock()
@@ -25,7 +26,7 @@ class Prepared:
     __slots__ = ("_ghost", "_made", "_restore", "_source", "dtype", "ndim", "shape", "strides")
 
     def __init__(self, source: ndarray) -> None:
-        self._source: ndarray | None = np.array(source, order="C")
+        self._source: ndarray | None = canonical(np.array(source, order="C"))
         self.shape, self.dtype, self.ndim = self._source.shape, self._source.dtype, self._source.ndim
         self._ghost = ghost(self.shape, self.dtype)  # by which a call's plan is found, see `lookup`
         self.strides = self._ghost.strides

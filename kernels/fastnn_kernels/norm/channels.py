@@ -1,43 +1,20 @@
 """Normalisation of channels with running statistics: over a batch, or of each image alone.
 
-Arrays are (B, C, ...), float32 or float64 (TypeError for others), of any strides; what lies in memory by pixels
-("channels last") is normalised as such. Results have the arrays' common dtype. Running statistics are arrays (C,) that
-training changes in place, by the momentum: r = (1 - momentum) r + momentum new. Variances normalise as those of the
-population (divided by n) and run as those of a sample (by n - 1), as in PyTorch. See `norm` on accuracy and gradients.
+Arrays are (B, C, ...), float32 or float64 (TypeError for others), of any strides; channels-last images are normalised
+without a copy and give channels-last results. Results have the arrays' common dtype. Running statistics are arrays (C,)
+that training changes in place, by the momentum: r = (1 - momentum) r + momentum new. Variances normalise as those of
+the population (divided by n) and run as those of a sample (by n - 1), as in PyTorch. See `rows` on accuracy,
+`return_statistics` and gradients.
 """
 
 from __future__ import annotations
 
 from math import prod
+from typing import NamedTuple
 
-import numpy as np
-from numpy import ndarray
-
-from .. import reduction
-from ..cpu.norm import channels_last as by_pixels
-from ..cpu.norm import rows as cpu
-from ..ground import memory
-from ..ground.checks import (
-    F4,
-    F8,
-    as_float_array,
-    check_out,
-    check_writable,
-    flag,
-    needed,
-    number,
-    operand,
-    overlap,
-    promote,
-    required,
-)
-from ..ground.memory import FAR, empty
-from ..ground.plans import Plans, ghost
-from ..ground.threads import get_num_threads, tasks
-from .norm import BLOCKS, GRAIN, check_gradient, far, normalized, normalized_backward, two_statistics
-
-PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache
-WIDE, WIDER = 128, 1024  # numbers that a row of pixels should have, near and far
+from ..ground.checks import as_float_array, flag, needed
+from ..ground.operation import Layout, operation
+from .rows import as_statistics, channel_groups, channels_of, check_gradient, gradient, pair
 
 
 def batch_norm(
@@ -51,6 +28,7 @@ def batch_norm(
     eps=1e-5,
     *,
     out=None,
+    return_statistics=False,
 ):
     """Return (x - mean) / sqrt(variance + eps) weight + bias per channel (Ioffe & Szegedy, 2015).
 
@@ -60,8 +38,8 @@ def batch_norm(
     Raises ValueError for another number of channels, for one value per channel in training, and where there are no
     running statistics to use.
     """
-    given = running_mean, running_var, training, momentum
-    return batch_normalized("batch_norm", input, given, weight, bias, eps, out)[0]
+    given = _split("batch_norm", running_mean, running_var, flag("batch_norm", "training", training), momentum)
+    return _batch_norm.run(out, input, weight, bias, eps, *given, return_statistics)
 
 
 def batch_norm_backward(
@@ -77,34 +55,9 @@ def batch_norm_backward(
     needs=(True, True, True),
 ):
     """Return the gradients (dx, dweight, dbias) of batch_norm; without training, mean and variance are constants."""
-    name, x = "batch_norm_backward", input
-    needs, training = needed(name, needs, 3), flag(name, "training", training)
-    if not (
-        type(x) is type(dy) is ndarray
-        and dy.dtype is x.dtype
-        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
-        and (x.dtype is F4 or x.dtype is F8)
-    ):
-        required(name, dy=dy, input=x)
-        dy, x, weight = promote(name, dy=dy, input=x, weight=weight)
-    if dy.shape != x.shape:
-        check_gradient(name, dy, x)
-    if type(eps) is not float:
-        eps = number(name, "eps", eps)
-    plan = _planned(name, x, weight, None)
-    flat, dy = (x.ravel(), dy.ravel()) if plan.plain and dy.flags.c_contiguous else (plan.view(x), plan.view(dy))
-    if not (flat.flags.aligned and dy.flags.aligned):
-        flat, dy = flat.copy(), dy.copy()
-    if weight is not None and not (weight.flags.c_contiguous and weight.flags.aligned):
-        weight = weight.copy()
-    if statistics is not None:
-        statistics = two_statistics(name, statistics, plan.weights, plan.dtype)
-    else:
-        if training:
-            statistics = plan.normalize(flat, plan.ones, plan.zeros, eps, plan.make()[1])
-        else:
-            statistics = _copied(name, running_mean, running_var, plan.weights, plan.dtype)
-    return plan.gradients(dy, flat, *statistics, weight, training, eps, needs)
+    training = flag("batch_norm_backward", "training", training)
+    given = _statistics("batch_norm_backward", statistics, running_mean, running_var, training)
+    return _batch_norm_backward.run(None, dy, input, weight, eps, *given, training, needs)
 
 
 def instance_norm(
@@ -118,14 +71,16 @@ def instance_norm(
     eps=1e-5,
     *,
     out=None,
+    return_statistics=False,
 ):
     """Return (x - mean) / sqrt(variance + eps) weight + bias per channel of each image (Ulyanov et al., 2016).
 
     input (B, C, ...) -> the same; weight, bias, running_mean, running_var (C,). Running statistics follow
     the mean of those of the images; without use_input_stats they are used. Raises as `batch_norm` does.
     """
-    given = running_mean, running_var, use_input_stats, momentum
-    return instance_normalized("instance_norm", input, given, weight, bias, eps, out)[0]
+    use_input_stats = flag("instance_norm", "use_input_stats", use_input_stats)
+    given = _split("instance_norm", running_mean, running_var, use_input_stats, momentum)
+    return _instance_norm.run(out, input, weight, bias, eps, *given, return_statistics)
 
 
 def instance_norm_backward(
@@ -141,254 +96,122 @@ def instance_norm_backward(
     needs=(True, True, True),
 ):
     """Return the gradients (dx, dweight, dbias) of instance_norm."""
-    required("instance_norm_backward", dy=dy, input=input)
-    if not flag("instance_norm_backward", "use_input_stats", use_input_stats):
-        given = running_mean, running_var, weight, False, eps
-        return batch_norm_backward(dy, input, *given, statistics=statistics, needs=needs)
-    channels = _channels("instance_norm_backward", as_float_array("instance_norm_backward", "input", input).shape)
-    return normalized_backward("instance_norm_backward", dy, input, channels, weight, eps, statistics, needs)
+    own = flag("instance_norm_backward", "use_input_stats", use_input_stats)
+    given = _statistics("instance_norm_backward", statistics, running_mean, running_var, own)
+    return _instance_norm_backward.run(None, dy, input, weight, eps, *given, own, needs)
 
 
-def batch_normalized(function, input, given, weight, bias, eps, out=None):
-    """Return (the input normalised, its statistics); given: (running mean, running variance, training, momentum)."""
-    x = input
-    if (
-        type(x) is ndarray
-        and type(given[2]) is bool
-        and (weight is None or (type(weight) is ndarray and weight.dtype is x.dtype))
-        and (bias is None or (type(bias) is ndarray and bias.dtype is x.dtype))
-        and (x.dtype is F4 or x.dtype is F8)
-    ):
-        try:  # the usual way; kernels refuse arrays that are not contiguous and aligned
-            return _batch_normalized(function, x, given, weight, bias, eps, out)
-        except (TypeError, OverflowError):
-            pass
-    mean, variance, training, momentum = given
-    training = flag(function, "training", training)
-    required(function, input=input)
-    x, weight, bias = promote(function, input=input, weight=weight, bias=bias)
-    weight, bias = (w if w is None else operand(function, "", w, w.shape) for w in (weight, bias))
-    eps, momentum = number(function, "eps", eps), None if momentum is None else number(function, "momentum", momentum)
-    if not training:
-        mean, variance = _copied(function, mean, variance, (_channels(function, x.shape),), x.dtype)
-    return _batch_normalized(function, x, (mean, variance, training, momentum), weight, bias, eps, out)
+class Channels(NamedTuple):
+    """An input (B, C, ...), each channel of which is normalised over the batch.
 
-
-def _batch_normalized(function, x, given, weight, bias, eps, out):
-    mean, variance, training, momentum = given
-    plan = _planned(function, x, weight, bias)
-    weight, bias = plan.ones if weight is None else weight, plan.zeros if bias is None else bias
-    flat = x.ravel() if plan.plain else plan.view(x)
-    y, target = plan.make() if out is None else plan.target(out, x, weight, bias)
-    if not training:
-        statistics = mean, variance = _running(function, mean, variance, plan)
-        if not plan.empty:
-            plan.kernel(flat, mean, variance, weight, bias, target, eps, *plan.given)
-    else:
-        if plan.each == 1:
-            _check_batch(function, plan.each, x.shape)
-        running = None
-        if mean is not None or variance is not None:
-            running = _following(function, mean, variance, plan.channels, plan.dtype, momentum, out)
-        statistics = plan.normalize(flat, weight, bias, eps, target)
-        if running is not None and x.size:
-            _follow(*running, *statistics, plan.each, momentum)
-    if out is None or y is out:
-        return y, statistics
-    out[...] = y
-    return out, statistics
-
-
-def instance_normalized(function, input, given, weight, bias, eps, out=None):
-    """Return (the input normalised, its statistics); given: (running mean, running variance, use input, momentum)."""
-    mean, variance, use_input, momentum = given
-    if type(input) is not ndarray:
-        input = as_float_array(function, "input", input)
-    if not flag(function, "use_input_stats", use_input):
-        return batch_normalized(function, input, (mean, variance, False, momentum), weight, bias, eps, out)
-    shape = input.shape
-    channels = _channels(function, shape)
-    each = prod(shape[2:])
-    _check_batch(function, each, shape)
-    running = _following(function, mean, variance, channels, input.dtype, momentum, out)
-    y, statistics = normalized(function, input, channels, weight, bias, eps, out)
-    if y.size:
-        mean, variance = (reduction.mean(part.reshape(-1, channels), 0) for part in statistics)
-        _follow(*running, mean, variance, each, momentum)
-    return y, statistics
-
-
-def _channels(function, shape):
-    if len(shape) < 2:
-        raise ValueError(f"{function}: input must have at least 2 dimensions (B, C, ...), got shape {shape}")
-    return shape[1]
-
-
-def _check_batch(function, each, shape):
-    if each == 1:
-        raise ValueError(f"{function}: training needs more than one value per channel, got input of shape {shape}")
-
-
-def _following(function, mean, variance, channels, dtype, momentum, out):
-    """Check that running statistics can be updated in place, and return them.
-
-    They are written last, after everything else was read, so only overlap with each other and with `out` is an error.
+    own_statistics: by the batch's statistics, else by those given. running: the running mean and variance to update.
+    statistics: whether they are part of the result.
     """
-    if mean is None and variance is None:
-        return None, None
-    if type(momentum) is not float:
-        number(function, "momentum", momentum)
-    if type(mean) is type(variance) is ndarray and out is None and mean.dtype is variance.dtype is dtype:
-        if mean.shape == variance.shape == (channels,) and mean.flags.carray and variance.flags.carray:
-            if not np.may_share_memory(mean, variance):
-                return mean, variance  # the usual case
-    for name, running, others in (("running_mean", mean, (out,)), ("running_var", variance, (out, mean))):
-        if running is None:
-            continue
-        if not isinstance(running, ndarray) or running.dtype.kind != "f":
-            raise TypeError(f"{function}: {name} must be an array of floats, which training changes in place")
-        if not running.flags.writeable:
-            raise ValueError(f"{function}: {name} is read-only, but training changes it")
-        check_writable(function, name, running)
-        if running.shape != (channels,):
-            raise ValueError(f"{function}: {name} must have shape ({channels},), got {running.shape}")
-        if any(other is not None and overlap(running, other) for other in others):
-            raise ValueError(f"{function}: {name} overlaps " + ("out" if len(others) == 1 else "out or running_mean"))
-    return mean, variance
+
+    input: Layout
+    weight: Layout | None
+    bias: Layout | None
+    own_statistics: bool
+    running: tuple[Layout | None, Layout | None] = (None, None)
+    statistics: bool = False
+    out: Layout | None = None
+
+    @property
+    def result(self):
+        """Return the shape and dtype of the result."""
+        return self.input.shape, self.input.dtype
 
 
-def _follow(running_mean, running_variance, mean, variance, each, momentum):
-    unbiased = each / (each - 1)
-    if type(running_mean) is type(running_variance) is ndarray:
-        if running_mean.dtype is running_variance.dtype is mean.dtype:
-            if running_mean.flags.carray and running_variance.flags.carray:
-                views = mean, variance, running_mean, running_variance
-                cpu.norm_statistics__follow[mean.dtype](*views, momentum, unbiased)
-                return
-    if running_mean is not None:
-        running_mean += momentum * (mean - running_mean)
-    if running_variance is not None:
-        running_variance += momentum * (unbiased * variance - running_variance)
+class ChannelsGradient(NamedTuple):
+    """The gradient of `Channels`. Without own statistics the mean and variance given are constants.
+
+    statistics: those of the batch, (2, C), or None to be computed from the input.
+    """
+
+    dy: Layout
+    input: Layout
+    weight: Layout | None
+    statistics: Layout | None
+    own_statistics: bool
+    needs: tuple[bool, ...]
 
 
-def _running(function, mean, variance, plan):
-    """Return the running statistics as arrays (C,) of the input's dtype."""
-    shape, dtype = plan.weights, plan.dtype
-    if type(mean) is type(variance) is ndarray and mean.shape == variance.shape == shape:
-        if mean.dtype is variance.dtype is dtype:
-            return mean, variance
-    return _copied(function, mean, variance, shape, dtype)
+def _split(function, running_mean, running_var, own, momentum):
+    """Return (mean, variance, running_mean, running_var, momentum, own): what is used and what is changed."""
+    if own:
+        if running_mean is None and running_var is None:
+            momentum = 0.0
+        return None, None, running_mean, running_var, momentum, True
+    return *_running(function, running_mean, running_var), None, None, 0.0, False
 
 
-def _copied(function, mean, variance, shape, dtype):
-    """Return running statistics of any layout as plain arrays."""
-    made = []
-    for name, running in (("running_mean", mean), ("running_var", variance)):
-        if running is None:
+def _statistics(function, statistics, running_mean, running_var, own):
+    """Return (statistics, mean, variance) for a gradient."""
+    if own:
+        return as_statistics(function, statistics), None, None
+    if statistics is None:
+        return None, *_running(function, running_mean, running_var)
+    return None, *pair(function, statistics)
+
+
+def _running(function, mean, variance):
+    """Return running statistics as arrays; the check refuses None, after it has looked at the input."""
+    mean = mean if mean is None else as_float_array(function, "running_mean", mean)
+    return mean, variance if variance is None else as_float_array(function, "running_var", variance)
+
+
+def _check_running(function, own, channels, mean, variance):
+    for name, x in (("running_mean", mean), ("running_var", variance)):
+        if x is None and not own:
             raise ValueError(f"{function}: {name} must be given where the batch's own statistics are not used")
-        running = operand(function, name, running, shape, dtype)
-        made.append(running if running.flags.writeable else running.copy())  # one kernel serves training, too
-    return made
+        if x is not None and x.shape != (channels,):
+            raise ValueError(f"{function}: {name} must have shape ({channels},), got {x.shape}")
 
 
-def _planned(function, x, weight, bias):
-    w, b = None if weight is None else weight.shape, None if bias is None else bias.shape
-    return _plans[function, x.shape, x.strides, x.dtype, w, b, get_num_threads()]
+def _forward(function, instance):
+    def check(input, weight, bias, eps, mean, variance, running_mean, running_var, momentum, own, return_statistics):
+        channels = channels_of(function, input.shape)
+        _check_running(function, own, channels, running_mean or mean, running_var or variance)
+        if own and prod(input.shape[2:]) * (1 if instance else input.shape[0]) == 1:
+            raise ValueError(
+                f"{function}: training needs more than one value per channel, got input of shape {input.shape}"
+            )
+        if instance and own:
+            rows = channel_groups(function, input, weight, bias, channels, return_statistics)
+            return rows._replace(running=(running_mean, running_var))
+        _check_weights(function, input, weight=weight, bias=bias)
+        return Channels(input, weight, bias, own, (running_mean, running_var), bool(return_statistics))
+
+    kinds = {"optional": "weight bias", "converted": "mean variance", "states": "running_mean running_var"}
+    return operation("input", **kinds, numbers="eps momentum", name=function)(check)
 
 
-class _Plan:
-    """What is known of arrays that lie in one way; kernels see them flat, as (B, C, L) or by pixels as (N, C)."""
+def _backward(function, instance):
+    def check(dy, input, weight, eps, statistics, mean, variance, own, needs):
+        needs, channels = needed(function, needs, 3), channels_of(function, input.shape)
+        if instance and own:
+            norm = channel_groups(function, input, weight, None, channels)
+            return gradient(function, norm, (channels,), dy, statistics, needs)
+        _check_weights(function, input, weight=weight)
+        check_gradient(function, dy, input)
+        if statistics is not None and statistics.shape != (2, channels):
+            raise ValueError(f"{function}: statistics must have shape (2, {channels}), got {statistics.shape}")
+        _check_running(function, own, channels, mean, variance)
+        return ChannelsGradient(dy, input, weight, statistics, own, needs)
 
-    def __init__(self, function, shape, strides, dtype, weight_shape, bias_shape, threads):
-        self.function, self.shape, self.dtype = function, shape, dtype
-        self.channels = c = _channels(function, shape)
-        for name, given in (("weight", weight_shape), ("bias", bias_shape)):
-            if given is not None and given != (c,):
-                raise ValueError(
-                    f"{function}: {name} must have one number for each of the {c} channels (input {shape}), "
-                    f"got shape {given}"
-                )
-        self.length = length = prod(shape[2:])
-        self.axes, self.back = (0, *range(2, len(shape)), 1), (0, len(shape) - 1, *range(1, len(shape) - 1))
-        lying = ghost(shape, dtype, strides)
-        self.plain = lying.flags.c_contiguous
-        self.last = not self.plain and len(shape) > 2 and lying.transpose(self.axes).flags.c_contiguous
-        self.lying = (shape[0], *shape[2:], c) if self.last else shape
-        self.pixels = self.last or length == 1
-        self.each = shape[0] * length
-        size, fold = self.each * c * dtype.itemsize, 1
-        wide = WIDE if size < FAR else WIDER
-        while self.pixels and 0 < 2 * fold * c <= wide and self.each % (2 * fold) == 0 and self.each:
-            fold *= 2
-        self.rows, self.width = self.each // fold, fold * c
-        width = max(self.width, 1)
-        self.empty = size == 0
-        self.far = far(size, dtype.itemsize * (self.width if self.pixels else length))
-        self.weights, self.ones, self.zeros = (c,), np.ones(c, dtype), np.zeros(c, dtype)
-        self.piece = max(PIECE // width, 32)
-        self.block = max(self.piece, -(-self.rows // BLOCKS))
-        self.blocks = -(-self.rows // self.block)
-        self.tasks_rows = tasks(self.rows, -(-GRAIN // width))
-        self.tasks_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
-        if self.pixels:
-            given = np.empty((0, 4, self.width), dtype), self.block, self.far, self.rows, self.tasks_rows
-            self.kernel, self.given = by_pixels.norm__pixels[dtype], given
-        else:
-            planes = shape[0] * c
-            given = length, self.far, planes, tasks(planes, -(-GRAIN // max(length, 1)))
-            self.kernel, self.given = cpu.norm__given[dtype], given
-
-    def view(self, x):
-        """Return the numbers of an array flat and in the order of this plan, in place where they lie so."""
-        if self.last:
-            x = x.transpose(self.axes)
-        return x.ravel()
-
-    def make(self):
-        """Return an array for a result, which lies as the input does, if that is dense, and the same flat."""
-        lying = empty(self.lying, self.dtype)
-        return lying.transpose(self.back) if self.last else lying, lying.ravel()
-
-    def target(self, out, *inputs):
-        """Return `out`, or another array if the result cannot be written to it in order, and the same flat."""
-        check_out(self.function, out, self.shape, self.dtype, *inputs)
-        turned = out.transpose(self.axes) if self.last else out
-        return (out, turned.ravel()) if turned.flags.carray else self.make()
-
-    def normalize(self, x, weight, bias, eps, y):
-        """Normalise a batch by its own statistics, and return these."""
-        mean, variance = memory.fresh(self.weights, self.dtype), memory.fresh(self.weights, self.dtype)
-        if self.empty:
-            mean[...], variance[...] = 0, 0
-        elif self.pixels:
-            parts = empty((self.blocks, 4, self.width), self.dtype)
-            given, number = (self.block, self.piece, self.far), min(self.tasks_rows, self.blocks)
-            by_pixels.moments__pixels[self.dtype](x, parts, *given, self.blocks, number)
-            given = parts, self.block, self.far, self.rows, self.tasks_rows
-            self.kernel(x, mean, variance, weight, bias, y, eps, *given)
-        else:
-            given = self.length, eps, 1, True, self.far, self.channels, self.tasks_channels
-            cpu.norm__runs[self.dtype](x, weight, bias, y, mean, variance, *given)
-        return mean, variance
-
-    def gradients(self, dy, x, mean, variance, weight, training, eps, needs):
-        """Return (dx, dweight, dbias)."""
-        dtype, share = self.dtype, training / max(self.each, 1)
-        (dx, flat), dweight, dbias = self.make(), memory.fresh(self.weights, dtype), memory.fresh(self.weights, dtype)
-        weight = self.ones if weight is None else weight
-        if self.empty:
-            dweight[...], dbias[...] = 0, 0
-        elif not self.pixels:
-            views, given = (mean, variance, weight, flat, dweight, dbias), (eps, 1, share, share, self.far)
-            number = self.tasks_channels
-            cpu.norm_backward__runs[dtype](dy, x, *views, self.length, *given, self.channels, number)
-        else:
-            parts = empty((2, self.blocks, self.width), dtype)
-            given, number = (self.block, self.far, self.blocks), min(self.tasks_rows, self.blocks)
-            by_pixels.norm_backward_sums__pixels[dtype](dy, x, mean, parts, *given, number)
-            views, given = (mean, variance, weight, parts, flat, dweight, dbias), (eps, share, self.far)
-            by_pixels.norm_backward__pixels[dtype](dy, x, *views, *given, self.rows, self.tasks_rows)
-        return dx, dweight if needs[1] else None, dbias if needs[2] else None
+    kinds = {"optional": "weight", "converted": "statistics mean variance", "numbers": "eps"}
+    return operation("dy input", **kinds, name=function)(check)
 
 
-_plans = Plans(_Plan)
+def _check_weights(function, input, **weights):
+    for name, given in weights.items():
+        if given is not None and given.shape != input.shape[1:2]:
+            raise ValueError(
+                f"{function}: {name} must have one number for each of the {input.shape[1]} channels "
+                f"(input {input.shape}), got shape {given.shape}"
+            )
+
+
+_batch_norm, _instance_norm = _forward("batch_norm", False), _forward("instance_norm", True)
+_batch_norm_backward = _backward("batch_norm_backward", False)
+_instance_norm_backward = _backward("instance_norm_backward", True)

@@ -3,17 +3,11 @@
 Arrays are float32 or float64 (TypeError for others), of any strides; results are contiguous.
 """
 
-from math import prod
+from typing import NamedTuple
 
-import numpy as np
-
-from ..cpu.norm import local as cpu
-from ..ground.checks import as_float_array, contiguous, integer, normalize_dim, number, output, promote, required
-from ..ground.memory import empty
-from ..ground.threads import tasks
-from .norm import check_gradient
-
-GRAIN = 16384  # elements worth waking a second thread for
+from ..ground.checks import integer, normalize_dim, number
+from ..ground.operation import Layout, operation
+from .rows import check_gradient
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12, *, out=None):
@@ -21,36 +15,12 @@ def normalize(input, p=2.0, dim=1, eps=1e-12, *, out=None):
 
     ValueError for p <= 0 or a `dim` out of range. PyTorch's `out` argument is here by keyword.
     """
-    return _normalize("normalize", cpu.normalize__rows, p, dim, eps, out, as_float_array("normalize", "input", input))
+    return _normalize.run(out, input, p, dim, eps)
 
 
 def normalize_backward(dy, input, p=2.0, dim=1, eps=1e-12, *, out=None):
     """Return the gradient of normalize's input; where several share the largest |x|, each gets an even part."""
-    required("normalize_backward", dy=dy, input=input)
-    dy, x = promote("normalize_backward", dy=dy, input=input)
-    check_gradient("normalize_backward", dy, x)
-    return _normalize("normalize_backward", cpu.normalize_backward__rows, p, dim, eps, out, dy, x)
-
-
-def _normalize(function, kernel, p, dim, eps, out, *arrays):
-    """Run the kernel for rows, on copies with `dim` last if it is not."""
-    p, eps = number(function, "p", p), number(function, "eps", eps)
-    if not p > 0:
-        raise ValueError(f"{function}: p must be positive, got {p}")
-    shape, dtype = arrays[0].shape, arrays[0].dtype
-    dim = normalize_dim(function, dim, len(shape))
-    y = output(function, out, shape, dtype, *arrays)
-    if y.size:
-        last = [contiguous(np.moveaxis(a, dim, -1)) if a.ndim else a for a in arrays]
-        turned = np.moveaxis(y, dim, -1) if y.ndim else y
-        target = turned if turned.flags.carray else empty(turned.shape, dtype)
-        length = shape[dim] if shape else 1
-        count = y.size // length
-        views = [a.reshape(count, length) for a in (*last, target)]
-        kernel[dtype](*views, p, eps, count, tasks(count, -(-GRAIN // length)))
-        if target is not turned:
-            turned[...] = target
-    return y
+    return _normalize_backward.run(out, dy, input, p, dim, eps)
 
 
 def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, *, out=None):
@@ -59,43 +29,70 @@ def local_response_norm(input, size, alpha=1e-4, beta=0.75, k=1.0, *, out=None):
     input (B, C, ...) -> the same. Channels c - size // 2 to c + (size - 1) // 2 count, missing ones as zeros, as in
     PyTorch. ValueError for fewer than 3 dimensions, or size < 1.
     """
-    x = as_float_array("local_response_norm", "input", input)
-    size, planes = _planes("local_response_norm", x, size)
-    alpha, beta, k = _numbers("local_response_norm", alpha, beta, k)
-    y = output("local_response_norm", out, x.shape, x.dtype, x)
-    if x.size:
-        target = y if y.flags.carray else empty(x.shape, x.dtype)
-        views = contiguous(x).reshape(planes), target.reshape(planes)
-        count = tasks(planes[0] * planes[1], -(-GRAIN // planes[2]))
-        cpu.local_response_norm__planes[x.dtype](*views, size, alpha / size, beta, k, planes[0] * planes[1], count)
-        if target is not y:
-            y[...] = target
-    return y
+    return _local_response_norm.run(out, input, size, alpha, beta, k)
 
 
 def local_response_norm_backward(dy, input, size, alpha=1e-4, beta=0.75, k=1.0):
     """Return the gradient of local_response_norm's input."""
-    function = "local_response_norm_backward"
-    required(function, dy=dy, input=input)
-    dy, x = promote(function, dy=dy, input=input)
-    check_gradient(function, dy, x)
-    size, planes = _planes(function, x, size)
-    alpha, beta, k = _numbers(function, alpha, beta, k)
-    dx = empty(x.shape, x.dtype)
-    if x.size:
-        views = contiguous(dy).reshape(planes), contiguous(x).reshape(planes), dx.reshape(planes)
-        count = tasks(planes[0], -(-GRAIN // (planes[1] * planes[2])))
-        scratch = empty(planes, x.dtype)
-        kernel = cpu.local_response_norm_backward__planes[x.dtype]
-        kernel(*views, scratch, size, alpha / size, beta, k, planes[0], count)
-    return dx
+    return _local_response_norm_backward.run(None, dy, input, size, alpha, beta, k)
 
 
-def _numbers(function, alpha, beta, k):
-    return [number(function, name, value) for name, value in (("alpha", alpha), ("beta", beta), ("k", k))]
+class Length(NamedTuple):
+    """The input, or dy and the input, and the dimension along which vectors of length |x|_p are taken."""
+
+    arrays: tuple[Layout, ...]
+    p: float
+    dim: int
+
+    @property
+    def result(self):
+        """Return the shape and dtype of the result."""
+        return self.arrays[-1].shape, self.arrays[-1].dtype
 
 
-def _planes(function, x, size):
-    if x.ndim < 3:
-        raise ValueError(f"{function}: input must have at least 3 dimensions (B, C, ...), got shape {x.shape}")
-    return integer(function, "size", size, 1), (x.shape[0], x.shape[1], prod(x.shape[2:]))
+class Neighbours(NamedTuple):
+    """The input, or dy and the input, (B, C, ...), and how many channels count for each."""
+
+    arrays: tuple[Layout, ...]
+    size: int
+
+    @property
+    def result(self):
+        """Return the shape and dtype of the result."""
+        return self.arrays[-1].shape, self.arrays[-1].dtype
+
+
+def _length(function, arrays, p, dim):
+    p = number(function, "p", p)
+    if not p > 0:
+        raise ValueError(f"{function}: p must be positive, got {p}")
+    return Length(arrays, p, normalize_dim(function, dim, arrays[-1].ndim))
+
+
+@operation("input", numbers="eps")
+def _normalize(input, p, dim, eps):
+    return _length("normalize", (input,), p, dim)
+
+
+@operation("dy input", numbers="eps")
+def _normalize_backward(dy, input, p, dim, eps):
+    check_gradient("normalize_backward", dy, input)
+    return _length("normalize_backward", (dy, input), p, dim)
+
+
+def _neighbours(function, arrays, size):
+    shape = arrays[-1].shape
+    if len(shape) < 3:
+        raise ValueError(f"{function}: input must have at least 3 dimensions (B, C, ...), got shape {shape}")
+    return Neighbours(arrays, integer(function, "size", size, 1))
+
+
+@operation("input", numbers="alpha beta k")
+def _local_response_norm(input, size, alpha, beta, k):
+    return _neighbours("local_response_norm", (input,), size)
+
+
+@operation("dy input", numbers="alpha beta k")
+def _local_response_norm_backward(dy, input, size, alpha, beta, k):
+    check_gradient("local_response_norm_backward", dy, input)
+    return _neighbours("local_response_norm_backward", (dy, input), size)

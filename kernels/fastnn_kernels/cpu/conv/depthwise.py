@@ -1,7 +1,7 @@
-"""Depthwise convolution, one channel per group: what it needs, its filters' layout, its buffer, its gradient."""
+"""Depthwise convolution, one channel per group: tiles of channels-last images, or bands in a buffer; its gradient."""
 
-from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -9,20 +9,23 @@ from numpy.lib.stride_tricks import as_strided
 from ...ground.checks import contiguous
 from ...ground.memory import empty, streams
 from ...ground.plans import ghost
+from ...ground.records import packed
 from ...ground.threads import tasks
-from ..activation import relu
-from ..move import pixels, planes, turning
+from ..move import pixels, plan_transpose, planes
 from ..vector.depthwise_tile import COLUMNS, ENTRY, ROWS, WINDOWS
 from ..vector.simd import vector_bytes
-from . import depthwise_kernels as cpu
+from . import depthwise_kernels as kernels
+from .depthwise_kernels import Strips, Tiles
+from .layer import Planned, Window
+from .weight_gradient_kernels import conv2d_backward_weight__sum
 
 GRAIN = 1 << 17  # multiplications of a task, at least
-PLANE_BUFFER = 3 << 13  # bytes of a band of a plane, which stays in the nearest cache
+PLANE_BUFFER = 3 << 13  # bytes of a band of a channel, which stays in the nearest cache
 PIXEL_BUFFER = 3 << 15  # of a vector of channels, whose rows are longer: in the second-level cache
-NARROW = 16  # columns of planes that would leave most lanes of their vectors empty
-BAND = 1 << 19  # bytes of a band of images by pixels and its result, which stay in the second-level cache
+NARROW = 16  # columns of channels-first images that would leave most lanes of their vectors empty
+BAND = 1 << 19  # bytes of a band of channels-last images and its result, which stay in the second-level cache
 PIECES = 16  # into how many pieces the gradient of the weight is cut at least, where it can be
-LINE = 64  # bytes, to which a task aligns the start of its scratch: fewer are lost before it, whatever the vectors
+LINE = 64  # bytes, to which a task aligns the start of its workspace: fewer are lost before it, whatever the vectors
 
 
 def refusal(layer):
@@ -30,199 +33,224 @@ def refusal(layer):
     return "" if layer.channels == 1 else f"needs one channel per group, not {layer.channels}"
 
 
-def pack(layer):
-    """Return what lays filters (G, OC/G, 1, KH, KW) out as (KH * KW, OC)."""
-    rows, taps = layer.groups * layer.filters, layer.window[6] * layer.window[7]
-    turn = turning(1, rows, taps, layer.dtype)
-
-    def run(filters):
-        packed = empty((taps, rows), layer.dtype)
-        turn(contiguous(filters), packed)
-        return packed
-
-    return run
+def plan(layer, x, y, floor, kept, masked):
+    """Return the `Planned` of a depthwise convolution."""
+    return Planned(_plan_packing(layer), _plan(layer, x, y, floor))
 
 
-def plan(layer, x, y, gated, floor, prepared):
-    """Return what convolves x into y; see `conv_algorithms.Algorithm`."""
-    by_pixel = _by_pixel(x) and y.strides[1] == y.itemsize and layer.filters == 1
-    if not by_pixel and layer.filters == 1 and _narrow(y):
-        return _plan_turned(layer, x, y, floor, prepared)
-    if by_pixel and suits_pixels(layer.window, y, 0):
-        return plan_pixels(layer, x, y, floor)
-    table, offsets, taps, length = _plan(layer.window, y.shape[2:], by_pixel and x.strides[2:], y.itemsize)
-    count, kernel = tasks(y.size * taps, GRAIN), cpu.conv2d__depthwise[layer.dtype]
-    as_is = by_pixel or x.strides[3] == x.itemsize
+def _plan_packing(layer):
+    """Return what packs filters (G, OC/G, 1, KH, KW) as (KH * KW, OC)."""
+    shape = layer.window.taps, layer.groups * layer.filters
+    transpose = plan_transpose(1, *shape[::-1], layer.dtype)
 
-    def run(x, gate, packed, bias, y):
+    def pack(filters):
+        out = empty(shape, layer.dtype)
+        transpose(contiguous(filters), out)
+        return out
+
+    return pack
+
+
+def _plan(layer, x, y, floor):
+    last = _channels_last(x) and y.strides[1] == y.itemsize and layer.filters == 1
+    if not last and layer.filters == 1 and _narrow(y):
+        return _plan_channels_last(layer, x, y, floor)
+    if last and _has_tiles(layer.window, y, 0):
+        return _plan_tiles(layer, x, y, floor)
+    table, offsets, length = _strips(layer.window, y.shape[2:], last and x.strides[2:], y.itemsize)
+    count, kernel = tasks(y.size * layer.window.taps, GRAIN), kernels.conv2d__depthwise[layer.dtype]
+    in_place = last or x.strides[3] == x.itemsize
+
+    def compute(x, filters, bias, y):
         scratch = empty((count, length), layer.dtype)
-        kernel(x if as_is else planes(x), packed, bias, floor, table, offsets, scratch, y, count, count)
+        kernel(x if in_place else planes(x), filters, bias, floor, table, offsets, scratch, y, count, count)
 
-    return run
+    return compute
 
 
-def _plan_turned(layer, x, y, floor, prepared):
-    """Return what convolves planes by pixels."""
+def _plan_channels_last(layer, x, y, floor):
+    """Return what convolves narrow channels-first images by way of channels-last ones."""
     (batch, channels, *above), below, dtype = x.shape, y.shape[2:], layer.dtype
     memories = (batch, *above, channels), (batch, *below, channels)
-    turned = [ghost(shape, dtype).transpose(0, 3, 1, 2) for shape in memories]
-    compute = plan(layer, *turned, 0, floor, prepared)
-    forth = x.flags.c_contiguous and turning(batch, channels, prod(above), dtype)
-    back = y.flags.c_contiguous and turning(batch, prod(below), channels, dtype)
+    convolve = _plan(layer, *(ghost(shape, dtype).transpose(0, 3, 1, 2) for shape in memories), floor)
+    forth = x.flags.c_contiguous and plan_transpose(batch, channels, prod(above), dtype)
+    back = y.flags.c_contiguous and plan_transpose(batch, prod(below), channels, dtype)
 
-    def run(x, gate, packed, bias, y):
+    def compute(x, filters, bias, y):
         source, result = empty(memories[0], dtype) if forth else pixels(x), empty(memories[1], dtype)
         if forth:
             forth(x, source)
-        compute(source.transpose(0, 3, 1, 2), gate, packed, bias, result.transpose(0, 3, 1, 2))
+        convolve(source.transpose(0, 3, 1, 2), filters, bias, result.transpose(0, 3, 1, 2))
         if back:
             back(result, y)
         else:
             y[...] = result.transpose(0, 3, 1, 2)
 
-    return run
+    return compute
 
 
-def correlate(dy, gate, gated, x, window, dw):
-    """Write the gradient of the weight (OC, 1, KH, KW)."""
-    if gated:
-        dy = relu.apply_backward(dy, gate)
-    by_pixel = (_by_pixel(x) or _narrow(dy)) and dy.shape[1] == x.shape[1]
-    if by_pixel:
-        x = x if _by_pixel(x) else pixels(x).transpose(0, 3, 1, 2)
-        dy = dy if _by_pixel(dy) else pixels(dy).transpose(0, 3, 1, 2)
+def plan_weight(dy, x, window):
+    """Return what writes the gradient of the weight (OC, 1, KH, KW): f(dy, x, dw)."""
+    dtype, count, taps = dy.dtype, tasks(dy.size * window.taps, GRAIN), window.taps
+    last = (_channels_last(x) or _narrow(dy)) and dy.shape[1] == x.shape[1]
+    if last:
+        fine = [_channels_last(a) for a in (dy, x)]
+        copy = lambda a: pixels(a).transpose(0, 3, 1, 2)  # noqa: E731
+        if not fine[1]:
+            x = ghost((x.shape[0], *x.shape[2:], x.shape[1]), dtype).transpose(0, 3, 1, 2)
     else:
-        x, dy = _by_rows(x), _by_rows(dy)
-    plan, offsets, taps, length = _plan(window, dy.shape[2:], by_pixel and x.strides[2:], x.itemsize)
-    slices = -(-dy.shape[1] * x.itemsize // vector_bytes()) if by_pixel else dy.shape[1]
-    parts = empty((min(dy.shape[0], max(1, PIECES // slices)), taps, dy.shape[1]), x.dtype)
-    count = tasks(dy.size * taps, GRAIN)
-    scratch = empty((count, length), x.dtype)
-    cpu.conv2d_backward_weight__depthwise[x.dtype](dy, x, plan, offsets, scratch, parts, count, count)
-    dw[...] = np.add.reduce(parts, 0).T.reshape(dw.shape)
+        fine, copy = [a.strides[3] == a.itemsize for a in (dy, x)], planes
+    table, offsets, length = _strips(window, dy.shape[2:], last and x.strides[2:], dtype.itemsize)
+    slices = -(-dy.shape[1] * dtype.itemsize // vector_bytes()) if last else dy.shape[1]
+    shape = min(dy.shape[0], max(1, PIECES // slices)), taps, dy.shape[1]
+    kernel, add = kernels.conv2d_backward_weight__depthwise[dtype], conv2d_backward_weight__sum[dtype]
+    each, adders = (shape[0], 1, window.kh, window.kw, shape[2]), tasks(prod(shape), 32768)
+
+    def compute(dy, x, dw):
+        dy, x = (a if ok else copy(a) for a, ok in zip((dy, x), fine, strict=True))
+        parts = empty(shape, dtype)
+        kernel(dy, x, table, offsets, empty((count, length), dtype), parts, count, count)
+        add(parts.reshape(each), dw, taps, adders)
+
+    return compute
 
 
-def _by_pixel(x):
-    """Say whether channels lie side by side, and more of them than one."""
+def _channels_last(x):
+    """Return whether channels are contiguous, and more of them than one."""
     return x.shape[1] > 1 and x.strides[1] == x.itemsize
 
 
 def _narrow(y):
-    """Say whether rows are so short and channels so many that turning planes into pixels and back is worth it."""
+    """Return whether rows are so short and channels so many that copying to channels-last and back is worth it."""
     return y.shape[3] <= NARROW and y.shape[1] * y.itemsize >= vector_bytes()
 
 
-def _by_rows(x):
-    return x if x.strides[3] == x.itemsize else planes(x)
-
-
-def suits_pixels(window, y, spread):
-    """Return whether there are tiles of pixels for a window over many channels, or over one that is spread."""
-    down, across, _, _, *dilation, height, width = window
-    there = (height, width, down, across, spread) in WINDOWS and dilation == [1, 1]
+def _has_tiles(window, y, spread):
+    """Return whether there are tiles for a window over many channels, or over a single one spread over all lanes."""
+    there = (window.kh, window.kw, window.sh, window.sw, spread) in WINDOWS and window.dh == window.dw == 1
     return there and y.strides[1] == y.itemsize and (spread or y.shape[1] * y.itemsize >= vector_bytes())
 
 
 def plan_single(layer, x, y, floor):
-    """Return what convolves an image whose channels can be taken for columns of a single one, None if nothing does."""
-    down, across, above, left, *dilation, height, width = layer.window
-    n = layer.channels
-    window = down, across * n, above, left * n, *dilation, height, width * n
+    """Return what convolves an image whose channels can be read as columns of a single one; None if nothing does."""
+    window, n = layer.window, layer.channels
+    window = window._replace(sw=window.sw * n, left=window.left * n, kw=window.kw * n)
     dense = n == 1 or (x.strides[1], x.strides[3]) == (x.itemsize, n * x.itemsize)
-    if layer.groups > 1 or not dense or not suits_pixels(window, y, 1):
+    if layer.groups > 1 or not dense or not _has_tiles(window, y, 1):
         return None
     if n == 1:
-        return plan_pixels(layer, x, y, floor)
+        return _plan_tiles(layer, x, y, floor)
     shape, strides = (len(x), 1, x.shape[2], n * x.shape[3]), (*x.strides[:1], 0, x.strides[2], x.itemsize)
-    compute = plan_pixels(layer._replace(window=window), ghost(shape, x.dtype, strides), y, floor)
+    convolve = _plan_tiles(layer._replace(window=window), ghost(shape, x.dtype, strides), y, floor)
 
-    def run(x, gate, packed, bias, y):
-        compute(x.transpose(0, 2, 3, 1).reshape(shape[0], *shape[2:])[:, None], gate, packed, bias, y)
+    def compute(x, panels, bias, y):
+        convolve(x.transpose(0, 2, 3, 1).reshape(shape[0], *shape[2:])[:, None], panels, bias, y)
 
-    return run
+    return compute
 
 
 def _plan_signal(layer, x, y, floor):
-    """Return what convolves a signal as an image of rows of COLUMNS results: tiles are of neighbours then."""
+    """Return what convolves a signal as an image with COLUMNS outputs in a row: tiles are of neighbours then."""
     batch, filters, _, length = layer.shape
-    taps, front, step = layer.window[7], layer.window[3], layer.dtype.itemsize
+    taps, front, step = layer.window.kw, layer.window.left, layer.dtype.itemsize
     count, end = length + taps - 1, front + x.shape[3]
     rows = length // COLUMNS
     shape, strides = (batch, 1, rows, COLUMNS + taps - 1), (count * step, step, COLUMNS * step, step)
     y_shape, y_strides = (batch, filters, rows, COLUMNS), (*y.strides[:2], COLUMNS * y.strides[3], y.strides[3])
-    window = (1, 1, 0, 0, 1, 1, 1, taps)
     images = ghost(shape, layer.dtype, strides), ghost(y_shape, layer.dtype, y_strides)
-    compute = plan_pixels(layer._replace(window=window, shape=y_shape), *images, floor)
+    convolve = _plan_tiles(layer._replace(window=Window(1, 1, 0, 0, 1, 1, 1, taps), shape=y_shape), *images, floor)
 
-    def run(x, gate, packed, bias, y):
+    def compute(x, panels, bias, y):
         signal = empty((batch, count), layer.dtype)
         signal[:, :front] = 0
         signal[:, end:] = 0
         signal[:, front:end] = x[:, 0, 0, : count - front]
-        compute(as_strided(signal, shape, strides), gate, packed, bias, as_strided(y, y_shape, y_strides))
+        convolve(as_strided(signal, shape, strides), panels, bias, as_strided(y, y_shape, y_strides))
 
-    return run
+    return compute
 
 
-def plan_pixels(layer, x, y, floor):
-    """Return what convolves pixels in place; the weight lies in panels of some width, or in a single one."""
-    if layer.window[6] == y.shape[2] == 1 < y.shape[3] and y.shape[3] % COLUMNS == layer.window[2] == 0:
+class _Tile(NamedTuple):
+    """A tile of rows, or of columns: its first output, how many, bits of the inputs inside of the image."""
+
+    first: int
+    count: int
+    bits: int
+    inner: bool  # whether it is whole and all its inputs are inside
+
+
+def _tiles(count, length, step, stride, padding, size):
+    """Return the tiles of `step` outputs each, of rows or columns."""
+    reach, tiles = (step - 1) * stride + size, []
+    for first in range(0, count, step):
+        start = first * stride - padding
+        bits = sum(1 << i for i in range(reach) if 0 <= start + i < length)
+        inner = bits == (1 << reach) - 1 and first + step <= count
+        tiles.append(_Tile(first, min(step, count - first), bits, inner))
+    return tiles
+
+
+def _plan_tiles(layer, x, y, floor):
+    """Return what convolves channels-last images in place; the filters are in panels of any width, or in one."""
+    window = layer.window
+    if window.kh == y.shape[2] == 1 < y.shape[3] and y.shape[3] % COLUMNS == window.top == 0:
         return _plan_signal(layer, x, y, floor)
-    down, across, ph, pw, _, _, *kernel = layer.window
-    which = WINDOWS.index((*kernel, down, across, int(layer.groups == 1)))
+    which = WINDOWS.index((window.kh, window.kw, window.sh, window.sw, int(layer.groups == 1)))
     step = layer.dtype.itemsize
     x_row, x_column, y_row, y_column = (n // step for n in (*x.strides[2:], *y.strides[2:]))
-    (channels, *seen), (height, width) = x.shape[1:], y.shape[2:]
-
-    def tiles(count, length, step, stride, padding, size):
-        """Return (first output, outputs, bits of what lies in the image) of each tile of rows or columns."""
-        reach, made = (step - 1) * stride + size, []
-        for first in range(0, count, step):
-            start = first * stride - padding
-            bits = sum(1 << i for i in range(reach) if 0 <= start + i < length)
-            made.append((first, min(step, count - first), bits, bits == (1 << reach) - 1 and first + step <= count))
-        return made
-
-    columns = tiles(width, seen[1], COLUMNS, across, pw, kernel[1])
-    inner = [t for t, *_, whole in columns if whole]
-    row_bytes = step * (channels * seen[1] * down + y.shape[1] * width)
+    (channels, *size), (height, width) = x.shape[1:], y.shape[2:]
+    columns = _tiles(width, size[1], COLUMNS, window.sw, window.left, window.kw)
+    rows = _tiles(height, size[0], ROWS, window.sh, window.top, window.kh)
+    inner = [tile.first for tile in columns if tile.inner]
+    row_bytes = step * (channels * size[1] * window.sh + y.shape[1] * width)
     band = max(1, BAND // (row_bytes * ROWS))
-    rows, bands, edges = tiles(height, seen[0], ROWS, down, ph, kernel[0]), [], []
+    bands, edges = [], []
+
+    def corner(row, column):  # where the window of an output begins in x
+        return (row * window.sh - window.top) * x_row + (column * window.sw - window.left) * x_column
+
     for top in range(0, len(rows), band):
-        some = rows[top : top + band]
-        within, first = [i for i, *_, whole in some if whole], len(edges)
-        for i, n_rows, row_bits, row_inner in some:
-            for t, n_columns, column_bits, column_inner in columns:
-                if not (row_inner and column_inner):
-                    x_at = (i * down - ph) * x_row + (t * across - pw) * x_column
-                    edges.append((x_at, i * y_row + t * y_column, row_bits, column_bits, n_rows, n_columns))
+        here = rows[top : top + band]
+        within, first = [tile.first for tile in here if tile.inner], len(edges)
+        for r in here:
+            for c in columns:
+                if not (r.inner and c.inner):
+                    at = corner(r.first, c.first), r.first * y_row + c.first * y_column
+                    edges.append((*at, r.bits, c.bits, r.count, c.count))
         start = within[0] if within else 0
-        bands.append((first, len(edges) - first, (start * down - ph) * x_row, start * y_row, len(within)))
+        bands.append((first, len(edges) - first, (start * window.sh - window.top) * x_row, start * y_row, len(within)))
     start = inner[0] if inner else 0
-    x_band = min(band * ROWS * down, seen[0]) * x_row
-    first = (start * across - pw) * x_column, start * y_column, len(inner)
-    table = np.array((which, prod(kernel), *first, x_band, streams(y)), np.int64)
+    table = packed(
+        Tiles(
+            window=which,
+            taps=window.taps,
+            x_first=(start * window.sw - window.left) * x_column,
+            y_first=start * y_column,
+            count=len(inner),
+            x_band=min(band * ROWS * window.sh, size[0]) * x_row,
+            streaming=streams(y),
+        )
+    )
     bands, edges = np.array(bands, np.int64), np.array(edges, np.int64).reshape(-1, ENTRY)
     units = y.shape[0] * len(bands) * -(-y.shape[1] * step // vector_bytes())
-    count, compute = tasks(y.size * prod(kernel), GRAIN), cpu.conv2d__pixels[layer.dtype]
+    count, kernel = tasks(y.size * window.taps, GRAIN), kernels.conv2d__depthwise_tiles[layer.dtype]
 
-    def run(x, gate, packed, bias, y):
-        compute(x, packed.reshape(-1, packed.shape[-1]), bias, floor, table, bands, edges, y, units, count)
+    def compute(x, panels, bias, y):
+        kernel(x, panels.reshape(-1, panels.shape[-1]), bias, floor, table, bands, edges, y, units, count)
 
-    return run
+    return compute
 
 
-@lru_cache(maxsize=512)
-def _plan(window, size, by_pixel, itemsize):
-    """Return (plan, offsets of the taps, their number, length of a task's scratch).
+def _strips(window, size, last, itemsize):
+    """Return (table, offsets of the taps, length of a task's workspace) of the kernels that work band by band.
 
-    by_pixel: strides of the image's rows and columns if its channels are lanes, else False.
+    last: strides of the image's rows and columns if its channels are lanes, else False.
     """
-    sh, sw, ph, pw, dh, dw, kh, kw = window
+    sh, sw, _, _, dh, dw, kh, kw = window
     height, width = size
     lanes = vector_bytes() // itemsize
     vectors = -(-width // lanes)
-    if by_pixel:
+    if last:
         span = 0
         pitch = ((width - 1) * sw + (kw - 1) * dw + 1) * lanes
         columns = [s * dw * lanes for s in range(kw)]
@@ -231,14 +259,13 @@ def _plan(window, size, by_pixel, itemsize):
         pitch = span * sw
         columns = [s * dw % sw * span + s * dw // sw for s in range(kw)]
     offsets = [r * dh * pitch + column for r in range(kh) for column in columns]
-    if by_pixel:
-        row, column = (stride // itemsize for stride in by_pixel)
+    if last:
+        row, column = (stride // itemsize for stride in last)
         offsets += [r * dh * row + s * dw * column for r in range(kh) for s in range(kw)]
-    room = (PIXEL_BUFFER if by_pixel else PLANE_BUFFER) // (pitch * itemsize) - (kh - 1) * dh - 1
+    room = (PIXEL_BUFFER if last else PLANE_BUFFER) // (pitch * itemsize) - (kh - 1) * dh - 1
     rows = max(1, min(height, room // sh + 1))
     bands = -(-height // rows)
-    rows = min(height, -(-height // (bands * cpu.STRIP_ROWS)) * cpu.STRIP_ROWS)
+    rows = min(height, -(-height // (bands * kernels.STRIP_ROWS)) * kernels.STRIP_ROWS)
     count = (rows - 1) * sh + (kh - 1) * dh + 1
     length = LINE // itemsize + (kh * kw + 1) * lanes + rows * vectors * lanes + count * pitch
-    plan = np.array((*window, rows, span, pitch, bool(by_pixel)), np.int64)
-    return plan, np.array(offsets, np.int64), kh * kw, length
+    return packed(window, Strips(rows, span, pitch, bool(last))), np.array(offsets, np.int64), length

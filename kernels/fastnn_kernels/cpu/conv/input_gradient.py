@@ -1,90 +1,93 @@
-"""Convolution backwards: the gradient of its input, which is also what a transposed convolution computes.
+"""The gradient of a convolution's input, which is also what a transposed convolution computes.
 
-It is a convolution of dy with the filters turned around; for a stride s it is s * s of them, one for each remainder of
-a pixel's position. Few pixels, and images of few channels, are multiplied with all filters at once: `im2col`.
+It is a convolution of dy with the filters flipped, their channels and filters exchanged; for strides sh, sw it is
+sh * sw of them, one for each remainder of a pixel's position. Few pixels, and images of few channels, are multiplied
+with all filters at once: `im2col`.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from math import gcd
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
-from ...ground.memory import zeros
-from ...ground.plans import ghost, planned, planner
-from ...ground.threads import get_num_threads
-from ..activation import relu
 from . import im2col
-from .select import PreparedConv2d, get_conv_precision
-from .select import plan as plan_images
+from .direct import plan_fill
+from .layer import Window
+from .select import Images, plan_images
 
 
-def plan(dy, dx, window, groups, channels, prepared, gated=0, floor=-np.inf):
-    """Return what writes dx, not smaller than the floor: a function of (dy, gate, weight, bias, dx).
+class Flipped(NamedTuple):
+    """The filters (G, C/G, OC/G, KH', KW') that compute the gradient's pixels of one remainder; as `select.Filters`.
 
-    dy(B,OC,OH,OW), dx(B,C,H,W): ghosts; channels: C/groups. The weight is a `PreparedConv` if prepared, or else has
-    the numbers of (OC, C/groups, KH, KW) in this order, contiguous. If gated, dy counts only where `gate`, which lies
-    as dy, is positive.
+    rows, columns: the taps that reach them, last first.
     """
-    (sh, sw, ph, pw, dh, dw, kh, kw), filters = window, dy.shape[1] // groups
+
+    filters: Callable[[ndarray], ndarray]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    def __call__(self, weight: ndarray) -> ndarray:
+        """Return the filters."""
+        cut = ..., _descending(self.rows), _descending(self.columns)
+        return self.filters(weight).transpose(0, 2, 1, 3, 4)[cut]
+
+
+class _Part(NamedTuple):
+    """The pixels of one remainder: where they are in dx, and what computes them, or fills them if no window does."""
+
+    pixels: tuple[Any, ...]
+    images: Images
+
+
+def plan_input(dy, dx, window, groups, filters, *, prepared, kept=False, masked=False, floor=-np.inf) -> Images | None:
+    """Return the `Images` that write dx, not below the floor; None if they cannot be masked but ought to be.
+
+    dy(B,OC,OH,OW), dx(B,C,H,W): ghosts. filters: what makes filters (G, OC/G, C/G, KH, KW) of the weight.
+    """
     if dx.size == 0:
-        return lambda *_: None
-    if im2col.suits_images(dy, channels, window, groups, prepared):
-        return partial(_multiply, im2col.plan_back(dy, dx, window, groups, channels, floor), gated, prepared)
+        return Images(lambda weight: None, lambda *_: None)
+    if im2col.suits_images(dy, dx.shape[1] // groups, window, groups, prepared or kept):
+        if masked:
+            return None
+        compute = im2col.plan_back(dy, dx, window, groups, dx.shape[1] // groups, floor)
+        name = "im2col", filters
+        return Images(lambda weight: weight.get(name, filters) if prepared else filters(weight), compute)
     parts = []
-    for i in range(min(sh, dx.shape[2])):
-        rows, top, step_h = taps(i, sh, ph, dh, kh)
-        for j in range(min(sw, dx.shape[3])):
-            columns, left, step_w = taps(j, sw, pw, dw, kw)
-            place = (..., slice(i, None, sh), slice(j, None, sw))
-            if not rows or not columns:
-                parts.append((place, None, None, None))
-                continue
-            some = 1, 1, -top, -left, step_h, step_w, len(rows), len(columns)
-            compute = plan_images(dy, dx[place], some, groups, filters, prepared, "auto", gated, floor)
-            key = "turned", groups, tuple(rows), tuple(columns)
-            parts.append((place, (..., _descending(rows), _descending(columns)), key, compute))
-    shape = groups, filters, channels, kh, kw
+    for i in range(min(window.sh, dx.shape[2])):
+        rows, top, step_h = taps(i, window.sh, window.top, window.dh, window.kh)
+        for j in range(min(window.sw, dx.shape[3])):
+            columns, left, step_w = taps(j, window.sw, window.left, window.dw, window.kw)
+            pixels = (..., slice(i, None, window.sh), slice(j, None, window.sw))
+            images = _plan_filling(dx[pixels], floor)
+            if rows and columns:
+                part = Window(1, 1, -top, -left, step_h, step_w, len(rows), len(columns))
+                flipped = Flipped(filters, tuple(rows), tuple(columns))
+                options = {"prepared": prepared, "kept": kept, "masked": masked, "floor": floor}
+                images = plan_images(dy, dx[pixels], part, groups, flipped, **options)
+                if images is None:
+                    return None
+            parts.append(_Part(pixels, images))
+    if len(parts) == 1:
+        return parts[0].images
 
-    def turned(weight, cut):
-        return weight.reshape(shape).transpose(0, 2, 1, 3, 4)[cut]
+    def pack(weight):
+        return [part.images.pack(weight) for part in parts]
 
-    def kept(weight, cut):
-        some = turned(weight, cut)
-        return PreparedConv2d(some.reshape(-1, *some.shape[2:]))
+    def compute(dy, packed, bias, dx, *mask):
+        for (pixels, images), filters in zip(parts, packed, strict=True):
+            images.compute(dy, filters, bias, dx[pixels], *mask)
 
-    def run(dy, gate, weight, bias, dx):
-        for place, cut, key, compute in parts:
-            if compute is None:
-                dx[place] = np.maximum(bias, floor)[:, None, None]
-            elif prepared:
-                compute(dy, gate, weight.part(key, partial(kept, weight.weight, cut)), bias, dx[place])
-            else:
-                compute(dy, gate, turned(weight, cut), bias, dx[place])
-
-    return run
+    return Images(pack, compute)
 
 
-def _multiply(compute, gated, prepared, dy, gate, weight, bias, dx):
-    dy = relu.apply_backward(dy, gate) if gated else dy
-    compute(dy, weight.weight if prepared else weight, bias, dx)
-
-
-def convolve_back(dy, gate, gated, weight, window, groups, channels, dx, bias=None, floor=-np.inf, prepared=False):
-    """Write the gradient of an input; see `plan`. No bias: zeros."""
-    settings = gated, floor, get_conv_precision(), get_num_threads()
-    run = planned(
-        _plan, dy.shape, dy.strides, dy.dtype, dx.shape, dx.strides, window, groups, channels, prepared, *settings
-    )
-    run(dy, gate, weight, bias, dx)
-
-
-@planner
-def _plan(shape, strides, dtype, dx_shape, dx_strides, window, groups, channels, prepared, gated, floor, *settings):
-    dy, dx = ghost(shape, dtype, strides), ghost(dx_shape, dtype, dx_strides)
-    compute, nothing = plan(dy, dx, window, groups, channels, prepared, gated, floor), zeros(dx_shape[1:2], dtype)
-    return lambda dy, gate, weight, bias, dx: compute(dy, gate, weight, nothing if bias is None else bias, dx)
+def _plan_filling(dx, floor):
+    """Return the `Images` of pixels that no window reaches."""
+    fill = plan_fill(dx, floor)
+    return Images(lambda weight: None, lambda dy, filters, bias, dx, *mask: fill(bias, dx))
 
 
 def taps(remainder, stride, padding, dilation, size):
@@ -95,5 +98,5 @@ def taps(remainder, stride, padding, dilation, size):
     return rows, (remainder + padding - rows[0] * dilation) // stride, dilation // gcd(dilation, stride)
 
 
-def _descending(places):
-    return slice(places[0], None, places[1] - places[0] if len(places) > 1 else -places[0] - 1)
+def _descending(rows):
+    return slice(rows[0], None, rows[1] - rows[0] if len(rows) > 1 else -rows[0] - 1)

@@ -1,41 +1,57 @@
 """Winograd's convolution: fewer products, for some rounding.
 
-The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they
-see is brought, some channels at a time, into a small buffer (zeros outside the image, pixels side by side, whatever the
+The tiles of outputs are worked on in blocks that the second-level cache holds. Of each row of tiles, what they see is
+gathered, some channels at a time, in a small buffer (zeros outside the image, pixels one after the other, whatever the
 layout), and transformed from there: V, a matrix of tiles x channels for each number of a transformed tile. For each
-panel of filters as many matrix products follow, and the output transform of each tile while those are near.
+panel of filters as many matrix products follow, and the output transform of each tile while those are in the cache.
 
-With a stride, what a window meets of every sh-th row and sw-th column is a window without one on an image of those: the
+With a stride, what a window reads of every sh-th row and sw-th column is a window without one on an image of those: the
 sh * sw such images are more channels, each with its part of the filters' taps.
 
-Where images do not fit into the caches, the places of results and the pixels of the next block are asked for while the
-products are computed, a share of them per product.
+Where images do not fit into the caches, the memory of results and the pixels of the next block are prefetched while the
+products are computed, a part of them per product.
 
-Filters, V and M have odd numbers of vectors from matrix to matrix, so that the places that a transform
+Filters, V and M have odd numbers of vectors from matrix to matrix, so that the numbers that a transform
 touches fall into different sets of the nearest cache.
 """
+
+from collections import namedtuple
 
 import numpy as np
 
 from ...ground.jit import jitted, kernel
+from ...ground.records import fields
 from ..matmul.kernels import ZEROS
 from ..vector.simd import address, itemsize, lanes, prefetch, stack_bytes
 from ..vector.winograd_tile import transform_filter, transform_input, transform_output
-from .kernels import (
+from .gather import (
     TAPS,
-    bring_pixels,
-    bring_scattered_taps,
-    bring_taps,
     channels_at_once,
     fill_zeros,
+    gather_pixels,
+    gather_scattered_taps,
+    gather_taps,
     panel_width,
     put_pixels,
-    share,
     tile,
+    tile_rows,
 )
 
-CHANNELS = 32  # that are brought at a time
+CHANNELS = 32  # that are gathered at a time
 LINE = 64  # bytes of a cache line
+
+
+# What tiles see: their form, rows and columns of a tile and of what it sees of the image; stride, padding. prefetches:
+# whether images are likely to come from memory.
+Phases = namedtuple("Phases", "form rows columns seen_rows seen_columns sh sw top left prefetches")
+# How work is cut: tiles of a strip (a row of tiles or a part of one), strips of a block, panels of a piece. Then
+# where in a row of scratch, in numbers, V (row, matrix), M (start, matrix), the gathered and the finished pixels
+# (start) are.
+Blocks = namedtuple("Blocks", "segment strips block v_row v_matrix m_start m_matrix gathered finished")
+
+
+PHASES = fields(Phases)
+BLOCKS = fields(Blocks, PHASES)
 
 
 @jitted
@@ -47,7 +63,7 @@ def strip_offset(strides, strip, parts, tall, rows, columns):
 
 @jitted
 def fetch(number, at, strides, unit, channels, rows, pixels):
-    """Prefetch from a strip one channel, if images lie by planes, or else one row."""
+    """Prefetch from a strip one channel, if images are channels-first, or else one row."""
     size, inner, step, run = itemsize(number), pixels, strides[3], channels
     if strides[3] == size:
         at += unit * strides[1]
@@ -60,21 +76,22 @@ def fetch(number, at, strides, unit, channels, rows, pixels):
 
 
 @kernel("T[:,:,:,:,:], int, int, int, T[:,::1]", writes="out", parallel=True)
-def conv2d_filters__winograd(w, form, before, total, out, lo, hi):
-    """w(1,OC,C,KH,KW) -> out(N,P*K*NR+), filled up with zeros. The range is over P * C rows of NR filters.
+def prepare_conv2d__winograd(w, form, before, total, out, lo, hi):
+    """w(1,OC,C,KH,KW) -> out(N,P*K*NR+), padded with zeros. The range is over P * C rows of NR filters.
 
+    Gather taps, transform vectors of filters.
     N: numbers of a transformed tile; the C channels are those from `before` on, of K = `total`.
     """
     number = out.dtype.type(0)
     size, width, channels = itemsize(number), panel_width(number), w.shape[2]
-    taps, some, row = stack_bytes(TAPS), channels_at_once(number, w), lo
+    taps, at_once, row = stack_bytes(TAPS), channels_at_once(number, w), lo
     while row < hi:
         p, c = divmod(row, channels)
-        n = max(1, min(some, channels - c, hi - row))
-        if some:
-            at, by_channel, by_row, by_column = bring_taps(number, w, 0, p * width, c, n, taps)
+        n = max(1, min(at_once, channels - c, hi - row))
+        if at_once:
+            at, by_channel, by_row, by_column = gather_taps(number, w, 0, p * width, c, n, taps)
         else:
-            at, by_channel, by_row, by_column = bring_scattered_taps(number, w, 0, p * width, c, taps)
+            at, by_channel, by_row, by_column = gather_scattered_taps(number, w, 0, p * width, c, taps)
         for i in range(n):
             source = at + i * by_channel * width * size
             target = address(out) + (p * total + before + c + i) * width * size
@@ -84,30 +101,21 @@ def conv2d_filters__winograd(w, form, before, total, out, lo, hi):
 
 
 @kernel("T[:,:,:,:], T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True)
-def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
-    """x(B,C,H,W), filters(N,P*SH*SW*C*NR+), bias(OC) -> y(B,OC,OH,OW), not smaller than the floor.
+def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
+    """x(B,C,H,W), filters(N,P*SH*SW*C*NR+), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 
-    plan: the form, rows and columns of a tile, and what it sees of the image; stride, padding at top and left, whether
-    x counts only where `gate` is positive, tiles of a strip (a row of tiles, or a part of one), strips of a block,
-    panels of a piece of work; where in a row of scratch V (row, matrix), M (start, matrix), the brought and the
-    finished pixels (start) lie; whether images come from memory, 1 or 0. The range is over rows of scratch: tasks.
+    For each block: gather and transform tiles, multiply matrices panel by panel, transform back. A mask (B,C,H,W) says
+    where x counts, if it has elements. table: `Phases`, `Blocks`. The range is over rows of scratch: tasks.
     """
-    form, mh, mw, nh, nw, sh, sw, top, left = (
-        plan[0],
-        plan[1],
-        plan[2],
-        plan[3],
-        plan[4],
-        plan[5],
-        plan[6],
-        plan[7],
-        plan[8],
-    )
-    gated, segment, strips, block, v_row, v_step = plan[9], plan[10], plan[11], plan[12], plan[13], plan[14]
-    m_at, m_step, brought_at, finished_at, far = plan[15], plan[16], plan[17], plan[18], plan[19]
+    form, mh, mw = table[PHASES.form], table[PHASES.rows], table[PHASES.columns]
+    nh, nw, sh, sw = table[PHASES.seen_rows], table[PHASES.seen_columns], table[PHASES.sh], table[PHASES.sw]
+    top, left, prefetches = table[PHASES.top], table[PHASES.left], table[PHASES.prefetches]
+    segment, strips, block = table[BLOCKS.segment], table[BLOCKS.strips], table[BLOCKS.block]
+    v_row, v_step, m_step = table[BLOCKS.v_row], table[BLOCKS.v_matrix], table[BLOCKS.m_matrix]
+    m_at, gathered_at, finished_at = table[BLOCKS.m_start], table[BLOCKS.gathered], table[BLOCKS.finished]
     size, width, step = itemsize(floor), panel_width(floor), lanes(floor)
     channels, panels, matrices = x.shape[1], -(-y.shape[1] // width), nh * nw
-    depth, high, far_across = sh * sw * channels, mh * sh, segment * mw * sw
+    depth, high, across_x = sh * sw * channels, mh * sh, segment * mw * sw
     tall, wide = -(-y.shape[2] // mh), -(-y.shape[3] // mw)
     parts = -(-wide // segment)
     total = y.shape[0] * tall * parts
@@ -118,14 +126,14 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
     zeros, no_floor = address(ZEROS), y.dtype.type(-np.inf)
     for task in range(lo, hi):
         v = address(scratch) + task * scratch.strides[0]
-        products, brought, finished = v + m_at * size, v + brought_at * size, v + finished_at * size
+        products, gathered, finished = v + m_at * size, v + gathered_at * size, v + finished_at * size
         if channels < pitch:  # lanes without a channel are transformed, too
-            fill_zeros(floor, brought, nh * (segment * mw + nw - mw) * pitch)
+            fill_zeros(floor, gathered, nh * (segment * mw + nw - mw) * pitch)
         unit, end = units * task // scratch.shape[0], units * (task + 1) // scratch.shape[0]
         while unit < end:
             piece, first = divmod(unit, total)
-            left_over = min(end - unit, total - first)
-            count = -(-left_over // -(-left_over // strips))
+            rest = min(end - unit, total - first)
+            count = -(-rest // -(-rest // strips))
             unit += count
             tiles = 0
             for s in range(first, first + count):
@@ -135,40 +143,40 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                 for phase in range(sh * sw):
                     above, before = phase // sw - top, phase % sw - left
                     for c in range(0, channels, CHANNELS):
-                        some = min(CHANNELS, channels - c)
+                        n = min(CHANNELS, channels - c)
                         for i in range(nh):
-                            row, at = (r * mh + i) * sh + above, brought + i * pixels * pitch * size
+                            row, at = (r * mh + i) * sh + above, gathered + i * pixels * pitch * size
                             if row < 0 or row >= x.shape[2]:
                                 fill_zeros(floor, at, pixels * pitch)
                             else:
-                                column = part * far_across + before
-                                bring_pixels(floor, x, gate, gated, b, c, some, row, column, sw, pixels, at, pitch)
+                                column = part * across_x + before
+                                gather_pixels(floor, x, mask, b, c, n, row, column, sw, pixels, at, pitch)
                         for t in range(across):
-                            source = brought + t * mw * pitch * size
+                            source = gathered + t * mw * pitch * size
                             target = v + ((tiles + t) * v_row + phase * channels + c) * size
-                            for j in range(0, some * size, step * size):
+                            for j in range(0, n * size, step * size):
                                 transform_input(floor, form, source + j, pixels * pitch, pitch, target + j, v_step)
                 tiles += across
             last = min((piece + 1) * block, panels)
-            coming, ahead = unit % total, far * min(strips, end - unit)
+            coming, ahead = unit % total, prefetches * min(strips, end - unit)
             parts_x = channels if x.strides[3] == size else high
             for p in range(piece * block, last):
                 n = min(width, y.shape[1] - p * width)
                 columns = step if n <= step else width
-                parts_y = far * (n if by_column == size else mh)
+                parts_y = prefetches * (n if by_column == size else mh)
                 at = address(y) + p * width * by_filter
                 for matrix in range(matrices):
                     for u in range(count * parts_y * matrix // matrices, count * parts_y * (matrix + 1) // matrices):
-                        place = at + strip_offset(y.strides, first + u // parts_y, parts, tall, mh, segment * mw)
-                        fetch(floor, place, y.strides, u % parts_y, n, mh, segment * mw)
-                    share_x, shares = (p - piece * block) * matrices + matrix, (last - piece * block) * matrices
-                    for u in range(ahead * parts_x * share_x // shares, ahead * parts_x * (share_x + 1) // shares):
-                        place = strip_offset(x.strides, coming + u // parts_x, parts, tall, high, far_across)
-                        place += address(x) + ((nh - mh) * sh - top) * x.strides[2]
-                        fetch(floor, place, x.strides, u % parts_x, channels, high, far_across)
+                        offset = at + strip_offset(y.strides, first + u // parts_y, parts, tall, mh, segment * mw)
+                        fetch(floor, offset, y.strides, u % parts_y, n, mh, segment * mw)
+                    part_x, all_parts = (p - piece * block) * matrices + matrix, (last - piece * block) * matrices
+                    for u in range(ahead * parts_x * part_x // all_parts, ahead * parts_x * (part_x + 1) // all_parts):
+                        offset = strip_offset(x.strides, coming + u // parts_x, parts, tall, high, across_x)
+                        offset += address(x) + ((nh - mh) * sh - top) * x.strides[2]
+                        fetch(floor, offset, x.strides, u % parts_x, channels, high, across_x)
                     k = address(filters) + (matrix * filters.shape[1] + p * depth * width) * size
-                    for i in range(0, tiles, share(tiles)):
-                        rows = min(share(tiles), tiles - i)
+                    for i in range(0, tiles, tile_rows(tiles)):
+                        rows = min(tile_rows(tiles), tiles - i)
                         a = v + (matrix * v_step + i * v_row) * size
                         to = products + (matrix * m_step + i * width) * size
                         tile(no_floor, rows, 1, depth, a, v_row, 1, 0, k, width, 0, zeros, 0, to, width, 0, columns)
@@ -177,10 +185,10 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                     r, part = s // parts % tall, s % parts
                     across = min(segment, wide - part * segment)
                     rows, pixels = min(mh, y.shape[2] - r * mh), min(across * mw, y.shape[3] - part * segment * mw)
-                    place = at + strip_offset(y.strides, s, parts, tall, mh, segment * mw)
+                    offset = at + strip_offset(y.strides, s, parts, tall, mh, segment * mw)
                     target, to_row, to_column = finished, pixels * width, width
                     if direct:
-                        target, to_row, to_column = place, by_row // size, by_column // size
+                        target, to_row, to_column = offset, by_row // size, by_column // size
                     for t in range(across):
                         for j in range(0, n, step):
                             transform_output(
@@ -190,4 +198,4 @@ def conv2d__winograd(x, gate, filters, bias, floor, plan, scratch, y, lo, hi):
                             )  # fmt: skip
                         source += width * size
                     if not direct:
-                        put_pixels(floor, finished, width, rows, pixels, n, place, by_filter, by_row, by_column)
+                        put_pixels(floor, finished, width, rows, pixels, n, offset, by_filter, by_row, by_column)

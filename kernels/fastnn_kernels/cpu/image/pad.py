@@ -10,22 +10,14 @@ import numpy as np
 
 from ...ground.backend import plans
 from ...ground.checks import contiguous
-from ...ground.jit import jitted, kernel
+from ...ground.jit import kernel
 from ...ground.memory import empty
 from ...ground.outputs import deliver, into
 from ...ground.threads import tasks
-from ..vector.short_rows import copy_row
-from ..vector.simd import address, itemsize, lanes, part
+from ..move import copy_row
+from ..vector.simd import address, part
 
 GRAIN = 32768  # numbers written by a task, at least
-
-
-@jitted
-def copy(number, source, target, length):
-    """Copy numbers from one address to another."""
-    for j in range(0, length, lanes(number)):
-        moved = j * itemsize(number)
-        copy_row(number, source + moved, target + moved, min(length - j, lanes(number)))
 
 
 @kernel("S[:,:,::1], i8[::1], i8[::1], i8[::1], T, S[:,:,::1]", writes="y", parallel=True)
@@ -42,7 +34,7 @@ def pad__runs(x, rows, columns, run, value, y, lo, hi):
             continue
         row = x[p, rows[i]]
         source, target = part(row, start * size, length), part(out, first * size, length)
-        copy(value, address(source), address(target), length)
+        copy_row(value, address(source), address(target), length)
         for j in range(columns.size - (last - first)):
             column = j if j < first else j + last - first
             if size == 1:  # a loop costs more than the number it would copy

@@ -1,38 +1,127 @@
 """Resampling: numbers of the result are weighted sums of numbers of the input, first over rows, then along them.
 
-A table of taps (int64) says for output m that its taps are table[m] <= t < table[m + 1], the place of tap t stands at
-table[M + 1 + t], and its weight beside the table. Along planes outputs go by vectors (`_taps.py`): a tap has an offset
-in its row, and for every lane an index behind that and a weight.
+A table of taps (int64) says for output m that its taps are table[m] <= t < table[m + 1]; the source of tap t is
+table[M + 1 + t], and its weight is in an array beside the table. Along the rows of planes outputs are computed a vector
+at a time: a tap has an offset in its row, and for every lane an index behind that and a weight.
 """
 
 from math import prod
 
 from ...ground.backend import plans
 from ...ground.checks import contiguous
-from ...ground.jit import jitted, kernel
+from ...ground.jit import exact, jitted, kernel
 from ...ground.memory import empty
 from ...ground.threads import tasks
 from ..vector.simd import address, itemsize, lanes, vector_bytes
-from ..vector.weighted_taps import PAIRS, weigh_lanes, weigh_rows
+from ..vector.values import (
+    HAS_LOOKUP,
+    broadcast,
+    gather,
+    lanes_before,
+    lookup,
+    moved,
+    muladd,
+    no_unroll,
+    pointer,
+    pointer_at,
+    read,
+    read_indices,
+    read_table,
+    select,
+    width,
+    write,
+    zeros,
+)
 from .taps import ONE, matrix
 
 GRAIN = 16384  # numbers written by a task, at least
 ROWS = 4  # that are summed before the sums along them: what has just been written takes long to read at other offsets
+PAIRS = (1, 2, 4) if HAS_LOOKUP else ()  # of vectors, from which lanes are picked
+
+
+@exact
+def weigh(number, at, step, table, places, weights, m, out, length):
+    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
+    first, target, c = table[m], pointer_at(number, out), 0
+    count, rows, factors = table[m + 1] - first, moved(pointer(table), places + first), moved(pointer(weights), first)
+    zero = zeros(target)
+    vector = width(zero)
+    while c + 4 * vector <= length:  # four sums, which do not wait for each other
+        p, q, r, s = zero, zero, zero, zero
+        for t in range(count):
+            no_unroll()
+            factor, row = broadcast(factors[t]), pointer_at(number, at + rows[t] * step)
+            p, q = muladd(factor, read(row, c), p), muladd(factor, read(row, c + vector), q)
+            r, s = muladd(factor, read(row, c + 2 * vector), r), muladd(factor, read(row, c + 3 * vector), s)
+        write(target, c, p)
+        write(target, c + vector, q)
+        write(target, c + 2 * vector, r)
+        write(target, c + 3 * vector, s)
+        c += 4 * vector
+    while c + 2 * vector <= length:
+        p, q = zero, zero
+        for t in range(count):
+            no_unroll()
+            factor, row = broadcast(factors[t]), pointer_at(number, at + rows[t] * step)
+            p, q = muladd(factor, read(row, c), p), muladd(factor, read(row, c + vector), q)
+        write(target, c, p)
+        write(target, c + vector, q)
+        c += 2 * vector
+    if c + vector <= length:
+        total = zero
+        for t in range(count):
+            no_unroll()
+            total = muladd(broadcast(factors[t]), read(pointer_at(number, at + rows[t] * step), c), total)
+        write(target, c, total)
+        c += vector
+    if c < length:
+        total, inside = zero, lanes_before(zero, length - c)
+        for t in range(count):
+            no_unroll()
+            total = muladd(broadcast(factors[t]), read(pointer_at(number, at + rows[t] * step), c, inside), total)
+        write(target, c, total, inside)
 
 
 @jitted
-def weigh(number, at, step, table, places, weights, m, out, length):
-    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
-    first, vector = table[m], lanes(number)
-    count = table[m + 1] - first
-    taps, weight = address(table) + (places + first) * 8, address(weights) + first * itemsize(number)
-    c = 0
-    while c < length:
-        rest = length - c
-        several = 0 if rest < vector else 1 if rest < 2 * vector else 2 if rest < 4 * vector else 4
-        moved = c * itemsize(number)
-        weigh_rows(number, at + moved, step, taps, weight, count, out + moved, several, rest)
-        c += max(1, several) * vector
+def weigh_lanes(number, at, indices, weights, count, pairs, out, length):
+    """Write sums of taps: lane l adds weights[t, l] times the number indices[t, l] behind `at`, t < count.
+
+    indices, weights: addresses of int32 and of the dtype of `number`, a vector per tap. A tap of weight zero is none.
+    pairs: one of PAIRS, of vectors behind `at` that hold what has an index and may be read, from which AVX-512 picks
+    lanes; 0 to gather them. length: sums to write, at most a vector.
+    """
+    x, weights, y = pointer_at(number, at), pointer_at(number, weights), pointer_at(number, out)
+    zero = zeros(x)
+    total, vector = zero, width(zero)
+    if HAS_LOOKUP and pairs == 1:
+        table2 = read_table(x, 2)
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = lookup(table2, read_indices(total, indices + 4 * t * vector))
+            total = muladd(weight, select(weight != zero, value, zero), total)
+    if HAS_LOOKUP and pairs == 2:
+        table4 = read_table(x, 4)
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = lookup(table4, read_indices(total, indices + 4 * t * vector))
+            total = muladd(weight, select(weight != zero, value, zero), total)
+    if HAS_LOOKUP and pairs == 4:
+        table8 = read_table(x, 8)
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = lookup(table8, read_indices(total, indices + 4 * t * vector))
+            total = muladd(weight, select(weight != zero, value, zero), total)
+    if pairs == 0:
+        for t in range(count):
+            no_unroll()
+            weight = read(weights, t * vector)
+            value = gather(x, read_indices(total, indices + 4 * t * vector), weight != zero)
+            total = muladd(weight, value, total)
+    inside = lanes_before(total, length)
+    write(y, 0, total, inside)
 
 
 @jitted

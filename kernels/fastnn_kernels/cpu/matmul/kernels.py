@@ -15,7 +15,7 @@ from ...ground.jit import jitted, kernel, shared
 from ..vector.dot_tile import COLUMNS, SINGLE, dot_tile
 from ..vector.dot_tile import ROWS as DOT_ROWS
 from ..vector.gemm_tile import TILE_ROWS, edge_tile, full_tile, narrow_tile
-from ..vector.gemv_tile import DEPTHS, NEAR_DEPTHS, row_tile
+from ..vector.gemv_tile import DEPTHS, NEAR_DEPTHS, gemv_tile
 from ..vector.gemv_tile import ROWS as FEW
 from ..vector.simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
 from .epilogue import finish
@@ -90,10 +90,10 @@ def multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_row, bi
             _copy(number, columns, bias + (i * bias_row + j * bias_col) * size, bias_col, work + i * row * size)
         for p in range(0, whole, depth):
             a_at, b_at = a + p * a_col * size, b + (p * b_row + j) * size
-            row_tile(number, m, depth, a_at, a_row, a_col, b_at, b_row, work, row, columns, ahead)
+            gemv_tile(number, m, depth, a_at, a_row, a_col, b_at, b_row, work, row, columns, ahead)
         for p in range(whole, k):
             a_at, b_at = a + p * a_col * size, b + (p * b_row + j) * size
-            row_tile(number, m, 1, a_at, a_row, a_col, b_at, b_row, work, row, columns, 0)
+            gemv_tile(number, m, 1, a_at, a_row, a_col, b_at, b_row, work, row, columns, 0)
         for i in range(m):
             _copy(number, columns, work + i * row * size, 1, c + (i * c_row + j) * size)
 

@@ -6,8 +6,9 @@ apart fall into the same cache set.
 """
 
 from ...ground.jit import jitted, shared
-from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS, copy_panel_row, copy_tile_column, transpose_block
+from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
 from ..vector.simd import itemsize, lanes, vector_at
+from ..vector.transpose import copy_panel_row, copy_tile_column, transpose_block
 
 
 @jitted

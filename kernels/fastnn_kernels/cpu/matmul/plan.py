@@ -137,6 +137,13 @@ def plan_linear(problem):
         multiply = plan_packed(m, n, k, dtype, code, True)
     elif max(m, FEW) * n * k <= SMALL:
         kernel = linear__small[dtype]
+        if (
+            len(lead) == 1
+            and m
+            and n
+            and all(x is None or x.ghost().flags.c_contiguous for x in (problem.bias, problem.out))
+        ):
+            return _plan_small_linear(problem, kernel, code)
         multiply = lambda x, weight, bias, y: kernel(x, weight, bias, y, code)  # noqa: E731
     else:
         blocks, no_bias = _plan_blocks(m, n, k, dtype, code=code), NO_WORK[dtype]
@@ -151,6 +158,21 @@ def plan_linear(problem):
         multiply(x if is_matrix else x.reshape(m, k), weight, bias, y)
 
     return _into(problem, compute, (m, n))
+
+
+def _plan_small_linear(problem, kernel, code):
+    """Plan a matrix of rows that one thread multiplies: a frame of Python and a kernel."""
+    (shape, dtype), nothing = problem.result, NO_BIAS[problem.input.dtype]
+    warm = prod(shape) * dtype.itemsize < WARM
+
+    def run(out, x, weight, bias, activation):
+        y = out
+        if y is None:
+            y = memory.fresh(shape, dtype) if warm else empty(shape, dtype)
+        kernel(x, weight, nothing if bias is None else bias, y, code)
+        return y
+
+    return run
 
 
 def plan_packed(m, n, k, dtype, code, transposed):
@@ -270,11 +292,6 @@ def _plan_blocks(m, n, k, dtype, *, code=0, items=1, steps=(0, 0, 0), packed=Fal
     if not words:
         return lambda a, b, bias, out: kernel(a, b, bias, out, nothing, *counts)
     return lambda a, b, bias, out: kernel(a, b, bias, out, empty((number, words), dtype), *counts)
-
-
-def product(a, b, bias, out):
-    """Compute a product that nobody has planned."""
-    plan_product(a, b)(a, b, out)
 
 
 def _cut(m, n, k, dtype, items):

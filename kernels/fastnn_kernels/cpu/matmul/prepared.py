@@ -15,11 +15,13 @@ GRAIN = 1 << 18  # numbers of a task, at least
 def panels_of(operand: Prepared, transposed: bool):
     """Return the panels of an operand or of its transpose, packed at their first use. They take its place in memory."""
     if transposed:
-        return operand.get("panels of the transpose", lambda b: _pack(b.T), lambda p, shape: _unpack(p, shape[::-1]).T)
-    return operand.get("panels", _pack, _unpack)
+        return operand.get(
+            "panels of the transpose", lambda b: pack_panels(b.T), lambda p, shape: _unpack(p, shape[::-1]).T
+        )
+    return operand.get("panels", pack_panels, _unpack)
 
 
-def _pack(b):
+def pack_panels(b):
     """Return b(K, N) in panels, (K, N padded)."""
     width = TILE_VECTORS * vector_bytes() // b.dtype.itemsize
     panels = -(-b.shape[1] // width)

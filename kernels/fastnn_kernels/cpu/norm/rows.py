@@ -294,9 +294,23 @@ def norm_sums__merge(parts, sum):
             store(sum, c, load(sum, c) + load(part, c))
 
 
-@kernel("T[:], T[:], T[:], T[:], f8, f8", writes="running_mean running_variance")
-def norm_statistics__follow(mean, variance, running_mean, running_variance, momentum, unbiased):
-    """mean(C), variance(C) -> running_mean(C), running_variance(C); unbiased: what makes a sample's variance of one."""
-    for c in range(mean.size):
-        running_mean[c] += momentum * (mean[c] - running_mean[c])
-        running_variance[c] += momentum * (unbiased * variance[c] - running_variance[c])
+@kernel("T[:], T[:], S[:], S[:], f8, f8", writes="running_mean running_variance")
+def batch_norm__running(mean, variance, running_mean, running_variance, momentum, unbiased):
+    """mean(B C), variance(B C) -> running_mean(C), running_variance(C): r = (1 - momentum) r + momentum new.
+
+    unbiased: the factor from a population's variance to a sample's. Average over the images, then update.
+    """
+    T, channels = mean.dtype.type, running_mean.size
+    images = mean.size // channels
+    if images == 1:  # as below, in vectors
+        for c in range(channels):
+            running_mean[c] += momentum * (mean[c] - running_mean[c])
+            running_variance[c] += momentum * (unbiased * variance[c] - running_variance[c])
+        return
+    for c in range(channels):
+        average, around = 0.0, 0.0
+        for b in range(images):
+            average += mean[b * channels + c]
+            around += variance[b * channels + c]
+        running_mean[c] += momentum * (T(average / images) - running_mean[c])
+        running_variance[c] += momentum * (unbiased * T(around / images) - running_variance[c])

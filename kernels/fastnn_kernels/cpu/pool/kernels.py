@@ -14,17 +14,21 @@ Within a window, ties go to the first position; NaN wins, the last one of it, as
 
 import math
 
-from ...ground.jit import jitted, kernel
+from ...ground.jit import exact, jitted, kernel
 from ..vector.simd import address, itemsize, lanes, maximum, stack_bytes
-from ..vector.window_2x2 import (
-    largest_of_pixels,
-    largest_of_rows,
-    share_with_pixels,
-    share_with_rows,
-    spread_to_pixels,
-    spread_to_rows,
-    sum_of_pixels,
-    sum_of_rows,
+from ..vector.values import (
+    broadcast,
+    is_nan,
+    lanes_before,
+    no_unroll,
+    pointer,
+    read,
+    read_pairs,
+    select,
+    width,
+    write,
+    write_pairs,
+    zeros,
 )
 from ..vector.window_reduce import window_argmax, window_chosen, window_maximum, window_sum
 
@@ -41,81 +45,212 @@ def zero_edges(dx, rows, columns):
                 dx[i, j, c] = 0
 
 
-def _squares(operation, of_rows, of_pixels):
-    """Make the kernels of an operation over windows of 2x2, side by side: of planes and of pixels.
+# Windows of 2x2, side by side: vectors (a b / c d). Channels-first a vector has a lane per window, and rows are read in
+# pairs; channels-last it has a lane per channel of one window.
 
-    x(P,H,W) -> y(P,OH,OW) and x(B,H,W,C) -> y(B,OH,OW,C), whose range is over B * OH rows. `number` is what maxima are
-    not smaller than, or what sums are multiplied by.
+
+@exact
+def largest_of_four(square):
+    """Return the largest of a, b, c and d, and whether b > a, d > c, and the larger of c and d is the largest of all.
+
+    Of equal numbers the first is taken; NaN is larger than all, the last one of it.
+    """
+    a, b, c, d = square
+    right_above, right_below = (b > a) | is_nan(b), (d > c) | is_nan(d)
+    above, below = select(right_above, b, a), select(right_below, d, c)
+    lower = (below > above) | is_nan(below)
+    return select(lower, below, above), right_above, right_below, lower
+
+
+@exact
+def maximum_of_four(square, floor):
+    """Return the largest of four, not smaller than the floor; NaN for no floor."""
+    best, _, _, _ = largest_of_four(square)
+    return select(best < floor, floor, best)
+
+
+@exact
+def sum_of_four(square, factor):
+    """Return the sum of four times a factor."""
+    a, b, c, d = square
+    return ((a + b) + (c + d)) * factor
+
+
+@exact
+def spread_to_largest(square, floor, dy):
+    """Return dy in the place of the largest of four, if that is above the floor, and zeros in the others."""
+    best, right_above, right_below, lower = largest_of_four(square)
+    zero = zeros(dy)
+    dy = select(best <= floor, zero, dy)
+    above, below = select(lower, zero, dy), select(lower, dy, zero)
+    return (
+        select(right_above, zero, above), select(right_above, above, zero),
+        select(right_below, zero, below), select(right_below, below, zero),
+    )  # fmt: skip
+
+
+def _squares(operation, of_four):
+    """Build the kernels of an operation over windows of 2x2, side by side: channels-first and channels-last.
+
+    x(P,H,W) -> y(P,OH,OW) and x(B,H,W,C) -> y(B,OH,OW,C), whose range is over B * OH rows. `number` is the floor of
+    maxima, or what sums are multiplied by.
     """
 
     @kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_of_planes")
     def planes(x, number, y, lo, hi):
-        size, step = itemsize(number), lanes(number)
+        height, down, n = y.shape[1], x.shape[2], y.shape[2]
+        first, source, target, number = x.shape[1] * down, pointer(x), pointer(y), broadcast(number)
+        step = width(number)
         for p in range(lo, hi):
-            for i in range(y.shape[1]):
-                upper = address(x) + p * x.strides[0] + 2 * i * x.strides[1]
-                out = address(y) + p * y.strides[0] + i * y.strides[1]
-                for j in range(0, y.shape[2], step):
-                    at = upper + 2 * j * size
-                    of_rows(number, at, at + x.strides[1], out + j * size, y.shape[2] - j)
+            for i in range(height):
+                at, to, j = p * first + 2 * i * down, (p * height + i) * n, 0
+                while j + step <= n:
+                    no_unroll()
+                    square = read_pairs(source, at) + read_pairs(source, at + down)
+                    write(target, to + j, of_four(square, number))
+                    at, j = at + 2 * step, j + step
+                if j < n:
+                    square = read_pairs(source, at, n - j) + read_pairs(source, at + down, n - j)
+                    write(target, to + j, of_four(square, number), lanes_before(number, n - j))
 
     @kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_of_pixels")
     def pixels(x, number, y, lo, hi):
-        size, step = itemsize(number), lanes(number)
-        down, right = x.strides[1], x.strides[2]
+        height, columns, n = y.shape[1], y.shape[2], y.shape[3]
+        down, source, target, number = x.shape[2] * n, pointer(x), pointer(y), broadcast(number)
+        step = width(number)
         for r in range(lo, hi):
-            b, i = divmod(r, y.shape[1])
-            for j in range(y.shape[2]):
-                a = address(x) + b * x.strides[0] + 2 * i * down + 2 * j * right
-                out = address(y) + b * y.strides[0] + i * y.strides[1] + j * y.strides[2]
-                for c in range(0, y.shape[3], step):
-                    at = a + c * size
-                    last = at + down + right
-                    of_pixels(number, at, at + right, at + down, last, out + c * size, y.shape[3] - c)
+            b, i = divmod(r, height)
+            at, to = (b * x.shape[1] + 2 * i) * down, r * columns * n
+            for _ in range(columns):
+                last = to + n
+                while to + step <= last:
+                    no_unroll()
+                    upper = read(source, at), read(source, at + n)
+                    lower = read(source, at + down), read(source, at + down + n)
+                    write(target, to, of_four(upper + lower, number))
+                    at, to = at + step, to + step
+                if to < last:
+                    m = lanes_before(number, last - to)
+                    upper = read(source, at, m), read(source, at + n, m)
+                    lower = read(source, at + down, m), read(source, at + down + n, m)
+                    write(target, to, of_four(upper + lower, number), m)
+                at, to = at + n + last - to, last
 
     return planes, pixels
 
 
-max_pool2d__squares_of_planes, max_pool2d__squares_of_pixels = _squares(
-    "max_pool2d", largest_of_rows, largest_of_pixels
-)
-avg_pool2d__squares_of_planes, avg_pool2d__squares_of_pixels = _squares("avg_pool2d", sum_of_rows, sum_of_pixels)
+max_pool2d__squares_of_planes, max_pool2d__squares_of_pixels = _squares("max_pool2d", maximum_of_four)
+avg_pool2d__squares_of_planes, avg_pool2d__squares_of_pixels = _squares("avg_pool2d", sum_of_four)
 
 
 @kernel("T[:,:,::1], T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
 def max_pool2d_gradient__squares_of_planes(dy, x, floor, dx, lo, hi):
     """dy(P,OH,OW), x(P,H,W) -> dx(P,H,W) for max_pool2d__squares_of_planes."""
-    size, step = itemsize(floor), lanes(floor)
-    down = x.strides[1]
+    height, down, n = dy.shape[1], x.shape[2], dy.shape[2]
+    source, grads, target, floor = pointer(x), pointer(dy), pointer(dx), broadcast(floor)
+    step = width(floor)
     for p in range(lo, hi):
-        zero_edges(dx[p].reshape(dx.shape[1], dx.shape[2], 1), dy.shape[1], dy.shape[2])
-        for i in range(dy.shape[1]):
-            for j in range(0, dy.shape[2], step):
-                offset = p * x.strides[0] + 2 * i * down + 2 * j * size
-                at, to = address(x) + offset, address(dx) + offset
-                g = address(dy) + p * dy.strides[0] + i * dy.strides[1] + j * size
-                spread_to_rows(floor, at, at + down, g, to, to + down, dy.shape[2] - j)
+        zero_edges(dx[p].reshape(dx.shape[1], down, 1), height, n)
+        for i in range(height):
+            at, g, j = (p * x.shape[1] + 2 * i) * down, (p * height + i) * n, 0
+            while j + step <= n:
+                no_unroll()
+                square = read_pairs(source, at) + read_pairs(source, at + down)
+                a, b, c, d = spread_to_largest(square, floor, read(grads, g + j))
+                write_pairs(target, at, a, b)
+                write_pairs(target, at + down, c, d)
+                at, j = at + 2 * step, j + step
+            if j < n:
+                square = read_pairs(source, at, n - j) + read_pairs(source, at + down, n - j)
+                a, b, c, d = spread_to_largest(square, floor, read(grads, g + j, lanes_before(floor, n - j)))
+                write_pairs(target, at, a, b, n - j)
+                write_pairs(target, at + down, c, d, n - j)
 
 
 @kernel("T[:,:,:,::1], T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
 def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
     """dy(B,OH,OW,C), x(B,H,W,C) -> dx(B,H,W,C) for max_pool2d__squares_of_pixels. The range is over B * OH rows."""
-    size, step = itemsize(floor), lanes(floor)
-    down, right = x.strides[1], x.strides[2]
+    height, columns, n = dy.shape[1], dy.shape[2], dy.shape[3]
+    down, source, grads, target, floor = x.shape[2] * n, pointer(x), pointer(dy), pointer(dx), broadcast(floor)
+    step = width(floor)
     for r in range(lo, hi):
-        b, i = divmod(r, dy.shape[1])
+        image, i = divmod(r, height)
         if i == 0:
-            zero_edges(dx[b], dy.shape[1], dy.shape[2])
-        for j in range(dy.shape[2]):
-            g = address(dy) + b * dy.strides[0] + i * dy.strides[1] + j * dy.strides[2]
-            offset = b * x.strides[0] + 2 * i * down + 2 * j * right
-            for c in range(0, dy.shape[3], step):
-                at, to = address(x) + offset + c * size, address(dx) + offset + c * size
-                last, to_last = at + down + right, to + down + right
-                left = dy.shape[3] - c
-                spread_to_pixels(
-                    floor, at, at + right, at + down, last, g + c * size, to, to + right, to + down, to_last, left
-                )
+            zero_edges(dx[image], height, columns)
+        for j in range(columns):
+            at, g, k = (image * x.shape[1] + 2 * i) * down + 2 * j * n, (r * columns + j) * n, 0
+            while k + step <= n:
+                no_unroll()
+                upper = read(source, at), read(source, at + n)
+                lower = read(source, at + down), read(source, at + down + n)
+                a, b, c, d = spread_to_largest(upper + lower, floor, read(grads, g + k))
+                write(target, at, a)
+                write(target, at + n, b)
+                write(target, at + down, c)
+                write(target, at + down + n, d)
+                at, k = at + step, k + step
+            if k < n:
+                m = lanes_before(floor, n - k)
+                upper = read(source, at, m), read(source, at + n, m)
+                lower = read(source, at + down, m), read(source, at + down + n, m)
+                a, b, c, d = spread_to_largest(upper + lower, floor, read(grads, g + k, m))
+                write(target, at, a, m)
+                write(target, at + n, b, m)
+                write(target, at + down, c, m)
+                write(target, at + down + n, d, m)
+
+
+@kernel("T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
+def avg_pool2d_backward__squares_of_planes(dy, factor, dx, lo, hi):
+    """dy(P,OH,OW) -> dx(P,H,W) for avg_pool2d__squares_of_planes."""
+    height, down, n = dy.shape[1], dx.shape[2], dy.shape[2]
+    grads, target, factor = pointer(dy), pointer(dx), broadcast(factor)
+    step = width(factor)
+    for p in range(lo, hi):
+        zero_edges(dx[p].reshape(dx.shape[1], down, 1), height, n)
+        for i in range(height):
+            at, g, j = (p * dx.shape[1] + 2 * i) * down, (p * height + i) * n, 0
+            while j + step <= n:
+                no_unroll()
+                share = read(grads, g + j) * factor
+                write_pairs(target, at, share, share)
+                write_pairs(target, at + down, share, share)
+                at, j = at + 2 * step, j + step
+            if j < n:
+                share = read(grads, g + j, lanes_before(factor, n - j)) * factor
+                write_pairs(target, at, share, share, n - j)
+                write_pairs(target, at + down, share, share, n - j)
+
+
+@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
+def avg_pool2d_backward__squares_of_pixels(dy, factor, dx, lo, hi):
+    """dy(B,OH,OW,C) -> dx(B,H,W,C) for avg_pool2d__squares_of_pixels. The range is over B * OH rows."""
+    height, columns, n = dy.shape[1], dy.shape[2], dy.shape[3]
+    down, grads, target, factor = dx.shape[2] * n, pointer(dy), pointer(dx), broadcast(factor)
+    step = width(factor)
+    for r in range(lo, hi):
+        image, i = divmod(r, height)
+        if i == 0:
+            zero_edges(dx[image], height, columns)
+        at, g = (image * dx.shape[1] + 2 * i) * down, r * columns * n
+        for _ in range(columns):
+            last = g + n
+            while g + step <= last:
+                no_unroll()
+                share = read(grads, g) * factor
+                write(target, at, share)
+                write(target, at + n, share)
+                write(target, at + down, share)
+                write(target, at + down + n, share)
+                at, g = at + step, g + step
+            if g < last:
+                m = lanes_before(factor, last - g)
+                share = read(grads, g, m) * factor
+                write(target, at, share, m)
+                write(target, at + n, share, m)
+                write(target, at + down, share, m)
+                write(target, at + down + n, share, m)
+            at, g = at + n + last - g, last
 
 
 @jitted
@@ -124,38 +259,6 @@ def vectors_at_once(length, step, vector):
     if length <= vector or not 0 <= step <= 2:
         return 1
     return 2 if step == 2 or length <= 2 * vector else 4
-
-
-@kernel("T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
-def avg_pool2d_backward__squares_of_planes(dy, factor, dx, lo, hi):
-    """dy(P,OH,OW) -> dx(P,H,W) for avg_pool2d__squares_of_planes."""
-    size, step = itemsize(factor), lanes(factor)
-    down = dx.strides[1]
-    for p in range(lo, hi):
-        zero_edges(dx[p].reshape(dx.shape[1], dx.shape[2], 1), dy.shape[1], dy.shape[2])
-        for i in range(dy.shape[1]):
-            for j in range(0, dy.shape[2], step):
-                to = address(dx) + p * dx.strides[0] + 2 * i * down + 2 * j * size
-                g = address(dy) + p * dy.strides[0] + i * dy.strides[1] + j * size
-                share_with_rows(factor, g, to, to + down, dy.shape[2] - j)
-
-
-@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
-def avg_pool2d_backward__squares_of_pixels(dy, factor, dx, lo, hi):
-    """dy(B,OH,OW,C) -> dx(B,H,W,C) for avg_pool2d__squares_of_pixels. The range is over B * OH rows."""
-    size, step = itemsize(factor), lanes(factor)
-    down, right = dx.strides[1], dx.strides[2]
-    for r in range(lo, hi):
-        b, i = divmod(r, dy.shape[1])
-        if i == 0:
-            zero_edges(dx[b], dy.shape[1], dy.shape[2])
-        for j in range(dy.shape[2]):
-            g = address(dy) + b * dy.strides[0] + i * dy.strides[1] + j * dy.strides[2]
-            target = address(dx) + b * dx.strides[0] + 2 * i * down + 2 * j * right
-            for c in range(0, dy.shape[3], step):
-                to = target + c * size
-                last = to + down + right
-                share_with_pixels(factor, g + c * size, to, to + right, to + down, last, dy.shape[3] - c)
 
 
 @jitted

@@ -9,8 +9,8 @@ import math
 from ...ground.jit import exact, jitted, kernel
 from ...ground.memory import ALIGNMENT, FAR
 from ..math.elementary import LN2_HIGH, LN2_LOW, LOG, LOG2_E
-from ..vector.gemm_tile import transpose_edge
 from ..vector.simd import address, constant, fence, fma, itemsize, lanes, polynomial, rint, stack_bytes, vector_bytes
+from ..vector.transpose import transpose_edge
 from ..vector.values import (
     broadcast,
     larger,

@@ -5,14 +5,13 @@ Here a mask takes it at once. And results that no cache could keep go past the c
 still needed, while the next row is fetched.
 """
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ...ground.jit import exact
-from .gemm_tile import I64, _Tile
-from .simd import vector_bytes
+from .emit import I64, Tile, before, fma, prefetch, size, sum_of_lanes
+from .machine import vector_bytes
 
 TOGETHER = 4  # vectors, whose sums do not wait for each other
 
@@ -63,21 +62,21 @@ def row_loop(reads, writes=0, sums=0, rows=1, far_writes=1, together=TOGETHER):
     return make
 
 
-class _Loop(_Tile):
+class _Loop(Tile):
     """Emits one loop."""
 
     def __init__(self, builder, number, body, addresses, numbers, counts):
-        super().__init__(builder.module, number, 1, 1, masked=False)
+        super().__init__(builder.module, number)
         reads, sums, self.fetched, self.streamed = counts
         self.builder, self.body = builder, body
         self.add, self.sub, self.mul = builder.fadd, builder.fsub, builder.fmul
-        pointers = [builder.inttoptr(address, self.scalar.as_pointer()) for address in addresses]
+        pointers = [self.pointer(builder, address) for address in addresses]
         self.reads, self.writes = pointers[:reads], pointers[reads:]
-        self.numbers = [self._splat(builder, value) for value in numbers]
+        self.numbers = [self.splat(builder, value) for value in numbers]
         self.sums = [[cgutils.alloca_once_value(builder, self.zero) for _ in range(TOGETHER)] for _ in range(sums)]
 
     def fma(self, x, y, z):
-        return self._fma(self.builder, x, y, z)
+        return fma(self.builder, x, y, z)
 
     def fms(self, x, y, z):
         return self.fma(x, y, self.builder.fneg(z))
@@ -89,8 +88,8 @@ class _Loop(_Tile):
         b, step = self.builder, I64(self.together * self.lanes)
         near = b.icmp_signed("==", far, I64(0))
         start = I64(0)
-        if self.writes:  # begin where the first result is aligned, as it must be to go past the caches
-            misplaced = b.sub(I64(0), b.udiv(b.ptrtoint(self.writes[0], I64), I64(self.align)))
+        if self.writes:  # begin where the first result is aligned, as it must be to bypass the caches
+            misplaced = b.sub(I64(0), b.udiv(b.ptrtoint(self.writes[0], I64), I64(size(self.scalar))))
             start = b.and_(misplaced, I64(self.lanes - 1))
             start = b.select(b.icmp_signed("<", start, n), start, n)
             with b.if_then(b.icmp_signed(">", start, I64(0))):
@@ -104,43 +103,37 @@ class _Loop(_Tile):
             self.part(at, b.sub(n, at))
 
     def whole(self, at, far=None):
-        """Go over some full vectors."""
+        """Go over as many whole vectors as are in flight at once."""
         b = self.builder
         if far is not None:
             for x in self.reads[: self.fetched]:
                 for j in range(0, self.together, max(1, 64 // vector_bytes())):
-                    self._prefetch(b, self._at(b, b.gep(x, [b.add(at, far)]), j))
+                    prefetch(b, self.at(b, b.gep(x, [b.add(at, far)]), j))
         rows = [b.gep(x, [at]) for x in self.reads]
-        vectors = [[self._load(b, row, j) for row in rows] for j in range(self.together)]
+        vectors = [[self.load(b, row, j) for row in rows] for j in range(self.together)]
         for j, read in enumerate(vectors):
             sums, results = self.body(self, read, self.numbers, [b.load(places[j]) for places in self.sums])
             for places, value in zip(self.sums, sums, strict=True):
                 b.store(value, places[j])
             for i, (row, value) in enumerate(zip(self.writes, results, strict=True)):
-                store = self._stream if i < self.streamed and far is not None else self._store
+                store = self.stream if i < self.streamed and far is not None else self.store
                 store(b, value, b.gep(row, [at]), j)
 
     def part(self, at, n):
         """Go over one vector, of which only the first n numbers count."""
-        b = self.builder
-        lanes = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
-        mask = b.icmp_signed("<", lanes, self._splat(b, n))
-        self.masked, self.masks = True, [mask]
-        before = [b.load(places[0]) for places in self.sums]
-        sums, results = self.body(self, [self._load(b, b.gep(x, [at]), 0) for x in self.reads], self.numbers, before)
-        for places, old, new in zip(self.sums, before, sums, strict=True):
-            b.store(b.select(mask, new, old), places[0])
+        b, (mask,) = self.builder, before(self.builder, n, self.lanes)
+        old = [b.load(places[0]) for places in self.sums]
+        read = [self.load(b, b.gep(x, [at]), mask=mask) for x in self.reads]
+        sums, results = self.body(self, read, self.numbers, old)
+        for places, value, total in zip(self.sums, old, sums, strict=True):
+            b.store(b.select(mask, total, value), places[0])
         for row, value in zip(self.writes, results, strict=True):
-            self._store(b, value, b.gep(row, [at]), 0)
-        self.masked = False
+            self.store(b, value, b.gep(row, [at]), mask=mask)
 
     def totals(self):
         """Return the sums over all lanes."""
-        b, none, totals = self.builder, ir.Constant(self.scalar, 0.0), []
-        kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
-        add = cgutils.get_or_insert_function(self.module, kind, f"llvm.vector.reduce.fadd.{self.suffix}")
+        b, totals = self.builder, []
         for places in self.sums:
             one, two, three, four = (b.load(place) for place in places)
-            total = b.fadd(b.fadd(one, two), b.fadd(three, four))
-            totals.append(b.call(add, [none, total], fastmath=["reassoc"]))
+            totals.append(sum_of_lanes(b, b.fadd(b.fadd(one, two), b.fadd(three, four))))
         return totals

@@ -1,62 +1,36 @@
-"""Vectors: how wide they are on this CPU, and the few operations that Python has no word for.
+"""What kernels say to LLVM for which Python has no word: rounding once, bits of floats, memory by address.
 
-Here the package speaks LLVM; the other files that may are listed in LLVM_FILES.
+Vectors are in `values`, what the generators of tiles share in `emit`.
 """
 
-from functools import cache
-
-import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
+from numba import types
 from numba.extending import intrinsic, models, register_model
 
-
-@cache
-def features() -> frozenset[str]:
-    """Return the CPU features that LLVM compiles for: NUMBA_CPU_FEATURES, else the host's, as Numba has it.
-
-    So NUMBA_CPU_NAME alone changes what code is tuned for, not which instructions it may use.
-    """
-    given = config.CPU_FEATURES
-    if given is None:
-        given = llvm.get_host_cpu_features().flatten()
-    return frozenset(word[1:] for word in given.split(",") if word.startswith("+"))
-
-
-@cache
-def vector_bytes() -> int:
-    """Return the bytes of the widest vector: 64 (AVX-512), 32 (AVX2 with FMA), else 16 (SSE, NEON)."""
-    if "avx512f" in features():
-        return 64
-    return 32 if {"avx2", "fma"} <= features() else 16
-
-
-@cache
-def vector_registers() -> int:
-    """Return how many vector registers there are: 32 on AVX-512 and ARM, 16 on other x86."""
-    arm = llvm.get_process_triple().startswith(("aarch64", "arm64"))
-    return 32 if arm or vector_bytes() == 64 else 16
+from . import emit
+from .emit import I32, I64, scalar_type
+from .machine import features, vector_bytes
 
 
 class VectorType(types.Type):
-    """A vector of numbers of one dtype, as wide as the CPU's. What can be done with it is in `_vector`."""
+    """A vector of numbers of one dtype, by default as wide as the CPU's. What can be done with it is in `values`."""
 
-    def __init__(self, dtype):
-        self.dtype, self.count = dtype, vector_bytes() * 8 // dtype.bitwidth
+    def __init__(self, dtype, count=None):
+        self.dtype, self.count = dtype, count or vector_bytes() * 8 // dtype.bitwidth
         super().__init__(f"vector({dtype} x {self.count})")
 
 
 @register_model(VectorType)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, ir.VectorType(_float_type(kind.dtype), kind.count))
+        super().__init__(manager, kind, llvm_type(kind))
 
 
-def _float_type(number) -> ir.Type:
+def llvm_type(number) -> ir.Type:
+    """Return the LLVM type of a number or vector; TypeError for a dtype that has none."""
     if isinstance(number, VectorType):
-        return ir.VectorType(_float_type(number.dtype), number.count)
-    return ir.FloatType() if is_single(number) else ir.DoubleType()
+        return ir.VectorType(scalar_type(number.dtype), number.count)
+    return scalar_type(number)
 
 
 def is_single(number) -> bool:
@@ -67,28 +41,19 @@ def is_single(number) -> bool:
     return number == types.float32
 
 
-def suffix(number) -> str:
-    """Return what LLVM's functions of this type have at the end of their names: f32, v16f32."""
-    if isinstance(number, VectorType):
-        return f"v{number.count}{suffix(number.dtype)}"
-    return "f32" if is_single(number) else "f64"
-
-
 def _literal(context, number, value):
     """Return a number, or a vector full of it."""
     if isinstance(number, VectorType):
-        return ir.Constant(_float_type(number), [value] * number.count)
+        return ir.Constant(llvm_type(number), [value] * number.count)
     return context.get_constant(number, value)
 
 
-def _scalar(name: str, arity: int):
+def _scalar(name: str):
     """Return an intrinsic that calls LLVM's `name` on floats of one type. It keeps its meaning under fastmath."""
 
     def codegen(context, builder, signature, args):
-        number = _float_type(signature.return_type)
-        kind = ir.FunctionType(number, [number] * arity)
-        name_of_type = f"llvm.{name}.{suffix(signature.return_type)}"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name_of_type), args)
+        kind = args[0].type
+        return emit.call(builder, f"llvm.{name}.{emit.suffix(kind)}", kind, *args)
 
     return codegen
 
@@ -96,31 +61,31 @@ def _scalar(name: str, arity: int):
 @intrinsic
 def fma(typing_context, a, b, c):
     """Return a * b + c rounded once. All three of one float type."""
-    return a(a, a, a), _scalar("fma", 3)
+    return a(a, a, a), _scalar("fma")
 
 
 @intrinsic
 def rint(typing_context, x):
     """Return x rounded to the nearest integer, ties to even, as a float."""
-    return x(x), _scalar("rint", 1)
+    return x(x), _scalar("rint")
 
 
 @intrinsic
 def maximum(typing_context, a, b):
     """Return the larger of two floats, NaN if either is. Loops that take the maximum of a row vectorise with it."""
-    return a(a, a), _scalar("maximum", 2)
+    return a(a, a), _scalar("maximum")
 
 
 @intrinsic
 def minimum(typing_context, a, b):
     """Return the smaller of two floats, NaN if either is. One instruction if one of them is a constant."""
-    return a(a, a), _scalar("minimum", 2)
+    return a(a, a), _scalar("minimum")
 
 
 @intrinsic
 def copysign(typing_context, x, sign):
     """Return |x| with the sign of `sign`."""
-    return x(x, x), _scalar("copysign", 2)
+    return x(x, x), _scalar("copysign")
 
 
 HAS_LDEXP = "avx512f" in features()  # as a vector instruction; elsewhere LLVM would call the C library
@@ -131,12 +96,9 @@ def ldexp(typing_context, x, n):
     """Return x 2^n for an integer n of any size, subnormal results included."""
 
     def codegen(context, builder, signature, args):
-        number, i32 = _float_type(signature.return_type), ir.IntType(32)
-        n = builder.trunc(args[1], i32) if args[1].type.width > 32 else args[1]
-        suffix = "f32" if is_single(signature.return_type) else "f64"
-        kind = ir.FunctionType(number, [number, i32])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ldexp.{suffix}.i32")
-        return builder.call(function, [args[0], n])
+        n = builder.trunc(args[1], I32) if args[1].type.width > 32 else args[1]
+        kind = args[0].type
+        return emit.call(builder, f"llvm.ldexp.{emit.suffix(kind)}.i32", kind, args[0], n)
 
     return x(x, n), codegen
 
@@ -152,7 +114,7 @@ def bits_of_float(typing_context, x):
 def float_from_bits(typing_context, i):
     """Return the float32 with the bits of an int32, the float64 with those of an int64."""
     to = {32: types.float32, 64: types.float64}[i.bitwidth]
-    return to(i), lambda context, builder, signature, args: builder.bitcast(args[0], _float_type(to))
+    return to(i), lambda context, builder, signature, args: builder.bitcast(args[0], llvm_type(to))
 
 
 def constant(single, double):
@@ -173,7 +135,7 @@ def polynomial(single, double):
 
     @intrinsic
     def p(typing_context, x):
-        step, coefficients = _scalar("fma", 3), single if is_single(x) else double
+        step, coefficients = _scalar("fma"), single if is_single(x) else double
 
         def codegen(context, builder, signature, args):
             *rest, last = [_literal(context, x, c) for c in coefficients]
@@ -192,7 +154,7 @@ def address(typing_context, array):
 
     def codegen(context, builder, signature, args):
         data = context.make_array(array)(context, builder, args[0]).data
-        return builder.ptrtoint(data, ir.IntType(64))
+        return builder.ptrtoint(data, I64)
 
     return types.intp(array), codegen
 
@@ -203,9 +165,9 @@ def vector_at(typing_context, number, address, length):
     array = types.Array(number, 1, "C")
 
     def codegen(context, builder, signature, args):
-        size = ir.IntType(64)(number.bitwidth // 8)
+        size = I64(number.bitwidth // 8)
         made = context.make_array(array)(context, builder)
-        pointer = builder.inttoptr(args[1], _float_type(number).as_pointer())
+        pointer = builder.inttoptr(args[1], llvm_type(number).as_pointer())
         context.populate_array(made, data=pointer, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
         return made._getvalue()
 
@@ -267,14 +229,14 @@ def store(typing_context, x, i, value):
 @intrinsic
 def itemsize(typing_context, number):
     """Return the bytes of a number."""
-    return types.intp(number), lambda context, builder, signature, args: ir.IntType(64)(number.bitwidth // 8)
+    return types.intp(number), lambda context, builder, signature, args: I64(number.bitwidth // 8)
 
 
 @intrinsic
 def lanes(typing_context, number):
     """Return how many numbers of this dtype a vector holds."""
     count = vector_bytes() * 8 // number.bitwidth
-    return types.intp(number), lambda context, builder, signature, args: ir.IntType(64)(count)
+    return types.intp(number), lambda context, builder, signature, args: I64(count)
 
 
 @intrinsic
@@ -282,10 +244,7 @@ def prefetch(typing_context, address):
     """Ask for the cache line at an address, whatever it is, in the second-level cache."""
 
     def codegen(context, builder, signature, args):
-        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.inttoptr(args[0], byte), i32(0), i32(2), i32(1)])
+        emit.prefetch(builder, builder.inttoptr(args[0], ir.IntType(8).as_pointer()))
         return context.get_dummy_value()
 
     return types.void(address), codegen
@@ -312,6 +271,6 @@ def stack_bytes(typing_context, count):
         with builder.goto_entry_block():  # cgutils.alloca_once would fill it with zeros
             place = builder.alloca(ir.ArrayType(ir.IntType(8), count.literal_value))
         place.align = 64
-        return builder.ptrtoint(place, ir.IntType(64))
+        return builder.ptrtoint(place, I64)
 
     return types.intp(count), codegen

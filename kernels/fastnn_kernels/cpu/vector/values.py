@@ -1,14 +1,15 @@
 """Vectors as values: for kernels that cut their rows into vectors themselves.
 
-LLVM makes vectors of plain loops, but what is left of a row behind its last whole vectors goes number by number; for
-rows of 10 to 1000 numbers that can be most of the time. Here a kernel handles a vector as it does a number,
+LLVM vectorises plain loops, but handles what is left of a row after its last whole vectors number by number; for rows
+of 10 to 1000 numbers that can be most of the time. Here a kernel handles a vector as it does a number,
 
     x, y, total = pointer(x), pointer(y), zeros(x)
     for i in range(0, n - n % width(total), width(total)):
         total = total + read(x, i) * read(y, i)
 
-and the last ones through `read_part` and `write_part`, which touch nothing beyond the end. `_simd.fma`, `rint`, and
-what `constant` and `polynomial` make take vectors, too.
+and the last ones through `read_part` and `write_part`, or a mask, which touch nothing beyond the end. Comparisons of
+vectors are masks: `select(x < floor, floor, x)`. `simd.fma`, `rint`, and what `constant` and `polynomial` make take
+vectors, too; `muladd` is as exact as the CPU does it in one instruction.
 """
 
 import math
@@ -16,52 +17,104 @@ import operator
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
-from numba.extending import intrinsic, lower_builtin
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from .simd import VectorType, _float_type, features, suffix, vector_bytes
+from . import emit
+from .emit import I1, I32, I64
+from .machine import features
+from .simd import VectorType, llvm_type
 
-I32, I64 = ir.IntType(32), ir.IntType(64)
-HAS_SCALEF = "avx512f" in features()
-
-
-def _call(builder, name, result, *values):
-    kind = ir.FunctionType(result, [value.type for value in values])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+HAS_SCALEF = HAS_LOOKUP = "avx512f" in features()
 
 
-def _operator(function, instruction):
+class MaskType(types.Type):
+    """Which lanes of a vector something is true of."""
+
+    def __init__(self, count):
+        self.count = count
+        super().__init__(f"mask({count})")
+
+
+@register_model(MaskType)
+class _MaskModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, ir.VectorType(I1, kind.count))
+
+
+def _operator(function, operands, lower):
+    """Define an operator on vectors or masks: lower(builder, *operands) emits it."""
+    result = MaskType if function in COMPARISONS or operands is MaskType else None
+
     @infer_global(function)
     class Typing(AbstractTemplate):
         def generic(self, args, kws):
-            if isinstance(args[0], VectorType) and all(arg == args[0] for arg in args):
-                return signature(args[0], *args)
+            if isinstance(args[0], operands) and all(arg == args[0] for arg in args):
+                return signature(MaskType(args[0].count) if result else args[0], *args)
             return None
 
     for count in (1, 2):
-        lower_builtin(function, *[VectorType] * count)(
-            lambda context, builder, signature, args: getattr(builder, instruction)(*args)
+        lower_builtin(function, *[operands] * count)(
+            lambda context, builder, signature, args: lower(builder, signature.args[0], *args)
         )
 
 
-_operator(operator.add, "fadd")
-_operator(operator.sub, "fsub")
-_operator(operator.mul, "fmul")
-_operator(operator.truediv, "fdiv")
-_operator(operator.neg, "fneg")
+def _arithmetic(on_floats, on_integers):
+    def lower(builder, kind, *args):
+        return getattr(builder, on_floats if isinstance(kind.dtype, types.Float) else on_integers)(*args)
+
+    return lower
 
 
-def _filled(builder, count, value):
-    one = builder.insert_element(ir.Constant(ir.VectorType(value.type, count), ir.Undefined), value, I32(0))
-    return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, count), [0] * count))
+def _comparison(symbol):
+    """Compare lanes: NaN is different from all, and neither below nor above."""
+
+    def lower(builder, kind, a, b):
+        if isinstance(kind.dtype, types.Integer):
+            return builder.icmp_signed(symbol, a, b)
+        return (builder.fcmp_unordered if symbol == "!=" else builder.fcmp_ordered)(symbol, a, b)
+
+    return lower
+
+
+COMPARISONS = {
+    operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">=", operator.eq: "==", operator.ne: "!=",
+}  # fmt: skip
+for function, symbol in COMPARISONS.items():
+    _operator(function, VectorType, _comparison(symbol))
+_operator(operator.add, VectorType, _arithmetic("fadd", "add"))
+_operator(operator.sub, VectorType, _arithmetic("fsub", "sub"))
+_operator(operator.mul, VectorType, _arithmetic("fmul", "mul"))
+_operator(operator.truediv, VectorType, _arithmetic("fdiv", None))
+_operator(operator.neg, VectorType, _arithmetic("fneg", "neg"))
+_operator(operator.and_, MaskType, lambda builder, kind, a, b: builder.and_(a, b))
+_operator(operator.or_, MaskType, lambda builder, kind, a, b: builder.or_(a, b))
+_operator(operator.invert, MaskType, lambda builder, kind, a: builder.not_(a))
+
+
+@intrinsic
+def select(typing_context, mask, a, b):
+    """Return lanes of a where the mask is set, of b elsewhere."""
+    return a(mask, a, a), lambda context, builder, signature, args: builder.select(*args)
+
+
+@intrinsic
+def is_nan(typing_context, x):
+    """Return in which lanes x is NaN."""
+    return MaskType(x.count)(x), lambda context, builder, signature, args: builder.fcmp_unordered("uno", *args, *args)
+
+
+@intrinsic
+def muladd(typing_context, x, y, z):
+    """Return x y + z, rounded once on a CPU that has an instruction for it, else twice."""
+    return z(x, y, z), lambda context, builder, signature, args: emit.fma(builder, *args)
 
 
 @intrinsic
 def broadcast(typing_context, value):
     """Return a vector full of one number."""
     vector = VectorType(value)
-    return vector(value), lambda context, builder, signature, args: _filled(builder, vector.count, args[0])
+    return vector(value), lambda context, builder, signature, args: emit.splat(builder, args[0], vector.count)
 
 
 @intrinsic
@@ -82,7 +135,7 @@ def pointer_at(typing_context, number, address):
     """Return the pointer to numbers of the dtype of `number` at an address."""
     p = types.CPointer(number)
     return p(number, types.intp), lambda context, builder, signature, args: builder.inttoptr(
-        args[1], _float_type(number).as_pointer()
+        args[1], llvm_type(number).as_pointer()
     )
 
 
@@ -90,7 +143,7 @@ def pointer_at(typing_context, number, address):
 def zeros(typing_context, p):
     """Return a vector of zeros of the dtype that a pointer leads to."""
     vector = VectorType(p.dtype)
-    return vector(p), lambda context, builder, signature, args: ir.Constant(_float_type(vector), [0.0] * vector.count)
+    return vector(p), lambda context, builder, signature, args: ir.Constant(llvm_type(vector), [0.0] * vector.count)
 
 
 @intrinsic
@@ -99,56 +152,70 @@ def width(typing_context, vector):
     return types.intp(vector), lambda context, builder, signature, args: I64(vector.count)
 
 
-def _mask(builder, lanes, count):
-    """Return which lanes come before `count`, of any size."""
-    near = builder.trunc(_smaller(builder, count, I64(lanes)), I32)
-    numbers = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
-    return builder.icmp_signed("<", numbers, _filled(builder, lanes, near))
+@intrinsic
+def lanes_before(typing_context, vector, n):
+    """Return the mask of the lanes of a vector that come before number n: none if n <= 0, all if it has fewer."""
+    mask = MaskType(vector.count)
+    return mask(vector, types.intp), lambda context, builder, signature, args: _before(builder, vector, args[1])
 
 
-def _smaller(builder, a, b):
-    return builder.select(builder.icmp_signed("<", a, b), a, b)
-
-
-def _place(builder, p, i, vector):
-    return builder.bitcast(builder.gep(p, [i]), _float_type(vector).as_pointer())
+def _before(builder, vector, n):
+    return emit.before(builder, n, vector.count)[0]
 
 
 @intrinsic
-def read(typing_context, p, i):
-    """Return the vector that begins at element i."""
+def moved(typing_context, p, i):
+    """Return the pointer to element i."""
+    return p(p, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
+
+
+@intrinsic
+def read(typing_context, p, i, mask=None):
+    """Return the vector that begins at element i; with a mask, zeros in all other lanes, which are not read."""
     vector = VectorType(p.dtype)
 
     def codegen(context, builder, signature, args):
-        return builder.load(_place(builder, *args, vector), align=p.dtype.bitwidth // 8)
+        mask = args[2] if isinstance(signature.args[2], MaskType) else None
+        return emit.load(builder, llvm_type(vector), builder.gep(args[0], [args[1]]), mask)
 
-    return vector(p, types.intp), codegen
+    return vector(p, types.intp, mask or types.none), codegen
+
+
+@intrinsic
+def read_indices(typing_context, vector, address):
+    """Return 32-bit integers at an address, as many as a vector has lanes."""
+    integers = VectorType(types.int32, vector.count)
+
+    def codegen(context, builder, signature, args):
+        return emit.load(builder, llvm_type(integers), builder.inttoptr(args[1], I32.as_pointer()))
+
+    return integers(vector, types.intp), codegen
 
 
 @intrinsic
 def read_part(typing_context, p, i, count, fill):
-    """Return the vector that begins at element i, with lanes of `fill` from `count` on, which are not looked at.
+    """Return the vector that begins at element i, with lanes of `fill` from `count` on, which are not read.
 
     A count above the width means all lanes, one below 0 none.
     """
 
     def codegen(context, builder, signature, args):
-        mask, align = _mask(builder, fill.count, args[2]), I32(p.dtype.bitwidth // 8)
-        name = f"llvm.masked.load.{suffix(fill)}.p0"
-        return _call(builder, name, _float_type(fill), _place(builder, *args[:2], fill), align, mask, args[3])
+        place, mask = builder.gep(args[0], [args[1]]), _before(builder, fill, args[2])
+        return emit.load(builder, llvm_type(fill), place, mask, args[3])
 
     return fill(p, types.intp, types.intp, fill), codegen
 
 
 @intrinsic
-def write(typing_context, p, i, value):
-    """Write a vector from element i on."""
+def write(typing_context, p, i, value, mask=None):
+    """Write a vector from element i on, or those lanes of it that the mask names."""
 
     def codegen(context, builder, signature, args):
-        builder.store(args[2], _place(builder, *args[:2], value), align=p.dtype.bitwidth // 8)
+        mask = args[3] if isinstance(signature.args[3], MaskType) else None
+        emit.store(builder, args[2], builder.gep(args[0], [args[1]]), mask)
         return context.get_dummy_value()
 
-    return types.void(p, types.intp, value), codegen
+    return types.void(p, types.intp, value, mask or types.none), codegen
 
 
 @intrinsic
@@ -156,9 +223,7 @@ def write_part(typing_context, p, i, count, value):
     """Write the first `count` lanes of a vector from element i on; see `read_part`."""
 
     def codegen(context, builder, signature, args):
-        mask, align = _mask(builder, value.count, args[2]), I32(p.dtype.bitwidth // 8)
-        name = f"llvm.masked.store.{suffix(value)}.p0"
-        _call(builder, name, ir.VoidType(), args[3], _place(builder, *args[:2], value), align, mask)
+        emit.store(builder, args[3], builder.gep(args[0], [args[1]]), _before(builder, value, args[2]))
         return context.get_dummy_value()
 
     return types.void(p, types.intp, types.intp, value), codegen
@@ -166,25 +231,119 @@ def write_part(typing_context, p, i, count, value):
 
 @intrinsic
 def stream(typing_context, p, i, value):
-    """Write a vector past the caches from element i on, which lies aligned to its width. See `_simd.fence`."""
+    """Write a vector from element i on, which is aligned to its width, bypassing the caches. See `simd.fence`."""
 
     def codegen(context, builder, signature, args):
-        stored = builder.store(args[2], _place(builder, *args[:2], value), align=vector_bytes())
-        stored.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
+        emit.stream(builder, args[2], builder.gep(args[0], [args[1]]))
         return context.get_dummy_value()
 
     return types.void(p, types.intp, value), codegen
 
 
 @intrinsic
+def gather(typing_context, p, indices, mask):
+    """Return the elements that a vector of integers names, zeros without the mask."""
+    vector = VectorType(p.dtype)
+
+    def codegen(context, builder, signature, args):
+        return emit.gather(builder, args[0], args[1], args[2])
+
+    return vector(p, indices, mask), codegen
+
+
+@intrinsic
+def read_table(typing_context, p, vectors):
+    """Return a tuple of `vectors` vectors (a literal) from where a pointer leads on."""
+    if not isinstance(vectors, types.IntegerLiteral):
+        return None
+    table = types.UniTuple(VectorType(p.dtype), vectors.literal_value)
+
+    def codegen(context, builder, signature, args):
+        starts = (builder.gep(args[0], [I64(i * table.dtype.count)]) for i in range(table.count))
+        rows = [emit.load(builder, llvm_type(table.dtype), start) for start in starts]
+        return context.make_tuple(builder, table, rows)
+
+    return table(p, vectors), codegen
+
+
+@intrinsic
+def lookup(typing_context, table, indices):
+    """Return the numbers at 32-bit indices into a table of 2, 4 or 8 vectors. Only AVX-512 has it: see HAS_LOOKUP."""
+    vector = table.dtype
+
+    def codegen(context, builder, signature, args):
+        rows, index = [builder.extract_value(args[0], i) for i in range(table.count)], args[1]
+        name = {32: "ps", 64: "pd"}[vector.dtype.bitwidth]
+        if name == "pd":
+            index = builder.zext(index, ir.VectorType(I64, vector.count))
+        bits = emit.constant(index.type.element, [vector.count.bit_length()] * vector.count)
+        pair, found = builder.lshr(index, bits), None
+        for i, (low, high) in enumerate(zip(rows[::2], rows[1::2], strict=True)):
+            # the instruction looks at the lower bits of an index only
+            picked = emit.call(builder, f"llvm.x86.avx512.vpermi2var.{name}.512", low.type, low, index, high)
+            mine = builder.icmp_signed("==", pair, emit.constant(index.type.element, [i] * vector.count))
+            found = picked if found is None else builder.select(mine, picked, found)
+        return found
+
+    return vector(table, indices), codegen
+
+
+def _pair_masks(builder, vector, kind, count):
+    """Return the masks of two vectors of which the first 2 * count lanes count; those of all lanes for no count."""
+    if kind == types.none:
+        return None, None
+    return emit.before(builder, builder.mul(count, I64(2)), vector.count, 2)
+
+
+@intrinsic
+def read_pairs(typing_context, p, i, count=None):
+    """Return the vectors of the first and second numbers of pairs that begin at element i; of the first `count`."""
+    vector = VectorType(p.dtype)
+
+    def codegen(context, builder, signature, args):
+        masks = _pair_masks(builder, vector, signature.args[2], args[2])
+        starts = (builder.gep(args[0], [builder.add(args[1], I64(first))]) for first in (0, vector.count))
+        both = [emit.load(builder, llvm_type(vector), at, mask) for at, mask in zip(starts, masks, strict=True)]
+        halves = [emit.shuffle(builder, *both, range(first, 2 * vector.count, 2)) for first in range(2)]
+        return context.make_tuple(builder, signature.return_type, halves)
+
+    return types.UniTuple(vector, 2)(p, types.intp, types.none if count in (None, types.none) else types.intp), codegen
+
+
+@intrinsic
+def write_pairs(typing_context, p, i, first, second, count=None):
+    """Write the inverse of `read_pairs`."""
+
+    def codegen(context, builder, signature, args):
+        lanes, masks = first.count, _pair_masks(builder, first, signature.args[4], args[4])
+        order = [lane // 2 + lane % 2 * lanes for lane in range(2 * lanes)]
+        for start, mask in zip((0, lanes), masks, strict=True):
+            value = emit.shuffle(builder, args[2], args[3], order[start : start + lanes])
+            emit.store(builder, value, builder.gep(args[0], [builder.add(args[1], I64(start))]), mask)
+        return context.get_dummy_value()
+
+    return types.void(p, types.intp, first, first, types.none if count in (None, types.none) else types.intp), codegen
+
+
+@intrinsic
+def no_unroll(typing_context):
+    """Keep LLVM from unrolling the loop around. It does so by eight, for windows that are two or three wide."""
+
+    def codegen(context, builder, signature, args):
+        emit.no_unroll(builder)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def prefetch(typing_context, p, i, write):
-    """Ask for the cache line of element i, wherever that is, in the second-level cache; write: 1 to write, else 0."""
+    """Fetch the cache line of element i, wherever that is, into the second-level cache; write: 1 to write, else 0."""
     if not isinstance(write, types.IntegerLiteral):
         return None
 
     def codegen(context, builder, signature, args):
-        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
-        _call(builder, "llvm.prefetch.p0", ir.VoidType(), place, I32(write.literal_value), I32(2), I32(1))
+        emit.prefetch(builder, builder.gep(args[0], [args[1]]), write.literal_value)
         return context.get_dummy_value()
 
     return types.void(p, types.intp, write), codegen
@@ -215,7 +374,7 @@ def marked(typing_context, mark, a, b):
     """Return `mark`, with NaN in the lanes where a or b is NaN."""
 
     def codegen(context, builder, signature, args):
-        nan = ir.Constant(_float_type(mark), [math.nan] * mark.count)
+        nan = ir.Constant(llvm_type(mark), [math.nan] * mark.count)
         return builder.select(builder.fcmp_unordered("uno", args[1], args[2]), nan, args[0])
 
     return mark(mark, mark, mark), codegen
@@ -257,7 +416,7 @@ def first_lanes(typing_context, x, count, fill):
     """Return x with lanes of `fill` from `count` on; see `read_part`."""
 
     def codegen(context, builder, signature, args):
-        return builder.select(_mask(builder, x.count, args[1]), args[0], args[2])
+        return builder.select(_before(builder, x, args[1]), args[0], args[2])
 
     return x(x, types.intp, x), codegen
 
@@ -269,7 +428,7 @@ def every(typing_context, x, distance, fill):
     def codegen(context, builder, signature, args):
         near = builder.trunc(builder.sub(args[1], I64(1)), I32)
         numbers = ir.Constant(ir.VectorType(I32, x.count), list(range(x.count)))
-        rest = builder.and_(numbers, _filled(builder, x.count, near))
+        rest = builder.and_(numbers, emit.splat(builder, near, x.count))
         kept = builder.icmp_unsigned("==", rest, ir.Constant(rest.type, [0] * x.count))
         return builder.select(kept, args[0], args[2])
 
@@ -285,8 +444,8 @@ def swapped(typing_context, x, distance):
     def codegen(context, builder, signature, args):
         if distance.literal_value >= x.count:
             return args[0]
-        order = ir.Constant(ir.VectorType(I32, x.count), [lane ^ distance.literal_value for lane in range(x.count)])
-        return builder.shuffle_vector(args[0], args[0], order)
+        order = [lane ^ distance.literal_value for lane in range(x.count)]
+        return emit.shuffle(builder, args[0], args[0], order)
 
     return x(x, distance), codegen
 
@@ -304,8 +463,8 @@ def largest_lane(typing_context, x):
     def codegen(context, builder, signature, args):
         value, step = args[0], x.count // 2
         while step:
-            order = ir.Constant(ir.VectorType(I32, x.count), [lane ^ step for lane in range(x.count)])
-            value = _larger(builder, value, builder.shuffle_vector(value, value, order))
+            other = emit.shuffle(builder, value, value, [lane ^ step for lane in range(x.count)])
+            value = _larger(builder, value, other)
             step //= 2
         return builder.extract_element(value, I32(0))
 
@@ -315,16 +474,7 @@ def largest_lane(typing_context, x):
 @intrinsic
 def sum_of_lanes(typing_context, x):
     """Return the sum of all lanes, added in halves."""
-
-    def codegen(context, builder, signature, args):
-        value, step = args[0], x.count // 2
-        while step:
-            order = ir.Constant(ir.VectorType(I32, x.count), [lane ^ step for lane in range(x.count)])
-            value = builder.fadd(value, builder.shuffle_vector(value, value, order))
-            step //= 2
-        return builder.extract_element(value, I32(0))
-
-    return x.dtype(x), codegen
+    return x.dtype(x), lambda context, builder, signature, args: emit.sum_of_lanes(builder, *args)
 
 
 @intrinsic
@@ -332,11 +482,11 @@ def times_power_of_2(typing_context, x, n):
     """Return x 2^n for whole numbers n (of floats), rounded once where the result is subnormal; 0 far below."""
 
     def codegen(context, builder, signature, args):
-        kind, bits = _float_type(x), x.dtype.bitwidth
+        kind, bits = llvm_type(x), x.dtype.bitwidth
         if HAS_SCALEF:
             every = ir.IntType(max(8, x.count))(-1)
             name = f"llvm.x86.avx512.mask.scalef.{'ps' if bits == 32 else 'pd'}.512"
-            return _call(builder, name, kind, *args, args[0], every, I32(4))  # 4: rounded as usual
+            return emit.call(builder, name, kind, *args, args[0], every, I32(4))  # 4: rounded as usual
         # in two steps, so that each power is a normal float
         integer = ir.VectorType(ir.IntType(bits), x.count)
         bias, shift = (127, 23) if bits == 32 else (1023, 52)
@@ -361,6 +511,6 @@ def power_of_2_in(typing_context, x):
         shift, root = (23, 0x3F3504F3) if bits == 32 else (52, 0x3FE6A09E667F3BCD)  # the bits of sqrt(1/2)
         distance = builder.sub(builder.bitcast(args[0], integer), ir.Constant(integer, [root] * x.count))
         n = builder.ashr(distance, ir.Constant(integer, [shift] * x.count))
-        return builder.sitofp(n, _float_type(x))
+        return builder.sitofp(n, llvm_type(x))
 
     return x(x), codegen

@@ -14,51 +14,36 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .gemm_tile import I32, I64, VOID, _Tile
+from .emit import I1, I32, I64, Tile, before, constant, gather, load, no_unroll, scatter, shuffle, size, store
 
 THREE = types.UniTuple(types.intp, 3)
 
 
-class _Window(_Tile):
+class _Window(Tile):
     """Emits loads of taps and stores of results for a number of vectors of outputs, the last of them not full."""
 
-    def __init__(self, builder, number, vectors, length, whole=False):
-        super().__init__(builder.module, number, 1, vectors, True)
-        self.builder, self.number, self.length = builder, number, length
+    def __init__(self, builder, number, vectors, length):
+        super().__init__(builder.module, number)
+        self.builder, self.vectors, self.length = builder, vectors, length
         self.places = ir.VectorType(I32, self.lanes)
-        self.iota = ir.Constant(self.places, list(range(self.lanes)))
-        if whole:
-            self.inside = [ir.Constant(ir.VectorType(ir.IntType(1), self.lanes), [1] * self.lanes)] * vectors
-        else:
-            self.inside = [self.below(length, v * self.lanes) for v in range(vectors)]
-
-    def below(self, n, start=0):
-        """Return a mask: those of the lanes start, start + 1, ... that come before the n-th."""
-        builder = self.builder
-        n = builder.sub(n, I64(start))
-        some = builder.icmp_signed("<", n, I64(self.lanes))
-        n = builder.select(some, n, I64(self.lanes))  # a row may be longer than 32 bits can say
-        return builder.icmp_signed("<", self.iota, self._splat(builder, builder.trunc(n, I32)))
+        self.inside = before(builder, length, self.lanes, vectors)
 
     def variables(self, values):
         """Return variables (registers, once LLVM has seen them) that hold these vectors."""
-        places = [cgutils.alloca_once(self.builder, value.type) for value in values]
-        for value, place in zip(values, places, strict=True):
-            self.builder.store(value, place)
-        return places
+        return [cgutils.alloca_once_value(self.builder, value) for value in values]
 
     def everywhere(self, number):
         """Return one number in all lanes of all vectors."""
-        return [self._splat(self.builder, number)] * self.vectors
+        return [self.splat(self.builder, number)] * self.vectors
 
-    def pointer(self, address, kind=None):
+    def pointer_to(self, address, kind=None):
         return self.builder.inttoptr(address, (kind or self.scalar).as_pointer())
 
     def over_taps(self, counts, steps, lane_step, body):
         """Emit body(offset, way to load, indices) in loops over the taps, one for every distance of lanes."""
         builder = self.builder
         counts, steps = (cgutils.unpack_tuple(builder, three, 3) for three in (counts, steps))
-        ways = [(1, self.read_row), (2, self._read_pairs), (0, self._read_same), (None, self._read_far)]
+        ways = [(1, self.read_row), (2, self._read_pairs), (0, self._read_same), (None, self._read_apart)]
         if self.vectors > 1:  # see `vectors_at_once`
             ways = ways[:3] if self.vectors == 2 else [ways[0], ways[2]]
 
@@ -77,9 +62,7 @@ class _Window(_Tile):
 
     def loops(self, counts, body, indices=()):
         if len(indices) == len(counts):
-            # LLVM would unroll by eight, for windows that are two or three wide, but what is convergent it may not copy
-            nothing = self.builder.asm(ir.FunctionType(VOID, []), "", "", [], side_effect=True)
-            nothing.attributes.add("convergent")
+            no_unroll(self.builder)
             body(indices)
             return
         with cgutils.for_range(self.builder, counts[len(indices)]) as loop:
@@ -90,23 +73,13 @@ class _Window(_Tile):
         a, b, c = (self.builder.mul(index, step) for index, step in zip(indices, steps, strict=True))
         return self.builder.add(self.builder.add(a, b), c)
 
-    def _masked(self, pointer, mask):
-        kind = ir.VectorType(pointer.type.pointee, self.lanes)
-        pointer = self.builder.bitcast(pointer, kind.as_pointer())
-        name, align = self._names(kind)
-        zero = ir.Constant(kind, None)
-        return self._call(self.builder, f"llvm.masked.load.{name}.p0", kind, pointer, I32(align), mask, zero)
-
-    def _names(self, kind):
-        letter = "i" if kind.element == I32 else "f"
-        bits = 32 if kind.element == I32 else 8 * self.align
-        return f"v{self.lanes}{letter}{bits}", bits // 8
-
-    def _ahead(self, pointer, elements):
-        return self.builder.gep(pointer, [I64(elements)])
-
     def read_row(self, pointer, step=None):
-        return [self._masked(self._ahead(pointer, v * self.lanes), mask) for v, mask in enumerate(self.inside)]
+        return [self._read(pointer, v * self.lanes, mask) for v, mask in enumerate(self.inside)]
+
+    def _read(self, pointer, start, mask):
+        """Load a vector of numbers or places from number `start` on."""
+        kind = ir.VectorType(pointer.type.pointee, self.lanes)
+        return load(self.builder, kind, self.builder.gep(pointer, [I64(start)]), mask)
 
     def _read_pairs(self, pointer, step):
         """Load every other number, and touch none behind the last of them."""
@@ -114,91 +87,80 @@ class _Window(_Tile):
         last = builder.sub(builder.mul(self.length, I64(2)), I64(1))
         order = [2 * i if i < half else 2 * i + 1 for i in range(self.lanes)]
         for start in range(0, 2 * self.lanes * self.vectors, 2 * self.lanes):
-            low = self._masked(self._ahead(pointer, start), self.below(last, start))
-            start += self.lanes - 1
-            high = self._masked(self._ahead(pointer, start), self.below(last, start))
-            found.append(builder.shuffle_vector(low, high, ir.Constant(self.places, order)))
+            pair = []
+            for first in (start, start + self.lanes - 1):
+                (mask,) = before(builder, builder.sub(last, I64(first)), self.lanes)
+                pair.append(self._read(pointer, first, mask))
+            found.append(shuffle(builder, *pair, order))
         return found
 
     def _read_same(self, pointer, step):
         return self.everywhere(self.builder.load(pointer))
 
-    def _read_far(self, pointer, step):
-        kind = ir.VectorType(pointer.type.pointee, self.lanes)
-        name, align = self._names(kind)
-        addresses = self._addresses(pointer, step, align)
-        name = f"llvm.masked.gather.{name}.v{self.lanes}p0"
-        return [self._call(self.builder, name, kind, addresses, I32(align), self.inside[0], ir.Constant(kind, None))]
+    def _read_apart(self, pointer, step):
+        return [gather(self.builder, pointer, self._apart(step), self.inside[0])]
 
-    def _addresses(self, pointer, step, size):
-        builder = self.builder
-        wide = ir.VectorType(I64, self.lanes)
-        lanes = ir.Constant(wide, list(range(self.lanes)))
-        start = self._splat(builder, builder.ptrtoint(pointer, I64))
-        offsets = builder.mul(lanes, self._splat(builder, builder.mul(step, I64(size))))
-        return builder.inttoptr(builder.add(start, offsets), ir.VectorType(pointer.type, self.lanes))
+    def _apart(self, step):
+        """Return the distances of the lanes from the first."""
+        lanes = constant(I64, range(self.lanes))
+        return self.builder.mul(lanes, self.splat(self.builder, step))
 
     def write(self, places, pointer):
         """Store what the variables hold, one vector behind the other."""
         for v, (place, mask) in enumerate(zip(places, self.inside, strict=True)):
-            self._put(self.builder.load(place), self._ahead(pointer, v * self.lanes), mask)
+            self._write(self.builder.load(place), pointer, v * self.lanes, mask)
 
     def write_apart(self, places, pointer, step):
         """Store the lanes of the vectors `step` elements apart."""
         builder = self.builder
-        with builder.if_else(builder.icmp_signed("==", step, I64(1))) as (near, apart):
-            with near:
+        with builder.if_else(builder.icmp_signed("==", step, I64(1))) as (contiguous, apart):
+            with contiguous:
                 self.write(places, pointer)
-            with apart, builder.if_else(builder.icmp_signed("==", step, I64(2))) as (two, far):
+            with apart, builder.if_else(builder.icmp_signed("==", step, I64(2))) as (two, more):
                 with two:
                     self._write_pairs(places, pointer)
-                with far:
-                    name = f"llvm.masked.scatter.{self.suffix}.v{self.lanes}p0"
+                with more:
                     for v, (place, mask) in enumerate(zip(places, self.inside, strict=True)):
                         start = builder.gep(pointer, [builder.mul(step, I64(v * self.lanes))])
-                        addresses = self._addresses(start, step, self.align)
-                        self._call(builder, name, VOID, builder.load(place), addresses, I32(self.align), mask)
+                        scatter(builder, builder.load(place), start, self._apart(step), mask)
 
     def _write_pairs(self, places, pointer):
-        builder = self.builder
-        even = ir.Constant(self.inside[0].type, [1 - i % 2 for i in range(self.lanes)])
-        twice = builder.mul(self.length, I64(2))
+        builder, twice = self.builder, self.builder.mul(self.length, I64(2))
+        even = constant(I1, [1 - i % 2 for i in range(self.lanes)])
+        masks = before(builder, twice, self.lanes, 2 * self.vectors)
         for v, place in enumerate(places):
             value = builder.load(place)
             for half in range(2):
-                start = (2 * v + half) * self.lanes
-                order = ir.Constant(self.places, [(half * self.lanes + i) // 2 for i in range(self.lanes)])
-                part = builder.shuffle_vector(value, value, order)
-                self._put(part, self._ahead(pointer, start), builder.and_(even, self.below(twice, start)))
+                part = shuffle(builder, value, value, [(half * self.lanes + i) // 2 for i in range(self.lanes)])
+                mask = builder.and_(even, masks[2 * v + half])
+                self._write(part, pointer, (2 * v + half) * self.lanes, mask)
 
-    def _put(self, value, pointer, mask):
-        name, align = self._names(value.type)
-        pointer = self.builder.bitcast(pointer, value.type.as_pointer())
-        self._call(self.builder, f"llvm.masked.store.{name}.p0", VOID, value, pointer, I32(align), mask)
+    def _write(self, value, pointer, start, mask):
+        store(self.builder, value, self.builder.gep(pointer, [I64(start)]), mask)
 
     def divide(self, places, divisor):
         """Divide what the variables hold by a number: exactly, but powers of two as fast as one multiplies."""
-        builder, bits = self.builder, 8 * self.align
+        builder, bits = self.builder, 8 * size(self.scalar)
         integer = ir.IntType(bits)
         mantissa = builder.and_(builder.bitcast(divisor, integer), integer((1 << (23 if bits == 32 else 52)) - 1))
         with builder.if_else(builder.icmp_signed("==", mantissa, integer(0))) as (power, other):
             with power:
-                factor = self._splat(builder, builder.fdiv(ir.Constant(self.scalar, 1.0), divisor))
+                factor = self.splat(builder, builder.fdiv(ir.Constant(self.scalar, 1.0), divisor))
                 for place in places:
                     builder.store(builder.fmul(builder.load(place), factor), place)
             with other:
-                divisors = self._splat(builder, divisor)
+                divisors = self.splat(builder, divisor)
                 for place in places:
                     builder.store(builder.fdiv(builder.load(place), divisors), place)
 
     def numbered(self, start, step):
         """Return start, start + step, ... as 32-bit integers, vector by vector."""
         builder, found = self.builder, []
-        stride = self._splat(builder, builder.trunc(step, I32))
+        stride = self.splat(builder, builder.trunc(step, I32))
         for v in range(self.vectors):
             here = builder.add(start, builder.mul(step, I64(v * self.lanes)))
-            here = self._splat(builder, builder.trunc(here, I32))
-            found.append(builder.add(here, builder.mul(self.iota, stride)))
+            here = self.splat(builder, builder.trunc(here, I32))
+            found.append(builder.add(here, builder.mul(constant(I32, range(self.lanes)), stride)))
         return found
 
 
@@ -230,7 +192,7 @@ def window_maximum(typing_context, floor, at, counts, steps, lane_step, out, vec
     """Write the largest number of each window, or the floor where that is larger. NaN is larger than all numbers."""
 
     def emit(window, builder, floor, at, counts, steps, lane_step, out):
-        bests, source = window.variables(window.everywhere(floor)), window.pointer(at)
+        bests, source = window.variables(window.everywhere(floor)), window.pointer_to(at)
 
         def tap(offset, read, indices):
             for value, best in zip(read(builder.gep(source, [offset])), bests, strict=True):
@@ -240,7 +202,7 @@ def window_maximum(typing_context, floor, at, counts, steps, lane_step, out, vec
                 builder.store(builder.select(builder.fcmp_unordered("uno", value, value), value, larger), best)
 
         window.over_taps(counts, steps, lane_step, tap)
-        window.write(bests, window.pointer(out))
+        window.write(bests, window.pointer_to(out))
 
     return types.void(floor, types.intp, THREE, THREE, *[types.intp] * 4), _for_each_number_of_vectors(emit)
 
@@ -268,7 +230,7 @@ def window_argmax(
     """
 
     def emit(window, builder, floor, at, counts, steps, lane_step, place, place_steps, place_step, out, where):
-        source, bests = window.pointer(at), window.variables(window.everywhere(floor))
+        source, bests = window.pointer_to(at), window.variables(window.everywhere(floor))
         lowest = builder.fcmp_ordered("==", floor, ir.Constant(floor.type, float("-inf")))
         nd, nh, nw = cgutils.unpack_tuple(builder, counts, 3)
         some = builder.icmp_signed(">", builder.mul(builder.mul(nd, nh), nw), I64(0))
@@ -285,13 +247,13 @@ def window_argmax(
                 builder.store(builder.select(take, here, builder.load(found)), found)
 
         window.over_taps(counts, steps, lane_step, tap)
-        window.write(bests, window.pointer(out))
+        window.write(bests, window.pointer_to(out))
         none = ir.Constant(window.places, [-1] * window.lanes)
         for found, start in zip(founds, window.numbered(place, place_step), strict=True):
             offset = builder.load(found)
             known = builder.icmp_signed("!=", offset, none)
             builder.store(builder.select(known, builder.add(offset, start), none), found)
-        window.write(founds, window.pointer(where, I32))
+        window.write(founds, window.pointer_to(where, I32))
 
     signature = types.void(floor, types.intp, THREE, THREE, types.intp, types.intp, THREE, *[types.intp] * 5)
     return signature, _for_each_number_of_vectors(emit)
@@ -302,7 +264,7 @@ def window_sum(typing_context, divisor, at, counts, steps, lane_step, out, out_s
     """Write the sum of each window over the divisor."""
 
     def emit(window, builder, divisor, at, counts, steps, lane_step, out, out_step):
-        totals, source = window.variables([window.zero] * window.vectors), window.pointer(at)
+        totals, source = window.variables([window.zero] * window.vectors), window.pointer_to(at)
 
         def tap(offset, read, indices):
             for value, total in zip(read(builder.gep(source, [offset])), totals, strict=True):
@@ -310,7 +272,7 @@ def window_sum(typing_context, divisor, at, counts, steps, lane_step, out, out_s
 
         window.over_taps(counts, steps, lane_step, tap)
         window.divide(totals, divisor)
-        window.write_apart(totals, window.pointer(out), out_step)
+        window.write_apart(totals, window.pointer_to(out), out_step)
 
     return types.void(divisor, types.intp, THREE, THREE, *[types.intp] * 5), _for_each_number_of_vectors(emit)
 
@@ -321,7 +283,7 @@ def window_chosen(typing_context, number, at, where, counts, steps, place, out, 
 
     def emit(window, builder, _, at, where, counts, steps, place, out):
         totals = window.variables([window.zero] * window.vectors)
-        source, marks = window.pointer(at), window.pointer(where, I32)
+        source, marks = window.pointer_to(at), window.pointer_to(where, I32)
         (here, *_) = window.everywhere(builder.trunc(place, I32))
         counts, steps = (cgutils.unpack_tuple(builder, three, 3) for three in (counts, steps))
 
@@ -333,7 +295,7 @@ def window_chosen(typing_context, number, at, where, counts, steps, place, out, 
                 builder.store(builder.fadd(builder.load(total), part), total)
 
         window.loops(counts, tap)
-        window.write(totals, window.pointer(out))
+        window.write(totals, window.pointer_to(out))
 
     signature = types.void(number, types.intp, types.intp, THREE, THREE, *[types.intp] * 4)
     return signature, _for_each_number_of_vectors(emit)

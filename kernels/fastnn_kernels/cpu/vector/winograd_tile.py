@@ -13,11 +13,10 @@ it is a third to a fifth of that with the textbook's 1 and 2.
 from math import prod, sqrt
 from typing import NamedTuple
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .gemm_tile import I64, VOID, _Tile
+from .emit import I64, Tile, before, constant, dispatch, fma, not_below
 
 POINTS = {  # by their number: p for +-p, and infinity where one is missing
     1: (0.0,),
@@ -59,10 +58,10 @@ FORMS = (
 
 def _product(points):
     """Return the coefficients, from the lowest, of the product of all (x - p)."""
-    made = [1.0]
+    product = [1.0]
     for p in points:
-        made = [low - p * high for low, high in zip([0.0, *made], [*made, 0.0], strict=True)]
-    return [round(c, 12) for c in made]  # 1/sqrt(2) * sqrt(2) is 1
+        product = [low - p * high for low, high in zip([0.0, *product], [*product, 0.0], strict=True)]
+    return [round(c, 12) for c in product]  # 1/sqrt(2) * sqrt(2) is 1
 
 
 def matrices(m, r):
@@ -85,189 +84,176 @@ def _alike(x, y):
     return x != y and [abs(c) for c in x] == [abs(c) for c in y]
 
 
-class _Transform(_Tile):
-    """Emits transforms of one form into a module."""
+class Transform(Tile):
+    """Emits the transforms of one form into a module."""
 
-    def __init__(self, module, number, form, masked=False):
-        super().__init__(module, number, 1, 1, masked)
+    def __init__(self, module, number, form):
+        super().__init__(module, number)
         self.form = form
         # of columns, then of rows
         self.output, self.filter, self.input = zip(
             matrices(form.rows, form.taps[0]), matrices(form.columns, form.taps[1]), strict=True
         )
 
-    def sum(self, *terms):
+    def sum(self, builder, *terms):
         """Emit the sum of (coefficient, vector), the first with coefficient 1 at the start."""
         terms = [t for t in terms if t[0] != 0]
         first = next((t for t in terms if t[0] == 1), None)
         if first is None:
             first = terms[0]
-            total = self.builder.fmul(self._constant(first[0], first[1].type), first[1])
+            total = builder.fmul(self.filled(first[0]), first[1])
         else:
             total = first[1]
         for term in terms:
             if term is first:
                 continue
             if term[0] == 1:
-                total = self.builder.fadd(total, term[1])
+                total = builder.fadd(total, term[1])
             elif term[0] == -1:
-                total = self.builder.fsub(total, term[1])
+                total = builder.fsub(total, term[1])
             else:
-                total = self._fma(self.builder, self._constant(term[0], total.type), term[1], total)
+                total = fma(builder, self.filled(term[0]), term[1], total)
         return total
 
-    @staticmethod
-    def _constant(value, kind):
-        return ir.Constant(kind, [value] * kind.count)
+    def filled(self, value):
+        """Return a vector full of a constant."""
+        return constant(self.scalar, [value] * self.lanes)
 
-    def times(self, matrix, vectors):
+    def times(self, builder, matrix, vectors):
         """Emit a matrix times vectors. What neighbours among its columns or rows have in common is computed once."""
         columns, vectors = [list(c) for c in zip(*matrix, strict=True)], list(vectors)
         for j in range(len(columns) - 1):
             x, y = columns[j : j + 2]
             if _alike(x, y):
-                vectors[j : j + 2] = [self.sum((1, vectors[j]), (s, vectors[j + 1])) for s in (1, -1)]
+                vectors[j : j + 2] = [self.sum(builder, (1, vectors[j]), (s, vectors[j + 1])) for s in (1, -1)]
                 columns[j] = [c if c == d else 0 for c, d in zip(x, y, strict=True)]
                 columns[j + 1] = [c if c != d else 0 for c, d in zip(x, y, strict=True)]
-        rows, made = [list(r) for r in zip(*columns, strict=True)], []
-        while len(made) < len(rows):
-            row, following = rows[len(made)], rows[len(made) + 1 : len(made) + 2]
+        rows, results = [list(r) for r in zip(*columns, strict=True)], []
+        while len(results) < len(rows):
+            row, following = rows[len(results)], rows[len(results) + 1 : len(results) + 2]
             if following and _alike(row, following[0]):
                 odd = [c if c != d else 0 for c, d in zip(row, following[0], strict=True)]
                 p = next(c for c in odd if c)
-                s = self.sum(*((c - d, v) for c, d, v in zip(row, odd, vectors, strict=True)))
-                t = self.sum(*((round(c / p, 12), v) for c, v in zip(odd, vectors, strict=True)))
-                made += [self.sum((1, s), (p, t)), self.sum((1, s), (-p, t))]
+                s = self.sum(builder, *((c - d, v) for c, d, v in zip(row, odd, vectors, strict=True)))
+                t = self.sum(builder, *((round(c / p, 12), v) for c, v in zip(odd, vectors, strict=True)))
+                results += [self.sum(builder, (1, s), (p, t)), self.sum(builder, (1, s), (-p, t))]
             else:
-                made.append(self.sum(*zip(row, vectors, strict=True)))
-        return made
+                results.append(self.sum(builder, *zip(row, vectors, strict=True)))
+        return results
 
-    def twice(self, transforms, grid):
+    def twice(self, builder, transforms, grid):
         """Emit a transform of the columns and then one of the rows of a rectangle of vectors."""
-        columns = [self.times(transforms[0], column) for column in zip(*grid, strict=True)]
-        return [self.times(transforms[1], row) for row in zip(*columns, strict=True)]
+        columns = [self.times(builder, transforms[0], column) for column in zip(*grid, strict=True)]
+        return [self.times(builder, transforms[1], row) for row in zip(*columns, strict=True)]
 
-    def begin(self, name, arguments):
-        """Open the function `name`, to be emitted; or None if it is there, and the function."""
-        name = f"winograd_{name}_{self.form}{'_masked' * self.masked}.{self.suffix}"
-        if name in self.module.globals:
-            return self.module.globals[name], False
-        function = ir.Function(self.module, ir.FunctionType(VOID, arguments), name)
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        self.builder = ir.IRBuilder(function.append_basic_block())
-        return function, True
-
-    def pointer(self, address):
-        return self.builder.inttoptr(address, self.scalar.as_pointer())
-
-    def steps(self, pointer, step, count):
+    def steps(self, builder, pointer, step, count):
         """Return `count` pointers, `step` elements apart."""
-        made = [pointer]
+        pointers = [pointer]
         for _ in range(count - 1):
-            made.append(self.builder.gep(made[-1], [step]))
-        return made
+            pointers.append(builder.gep(pointers[-1], [step]))
+        return pointers
+
+    def grid(self, builder, source, row, column, shape):
+        """Load a rectangle of vectors, whose rows and columns are `row` and `column` elements apart."""
+        rows = self.steps(builder, self.pointer(builder, source), row, shape[0])
+        return [[self.load(builder, at) for at in self.steps(builder, start, column, shape[1])] for start in rows]
+
+    def write(self, builder, grid, target, step):
+        """Store a rectangle of vectors, one after the other `step` elements apart."""
+        values = sum(grid, [])
+        for value, at in zip(
+            values, self.steps(builder, self.pointer(builder, target), step, len(values)), strict=True
+        ):
+            self.store(builder, value, at)
 
     def input_function(self):
-        function, new = self.begin("input", [I64] * 5)
-        if not new:
-            return function
-        source, row, column, target, step = function.args
-        height, width = self.form.sides
-        rows = self.steps(self.pointer(source), row, height)
-        grid = [[self._load(self.builder, at, 0) for at in self.steps(r, column, width)] for r in rows]
-        values = sum(self.twice(self.input, grid), [])
-        for value, at in zip(values, self.steps(self.pointer(target), step, height * width), strict=True):
-            self._store(self.builder, value, at, 0)
-        self.builder.ret_void()
-        return function
+        """Return the function (source, row, column, target, step): B^T d B of what a tile sees."""
+
+        def emit(builder, source, row, column, target, step):
+            grid = self.grid(builder, source, row, column, self.form.sides)
+            self.write(builder, self.twice(builder, self.input, grid), target, step)
+
+        return self.once(f"winograd_input_{self.form}", [I64] * 5, emit)
 
     def filter_function(self):
-        function, new = self.begin("filter", [I64] * 5)
-        if not new:
-            return function
-        source, row, column, target, step = function.args
-        rows = self.steps(self.pointer(source), row, self.form.taps[0])
-        grid = [[self._load(self.builder, at, 0) for at in self.steps(r, column, self.form.taps[1])] for r in rows]
-        values = sum(self.twice(self.filter, grid), [])
-        for value, at in zip(values, self.steps(self.pointer(target), step, prod(self.form.sides)), strict=True):
-            self._store(self.builder, value, at, 0)
-        self.builder.ret_void()
-        return function
+        """Return the function (source, row, column, target, step): G g G^T of a filter."""
 
-    def output_function(self):
-        function, new = self.begin("output", [self.scalar] + [I64] * 9)
-        if not new:
-            return function
-        floor, source, step, bias, target, row, column, rows, columns, n = function.args
-        self.masks = self._masks(self.builder, n) if self.masked else None
-        start = self._load(self.builder, self.pointer(bias), 0)
-        masked, self.masked = self.masked, False
-        number, side = prod(self.form.sides), self.form.sides[1]
-        flat = [self._load(self.builder, at, 0) for at in self.steps(self.pointer(source), step, number)]
-        self.masked = masked
-        values = self.twice(self.output, [flat[i : i + side] for i in range(0, number, side)])
-        floor = self._splat(self.builder, floor)
-        end = function.append_basic_block()
-        for i, at in enumerate(self.steps(self.pointer(target), row, self.form.rows)):
-            self._unless(self.builder.icmp_signed(">=", I64(i), rows), end, function)
-            after = function.append_basic_block()
-            for j, place in enumerate(self.steps(at, column, self.form.columns)):
-                if j:
-                    self._unless(self.builder.icmp_signed(">=", I64(j), columns), after, function)
-                total = self.builder.fadd(values[i][j], start)
-                kept = self.builder.select(self.builder.fcmp_ordered(">", floor, total), floor, total)  # NaN passes
-                self._store(self.builder, kept, place, 0)
-            self.builder.branch(after)
-            self.builder = ir.IRBuilder(after)
-        self.builder.branch(end)
-        ir.IRBuilder(end).ret_void()
-        return function
+        def emit(builder, source, row, column, target, step):
+            grid = self.grid(builder, source, row, column, self.form.taps)
+            self.write(builder, self.twice(builder, self.filter, grid), target, step)
 
-    def _unless(self, condition, block, function):
-        following = function.append_basic_block()
-        self.builder.cbranch(condition, block, following)
-        self.builder = ir.IRBuilder(following)
+        return self.once(f"winograd_filter_{self.form}", [I64] * 5, emit)
 
+    def taps_function(self):
+        """Return the function (source, step, target): A^T s A of sums `step` apart, one vector after the other."""
 
-def _by_form(builder, number, emit, arguments):
-    """Emit a call of the function that `emit(form)` gives, by the place of the form in FORMS."""
-    end = builder.append_basic_block()
-    switch = builder.switch(number, end)
-    for i, form in enumerate(FORMS):
-        block = builder.append_basic_block()
-        switch.add_case(I64(i), block)
-        with builder.goto_block(block):
-            builder.call(emit(form), arguments)
+        def emit(builder, source, step, target):
+            sides = self.form.sides
+            grid = self.grid(builder, source, builder.mul(step, I64(sides[1])), step, sides)
+            self.write(builder, self.twice(builder, self.output, grid), target, I64(self.lanes))
+
+        return self.once(f"winograd_taps_{self.form}", [I64] * 3, emit)
+
+    def output_function(self, masked):
+        """Return the function max(floor, bias + A^T v A), of `rows` x `columns` results and, masked, n lanes."""
+
+        def emit(builder, floor, source, step, bias, target, row, column, rows, columns, n):
+            mask = before(builder, n, self.lanes)[0] if masked else None
+            start = self.load(builder, self.pointer(builder, bias), mask=mask)
+            width, sides = self.form.columns, self.form.sides
+            flat = [
+                self.load(builder, at) for at in self.steps(builder, self.pointer(builder, source), step, prod(sides))
+            ]
+            values = self.twice(builder, self.output, [flat[i : i + sides[1]] for i in range(0, len(flat), sides[1])])
+            floor, end = self.splat(builder, floor), builder.append_basic_block()
+            for i, at in enumerate(self.steps(builder, self.pointer(builder, target), row, self.form.rows)):
+                _leave(builder, builder.icmp_signed(">=", I64(i), rows), end)
+                after = builder.append_basic_block()
+                for j, place in enumerate(self.steps(builder, at, column, width)):
+                    if j:
+                        _leave(builder, builder.icmp_signed(">=", I64(j), columns), after)
+                    total = builder.fadd(values[i][j], start)
+                    self.store(builder, not_below(builder, floor, total), place, mask=mask)
+                builder.branch(after)
+                builder.position_at_end(after)
             builder.branch(end)
-    builder.position_at_end(end)
+            builder.position_at_end(end)
+
+        return self.once(f"winograd_output_{self.form}{'_masked' * masked}", [self.scalar] + [I64] * 9, emit)
+
+
+def _leave(builder, condition, block):
+    """Go to a block if a condition holds."""
+    following = builder.append_basic_block()
+    builder.cbranch(condition, block, following)
+    builder.position_at_end(following)
+
+
+def by_form(name, forms, function):
+    """Return the codegen that calls function(transform) for the form which the second argument is the index of."""
+
+    def codegen(context, builder, signature, values):
+        number, (_, key, *values) = signature.args[0], values
+        cases = {i: function(Transform(builder.module, number, form)) for i, form in enumerate(forms)}
+        dispatch(builder, f"winograd_{name}.{number}", key, cases, values)
+        return context.get_dummy_value()
+
+    return codegen
 
 
 @intrinsic
 def transform_input(typing_context, number, form, source, row, column, target, step):
     """Write B^T d B of one tile and vector of channels: as many vectors as it sees pixels, `step` apart.
 
-    form: a place in FORMS. Strides are in elements.
+    form: an index in FORMS. Strides are in elements.
     """
-
-    def codegen(context, builder, signature, values):
-        emit = lambda form: _Transform(builder.module, number, form).input_function()  # noqa: E731
-        _by_form(builder, values[1], emit, values[2:])
-        return context.get_dummy_value()
-
-    return types.void(number, *[types.intp] * 6), codegen
+    return types.void(number, *[types.intp] * 6), by_form("input", FORMS, Transform.input_function)
 
 
 @intrinsic
 def transform_filter(typing_context, number, form, source, row, column, target, step):
     """Write G g G^T of a vector of filters: as many vectors as a tile sees pixels, `step` apart."""
-
-    def codegen(context, builder, signature, values):
-        emit = lambda form: _Transform(builder.module, number, form).filter_function()  # noqa: E731
-        _by_form(builder, values[1], emit, values[2:])
-        return context.get_dummy_value()
-
-    return types.void(number, *[types.intp] * 6), codegen
+    return types.void(number, *[types.intp] * 6), by_form("filter", FORMS, Transform.filter_function)
 
 
 @intrinsic
@@ -275,13 +261,13 @@ def transform_output(typing_context, floor, form, source, step, bias, target, ro
     """Write max(floor, bias + A^T v A) of one tile: `rows` x `columns` of its pixels, n filters, at most a vector."""
 
     def codegen(context, builder, signature, values):
-        lanes = _Tile(builder.module, floor, 1, 1, False).lanes
-        whole = builder.icmp_signed(">=", values[-1], I64(lanes))
+        floor, form, *rest = values
+        whole = builder.icmp_signed(">=", values[-1], I64(Tile(builder.module, signature.args[0]).lanes))
         with builder.if_else(whole) as (full, part):
             for block, masked in ((full, False), (part, True)):
                 with block:
-                    emit = lambda form: _Transform(builder.module, floor, form, masked).output_function()  # noqa: B023, E731
-                    _by_form(builder, values[1], emit, [values[0], *values[2:]])
+                    call = by_form(f"output{masked}", FORMS, lambda t: t.output_function(masked))  # noqa: B023
+                    call(context, builder, signature, [None, form, floor, *rest])
         return context.get_dummy_value()
 
     return types.void(floor, *[types.intp] * 10), codegen

@@ -1,43 +1,57 @@
-"""The windows of images as rows of numbers, a row per place in the window (im2col), and back, added up (col2im)."""
+"""The windows of images as rows of numbers, a row per tap of the window (im2col), and back, added up (col2im)."""
 
 from ...ground.jit import jitted, kernel
-from ..vector.short_rows import add_row, copy_row
-from ..vector.simd import address, itemsize, lanes, vector_at
-from .kernels import fill_zeros, inside
+from ..move import copy_row
+from ..vector.simd import address, itemsize, vector_at
+from ..vector.values import lanes_before, pointer_at, read, width, write, zeros
+from .gather import fill_zeros, inside
+from .layer import WINDOW
 
 
 @kernel("T[:,:,:,:], T, i8[::1], T[:,:,:,:,:,:]", writes="columns", parallel=True)
-def unfold__rows(x, number, window, columns, lo, hi):
+def unfold__rows(x, number, table, columns, lo, hi):
     """x(B,C,H,W) -> columns(B,C,KH,KW,OH,OW), the last axis contiguous; zeros outside the image.
 
-    window: stride, padding, dilation, each by row and column. The range is over B * C planes.
+    Pad with zeros, copy rows. table: `Window`. The range is over B * C channels.
     """
-    sh, sw, ph, pw, dh, dw = window
-    size, step, by_column = itemsize(number), lanes(number), x.strides[3]
+    sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
+    dh, dw = table[WINDOW.dh], table[WINDOW.dw]
+    size, by_column = itemsize(number), x.strides[3]
     kh, kw, height, width = columns.shape[2:]
     for q in range(lo, hi):
         b, c = divmod(q, x.shape[1])
         for i in range(kh):
-            above, some = inside(i * dh - ph, sh, x.shape[2], height)
+            above, rows = inside(i * dh - ph, sh, x.shape[2], height)
             for j in range(kw):
                 left, count = inside(j * dw - pw, sw, x.shape[3], width)
                 target = address(columns[b, c, i, j])
                 for o in range(height):
-                    if o < above or o >= above + some:
+                    if o < above or o >= above + rows:
                         fill_zeros(number, target, width)
                     else:
                         source = address(x[b, c, o * sh - ph + i * dh]) + ((left * sw + j * dw - pw) * by_column)
                         fill_zeros(number, target, left)
                         fill_zeros(number, target + (left + count) * size, width - left - count)
                         if sw * by_column == size:
-                            for t in range(0, count, step):
-                                at = target + (left + t) * size
-                                copy_row(number, source + t * size, at, min(step, count - t))
+                            copy_row(number, source, target + left * size, count)
                         else:
-                            made = vector_at(number, target + left * size, count)
+                            out = vector_at(number, target + left * size, count)
                             for t in range(count):
-                                made[t] = vector_at(number, source + t * sw * by_column, 1)[0]
+                                out[t] = vector_at(number, source + t * sw * by_column, 1)[0]
                     target += columns.strides[4]
+
+
+@jitted
+def add_row(number, source, target, n):
+    """Add n numbers from one address to those at another, the last vector with a mask."""
+    x, y, j = pointer_at(number, source), pointer_at(number, target), 0
+    step = width(zeros(x))
+    while j + step <= n:
+        write(y, j, read(y, j) + read(x, j))
+        j += step
+    if j < n:
+        rest = lanes_before(zeros(x), n - j)
+        write(y, j, read(y, j, rest) + read(x, j, rest), rest)
 
 
 @jitted
@@ -52,14 +66,16 @@ def reach(start, stride, size, count):
 
 
 @kernel("T[:,:,:,:,:,:], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="scratch y", parallel=True)
-def fold__planes(columns, bias, floor, window, scratch, y, lo, hi):
-    """columns(B,C,KH,KW,OH,OW), the last axis contiguous, bias(C) -> y(B,C,H,W), no smaller than the floor.
+def fold__planes(columns, bias, floor, table, scratch, y, lo, hi):
+    """columns(B,C,KH,KW,OH,OW), the last axis contiguous, bias(C) -> y(B,C,H,W), not below the floor.
 
-    A plane is summed in a buffer where its pixels lie apart by their remainders by the stride: there all that one place
-    in the window adds is contiguous rows. window: as in unfold__rows. The range is over rows of scratch: tasks.
+    Start from the bias, add all taps, write. A channel is summed in a buffer where its pixels are grouped by their
+    remainders by the stride: there all that one tap adds is contiguous rows. table: `Window`. The range is over rows of
+    scratch: tasks.
     """
-    sh, sw, ph, pw, dh, dw = window
-    number, size, step = floor, itemsize(floor), lanes(floor)
+    sh, sw, ph, pw = table[WINDOW.sh], table[WINDOW.sw], table[WINDOW.top], table[WINDOW.left]
+    dh, dw = table[WINDOW.dh], table[WINDOW.dw]
+    number, size = floor, itemsize(floor)
     kh, kw, height, width = columns.shape[2:]
     across = -(-y.shape[3] // sw)
     tall, parts = -(-y.shape[2] // sh), min(sw, y.shape[3])
@@ -82,8 +98,7 @@ def fold__planes(columns, bias, floor, window, scratch, y, lo, hi):
                         buffer + (remainder * parts + part) * by_part + (top + above) * by_row + (left + shift) * size
                     )
                     for _ in range(top, bottom):
-                        for t in range(0, right - left, step):
-                            add_row(number, source + t * size, target + t * size, min(step, right - left - t))
+                        add_row(number, source, target, right - left)
                         source += columns.strides[4]
                         target += by_row
             for r in range(y.shape[2]):
@@ -92,9 +107,9 @@ def fold__planes(columns, bias, floor, window, scratch, y, lo, hi):
                     row = vector_at(number, buffer + (r % sh * parts + p) * by_part + r // sh * by_row, count)
                     at, by_column = address(y[b, c, r, p:]), sw * y.strides[3]
                     if by_column == size:
-                        made = vector_at(number, at, count)
+                        out = vector_at(number, at, count)
                         for t in range(count):
-                            made[t] = floor if floor > row[t] else row[t]
+                            out[t] = floor if floor > row[t] else row[t]
                     else:
                         for t in range(count):
                             vector_at(number, at + t * by_column, 1)[0] = floor if floor > row[t] else row[t]

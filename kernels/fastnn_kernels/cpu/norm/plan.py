@@ -1,0 +1,409 @@
+"""Plans of norms: how an input is cut into rows or columns, and the kernels that suit it."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ...ground import memory
+from ...ground.backend import plans
+from ...ground.checks import F8, contiguous
+from ...ground.memory import ALIGNMENT, FAR, empty, zeros
+from ...ground.outputs import target
+from ...ground.threads import tasks
+from . import channels_last, local, rows
+
+GRAIN = 16384  # elements worth waking a second thread for
+SHORT = 64  # numbers of a row up to which the kernel with a weight per column is the faster one
+BLOCKS = 64  # of rows, at most, whose sums are added in order
+PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache
+WIDE, WIDER = 128, 1024  # numbers that a row of pixels should have, of small and of large images
+
+
+def streams(size, row):
+    """Return 1 for streaming stores, of results of `size` bytes that are large and have rows of whole lines, else 0."""
+    return int(size >= FAR and row % ALIGNMENT == 0)
+
+
+def _contiguous(*layouts):
+    """Return whether arrays of these layouts are contiguous; None counts as such."""
+    return all(layout is None or layout.ghost().flags.c_contiguous for layout in layouts)
+
+
+def _packed(*arrays):
+    """Return arrays contiguous; None stays None."""
+    return [x if x is None else contiguous(x) for x in arrays]
+
+
+def _needed(needs, *gradients):
+    return tuple([x if needed else None for x, needed in zip(gradients, needs, strict=False)])
+
+
+def _nothing(problem, shape):
+    """Plan a norm of no numbers, whose statistics have this shape."""
+
+    def run(out, *_):
+        y = target(out, *problem.result)
+        return (y, zeros(shape, y.dtype)) if problem.statistics else y
+
+    return run
+
+
+def _update(problem, count):
+    """Return what updates the running statistics by those of `count` numbers each; None if there are none."""
+    given = [layout.dtype for layout in problem.running if layout is not None]
+    if not given:
+        return None
+    channels, dtype = problem.input.shape[1], problem.input.dtype
+    kind = dtype if {*given} == {dtype} else F8
+    kernel, unbiased = rows.batch_norm__running[kind], count / (count - 1)
+
+    def update(mean, variance, momentum, *states):
+        if len(given) == 2 and kind == dtype:
+            kernel(mean, variance, *states, momentum, unbiased)
+            return
+        views = [zeros((channels,), kind) if x is None else x.astype(kind, copy=False) for x in states]
+        kernel(mean.astype(kind, copy=False), variance.astype(kind, copy=False), *views, momentum, unbiased)
+        for x, view in zip(states, views, strict=True):
+            if x is not None and view is not x:
+                x[...] = view
+
+    return update
+
+
+# --- rows
+
+
+@plans("layer_norm", "rms_norm", "group_norm")
+def norm_rows(problem):
+    """Plan a norm of rows, by the kernel with a weight per column or that with a weight per part of a row."""
+    count, length, (shape, dtype) = problem.count, problem.length, problem.result
+    size, weights = count * length * dtype.itemsize, [w for w in (problem.weight, problem.bias) if w is not None]
+    if size == 0:
+        return _nothing(problem, (2, count))
+    columns, matrix = not problem.channels and (bool(weights) or length <= SHORT), (count, length)
+    width = length if columns else shape[1] if weights else 1
+    ones, nothing = np.ones(width, dtype), np.zeros(width, dtype)
+    streaming, number = streams(size, length * dtype.itemsize), tasks(count, -(-GRAIN // length))
+    centred, default, returned = problem.centred, problem.eps, problem.statistics
+    plain = _contiguous(problem.input, *weights)
+    reshaped = shape != matrix or any(w.ndim > 1 for w in weights)
+    if columns:
+        kernel, options = rows.norm__columns[dtype], (centred, _wide(size, streaming), count, number)
+    else:
+        parts = problem.channels if weights else 1
+        kernel, options = rows.norm__runs[dtype], (parts, centred, streaming, count, number)
+    update = _update(problem, length)
+
+    def run(out, x, weight, bias, eps, *rest):
+        y, statistics = target(out, shape, dtype), memory.fresh((2, count), dtype)
+        if not plain:
+            x, weight, bias = _packed(x, weight, bias)
+        eps = default if eps is None else eps
+        weight, bias, flat = ones if weight is None else weight, nothing if bias is None else bias, y
+        if not columns:
+            kernel(x.reshape(-1), weight, bias, y.reshape(-1), *statistics, length, eps, *options)
+        else:
+            if reshaped:
+                x, weight, bias, flat = x.reshape(matrix), weight.reshape(-1), bias.reshape(-1), y.reshape(matrix)
+            kernel(x, weight, bias, flat, statistics, eps, *options)
+        if update is not None:
+            (mean, variance), (_, _, running_mean, running_var, momentum, *_) = statistics, rest
+            update(mean, variance, momentum, running_mean, running_var)
+        return (y, statistics) if returned else y
+
+    return run
+
+
+def _wide(size, streaming):
+    """Return 1 for streaming stores, -1 for a large result without them, which only prefetches, else 0."""
+    return streaming if streaming or size < FAR else -1
+
+
+@plans("layer_norm_backward", "rms_norm_backward", "group_norm_backward")
+def rows_gradient(problem):
+    """Plan the gradient of a norm of rows."""
+    norm, needs, weights = problem.norm, problem.needs, problem.weights
+    count, length, (shape, dtype) = norm.count, norm.length, norm.result
+    size, weighted = count * length * dtype.itemsize, any(needs[1:])
+    if size == 0:
+        return lambda *_: _needed(needs, empty(shape, dtype), zeros(weights, dtype), zeros(weights, dtype))
+    columns, matrix = not norm.channels and (norm.weight is not None or weighted), (count, length)
+    streaming, number = streams(size, length * dtype.itemsize), tasks(count, -(-GRAIN // length))
+    if columns:
+        block = max(-(-count // BLOCKS), -(-2 * GRAIN // length))
+        parts, width = -(-count // block), length
+        kernel, scratch = rows.norm_backward__columns[dtype], parts * length
+        options = block, norm.centred, _wide(size, streaming), parts, min(number, parts)
+    else:
+        channels, share, width = max(norm.channels, 1), 1 / length, prod(weights)
+        kernel, scratch, parts = rows.norm_backward__runs[dtype], count * channels, count * channels // width
+        options = channels, share * norm.centred, share, streaming, count, number
+    merge, ones, default = rows.norm_sums__merge[dtype], np.ones(length if columns else width, dtype), norm.eps
+    plain = _contiguous(problem.dy, norm.input, norm.weight, problem.statistics)
+    forward = norm_rows(norm._replace(statistics=True)) if problem.statistics is None else None
+
+    def merged(sums):
+        if parts > 1:
+            scattered, sums = sums, memory.fresh((width,), dtype)
+            merge(scattered, sums)
+        return sums if len(weights) == 1 else sums.reshape(weights)
+
+    def run(out, dy, x, weight, eps, statistics, *_):
+        dx, eps = empty(shape, dtype), default if eps is None else eps
+        if not plain:
+            dy, x, weight, statistics = _packed(dy, x, weight, statistics)
+        if statistics is None:
+            _, statistics = forward(dx, x, weight, None, eps)
+        weight = ones if weight is None else weight.reshape(-1)
+        dweight, dbias = empty((scratch,), dtype), empty((scratch,), dtype)
+        if columns:
+            views = dy.reshape(matrix), x.reshape(matrix), statistics, weight, dx.reshape(matrix)
+            kernel(*views, dweight, dbias, eps, *options)
+        else:
+            views = dy.reshape(-1), x.reshape(-1), *statistics, weight, dx.reshape(-1)
+            kernel(*views, dweight, dbias, length, eps, *options)
+        if not weighted:
+            return _needed(needs, dx, None, None)
+        return _needed(needs, dx, merged(dweight), merged(dbias))
+
+    return run
+
+
+# --- channels over a batch
+
+
+class _Images:
+    """How (B, C, ...) is seen: flat, as (B, C, L), or with the channels last as (N, C), K pixels to a row."""
+
+    def __init__(self, layout):
+        self.shape, self.dtype = shape, dtype = layout.shape, layout.dtype
+        self.channels, self.length = c, length = shape[1], prod(shape[2:])
+        self.last_axes, self.first_axes = (0, *range(2, len(shape)), 1), (0, len(shape) - 1, *range(1, len(shape) - 1))
+        ghost = layout.ghost()
+        first = ghost.flags.c_contiguous
+        self.last = not first and len(shape) > 2 and ghost.transpose(self.last_axes).flags.c_contiguous
+        self.pixels = self.last or length == 1
+        self.each = shape[0] * length
+        self.size, fold = self.each * c * dtype.itemsize, 1
+        wide = WIDE if self.size < FAR else WIDER
+        while self.pixels and 0 < 2 * fold * c <= wide and self.each % (2 * fold) == 0 and self.each:
+            fold *= 2
+        self.rows, self.width = self.each // fold, fold * c
+        width = max(self.width, 1)
+        self.streaming = streams(self.size, dtype.itemsize * (self.width if self.pixels else length))
+        self.piece = max(PIECE // width, 32)
+        self.block = max(self.piece, -(-self.rows // BLOCKS))
+        self.blocks = -(-self.rows // self.block)
+        self.tasks_of_rows = tasks(self.rows, -(-GRAIN // width))
+        self.tasks_of_blocks = min(self.tasks_of_rows, self.blocks)
+        self.tasks_of_channels = tasks(c, -(-GRAIN // max(self.each, 1)))
+
+    def flat(self, x):
+        """Return an array flat in the order in which kernels see it, without a copy if its memory is in that order."""
+        return (x.transpose(self.last_axes) if self.last else x).ravel()
+
+    def in_order(self, layout):
+        """Return whether `flat` copies no array of a layout."""
+        ghost = layout.ghost()
+        return (ghost.transpose(self.last_axes) if self.last else ghost).flags.c_contiguous
+
+    def result(self):
+        """Return a new array in the input's memory layout if that is dense, and the same flat."""
+        if not self.last:
+            y = empty(self.shape, self.dtype)
+            return y, y.reshape(-1)
+        y = empty(tuple(self.shape[axis] for axis in self.last_axes), self.dtype)
+        return y.transpose(self.first_axes), y.reshape(-1)
+
+    def statistics(self):
+        """Return f(flat x, weight, bias, flat y, statistics, eps), which normalises by the statistics of the batch."""
+        if not self.pixels:
+            kernel = rows.norm__runs[self.dtype]
+            options = 1, True, self.streaming, self.channels, self.tasks_of_channels
+
+            def normalize(x, weight, bias, y, statistics, eps):
+                kernel(x, weight, bias, y, *statistics, self.length, eps, *options)
+
+        else:
+            moments, kernel = channels_last.moments__pixels[self.dtype], channels_last.norm__pixels[self.dtype]
+            blocks = self.block, self.piece, self.streaming, self.blocks, self.tasks_of_blocks
+            options = self.block, self.streaming, self.rows, self.tasks_of_rows
+
+            def normalize(x, weight, bias, y, statistics, eps):
+                parts = empty((self.blocks, 4, self.width), self.dtype)
+                moments(x, parts, *blocks)
+                kernel(x, *statistics, weight, bias, y, eps, parts, *options)
+
+        return normalize
+
+    def constants(self):
+        """Return f(flat x, mean, variance, weight, bias, flat y, eps), which normalises by those statistics."""
+        if not self.pixels:
+            kernel, count = rows.norm__given[self.dtype], self.shape[0] * self.channels
+            options = self.length, self.streaming, count, tasks(count, -(-GRAIN // max(self.length, 1)))
+            return lambda *arguments: kernel(*arguments, *options)
+        kernel, no_parts = channels_last.norm__pixels[self.dtype], np.empty((0, 4, self.width), self.dtype)
+        options = no_parts, self.block, self.streaming, self.rows, self.tasks_of_rows
+
+        def normalize(x, mean, variance, *rest):
+            # the kernel writes statistics where it has parts, and so refuses read-only ones
+            mean, variance = (v if v.flags.writeable else v.copy() for v in (mean, variance))
+            kernel(x, mean, variance, *rest, *options)
+
+        return normalize
+
+
+@plans("batch_norm")
+def norm_channels(problem):
+    """Plan a norm of channels over a batch."""
+    images, own = _Images(problem.input), problem.own_statistics
+    c, dtype = images.channels, images.dtype
+    ones, nothing = np.ones(c, dtype), np.zeros(c, dtype)
+    normalize = images.statistics() if own else images.constants()
+    direct = problem.out is not None and images.in_order(problem.out)
+    update = _update(problem, images.each) if images.size else None
+    returned, is_empty = problem.statistics, images.size == 0
+
+    def run(out, x, weight, bias, eps, mean, variance, running_mean, running_var, momentum, *_):
+        weight, bias = ones if weight is None else weight, nothing if bias is None else bias
+        y, flat = (out, images.flat(out)) if direct else images.result()
+        if own:
+            statistics = zeros((2, c), dtype) if is_empty else memory.fresh((2, c), dtype)
+            if not is_empty:
+                normalize(images.flat(x), weight, bias, flat, statistics, eps)
+            if update is not None:
+                mean, variance = statistics
+                update(mean, variance, momentum, running_mean, running_var)
+        else:
+            statistics = mean, variance
+            if not is_empty:
+                normalize(images.flat(x), mean, variance, weight, bias, flat, eps)
+        if out is not None and not direct:
+            out[...] = y
+            y = out
+        return (y, statistics) if returned else y
+
+    return run
+
+
+@plans("batch_norm_backward")
+def channels_gradient(problem):
+    """Plan the gradient of a norm of channels over a batch."""
+    images, own, needs = _Images(problem.input), problem.own_statistics, problem.needs
+    c, dtype = images.channels, images.dtype
+    ones, nothing, share = np.ones(c, dtype), np.zeros(c, dtype), own / max(images.each, 1)
+    if images.size == 0:
+        return lambda *_: _needed(needs, images.result()[0], zeros((c,), dtype), zeros((c,), dtype))
+    again = images.statistics() if own and problem.statistics is None else None
+    if images.pixels:
+        sums, kernel = (
+            channels_last.norm_backward_sums__pixels[dtype], channels_last.norm_backward__pixels[dtype]
+        )  # fmt: skip
+        blocks = images.block, images.streaming, images.blocks, images.tasks_of_blocks
+        options = images.streaming, images.rows, images.tasks_of_rows
+    else:
+        kernel = rows.norm_backward__runs[dtype]
+        options = 1, share, share, images.streaming, images.channels, images.tasks_of_channels
+
+    def run(out, dy, x, weight, eps, statistics, mean, variance, *_):
+        weight = ones if weight is None else weight
+        (dx, flat), dweight, dbias = images.result(), memory.fresh((c,), dtype), memory.fresh((c,), dtype)
+        x, dy = images.flat(x), images.flat(dy)
+        if again is not None:
+            statistics = memory.fresh((2, c), dtype)
+            again(x, ones, nothing, flat, statistics, eps)
+        if statistics is not None:
+            mean, variance = statistics
+        if images.pixels:
+            parts = empty((2, images.blocks, images.width), dtype)
+            sums(dy, x, contiguous(mean), parts, *blocks)
+            kernel(dy, x, mean, variance, weight, parts, flat, dweight, dbias, eps, share, *options)
+        else:
+            kernel(dy, x, mean, variance, weight, flat, dweight, dbias, images.length, eps, *options)
+        return _needed(needs, dx, dweight, dbias)
+
+    return run
+
+
+@plans("instance_norm")
+def instance_norm(problem):
+    """Plan a norm of the channels of each image, which are rows, or of a batch by given statistics."""
+    return norm_rows(problem) if problem.own_statistics else norm_channels(problem)
+
+
+@plans("instance_norm_backward")
+def instance_norm_backward(problem):
+    """Plan its gradient."""
+    return rows_gradient(problem) if problem.own_statistics else channels_gradient(problem)
+
+
+# --- lengths of vectors, and neighbouring channels
+
+
+def _normalize(kernel):
+    def plan(problem):
+        (shape, dtype), dim = problem.result, problem.dim
+        length, last = shape[dim] if shape else 1, dim == max(len(shape) - 1, 0)
+        count = prod(shape) // max(length, 1)
+        compute, number = kernel[dtype], tasks(count, -(-GRAIN // max(length, 1)))
+
+        def run(out, *arguments):
+            *arrays, p, _, eps = arguments
+            if count * length == 0:
+                return target(out, shape, dtype)
+            if last:
+                y = target(out, shape, dtype)
+                views = [contiguous(x).reshape(count, length) for x in (*arrays, y)]
+                compute(*views, problem.p, eps, count, number)
+                return y
+            moved = [contiguous(np.moveaxis(x, dim, -1)) for x in arrays]
+            y = empty(moved[0].shape, dtype)
+            compute(*[x.reshape(count, length) for x in (*moved, y)], problem.p, eps, count, number)
+            result = target(out, shape, dtype)
+            result[...] = np.moveaxis(y, -1, dim)
+            return result
+
+        return run
+
+    return plan
+
+
+plans("normalize")(_normalize(local.normalize__rows))
+plans("normalize_backward")(_normalize(local.normalize_backward__rows))
+
+
+@plans("local_response_norm")
+def local_response_norm(problem):
+    """Plan the norm by neighbouring channels; the gradient works on whole images, and needs a workspace."""
+    (shape, dtype), size = problem.result, problem.size
+    planes = *shape[:2], prod(shape[2:])
+    count, kernel = planes[0] * planes[1], local.local_response_norm__planes[dtype]
+    number = tasks(count, -(-GRAIN // max(planes[2], 1)))
+
+    def run(out, x, _, alpha, beta, k):
+        y = target(out, shape, dtype)
+        if y.size:
+            kernel(contiguous(x).reshape(planes), y.reshape(planes), size, alpha / size, beta, k, count, number)
+        return y
+
+    return run
+
+
+@plans("local_response_norm_backward")
+def local_response_norm_backward(problem):
+    """Plan its gradient."""
+    (shape, dtype), size = problem.result, problem.size
+    planes = *shape[:2], prod(shape[2:])
+    kernel = local.local_response_norm_backward__planes[dtype]
+    number = tasks(planes[0], -(-GRAIN // max(planes[1] * planes[2], 1)))
+
+    def run(out, dy, x, _, alpha, beta, k):
+        dx = target(out, shape, dtype)
+        if dx.size:
+            views = contiguous(dy).reshape(planes), contiguous(x).reshape(planes), dx.reshape(planes)
+            kernel(*views, empty(planes, dtype), size, alpha / size, beta, k, planes[0], number)
+        return dx
+
+    return run
