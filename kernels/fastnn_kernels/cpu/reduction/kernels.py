@@ -9,16 +9,16 @@ Both keep two numbers per lane: a sum and its accumulated rounding error (TwoSum
 and dot product", 2005), a product likewise. Every work item reduces a block of fixed size; where a result takes several
 blocks, their states are stored, and `combine` merges them in order. So the bits do not depend on the number of threads.
 
-The strides and blocks of a call come in its geometry, an array of integers that `fastnn_kernels.reduction` computes;
+The strides and blocks of a call come in its geometry, an array of integers that `plan` computes;
 the names of its entries are below.
 """
 
-from math import inf
+from math import inf, sqrt
 from typing import Any, NamedTuple
 
-from ..ground.jit import exact, jitted, kernel
-from .vector.simd import constant, fma, stack_bytes, vector_bytes
-from .vector.values import (
+from ...ground.jit import exact, jitted, kernel
+from ..vector.simd import constant, fma, stack_bytes, vector_bytes
+from ..vector.values import (
     broadcast,
     every,
     first_lane,
@@ -301,7 +301,7 @@ def skipped(stride, lanes):
     return (stride, 1) if near else (1, stride)
 
 
-STATES = "T[:], T[::1], T[::1], i8[::1], T[::1], f8"
+STATES = "S[:], S[::1], T[::1], i8[::1], T[::1], f8"
 
 
 def rows(op):
@@ -461,6 +461,13 @@ def mean__pair(values, rests, centre, divisor):
             p, q = merge_sums(p, q, float(values[i]), float(rests[i]))
         centre[k] = sum_of(p, q, divisor)
         centre[size + k] = rest_of_mean(float(centre[k]), p, q, divisor)
+
+
+@kernel("S[::1]", writes="y")
+def std__roots(y):
+    """y(N) = the square root of y, in place."""
+    for i in range(y.size):
+        y[i] = sqrt(y[i])
 
 
 def _kernel(name, signature, body, writes="out rest", parallel=True):

@@ -1,7 +1,21 @@
-"""argmax and argmin along one dimension. The extreme values themselves are found as in `reduction`."""
+"""argmax and argmin along one dimension. The extreme values themselves are found as in `kernels`."""
 
-from ..ground.jit import jitted, kernel
-from .reduction import (
+from ...ground.jit import jitted, kernel
+from ..vector.simd import stack_bytes
+from ..vector.values import (
+    broadcast,
+    every,
+    found_in,
+    pointer,
+    pointer_at,
+    read,
+    read_part,
+    where_above,
+    width,
+    write,
+    zeros,
+)
+from .kernels import (
     BLOCKS,
     LANE_STRIDE,
     LANES,
@@ -24,20 +38,6 @@ from .reduction import (
     pack,
     skipped,
     unit_at,
-)
-from .vector.simd import stack_bytes
-from .vector.values import (
-    broadcast,
-    every,
-    found_in,
-    pointer,
-    pointer_at,
-    read,
-    read_part,
-    where_above,
-    width,
-    write,
-    zeros,
 )
 
 
