@@ -32,11 +32,10 @@ from ..vector.values import (
     write,
     zeros,
 )
-from .taps import ONE, matrix
+from .taps import ONE, PAIRS, matrix
 
 GRAIN = 16384  # numbers written by a task, at least
 ROWS = 4  # that are summed before the sums along them: what has just been written takes long to read at other offsets
-PAIRS = (1, 2, 4) if HAS_LOOKUP else ()  # of vectors, from which lanes are picked
 
 
 @exact

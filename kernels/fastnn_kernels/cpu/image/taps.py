@@ -5,9 +5,10 @@ import numpy as np
 from ...ground.memory import ALIGNMENT
 from ..pool.window_tables import Windows
 from ..vector.simd import vector_bytes
-from ..vector.weighted_taps import PAIRS
+from ..vector.values import HAS_LOOKUP
 
 INT32 = np.dtype(np.int32)
+PAIRS = (1, 2, 4) if HAS_LOOKUP else ()  # of vectors, from which lanes are picked
 
 
 class Taps:
