@@ -1,10 +1,12 @@
-"""Files that follow from the table of elementwise functions. To write them anew: ``python -m tests.test_generated``.
+"""Files that follow from others. To write them again: ``python -m tests.test_generated``.
 
 Entry points, operations and layers are made of the table when they are imported, which an editor or a type checker
-does not see: for those there are stubs. `docs/activations.md` lists them for people.
+does not see: for those there are stubs. `docs/activations.md` lists them for people. `docs/architecture.svg` follows
+from the imports.
 """
 
 import inspect
+import runpy
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from fastnn_kernels.formulas.activation import FORMULAS
 
 ROOT = Path(__file__).parents[1]
 KERNELS = Path(fastnn_kernels.__file__).parent
-HEAD = "# What tests/test_generated.py makes of the table in fastnn_kernels/cpu/activation.py, for editors.\n"
+HEAD = "# What tests/test_generated.py makes of the table in fastnn_kernels/formulas/activation.py, for editors.\n"
 
 
 def stub_of_functions(module, kind):
@@ -102,12 +104,13 @@ FILES = {
     ),
     ROOT / "fastnn/nn/activation.pyi": stub_of_layers,
     ROOT / "docs/activations.md": page,
+    ROOT / "docs/architecture.svg": lambda: runpy.run_path(str(ROOT / "docs/draw_architecture.py"))["drawing"](),
 }
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_is_what_the_table_says(path):
-    assert path.read_text() == FILES[path](), "write it anew: python -m tests.test_generated"
+    assert path.read_text() == FILES[path](), "write it again: python -m tests.test_generated"
 
 
 def test_every_layer_is_there():

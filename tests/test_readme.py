@@ -21,7 +21,7 @@ def test_code_runs(block, tmp_path):
     fastnn.manual_seed(0)
     file = tmp_path / "block.py"  # kernels are compiled from files
     file.write_text(block)
-    exec(compile(block, str(file), "exec"), {})
+    exec(compile(block, str(file), "exec"), {"__name__": "page"})
 
 
 def test_the_network_takes_ten_lines():

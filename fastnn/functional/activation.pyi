@@ -1,4 +1,4 @@
-# What tests/test_generated.py makes of the table in fastnn_kernels/cpu/activation.py, for editors.
+# What tests/test_generated.py makes of the table in fastnn_kernels/formulas/activation.py, for editors.
 from typing import Any
 
 __all__ = ['gelu', 'identity', 'relu', 'relu6', 'leaky_relu', 'hardtanh', 'hardsigmoid', 'hardswish', 'hardshrink', 'softshrink', 'threshold', 'binary_step', 'bipolar_step', 'sigmoid', 'logsigmoid', 'tanh', 'tanhshrink', 'softsign', 'elu', 'selu', 'celu', 'softplus', 'silu', 'mish', 'erf']

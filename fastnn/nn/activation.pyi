@@ -1,4 +1,4 @@
-# What tests/test_generated.py makes of the table in fastnn_kernels/cpu/activation.py, for editors.
+# What tests/test_generated.py makes of the table in fastnn_kernels/formulas/activation.py, for editors.
 from typing import Any
 
 from .module import Module

@@ -1,4 +1,4 @@
-# What tests/test_generated.py makes of the table in fastnn_kernels/cpu/activation.py, for editors.
+# What tests/test_generated.py makes of the table in fastnn_kernels/formulas/activation.py, for editors.
 from typing import Any
 
 __all__ = ['gelu', 'gelu_backward', 'identity', 'identity_backward', 'relu', 'relu_backward', 'relu6', 'relu6_backward', 'leaky_relu', 'leaky_relu_backward', 'hardtanh', 'hardtanh_backward', 'hardsigmoid', 'hardsigmoid_backward', 'hardswish', 'hardswish_backward', 'hardshrink', 'hardshrink_backward', 'softshrink', 'softshrink_backward', 'threshold', 'threshold_backward', 'binary_step', 'binary_step_backward', 'bipolar_step', 'bipolar_step_backward', 'sigmoid', 'sigmoid_backward', 'logsigmoid', 'logsigmoid_backward', 'tanh', 'tanh_backward', 'tanhshrink', 'tanhshrink_backward', 'softsign', 'softsign_backward', 'elu', 'elu_backward', 'selu', 'selu_backward', 'celu', 'celu_backward', 'softplus', 'softplus_backward', 'silu', 'silu_backward', 'mish', 'mish_backward', 'exp', 'exp_backward', 'log', 'log_backward', 'erf', 'erf_backward']

@@ -8,6 +8,7 @@ from ..ground.checks import contiguous
 from ..ground.jit import jitted, kernel
 from ..ground.layout import channels_last
 from ..ground.memory import empty
+from ..ground.plans import ghost
 from ..ground.threads import tasks
 from .vector.simd import address, itemsize, lanes
 from .vector.transpose import transpose_block
@@ -65,6 +66,11 @@ def planes(x: ndarray) -> ndarray:
 def empty_last(shape: tuple[int, ...], dtype) -> ndarray:
     """Return memory for an array (B, C, ...) that is channels-last."""
     return empty((shape[0], *shape[2:], shape[1]), dtype).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
+
+
+def ghost_last(shape: tuple[int, ...], dtype) -> ndarray:
+    """Return the ghost of such an array, see `plans.ghost`."""
+    return np.moveaxis(ghost((shape[0], *shape[2:], shape[1]), dtype), -1, 1)
 
 
 def _relayout(x, rows, shape):

@@ -1,5 +1,6 @@
 """Losses and their gradients."""
 
+from .ctc import ctc_loss, ctc_loss_backward
 from .elementwise import (
     binary_cross_entropy,
     binary_cross_entropy_backward,
@@ -30,7 +31,7 @@ from .elementwise import (
     soft_margin_loss,
     soft_margin_loss_backward,
 )
-from .loss import (
+from .labels import (
     cross_entropy,
     cross_entropy_backward,
     cross_entropy_with_gradient,
@@ -41,8 +42,6 @@ from .loss import (
 from .rows import (
     cosine_embedding_loss,
     cosine_embedding_loss_backward,
-    ctc_loss,
-    ctc_loss_backward,
     multi_margin_loss,
     multi_margin_loss_backward,
     multilabel_margin_loss,

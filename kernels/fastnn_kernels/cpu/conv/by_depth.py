@@ -55,21 +55,10 @@ def plan_volumes(x, y, window, shape, *, prepared, floor=-np.inf) -> Images:
     """Return the `Images` that convolve x into y, by a weight of a shape."""
     if y.size == 0:
         return Images(lambda weight: None, lambda *_: None)
-    stacks, lay_out = _plan_stacks(x, window, -window.before[0], window.stride[0], window.dilation[0], y.shape[2])
     filters = Depths(window.groups, shape, tuple(range(window.kernel[0])), False)
-    several, ghosts = min(stacks.shape[:2]) > 1, (stacks, _by_depth(y))
-    pieces = _pieces(stacks)
-    images = plan_images(
-        *(a[pieces[0]] for a in ghosts),
-        image_window(window), window.groups, filters, prepared=prepared, kept=several, floor=floor,
-    )  # fmt: skip
-
-    def compute(x, filters, bias, y):
-        stacks, y = lay_out(x), _by_depth(y)
-        for piece in pieces:
-            images.compute(stacks[piece], filters, bias, y[piece])
-
-    return Images(images.pack, compute)
+    steps = -window.before[0], window.stride[0], window.dilation[0]
+    pack, convolve = _plan_depths(plan_images, x, _by_depth(y), window, steps, filters, prepared, floor)
+    return Images(pack, lambda x, packed, bias, y: convolve(x, packed, bias, _by_depth(y)))
 
 
 def plan_volumes_input(dy, dx, window, shape, *, prepared, floor=-np.inf) -> Images:
@@ -80,38 +69,52 @@ def plan_volumes_input(dy, dx, window, shape, *, prepared, floor=-np.inf) -> Ima
     parts = []
     for i in range(min(stride, dx.shape[2])):
         depths, front, step = taps(i, stride, before, dilation, kd)
-        part = _by_depth(dx[:, :, i::stride])
-        if not depths:
-            parts.append((i, None, plan_fill(part[:, 0], floor), range(part.shape[1])))
-            continue
-        stacks, lay_out = _plan_stacks(dy, window, front, 1, step, part.shape[1], len(depths))
-        several, pieces = min(stacks.shape[:2]) > 1, _pieces(stacks)
-        filters = Depths(groups, shape, tuple(depths), True)
-        options = {"prepared": prepared, "kept": several, "floor": floor}
-        images = plan_input(stacks[pieces[0]], part[pieces[0]], image_window(window), groups, filters, **options)
-        parts.append((i, images, lay_out, pieces))
+        part, filters = _by_depth(dx[:, :, i::stride]), Depths(groups, shape, tuple(depths), True)
+        if depths:
+            parts.append(_plan_depths(plan_input, dy, part, window, (front, 1, step), filters, prepared, floor))
+        else:
+            parts.append(_plan_filling(part, floor))
 
     def pack(weight):
-        return [images and images.pack(weight) for _, images, _, _ in parts]
+        return [part.pack(weight) for part in parts]
 
     def compute(dy, packed, bias, dx):
-        for (i, images, lay_out, pieces), filters in zip(parts, packed, strict=True):
-            part = _by_depth(dx[:, :, i::stride])
-            if images is None:  # depths that no window reaches
-                for depth in pieces:
-                    lay_out(bias, part[:, depth])
-                continue
-            stacks = lay_out(dy)
-            for piece in pieces:
-                images.compute(stacks[piece], filters, bias, part[piece])
+        for i, (part, filters) in enumerate(zip(parts, packed, strict=True)):
+            part.compute(dy, filters, bias, _by_depth(dx[:, :, i::stride]))
 
     return Images(pack, compute)
+
+
+def _plan_depths(plan, x, y, window, steps, filters, prepared, floor) -> Images:
+    """Return the `Images` that write y (B, D, C, H, W), planned by `plan_images` or `plan_input`."""
+    stacks, lay_out = _plan_stacks(x, window.groups, *steps, y.shape[1], len(filters.depths))
+    pieces, options = _pieces(stacks), {"prepared": prepared, "kept": min(stacks.shape[:2]) > 1, "floor": floor}
+    images = plan(stacks[pieces[0]], y[pieces[0]], image_window(window), window.groups, filters, **options)
+
+    def compute(x, packed, bias, y):
+        stacks = lay_out(x)
+        for piece in pieces:
+            images.compute(stacks[piece], packed, bias, y[piece])
+
+    return Images(images.pack, compute)
+
+
+def _plan_filling(y, floor) -> Images:
+    """Return the `Images` of depths that no window reaches."""
+    fill = plan_fill(y[:, 0], floor)
+
+    def compute(dy, packed, bias, y):
+        for depth in range(y.shape[1]):
+            fill(bias, y[:, depth])
+
+    return Images(lambda weight: None, compute)
 
 
 def plan_volumes_weight(dy, x, window, dw, with_bias=False) -> Callable[..., None]:
     """Return f(dy, x, dw, db) as `weight_gradient.plan_weight` does."""
     (count, channels, kd, kh, kw), dtype = dw.shape, dw.dtype
-    stacks, lay_out = _plan_stacks(x, window, -window.before[0], window.stride[0], window.dilation[0], dy.shape[2])
+    steps = -window.before[0], window.stride[0], window.dilation[0]
+    stacks, lay_out = _plan_stacks(x, window.groups, *steps, dy.shape[2], kd)
     grads, merge = _by_depth(dy), None
     if min(stacks.shape[:2]) > 1 and dy[:, 0].size <= FEW_PIXELS:  # one product of them all
         (stacks, merge), (grads, merge_grads) = _plan_merge(stacks), _plan_merge(grads)
@@ -120,7 +123,6 @@ def plan_volumes_weight(dy, x, window, dw, with_bias=False) -> Callable[..., Non
     convolve = pieces and plan_weight(
         grads[pieces[0]], stacks[pieces[0]], image_window(window), window.groups, part, with_bias
     )
-
     add, count_of_tasks = conv3d_backward__add[dtype], tasks(part.size, 65536)
 
     def compute(dy, x, dw, db=None):
@@ -147,12 +149,11 @@ def _by_depth(x):
     return x.transpose(0, 2, 1, 3, 4)
 
 
-def _plan_stacks(x, window, start, stride, step, count, depths=None):
+def _plan_stacks(x, groups, start, stride, step, count, depths):
     """Return (ghost, f(x)): images (B, count, depths * C, H, W) of the channels of several depths, group by group.
 
     The image at `o` has the depths start + o * stride + k * step, k = 0 ... depths - 1; zeros outside the volume.
     """
-    depths, groups = depths or window.kernel[0], window.groups
     (b, c, d, h, w), dtype = x.shape, x.dtype
     end = start + (count - 1) * stride + (depths - 1) * step + 1
     if depths == 1 and start >= 0 and end <= d:

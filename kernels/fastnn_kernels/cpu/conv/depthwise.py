@@ -11,7 +11,7 @@ from ...ground.memory import empty, streams
 from ...ground.plans import ghost
 from ...ground.records import packed
 from ...ground.threads import tasks
-from ..move import pixels, plan_transpose, planes
+from ..move import ghost_last, pixels, plan_transpose, planes
 from ..vector.depthwise_tile import COLUMNS, ENTRY, ROWS, WINDOWS
 from ..vector.simd import vector_bytes
 from . import depthwise_kernels as kernels
@@ -72,7 +72,7 @@ def _plan_channels_last(layer, x, y, floor):
     """Return what convolves narrow channels-first images by way of channels-last ones."""
     (batch, channels, *above), below, dtype = x.shape, y.shape[2:], layer.dtype
     memories = (batch, *above, channels), (batch, *below, channels)
-    convolve = _plan(layer, *(ghost(shape, dtype).transpose(0, 3, 1, 2) for shape in memories), floor)
+    convolve = _plan(layer, ghost_last(x.shape, dtype), ghost_last(y.shape, dtype), floor)
     forth = x.flags.c_contiguous and plan_transpose(batch, channels, prod(above), dtype)
     back = y.flags.c_contiguous and plan_transpose(batch, prod(below), channels, dtype)
 
@@ -97,7 +97,7 @@ def plan_weight(dy, x, window):
         fine = [_channels_last(a) for a in (dy, x)]
         copy = lambda a: pixels(a).transpose(0, 3, 1, 2)  # noqa: E731
         if not fine[1]:
-            x = ghost((x.shape[0], *x.shape[2:], x.shape[1]), dtype).transpose(0, 3, 1, 2)
+            x = ghost_last(x.shape, dtype)
     else:
         fine, copy = [a.strides[3] == a.itemsize for a in (dy, x)], planes
     table, offsets, length = _strips(window, dy.shape[2:], last and x.strides[2:], dtype.itemsize)

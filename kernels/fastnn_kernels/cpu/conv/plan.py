@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ...ground.backend import planner_of, plans
 from ...ground.checks import contiguous
-from ...ground.layout import channels_last, places_first
+from ...ground.layout import channels_last
 from ...ground.memory import empty, zeros
 from ...ground.plans import ghost
-from ..move import empty_last
+from ..activation import FUNCTIONS
+from ..elementwise import dense, order_of_result
+from ..move import empty_last, ghost_last
 from . import im2col, weight_gradient  # noqa: F401  (which have plans of operations, too)
-from .activation import plan_activation, plan_gradient
 from .dimensions import plan_back, plan_convolution, plan_correlation, plan_sums
 from .layer import Layer, image_window
 from .select import Images, select
 
 FORWARD, TRANSPOSED = ([f"conv{kind}{n}d" for n in (1, 2, 3)] for kind in ("", "_transpose"))
-
-
-class Result(NamedTuple):
-    """A result (B, C, ...) in new memory: memory(shape, dtype)."""
-
-    memory: Callable[..., Any]
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    def ghost(self):
-        """Return an array of this layout, see `plans.ghost`."""
-        if self.memory is empty:
-            return ghost(self.shape, self.dtype)
-        return np.moveaxis(ghost((self.shape[0], *self.shape[2:], self.shape[1]), self.dtype), -1, 1)
 
 
 @plans(*FORWARD, *TRANSPOSED)
@@ -44,9 +31,13 @@ def _plan_forward(problem):
     x, batched = _batched(problem.input, n), problem.input.ndim == n
     # One channel is channels-last as well as -first: it gives channels-last, which algorithms and later layers prefer.
     last = channels_last(x) or (x.shape[1] == 1 and not problem.transposed)
-    memory, shape = empty_last if last else empty, problem.shape
-    y = Result(memory, shape, dtype).ghost()
-    activate = plan_activation(activation, y.size, dtype) if activation not in (None, "relu") else None
+    memory, ghost_of = (empty_last, ghost_last) if last else (empty, ghost)
+    shape = problem.shape
+    y = ghost_of(shape, dtype)
+    activate = None
+    if activation not in (None, "relu"):
+        spec = FUNCTIONS[activation]
+        activate, parameters = dense(spec.forward_kernel, spec.grain, [y], y), spec.usual_parameters
     direct = problem.out is not None and not activate
     if direct:
         y = _batched(problem.out, n)
@@ -74,7 +65,7 @@ def _plan_forward(problem):
         if direct:
             return out
         if activate:
-            activate((places_first(y) if last else y).reshape(-1))
+            activate(y, y, *parameters)
         y = y if batched else y[0]
         if out is None:
             return y
@@ -113,9 +104,8 @@ def _plan_backward_weight(problem):
 
 
 class Work(NamedTuple):
-    """The plans of gradients: of an input and where it goes, of weight and bias. None where not needed."""
+    """The plans of gradients: of the input, of weight and bias. None where not needed."""
 
-    result: Result
     back: Images | None
     correlate: Callable[..., None] | None
 
@@ -131,10 +121,12 @@ def _plan_gradients(problem):
         if problem.activation == "relu" and dy.strides == y.strides and y.strides[1] == y.itemsize:
             work = _plan_work(problem, dy, True)
         if work is None:
-            dy, before = plan_gradient(problem.activation, dy, y)
+            spec = FUNCTIONS[problem.activation]
+            before, parameters = dense(spec.backward_kernel, spec.grain, [dy, y]), spec.usual_parameters
+            dy = order_of_result([dy, y])
     masked = work is not None
-    result, back, correlate = work or _plan_work(problem, dy, False)
-    memory, shape, _ = result
+    back, correlate = work or _plan_work(problem, dy, False)
+    memory, shape = empty_last if channels_last(dy) else empty, problem.input_shape
     nothing, count = zeros(shape[1:2], dtype), dy.shape[1:2]
     copy_weight = problem.weight is not None and not _contiguous(problem.weight)
 
@@ -143,7 +135,7 @@ def _plan_gradients(problem):
         dx = dw = db = None
         mask = (y,) if masked else ()
         if before:
-            dy = before(dy, y)
+            dy = before(None, dy, y, *parameters)
         if back:
             dx = memory(shape, dtype) if out is None else out
             back.compute(dy, back.pack(contiguous(weight) if copy_weight else weight), nothing, dx, *mask)
@@ -162,11 +154,13 @@ def _plan_work(problem, dy, masked) -> Work | None:
     """Return the plans of all gradients that are needed, None if one of them cannot be masked but ought to be."""
     n, window, shape, dtype = dy.ndim, problem.window, problem.weight_shape, dy.dtype
     for_input, for_weight, for_bias = problem.needs
-    result, back, correlate = Result(empty_last if channels_last(dy) else empty, problem.input_shape, dtype), None, None
+    back = correlate = None
     if masked and (problem.transposed or (for_bias and not for_weight)):
         return None
     if for_input:
-        dx = _batched(problem.out, n) if problem.out else result.ghost()
+        dx = (ghost_last if channels_last(dy) else ghost)(problem.input_shape, dtype)
+        if problem.out:
+            dx = _batched(problem.out, n)
         plan = plan_convolution if problem.transposed else plan_back
         back = plan(dy, dx, window, shape, masked=masked)
     if for_weight:
@@ -185,7 +179,7 @@ def _plan_work(problem, dy, masked) -> Work | None:
         correlate = lambda dy, x, dw, db: sums_alone(dy, db)  # noqa: E731
     if (for_input and back is None) or ((for_weight or for_bias) and correlate is None):
         return None
-    return Work(result, back, correlate)
+    return Work(back, correlate)
 
 
 @plans("choose")

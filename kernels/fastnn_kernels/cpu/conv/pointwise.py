@@ -10,7 +10,7 @@ from ...ground.memory import empty
 from ...ground.plans import ghost
 from ..matmul.plan import plan_products
 from ..matmul.prepared import pack_panels
-from ..move import empty_last, plan_transpose
+from ..move import empty_last, ghost_last, plan_transpose
 from .direct import plan_fill
 from .layer import Planned, Window
 
@@ -109,9 +109,7 @@ def _channels_last(y):
 
 def _dense(x, shape):
     """Return the ghost of dense images of a shape, channels-last if x is."""
-    if x.strides[1] != x.itemsize or x.shape[1] == 1:
-        return ghost(shape, x.dtype)
-    return ghost((shape[0], *shape[2:], shape[1]), x.dtype).transpose(0, 3, 1, 2)
+    return (ghost_last if x.strides[1] == x.itemsize and x.shape[1] > 1 else ghost)(shape, x.dtype)
 
 
 def _even(x):

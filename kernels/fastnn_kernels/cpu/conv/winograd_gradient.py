@@ -8,10 +8,9 @@ from collections import namedtuple
 from itertools import product
 
 from ...ground.memory import empty
-from ...ground.plans import ghost
 from ...ground.records import packed
 from ...ground.threads import tasks
-from ..move import pixels
+from ..move import ghost_last, pixels
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
 from ..vector.winograd_gradient_tile import GRADIENTS
@@ -94,7 +93,7 @@ def plan_weight(dy, x, window, dw, masked, plan_rest):
     """
     steps = window.sh, window.sw, window.dh, window.dw
     copied = [max(steps) > 1 and a.strides[1] != a.itemsize for a in (dy, x)]
-    dy, x = (_last(a) if copy else a for a, copy in zip((dy, x), copied, strict=True))
+    dy, x = (ghost_last(a.shape, a.dtype) if copy else a for a, copy in zip((dy, x), copied, strict=True))
     parts, every = [], (slice(None),) * 2
     for part in _parts(dy.shape, x.shape[1], window):
         target = *every, slice(part.rows[0], None, window.sh), slice(part.columns[0], None, window.sw)
@@ -129,11 +128,6 @@ def plan_weight(dy, x, window, dw, masked, plan_rest):
                 out[...] = sums
 
     return compute
-
-
-def _last(x):
-    """Return the ghost of dense channels-last images."""
-    return ghost((x.shape[0], *x.shape[2:], x.shape[1]), x.dtype).transpose(0, 3, 1, 2)
 
 
 def _pieces(count, most, step):

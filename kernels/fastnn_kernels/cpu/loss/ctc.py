@@ -31,24 +31,36 @@ def skips(labels, s):
     return s % 2 == 1 and s >= 3 and labels[s // 2] != labels[s // 2 - 1]
 
 
+@jitted
+def are_labels(labels, count, blank, classes):
+    """Return whether the first labels of a row are classes other than blank."""
+    for i in range(count):
+        if labels[i] < 0 or labels[i] >= classes or labels[i] == blank:
+            return False
+    return True
+
+
 @kernel(
-    "T[:,:,::1], i8[:,::1], i8[::1], i8[::1], int, T[::1], T[:,:,::1], T[::1], T[:,:,::1]",
+    "S[:,:,::1], i8[:,::1], i8[::1], i8[::1], S[::1], int, int, int, f8, T[:,:,::1], T[::1], S[:,:,::1]",
     writes="alpha losses dx",
     parallel=True,
 )
-def ctc__logs(x, labels, lengths, counts, blank, dloss, alpha, losses, dx, lo, hi):
-    """x(T, B, C), labels(B, S), lengths(B), counts(B) -> losses(B), dx(T, B, C) = dloss gradient; alpha(B, T, 2 S + 3).
+def ctc_loss__logs(x, labels, lengths, counts, dloss, blank, mean, zero_infinity, scale, alpha, losses, dx, lo, hi):
+    """x(T B C), labels(B S), lengths(B), counts(B), dloss(B or 0), alpha(B T+2 2S+1) -> losses(B), dx(T B C or 0 B C).
 
-    The gradient is minus the probability of each symbol at each time, given that the labels were read. dx may have no
-    times, if none is wanted.
+    The gradient is minus the probability of each symbol at each time, given that the labels were read, times scale.
+    mean: divide by the number of labels. NaN for labels that are not allowed. Go forward, then back.
     """
     T = x.dtype.type
     for b in range(lo, hi):
         time, last, row, a = lengths[b], 2 * counts[b], labels[b], alpha[b]
         if dx.shape[0]:
             dx[:, b, :] = 0
+        if not are_labels(row, counts[b], blank, x.shape[2]):
+            losses[b] = math.nan
+            continue
         if time == 0:
-            losses[b] = T(0) if last == 0 else T(math.inf)
+            losses[b] = T(0) if last == 0 or zero_infinity else T(math.inf)
             continue
         for t in range(time):
             for s in range(last + 1):
@@ -65,7 +77,13 @@ def ctc__logs(x, labels, lengths, counts, blank, dloss, alpha, losses, dx, lo, h
         if last:
             total = add_logs(total, a[time - 1, last - 1])
         losses[b] = -total
-        if dx.shape[0] and dloss[b] != T(0):
+        slope = scale * dloss[b] if dloss.size else scale
+        if mean:
+            losses[b] /= T(max(counts[b], 1))
+            slope /= max(counts[b], 1)
+        if zero_infinity and math.isinf(total):
+            losses[b] = slope = 0.0
+        if dx.shape[0] and slope != 0.0:
             # beta[t, s] without x[t], in place of alpha[t]: of these only the row before is needed again
             width = last + 1
             beta, later = a[time], a[time + 1]
@@ -83,4 +101,4 @@ def ctc__logs(x, labels, lengths, counts, blank, dloss, alpha, losses, dx, lo, h
                             after = add_logs(after, later[s + 2])
                         beta[s] = after
                 for s in range(width):
-                    dx[t, b, symbol(row, s, blank)] -= dloss[b] * exp(a[t, s] + beta[s] - total)
+                    dx[t, b, symbol(row, s, blank)] -= T(slope) * exp(a[t, s] + beta[s] - total)

@@ -1,19 +1,26 @@
-"""Losses of rows: each row has one loss, and gradients which are written where there is room for them.
+"""Losses of rows: each row has one loss, and gradients, which have no rows where they are not wanted.
 
-`dx.shape[0]` is the number of rows, or 0 if no gradient is wanted; gradients are multiplied by `scale`.
+Gradients are multiplied by `scale` and, where there are such, by the gradients dloss(B or 0) of the losses.
 """
 
 import math
 
 from ...ground.jit import exact, jitted, kernel
+from .cross_entropy import multiply_row
 
 
-@kernel("T[:,::1], i8[::1], T[::1], int, T, T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
-def multi_margin__rows(x, labels, weight, power, margin, scale, losses, dx, lo, hi):
-    """x(B, C), labels(B), weight(C) or (0): sum of max(0, margin - x[label] + x)^power over the other classes, / C."""
+@kernel("S[:,::1], i8[::1], S[::1], int, T, S[::1], T, T[::1], S[:,::1]", writes="losses dx", parallel=True)
+def multi_margin_loss__rows(x, labels, weight, power, margin, dloss, scale, losses, dx, lo, hi):
+    """x(B C), labels(B), weight(C or 0) -> losses(B), dx(B C or 0 C).
+
+    Sum max(0, margin - x[label] + x)^power over the other classes, / C; NaN for labels out of range.
+    """
     classes, T = x.shape[1], x.dtype.type
     for r in range(lo, hi):
         label = labels[r]
+        if label < 0 or label >= classes:
+            losses[r] = math.nan
+            continue
         share = (weight[label] if weight.size else T(1)) / T(classes)
         total, pull, bar = T(0), T(0), margin - x[r, label]
         for c in range(classes):
@@ -26,16 +33,26 @@ def multi_margin__rows(x, labels, weight, power, margin, scale, losses, dx, lo, 
         losses[r] = share * total
         if dx.shape[0]:
             dx[r, label] = -scale * share * pull
+            multiply_row(dx, r, dloss)
 
 
-@kernel("T[:,::1], i8[:,::1], T, T[::1], T[:,::1]", writes="losses dx", parallel=True)
-def multilabel_margin__rows(x, labels, scale, losses, dx, lo, hi):
-    """x(B, C), labels(B, C), -1 ends a row's: sum of max(0, 1 - x[label] + x[c]) over labels and other classes, / C."""
+@kernel("S[:,::1], i8[:,::1], S[::1], T, T[::1], S[:,::1]", writes="losses dx", parallel=True)
+def multilabel_margin_loss__rows(x, labels, dloss, scale, losses, dx, lo, hi):
+    """x(B C), labels(B C), those of a row end at -1 -> losses(B), dx(B C or 0 C).
+
+    Sum max(0, 1 - x[label] + x[c]) over labels and other classes, / C; NaN for labels out of range.
+    """
     classes, T = x.shape[1], x.dtype.type
     share = T(1) / T(classes)
     for r in range(lo, hi):
         if dx.shape[0]:
             dx[r, :] = 0
+        bad = False
+        for c in range(classes):
+            bad |= labels[r, c] < -1 or labels[r, c] >= classes
+        if bad:
+            losses[r] = math.nan
+            continue
         count = 0
         while count < classes and labels[r, count] >= 0:
             count += 1
@@ -54,11 +71,16 @@ def multilabel_margin__rows(x, labels, scale, losses, dx, lo, hi):
                         dx[r, c] += scale * share
                         dx[r, labels[r, j]] -= scale * share
         losses[r] = total * share
+        if dx.shape[0]:
+            multiply_row(dx, r, dloss)
 
 
-@kernel("T[:,::1], T[:,::1], T[::1], T, T, T[::1], T[:,::1], T[:,::1]", writes="losses da db", parallel=True)
-def cosine_embedding__rows(a, b, signs, margin, scale, losses, da, db, lo, hi):
-    """a(B, D), b(B, D), signs(B): 1 - cos(a, b) for 1, max(0, cos(a, b) - margin) for -1, NaN for others."""
+@kernel("S[:,::1], S[:,::1], S[::1], T, S[::1], T, T[::1], S[:,::1], S[:,::1]", writes="losses da db", parallel=True)
+def cosine_embedding_loss__rows(a, b, signs, margin, dloss, scale, losses, da, db, lo, hi):
+    """a(B D), b(B D), signs(B) -> losses(B), da(B D or 0 D), db(B D or 0 D).
+
+    1 - cos(a, b) for 1, max(0, cos(a, b) - margin) for -1, NaN for others.
+    """
     T = a.dtype.type
     for r in range(lo, hi):
         dot, aa, bb = T(0), T(1e-12), T(1e-12)
@@ -81,6 +103,8 @@ def cosine_embedding__rows(a, b, signs, margin, scale, losses, da, db, lo, hi):
             for c in range(a.shape[1]):
                 da[r, c] = slope * (b[r, c] / length - cosine * (a[r, c] / aa))
                 db[r, c] = slope * (a[r, c] / length - cosine * (b[r, c] / bb))
+            multiply_row(da, r, dloss)
+            multiply_row(db, r, dloss)
 
 
 @exact
@@ -133,12 +157,15 @@ def push(a, b, power, eps, length, scale, da, db):
 
 
 @kernel(
-    "T[:,::1], T[:,::1], T[:,::1], T, T, T, int, T, T[::1], T[:,::1], T[:,::1], T[:,::1]",
+    "S[:,::1], S[:,::1], S[:,::1], T, T, T, int, S[::1], T, T[::1], S[:,::1], S[:,::1], S[:,::1]",
     writes="losses da dp dn",
     parallel=True,
 )
-def triplet_margin__rows(a, p, n, margin, power, eps, swap, scale, losses, da, dp, dn, lo, hi):
-    """Compute for a, p, n (B, D): max(0, margin + |a - p| - |a - n|), with swap |p - n| if that is shorter."""
+def triplet_margin_loss__rows(a, p, n, margin, power, eps, swap, dloss, scale, losses, da, dp, dn, lo, hi):
+    """a(B D), p(B D), n(B D) -> losses(B), da, dp, dn(B D or 0 D).
+
+    max(0, margin + |a - p| - |a - n|), with swap |p - n| if that is shorter.
+    """
     T = a.dtype.type
     for r in range(lo, hi):
         near, far, other = distance(a[r], p[r], power, eps), distance(a[r], n[r], power, eps), T(math.inf)
@@ -156,3 +183,6 @@ def triplet_margin__rows(a, p, n, margin, power, eps, swap, scale, losses, da, d
                     push(p[r], n[r], power, eps, other, -scale, dp[r], dn[r])
                 else:
                     push(a[r], n[r], power, eps, far, -scale, da[r], dn[r])
+            multiply_row(da, r, dloss)
+            multiply_row(dp, r, dloss)
+            multiply_row(dn, r, dloss)
