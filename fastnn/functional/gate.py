@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 import fastnn_kernels as kernels
 from fastnn.random import next_philox
 from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
@@ -41,11 +39,13 @@ def rrelu(
 
 
 def _random_slopes(input: Array, lower: float, upper: float, *, out: Any = None) -> WithBackward:
-    seed, offset = next_philox()
-    slopes = kernels.uniform(input.shape, lower, upper, seed=seed, offset=offset, dtype=input.dtype)
-    slopes[input > 0] = 1
-    y: np.ndarray = np.multiply(input, slopes, out=out)
-    return y, lambda dy, needs: (dy * slopes,)
+    drawn = lower, upper, *next_philox()
+    y = kernels.rrelu(input, *drawn, out=out)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return (kernels.rrelu_backward(dy, y, *drawn),)  # y is above 0 where the input is
+
+    return y, backward
 
 
 _rrelu: Callable[..., Any] = differentiable(in_place=True)(_random_slopes)

@@ -20,7 +20,7 @@ from .dropout import (
 from .explain import explain
 from .formulas.activation import FORMULAS as ACTIVATIONS
 from .formulas.activation import FUSED
-from .glu import glu, glu_backward, prelu, prelu_backward
+from .glu import glu, glu_backward, prelu, prelu_backward, rrelu, rrelu_backward
 from .ground import checks
 from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
@@ -95,6 +95,8 @@ __all__ = [
     "prelu_backward",
     "prepare_matmul",
     "prod",
+    "rrelu",
+    "rrelu_backward",
     "set_flush_denormal",
     "set_num_threads",
     "set_pool_limit",

@@ -1,17 +1,12 @@
-"""Activations that look at more than one number: slopes learned per channel, and gates.
+"""Activations that look at more than one number: slopes learned per channel, random slopes, and gates.
 
 All take float32 or float64 arrays of any strides (TypeError for others).
 """
 
-from math import prod
+from typing import NamedTuple
 
-from . import reduction
-from .cpu import glu as cpu
-from .ground.checks import as_float_array, contiguous, normalize_dim, promote, required
-from .ground.memory import empty
-from .ground.threads import tasks
-
-GRAIN = 1 << 16  # elements worth waking a second thread for
+from .ground.checks import normalize_dim
+from .ground.operation import Layout, operation
 
 
 def prelu(input, weight):
@@ -20,62 +15,26 @@ def prelu(input, weight):
     input (N, C, ...), weight (C) or (1) -> as the input. With one weight, the input may have any shape. ValueError for
     other shapes of the weight. At most 0.5 ulp.
     """
-    required("prelu", input=input, weight=weight)
-    x, w = promote("prelu", input=input, weight=weight)
-    views, back = _channels("prelu", w, x)
-    w = contiguous(w)
-    if views[0].ndim == 2:
-        (rows,) = views
-        y = empty(rows.shape, x.dtype)
-        cpu.prelu__rows[x.dtype](rows, w, y, len(rows), tasks(len(rows), -(-GRAIN // w.size)))
-    else:
-        (planes,) = views
-        y = empty(planes.shape, x.dtype)
-        count = planes.shape[0] * w.size
-        cpu.prelu__planes[x.dtype](planes, w, y, count, tasks(count, -(-GRAIN // max(1, planes.shape[2]))))
-    return back(y)
+    return _prelu.run(None, input, weight)
 
 
 def prelu_backward(dy, input, weight):
     """Return the gradients of prelu's input and weight."""
-    required("prelu_backward", dy=dy, input=input, weight=weight)
-    dy, x, w = promote("prelu_backward", dy=dy, input=input, weight=weight)
-    if dy.shape != x.shape:
-        raise ValueError(f"prelu_backward: dy has shape {dy.shape} but input has {x.shape}")
-    views, back = _channels("prelu_backward", w, x, dy)
-    values, above = views
-    w = contiguous(w)
-    dx = empty(values.shape, x.dtype)
-    if values.ndim == 2:
-        pieces = -(-len(values) // cpu.BLOCK)
-        dw = empty((pieces, w.size), x.dtype)
-        grain = -(-GRAIN // (cpu.BLOCK * w.size))
-        cpu.prelu_backward__rows[x.dtype](above, values, w, dx, dw, pieces, tasks(pieces, grain))
-    else:
-        dw = empty(values.shape[:2], x.dtype)
-        count, grain = dw.size, -(-GRAIN // max(1, values.shape[2]))
-        cpu.prelu_backward__planes[x.dtype](above, values, w, dx, dw, count, tasks(count, grain))
-    return back(dx), reduction.sum(dw, 0)
+    return _prelu_backward.run(None, dy, input, weight)
 
 
-def _channels(function, weight, *arrays):
-    """View arrays of one shape as planes (A, C, B), or as rows (R, C) if channels lie together; and the way back."""
-    x = arrays[0]
-    shape = x.shape
-    if weight.ndim != 1 or weight.size < 1 or (weight.size > 1 and (x.ndim < 2 or shape[1] != weight.size)):
-        raise ValueError(f"{function}: weight has shape {weight.shape} but input has {shape}; expected (1,) or (C,)")
-    if weight.size == 1:
-        flat = (shape[0] if shape else 1, 1, prod(shape[1:]))
-        return [contiguous(a).reshape(flat) for a in arrays], lambda y: y.reshape(shape)
-    if x.ndim == 2:
-        return [contiguous(a) for a in arrays], lambda y: y
-    last = (0, *range(2, x.ndim), 1)
-    if x.transpose(last).flags.c_contiguous and not x.flags.c_contiguous:
-        first = (0, x.ndim - 1, *range(1, x.ndim - 1))
-        moved = tuple(shape[axis] for axis in last)
-        views = [contiguous(a.transpose(last)).reshape(-1, weight.size) for a in arrays]
-        return views, lambda y: y.reshape(moved).transpose(first)
-    return [contiguous(a).reshape(*shape[:2], prod(shape[2:])) for a in arrays], lambda y: y.reshape(shape)
+def rrelu(input, lower, upper, seed, offset=0, *, out=None):
+    """Return x above 0, slope x below, with slopes drawn evenly from lower .. upper (Xu et al., 2015).
+
+    The slopes are those of `uniform`: they depend on seed and offset and an element's position alone. `out` may be the
+    input itself.
+    """
+    return _rrelu.run(out, input, lower, upper, seed, offset)
+
+
+def rrelu_backward(dy, input, lower, upper, seed, offset=0, *, out=None):
+    """Return the gradient of rrelu's input; the other arguments as in the forward. The slopes are drawn again."""
+    return _rrelu_backward.run(out, dy, input, lower, upper, seed, offset)
 
 
 def glu(input, dim=-1):
@@ -83,30 +42,79 @@ def glu(input, dim=-1):
 
     input (..., 2n, ...) -> (..., n, ...), contiguous. ValueError for an odd number. At most 2 ulp.
     """
-    x = as_float_array("glu", "input", input)
-    dim = _halved("glu", x, dim)
-    shape = (*x.shape[:dim], x.shape[dim] // 2, *x.shape[dim + 1 :])
-    y = empty(shape, x.dtype)
-    rows, length = prod(shape[:dim]), prod(shape[dim:])
-    cpu.glu__halves[x.dtype](
-        contiguous(x).reshape(rows, 2, length), y.reshape(rows, length), rows, tasks(rows, -(-GRAIN // max(1, length)))
-    )
-    return y
+    return _glu.run(None, input, dim)
 
 
 def glu_backward(dy, input, dim=-1):
     """Return the gradient of glu's input."""
-    required("glu_backward", dy=dy, input=input)
-    dy, x = promote("glu_backward", dy=dy, input=input)
-    dim = _halved("glu_backward", x, dim)
-    shape = (*x.shape[:dim], x.shape[dim] // 2, *x.shape[dim + 1 :])
+    return _glu_backward.run(None, dy, input, dim)
+
+
+class Slopes(NamedTuple):
+    """Arrays of one shape, input last, of which numbers below 0 get slopes: weights (1,) or (C,), or random ones."""
+
+    arrays: tuple[Layout, ...]
+    weight: Layout | None = None
+
+    @property
+    def result(self):
+        """Return the shape and dtype of the result."""
+        return self.arrays[-1].shape, self.arrays[-1].dtype
+
+
+class Halves(NamedTuple):
+    """An array whose halves along `dim` are values and gates."""
+
+    input: Layout
+    dim: int
+
+
+def _slopes(function, weight, *arrays):
+    shape = arrays[-1].shape
+    if weight.ndim != 1 or weight.shape[0] < 1 or (weight.shape[0] > 1 and shape[1:2] != weight.shape):
+        raise ValueError(f"{function}: weight has shape {weight.shape} but input has {shape}; expected (1,) or (C,)")
+    return Slopes(arrays, weight)
+
+
+def _check_gradient(function, dy, input):
+    if dy.shape != input.shape:
+        raise ValueError(f"{function}: dy has shape {dy.shape} but input has {input.shape}")
+
+
+@operation("input weight")
+def _prelu(input, weight):
+    return _slopes("prelu", weight, input)
+
+
+@operation("dy input weight")
+def _prelu_backward(dy, input, weight):
+    _check_gradient("prelu_backward", dy, input)
+    return _slopes("prelu_backward", weight, dy, input)
+
+
+@operation("input", numbers="lower upper", words="seed offset", in_place=True)
+def _rrelu(input, lower, upper, seed, offset):
+    return Slopes((input,))
+
+
+@operation("dy input", numbers="lower upper", words="seed offset", in_place=True)
+def _rrelu_backward(dy, input, lower, upper, seed, offset):
+    _check_gradient("rrelu_backward", dy, input)
+    return Slopes((dy, input))
+
+
+@operation("input")
+def _glu(input, dim):
+    return Halves(input, _halved("glu", input, dim))
+
+
+@operation("dy input")
+def _glu_backward(dy, input, dim):
+    dim = _halved("glu_backward", input, dim)
+    shape = (*input.shape[:dim], input.shape[dim] // 2, *input.shape[dim + 1 :])
     if dy.shape != shape:
         raise ValueError(f"glu_backward: dy has shape {dy.shape} but half the input has {shape}")
-    rows, length = prod(shape[:dim]), prod(shape[dim:])
-    dx = empty(x.shape, x.dtype)
-    views = contiguous(dy).reshape(rows, length), contiguous(x).reshape(rows, 2, length), dx.reshape(rows, 2, length)
-    cpu.glu_backward__halves[x.dtype](*views, rows, tasks(rows, -(-GRAIN // max(1, length))))
-    return dx
+    return Halves(input, dim)
 
 
 def _halved(function, x, dim):

@@ -375,6 +375,8 @@ CASES |= {
         lambda make, n: k.prelu_backward(make(n, 7, 5), make(n, 7, 5), make(7)),
         lambda make, n: k.prelu_backward(make(30 * n, 70), make(30 * n, 70), make(70)),
     ],
+    "rrelu": [lambda make, n: k.rrelu(make(n, 37), 0.1, 0.4, 5, 2)],
+    "rrelu_backward": [lambda make, n: k.rrelu_backward(make(n, 37), make(n, 37), 0.1, 0.4, 5, 2)],
     "glu": [lambda make, n: k.glu(make(n, 6, 5), 1)],
     "glu_backward": [lambda make, n: k.glu_backward(make(n, 3, 5), make(n, 6, 5), 1)],
 }

@@ -36,6 +36,12 @@ def philox(counter, offset, seed):
     return np.uint32(a), np.uint32(b), np.uint32(c), np.uint32(d)
 
 
+@exact
+def fraction(word, one):
+    """Return a number of [0, 1) from the upper 24 bits of a word."""
+    return type(one)(np.int32(word >> np.uint32(8))) * type(one)(2.0**-24)
+
+
 @kernel("S[::1], S[::1], u4, T, T, T, u8, u8", writes="out", parallel=True)
 def dropout__philox(x, out, threshold, scale, shift, low, seed, offset, lo, hi):
     """x(N) -> out(N) = x scale + shift where its random word reaches the threshold, else x 0 + low, by chunks.

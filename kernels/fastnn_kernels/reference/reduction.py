@@ -18,9 +18,7 @@ def reduce(problem):
         if problem.kind == "var":
             x = (x - x.mean(axes, keepdims=True)) ** 2
         if problem.kind.startswith("arg"):
-            moved = x if len(axes) == x.ndim else np.moveaxis(x, axes[0], -1)
-            moved = moved.reshape(*shape, -1)
-            y = FUNCTIONS[problem.kind](moved, -1)
+            y = FUNCTIONS[problem.kind](x, None if len(axes) == x.ndim else axes[0])
         else:
             y = FUNCTIONS.get(problem.kind, np.sum)(x, axes) / problem.divisor
         y = np.sqrt(y) if problem.root else y

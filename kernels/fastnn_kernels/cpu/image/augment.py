@@ -16,7 +16,7 @@ from ...ground.jit import exact, jitted, kernel
 from ...ground.memory import empty
 from ...ground.outputs import target
 from ...ground.threads import tasks
-from ..dropout import CHUNK, LANES, philox
+from ..dropout import CHUNK, LANES, fraction, philox
 from ..math.elementary import log
 from ..vector.simd import bits_of_float, float_from_bits, part, polynomial, rint, stack_bytes, vector_at
 
@@ -27,12 +27,6 @@ NO_FIELD = {dtype: np.empty((1, 2, 0), dtype) for dtype in (F4, F8)}
 SPAN = 128  # pixels of a row that are worked on together; what is known of them stays in the nearest cache
 
 QUANTILE_MIDDLE, QUANTILE_TAIL = polynomial(MIDDLE, MIDDLE), polynomial(TAIL, TAIL)
-
-
-@exact
-def fraction(word, one):
-    """Return a number of [0, 1) from the upper 24 bits of a word."""
-    return type(one)(np.int32(word >> np.uint32(8))) * type(one)(2.0**-24)
 
 
 @exact

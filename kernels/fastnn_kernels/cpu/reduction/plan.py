@@ -11,6 +11,8 @@ from ...ground import memory
 from ...ground.backend import plans
 from ...ground.checks import F4, F8, I8, contiguous
 from ...ground.memory import FAR, empty
+from ...ground.operation import Layout, layout_of
+from ...ground.plans import ghost
 from ...ground.threads import tasks
 from . import index_kernels, kernels
 
@@ -45,6 +47,22 @@ def plan(problem):
         return out
 
     return run
+
+
+class _Sum(NamedTuple):
+    """The problem of a plain sum, for other plans."""
+
+    x: Layout
+    axes: tuple[int, ...]
+    result: tuple[tuple[int, ...], np.dtype]
+    kind: str = "sum"
+    divisor: float = 1.0
+
+
+def sum_over(shape, dtype, axes):
+    """Return run(out, x): the sum of a contiguous array over axes, all others kept."""
+    kept = tuple(n for d, n in enumerate(shape) if d not in axes)
+    return plan(_Sum(layout_of(ghost(shape, dtype)), axes, (kept, dtype)))
 
 
 class _Dim(NamedTuple):
