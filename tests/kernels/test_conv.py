@@ -161,7 +161,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype, layout):
 
 
 @pytest.mark.parametrize("groups", [1, 32])
-def test_results_stored_past_the_caches_have_the_same_bits(groups, monkeypatch):
+def test_streaming_stores_give_the_same_bits(groups, monkeypatch):
     x, w = draw(np.random.default_rng(8), np.float32, (3, 32, 13, 40), (32, 32 // groups, 3, 3))
     x = lay(x, "pixels")
     near = kernels.conv2d(x, w, padding=1, groups=groups, algorithm="depthwise" if groups > 1 else "direct")

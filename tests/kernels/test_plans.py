@@ -7,7 +7,8 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.ground import plans as _plans
-from fastnn_kernels.ground.plans import Plans, held_bytes, planned, planner
+from fastnn_kernels.ground.operation import operations
+from fastnn_kernels.ground.plans import held_bytes
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def kept():
     import gc
 
     total, seen = 0, set()
-    rest = [made for made in _plans._planners]
+    rest = [made for made in _plans._keepers]
     while rest:
         item = rest.pop()
         if id(item) in seen or isinstance(item, type) or type(item).__name__ == "module":
@@ -34,38 +35,6 @@ def kept():
             continue
         rest += gc.get_referents(item)
     return total
-
-
-def test_planners_tell_types_apart():
-    calls = []
-
-    @planner
-    def plan(shape, *options):
-        calls.append(options)
-        return list(options)
-
-    cases = (1,), (1.0,), (True,), ((1, 2),), ((1.0, 2),), ((True, 2),), ((np.int64(1), 2),), ((1, 2), 3), ((1, 2), 3.0)
-    for _ in range(3):
-        for options in cases:
-            for form in (tuple, list):
-                given = [form(value) if isinstance(value, tuple) else value for value in options]
-                found = planned(plan, (4, 5), *given)
-                assert repr(found) == repr(list(options))
-    assert len(calls) == len(cases), "each was made once"
-
-
-def test_what_is_refused_stays_refused():
-    @planner
-    def plan(*options):
-        if any(type(number) is not int for number in options[0]):
-            raise TypeError("no integer")
-        return object()
-
-    for _ in range(2):
-        for bad in ((1.0, 2), (True, 2)):
-            with pytest.raises(TypeError, match="no integer"):
-                planned(plan, bad)
-        assert planned(plan, (1, 2)) is planned(plan, (1, 2))
 
 
 def test_every_array_of_a_plan_is_counted():
@@ -90,19 +59,37 @@ def test_every_array_of_a_plan_is_counted():
     assert held_bytes((np.zeros(3), np.zeros(3))) == 48
 
 
-def test_plans_are_bounded_by_bytes():
-    @planner
-    def plan(number):
-        return np.zeros(1 << 20)
+class Keeper:
+    """Keeps plans as operations do."""
 
-    plans = Plans(lambda number: np.zeros(1 << 20))
+    def __init__(self):
+        self.plans = {}
+        _plans.add(self)
+
+    def __call__(self, number, size=1 << 20):
+        if number not in self.plans:
+            self.plans[number] = _plans.counted(np.zeros(size))
+        return self.plans[number]
+
+    def cache_clear(self):
+        self.plans.clear()
+
+
+def test_plans_are_bounded_by_bytes():
+    first, second = Keeper(), Keeper()
     for number in range(40):
-        assert planned(plan, number).size == plans[(number,)].size == 1 << 20
+        assert first(number).size == second(number).size == 1 << 20
         assert kept() <= _plans.BYTES
-    assert planned(plan, 39) is planned(plan, 39), "the last ones are kept"
-    large = planner(lambda number: np.zeros(_plans.BYTES))
-    large(0)
-    assert large(0) is large(0)
+    assert first(39) is first(39), "the last ones are kept"
+    assert first("large", _plans.BYTES) is first("large")
+    _plans._keepers[:] = [keeper for keeper in _plans._keepers if keeper not in (first, second)]
+
+
+def test_plans_are_bounded_in_number(monkeypatch):
+    monkeypatch.setattr(_plans, "LIMIT", 10)
+    for n in range(100):
+        kernels.softmax(np.zeros((n, 3), np.float32))
+    assert len(operations()["softmax"].plans) <= 10
 
 
 @pytest.mark.parametrize("count_include_pad", [True, False])

@@ -52,14 +52,6 @@ class Elementwise:
         signature = ", ".join(["S[::1]"] * arrays + ["T"] * len(self.parameters))
         return kernel(signature, writes="out", parallel=True, name=f"{operation}__vector")(loop)
 
-    def apply(self, x, *parameters):
-        """Return f(x), for an array in any layout."""
-        return dense(self.forward_kernel, self.grain, (x,))(None, x, *parameters)
-
-    def apply_backward(self, dy, value, *parameters):
-        """Return dy times the slope at `value`, the input or output that the gradient takes."""
-        return dense(self.backward_kernel, self.grain, (dy, value))(None, dy, value, *parameters)
-
 
 def dense(kernel, grain, arrays, out=None):
     """Plan an elementwise kernel: run(out, *arrays, *parameters), along memory if the arrays are dense in some order.

@@ -23,8 +23,3 @@ def with_batch(function: str, name: str, x: ndarray, dims: int = 2) -> tuple[nda
         return x, True
     check_ndim(function, name, x, (dims + 1, dims + 2))
     return x[None], False
-
-
-def hashable(value):
-    """Return a list or an array as a tuple, all else as it is: for the keys of a cache."""
-    return tuple(value) if isinstance(value, (list, ndarray)) else value

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from ...ground.notes import note
 from . import im2col
 from .direct import plan_fill
 from .layer import Window
@@ -53,6 +54,7 @@ def plan_input(dy, dx, window, groups, filters, *, prepared, kept=False, masked=
     if im2col.suits_images(dy, dx.shape[1] // groups, window, groups, prepared or kept):
         if masked:
             return None
+        note("input's gradient: im2col")
         compute = im2col.plan_back(dy, dx, window, groups, dx.shape[1] // groups, floor)
         name = "im2col", filters
         return Images(lambda weight: weight.get(name, filters) if prepared else filters(weight), compute)

@@ -7,6 +7,7 @@ import numpy as np
 from ...ground.backend import plans
 from ...ground.checks import contiguous
 from ...ground.layout import channels_last, places_first
+from ...ground.notes import note
 from ...ground.outputs import target
 from ...ground.plans import ghost
 from ...ground.threads import tasks
@@ -42,6 +43,7 @@ def plan_weight(dy, x, window, groups, dw, with_bias=False, masked=False):
         if masked and (depth or with_bias or not rounds):
             return None
         sums = plan_bias(dy) if with_bias else None
+        note(f"weight's gradient: {'depthwise' if depth else 'winograd' if rounds else 'im2col'}")
         if empty:
             weight = lambda dy, x, dw: dw.fill(0)  # noqa: E731
         elif depth:
@@ -59,6 +61,7 @@ def plan_weight(dy, x, window, groups, dw, with_bias=False, masked=False):
                 sums(dy, db)
 
         return compute
+    note("weight's gradient: direct")
     return weight_gradient_direct.plan_weight(dy, x, window, groups, dw, with_bias)
 
 

@@ -18,20 +18,18 @@ from ..vector.gemm_tile import TILE_ROWS, edge_tile, full_tile, narrow_tile
 from ..vector.gemv_tile import DEPTHS, NEAR_DEPTHS, gemv_tile
 from ..vector.gemv_tile import ROWS as FEW
 from ..vector.simd import address, itemsize, lanes, prefetch, stack_bytes, vector_at
+from .blocks import from_memory, k_bytes, m_rows, n_bytes
 from .epilogue import finish
 from .packing import column_pitch, pack_a, pack_b, panel_columns, row_pitch
 
-# Block sizes in bytes of a row or column. A block of k is long, since every further one reads and writes all of C
-# again (measured at 1024^3 float32: 109 GFLOP/s with 4096, 106 with 2048); B's panels come from the second-level cache.
-K_BYTES, N_BYTES, M_ROWS = 4096, 4096, 16 * TILE_ROWS
 K_IN_PLACE = 64  # B in place is read in short blocks of k, lest every row of a tile be in another page
 ROW_BYTES, PAGE = 12288, 4096  # of a stretch of B's rows: longer suits memory, but the sums must fit into STACK
-FROM_MEMORY, AHEAD = 1 << 24, 2048  # bytes of B that no cache holds; how far ahead it pays to fetch it then
+AHEAD = 2048  # bytes; how far ahead it pays to fetch B from memory
 DOT_BYTES = 1 << 15  # of rows whose inner products are computed at once: they stay in the second-level cache
 FEW_PANELS, LINE = 3, 64  # of B, for which A, in place then, is fetched ahead; bytes of a cache line
 TINY = 1 << 12  # multiplications so few that deciding how to block them would take as long
 STACK = 1 << 16  # bytes of a thread's stack that hold packed panels of B when no workspace is given
-DOTS, DOTS_M, DOTS_N = 64, 56, 64
+DOTS, DOTS_M, DOTS_N, DOTS_BYTES = 64, 56, 64, 1 << 24
 ZEROS = np.zeros(8 * 16)  # where a sum without bias starts: a row of zeros, as wide as the widest tile
 
 
@@ -45,7 +43,7 @@ def tiles(number, m, n, k, a, a_row, a_col, a_tile, b, b_row, b_panel, init, ini
     width, size, height = panel_columns(number), itemsize(number), TILE_ROWS
     panels, lines = -(-n // width), k * size // LINE
     # few columns, for which A hardly comes from memory in time by itself: so many rows at once are no stream
-    ahead = panels <= FEW_PANELS and lines >= panels and m == M_ROWS and a_col == 1 and a_tile == TILE_ROWS * a_row
+    ahead = panels <= FEW_PANELS and lines >= panels and m == m_rows() and a_col == 1 and a_tile == TILE_ROWS * a_row
     if TILE_ROWS < m < 2 * TILE_ROWS and a_tile == TILE_ROWS * a_row:  # two tiles alike, not a whole one and a bit
         height = (m + 1) // 2
         a_tile = height * a_row
@@ -78,7 +76,7 @@ def multiply_rows(number, m, n, k, a, a_row, a_col, b, b_row, bias, bias_row, bi
     just stored would wait for it (4 x 1024 x 1024: 38 to 89 GFLOP/s, by where the allocator put C).
     """
     size, depth, ahead = itemsize(number), NEAR_DEPTHS[m - 1], 0
-    if k * n * size > FROM_MEMORY:
+    if k * n * size > from_memory():
         depth, ahead = DEPTHS[m - 1], AHEAD // size
     work += (b + PAGE // 4 - work) % PAGE
     block = -(-n // -(-n * size // ROW_BYTES))
@@ -115,7 +113,7 @@ def suits_dots(m, n, k, a_step, b_step, size):
     """Say whether a whole product (not a block of it: the sums' order must not depend on threads) is best so."""
     if a_step != size or b_step != size or k < DOTS:
         return False
-    return m <= DOTS_M or (n <= DOTS_N and m * k * size <= FROM_MEMORY)  # A comes again for every few columns
+    return m <= DOTS_M or (n <= DOTS_N and m * k * size <= DOTS_BYTES)  # A comes again for every few columns
 
 
 @shared
@@ -125,7 +123,7 @@ def multiply_dots(number, m, n, k, a, a_row, b, b_col, bias, bias_row, bias_col,
     height = -(-m // -(-m // DOT_ROWS))
     width = SINGLE if m == 1 else COLUMNS
     width = width if n >= width else 1
-    ahead = width * b_col if m > 2 or k * n * size > FROM_MEMORY else 0  # the same place in the next tile
+    ahead = width * b_col if m > 2 or k * n * size > from_memory() else 0  # the same place in the next tile
     for t in range(0, n, width):
         j = min(t, n - width)  # the last tile computes some numbers again
         for p in range(0, max(k, 1), block):
@@ -159,7 +157,7 @@ def multiply(
         finish(number, code, m, n, c, c_row)
         return
     width, size = panel_columns(number), itemsize(number)
-    block_k, block_n = K_BYTES // size, N_BYTES // size
+    block_k, block_n = k_bytes() // size, n_bytes() // size
     # Few rows use each number of B once or twice: packing it would cost more than it saves.
     copy_b = packed == 0 and (b_col != 1 or (m > 4 * TILE_ROWS and k * n * size > 1 << 18))
     # Rows of A a power of two apart share cache sets; rows or columns far apart miss the TLB.
@@ -174,7 +172,7 @@ def multiply(
     elif packed == 0 and not copy_b and b_row * size >= 4096:
         block_k = K_IN_PLACE
     block_n -= block_n % width
-    panels = work + copy_a * packed_a_size(number, min(m, M_ROWS), min(k, block_k)) * size
+    panels = work + copy_a * packed_a_size(number, min(m, m_rows()), min(k, block_k)) * size
     for p in range(0, max(k, 1), block_k):
         kc = min(block_k, k - p)
         final = code if p + kc == k else 0
@@ -186,8 +184,8 @@ def multiply(
             elif copy_b:
                 pack_b(number, kc, nc, b_at, b_row, b_col, panels)
                 b_at, row, panel = panels, width, kc * width
-            for i in range(0, m, M_ROWS):
-                mc = min(M_ROWS, m - i)
+            for i in range(0, m, m_rows()):
+                mc = min(m_rows(), m - i)
                 a_at, a_r, a_c, tile = a + (i * a_row + p * a_col) * size, a_row, a_col, TILE_ROWS * a_row
                 if copy_a:
                     pack_a(number, mc, kc, a_at, a_row, a_col, work)
@@ -334,7 +332,7 @@ def _small(a, b, bias, bias_col, out, code):
 def matmul__pack(b, panels, lo, hi):
     """b(K,N) -> panels(K, N padded to whole panels), in the order in which `multiply` reads them; a range of panels."""
     number, size = b.dtype.type(0), b.itemsize
-    width, block_k, k = panel_columns(number), K_BYTES // b.itemsize, b.shape[0]
+    width, block_k, k = panel_columns(number), k_bytes() // b.itemsize, b.shape[0]
     start, stop = lo * width, min(hi * width, b.shape[1])
     for p in range(0, k, block_k):
         kc = min(block_k, k - p)

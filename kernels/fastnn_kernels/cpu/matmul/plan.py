@@ -21,10 +21,8 @@ from ..elementwise import dense, order_of_result
 from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
 from ..vector.gemv_tile import ROWS as FEW  # fewer rows take as long as these: memory is what they wait for
 from ..vector.simd import vector_bytes
+from .blocks import K_BYTES, M_ROWS, N_BYTES
 from .kernels import (
-    K_BYTES,
-    M_ROWS,
-    N_BYTES,
     STACK,
     linear__packed,
     linear__small,

@@ -7,7 +7,8 @@ from ...ground.prepared import Prepared
 from ...ground.threads import tasks
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
-from .kernels import K_BYTES, matmul__pack
+from .blocks import K_BYTES
+from .kernels import matmul__pack
 
 GRAIN = 1 << 18  # numbers of a task, at least
 

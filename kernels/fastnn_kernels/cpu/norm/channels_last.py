@@ -1,9 +1,9 @@
-"""Normalisation of the columns of a flat x(N, C), as the channels of images lie by pixels.
+"""Batch norm of channels-last images: of the columns of a flat x(N, C).
 
-Blocks of rows whose sums stay in the nearest cache are merged in order, by every task for itself. Where C is small, K
-rows are taken for one: x(N / K, K C). What is known of each column lies in a line on the stack.
+Blocks of rows whose sums stay in the first-level cache are merged in order, by every task for itself. Where C is small,
+K pixels make one row: x(N / K, K C). Means, scales and offsets of the columns are kept in lines on the stack.
 
-The last rows, which are still near, are the first to be normalised.
+The last rows, which are still in the cache, are the first to be normalised.
 """
 
 from math import sqrt
@@ -14,8 +14,8 @@ from ..vector.simd import address, fence, itemsize, stack_bytes, vector_at
 
 LINE = 1024  # columns that are normalised together, of float64; twice as many lines of float32 would fit
 BYTES = 6 * 8 * LINE
-ROWS = 64  # that are normalised in the order they lie in
-AHEAD = 2048  # numbers to fetch, at least, before they are added up
+ROWS = 64  # that are normalised in the order of their addresses
+AHEAD = 2048  # numbers to prefetch, at least
 
 
 @row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
@@ -39,14 +39,14 @@ def add_squares(t, reads, numbers, sums):
 
 @row_loop(reads=4, writes=2, rows=0, far_writes=0)
 def merge_moments(t, reads, numbers, sums):
-    """Merge means and sums of squares of other rows into those of some."""
+    """Merge the means and sums of squares of other rows into those of earlier ones."""
     (other, squares, mean, sum), (share, weight) = reads, numbers
     step = t.sub(other, mean)
     return [], [t.fma(step, share, mean), t.add(sum, t.fma(t.mul(step, step), weight, squares))]
 
 
 def add_products(rows):
-    """Make a loop that adds dy (x - mean) and dy of some rows to two sums."""
+    """Make a loop that adds dy (x - mean) and dy of so many rows to two sums."""
 
     @row_loop(2 * rows + 3, writes=2, rows=2 * rows, far_writes=0, together=1)
     def add_products(t, reads, numbers, sums):
@@ -79,7 +79,7 @@ def slope_lines(t, reads, numbers, sums):
 
 @jitted
 def four(x, width, r, end, other):
-    """Return the addresses of four rows from r on, or another for those that are at the end or behind."""
+    """Return the addresses of four rows from r on, and `other` in place of those past the end."""
     step = width * itemsize(x[0])
     p = address(x) + r * step
     q = p + step if r + 1 < end else other
@@ -87,11 +87,12 @@ def four(x, width, r, end, other):
     return p, q, s, p + 3 * step if r + 3 < end else other
 
 
-@kernel("T[::1], T[:,:,::1], int, int, int", writes="parts", parallel=True)
-def moments__pixels(x, parts, block, piece, far, lo, hi):
-    """x(N C) -> parts(B, 4, C): of each block of rows the means, and the sums of squared distances from them.
+@kernel("S[::1], T[:,:,::1], int, int, int", writes="parts", parallel=True)
+def batch_norm__statistics_channels_last(x, parts, block, piece, far, lo, hi):
+    """x(N C) -> parts(B 4 C): the means of each block of rows, and the sums of squared distances from them.
 
-    A block is taken in pieces of some rows, which the other two lines of parts are for.
+    A block has pieces of `piece` rows, for which there are the other two lines of parts. Of each piece sum the rows,
+    sum the squared distances from their mean, merge both into the block's.
     """
     T, n = x.dtype.type, parts.shape[2]
     for b in range(lo, hi):
@@ -118,7 +119,7 @@ def moments__pixels(x, parts, block, piece, far, lo, hi):
 
 @jitted
 def merge(parts, start, channels, block, rows, mean, variance):
-    """Set mean and variance, of float64, to those of some channels, each of which has K columns of all parts."""
+    """Set mean and variance, of float64, for a line of channels, each of which has K columns of all parts."""
     width, n = parts.shape[2], mean.size
     numbers = rows * width / channels
     for c in range(n):
@@ -141,7 +142,7 @@ def merge(parts, start, channels, block, rows, mean, variance):
 
 @jitted
 def add_parts(parts, i, start, channels, sum):
-    """Set sum, of float64, to that of parts(2, B, K C)[i] of some channels."""
+    """Set sum, of float64, to that of parts(2 B K C)[i] for a line of channels."""
     n = sum.size
     for c in range(n):
         sum[c] = 0
@@ -160,14 +161,15 @@ def repeat(line, channels):
 
 
 @kernel(
-    "T[::1], T[:], T[:], T[:], T[:], T[::1], f8, T[:,:,::1], int, int",
+    "S[::1], T[:], T[:], S[:], S[:], S[::1], f8, T[:,:,::1], int, int",
     writes="mean variance out",
     parallel=True,
 )
-def norm__pixels(x, mean, variance, weight, bias, out, eps, parts, block, far, lo, hi):
-    """x(N K C), mean(C), variance(C), weight(C), bias(C), parts(B, 4, K C) -> out(N K C) = (x - mean) scale + bias.
+def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, block, far, lo, hi):
+    """x(N K C), mean(C), variance(C), weight(C), bias(C), parts(B 4 K C) -> out(N K C) = (x - mean) scale + bias.
 
-    Mean and variance are made of the parts, or given where there are none.
+    Mean and variance follow from the parts, or are given where there are none. Of each line of columns merge the parts,
+    compute scales, normalise.
     """
     T, width, channels = x.dtype.type, parts.shape[2], weight.size
     place, size = stack_bytes(BYTES), itemsize(T(0))
@@ -203,9 +205,9 @@ def norm__pixels(x, mean, variance, weight, bias, out, eps, parts, block, far, l
         fence()
 
 
-@kernel("T[::1], T[::1], T[::1], T[:,:,::1], int, int", writes="parts", parallel=True)
-def norm_backward_sums__pixels(dy, x, mean, parts, block, far, lo, hi):
-    """dy(N K C), x(N K C), mean(C) -> parts(2, B, K C): of each block of rows the sums of dy (x - mean), and of dy."""
+@kernel("S[::1], S[::1], T[::1], T[:,:,::1], int, int", writes="parts", parallel=True)
+def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, hi):
+    """dy(N K C), x(N K C), mean(C) -> parts(2 B K C): the sums of dy (x - mean) and of dy over each block of rows."""
     T, n, size = x.dtype.type, parts.shape[2], itemsize(x[0])
     means = mean
     if n > mean.size:
@@ -227,14 +229,16 @@ def norm_backward_sums__pixels(dy, x, mean, parts, block, far, lo, hi):
 
 
 @kernel(
-    "T[::1], T[::1], T[:], T[:], T[:], T[:,:,::1], T[::1], T[::1], T[::1], f8, f8, int",
+    "S[::1], S[::1], T[:], T[:], S[:], T[:,:,::1], S[::1], S[::1], S[::1], f8, f8, int",
     writes="dx dweight dbias",
     parallel=True,
 )
-def norm_backward__pixels(dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, far, lo, hi):
-    """dy(N K C), x(N K C), mean(C), variance(C), weight(C), parts(2, B, K C) -> dx(N K C), dweight(C), dbias(C).
+def batch_norm_backward__channels_last(
+    dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, far, lo, hi
+):
+    """dy(N K C), x(N K C), mean(C), variance(C), weight(C), parts(2 B K C) -> dx(N K C), dweight(C), dbias(C).
 
-    See `norm_backward__runs`.
+    Of each line of columns add up the parts, compute factors, compute dx as `group_norm_backward__rows` does.
     """
     T, width, channels = x.dtype.type, parts.shape[2], weight.size
     place, size = stack_bytes(BYTES), itemsize(T(0))

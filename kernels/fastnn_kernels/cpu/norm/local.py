@@ -6,7 +6,7 @@ from ...ground.jit import jitted, kernel
 from ..math.elementary import exp, log
 from ..vector.simd import load, store
 
-BLOCK = 1024  # pixels of a plane whose sums stay in the nearest cache
+BLOCK = 1024  # pixels of a plane whose sums stay in the first-level cache
 
 
 @jitted
@@ -27,9 +27,9 @@ def length(x, p):
     return T(total ** (1 / p))
 
 
-@kernel("T[:,::1], T[:,::1], f8, T", writes="out", parallel=True)
+@kernel("S[:,::1], S[:,::1], f8, T", writes="out", parallel=True)
 def normalize__rows(x, out, p, eps, lo, hi):
-    """x(R, C) -> out(R, C) = x / max(length of the row, eps)."""
+    """x(R C) -> out(R C) = x / max(length of the row, eps)."""
     T = x.dtype.type
     for r in range(lo, hi):
         row, result = x[r], out[r]
@@ -38,9 +38,12 @@ def normalize__rows(x, out, p, eps, lo, hi):
             store(result, c, load(row, c) * scale)
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1], f8, T", writes="dx", parallel=True)
+@kernel("S[:,::1], S[:,::1], S[:,::1], f8, T", writes="dx", parallel=True)
 def normalize_backward__rows(dy, x, dx, p, eps, lo, hi):
-    """dy(R, C), x(R, C) -> dx(R, C) = (dy - slope of the length sum(dy x) / length) / length; dy / eps below eps."""
+    """dy(R C), x(R C) -> dx(R C) = (dy - slope of the length sum(dy x) / length) / length; dy / eps below eps.
+
+    Compute the length and sum(dy x); for p = inf count the largest numbers; compute dx.
+    """
     T = x.dtype.type
     for r in range(lo, hi):
         a, row, result = dy[r], x[r], dx[r]
@@ -65,7 +68,7 @@ def normalize_backward__rows(dy, x, dx, p, eps, lo, hi):
 
 @jitted
 def energies(x, c, before, after, first, alpha, k, out):
-    """Set out = k + alpha times the sum of squares of channels c - before .. c + after, of pixels from `first` on."""
+    """Set out = k + alpha times the sum of squares over channels c - before .. c + after; pixels from `first` on."""
     out[:] = k
     for j in range(max(c - before, 0), min(c + after + 1, x.shape[0])):
         row = x[j, first : first + out.size]
@@ -73,9 +76,9 @@ def energies(x, c, before, after, first, alpha, k, out):
             out[i] += alpha * (load(row, i) * load(row, i))
 
 
-@kernel("T[:,:,::1], T[:,:,::1], int, T, T, T", writes="out", parallel=True)
+@kernel("S[:,:,::1], S[:,:,::1], int, T, T, T", writes="out", parallel=True)
 def local_response_norm__planes(x, out, size, alpha, beta, k, lo, hi):
-    """x(B, C, L) -> out(B, C, L) = x energy^-beta. The range is over B C."""
+    """x(B C L) -> out(B C L) = x energy^-beta. The range is over B C. Compute the energies of a block, normalise it."""
     for plane in range(lo, hi):
         b, c = plane // x.shape[1], plane % x.shape[1]
         for first in range(0, x.shape[2], BLOCK):
@@ -85,11 +88,12 @@ def local_response_norm__planes(x, out, size, alpha, beta, k, lo, hi):
                 result[i] = row[i] * exp(-beta * log(result[i]))
 
 
-@kernel("T[:,:,::1], T[:,:,::1], T[:,:,::1], T[:,:,::1], int, T, T, T", writes="dx energy", parallel=True)
+@kernel("S[:,:,::1], S[:,:,::1], S[:,:,::1], T[:,:,::1], int, T, T, T", writes="dx energy", parallel=True)
 def local_response_norm_backward__planes(dy, x, dx, energy, size, alpha, beta, k, lo, hi):
-    """dy(B, C, L), x(B, C, L) -> dx(B, C, L), energy(B, C, L). The range is over B.
+    """dy(B C L), x(B C L), energy(B C L) -> dx(B C L). The range is over B.
 
     dx = dy energy^-beta - 2 alpha beta x sum(dy x energy^(-beta-1)), over the channels to whose energy this one adds.
+    Of each channel compute the energy and the first term; then subtract the others.
     """
     channels, T = x.shape[1], x.dtype.type
     for b in range(lo, hi):

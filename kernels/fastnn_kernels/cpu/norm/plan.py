@@ -90,10 +90,10 @@ def norm_rows(problem):
     plain = _contiguous(problem.input, *weights)
     reshaped = shape != matrix or any(w.ndim > 1 for w in weights)
     if columns:
-        kernel, options = rows.norm__columns[dtype], (centred, _wide(size, streaming), count, number)
+        kernel, options = rows.layer_norm__rows[dtype], (centred, _wide(size, streaming), count, number)
     else:
         parts = problem.channels if weights else 1
-        kernel, options = rows.norm__runs[dtype], (parts, centred, streaming, count, number)
+        kernel, options = rows.group_norm__rows[dtype], (parts, centred, streaming, count, number)
     update = _update(problem, length)
 
     def run(out, x, weight, bias, eps, *rest):
@@ -134,13 +134,17 @@ def rows_gradient(problem):
     if columns:
         block = max(-(-count // BLOCKS), -(-2 * GRAIN // length))
         parts, width = -(-count // block), length
-        kernel, scratch = rows.norm_backward__columns[dtype], parts * length
+        kernel, scratch = rows.layer_norm_backward__rows[dtype], parts * length
         options = block, norm.centred, _wide(size, streaming), parts, min(number, parts)
     else:
         channels, share, width = max(norm.channels, 1), 1 / length, prod(weights)
-        kernel, scratch, parts = rows.norm_backward__runs[dtype], count * channels, count * channels // width
+        kernel, scratch, parts = rows.group_norm_backward__rows[dtype], count * channels, count * channels // width
         options = channels, share * norm.centred, share, streaming, count, number
-    merge, ones, default = rows.norm_sums__merge[dtype], np.ones(length if columns else width, dtype), norm.eps
+    merge, ones, default = (
+        rows.layer_norm_backward__merge[dtype],
+        np.ones(length if columns else width, dtype),
+        norm.eps,
+    )
     plain = _contiguous(problem.dy, norm.input, norm.weight, problem.statistics)
     forward = norm_rows(norm._replace(statistics=True)) if problem.statistics is None else None
 
@@ -220,14 +224,17 @@ class _Images:
     def statistics(self):
         """Return f(flat x, weight, bias, flat y, statistics, eps), which normalises by the statistics of the batch."""
         if not self.pixels:
-            kernel = rows.norm__runs[self.dtype]
+            kernel = rows.group_norm__rows[self.dtype]
             options = 1, True, self.streaming, self.channels, self.tasks_of_channels
 
             def normalize(x, weight, bias, y, statistics, eps):
                 kernel(x, weight, bias, y, *statistics, self.length, eps, *options)
 
         else:
-            moments, kernel = channels_last.moments__pixels[self.dtype], channels_last.norm__pixels[self.dtype]
+            moments, kernel = (
+                channels_last.batch_norm__statistics_channels_last[self.dtype],
+                channels_last.batch_norm__channels_last[self.dtype],
+            )
             blocks = self.block, self.piece, self.streaming, self.blocks, self.tasks_of_blocks
             options = self.block, self.streaming, self.rows, self.tasks_of_rows
 
@@ -241,10 +248,10 @@ class _Images:
     def constants(self):
         """Return f(flat x, mean, variance, weight, bias, flat y, eps), which normalises by those statistics."""
         if not self.pixels:
-            kernel, count = rows.norm__given[self.dtype], self.shape[0] * self.channels
+            kernel, count = rows.batch_norm__channels_first[self.dtype], self.shape[0] * self.channels
             options = self.length, self.streaming, count, tasks(count, -(-GRAIN // max(self.length, 1)))
             return lambda *arguments: kernel(*arguments, *options)
-        kernel, no_parts = channels_last.norm__pixels[self.dtype], np.empty((0, 4, self.width), self.dtype)
+        kernel, no_parts = channels_last.batch_norm__channels_last[self.dtype], np.empty((0, 4, self.width), self.dtype)
         options = no_parts, self.block, self.streaming, self.rows, self.tasks_of_rows
 
         def normalize(x, mean, variance, *rest):
@@ -298,13 +305,12 @@ def channels_gradient(problem):
         return lambda *_: _needed(needs, images.result()[0], zeros((c,), dtype), zeros((c,), dtype))
     again = images.statistics() if own and problem.statistics is None else None
     if images.pixels:
-        sums, kernel = (
-            channels_last.norm_backward_sums__pixels[dtype], channels_last.norm_backward__pixels[dtype]
-        )  # fmt: skip
+        sums = channels_last.batch_norm_backward__sums_channels_last[dtype]
+        kernel = channels_last.batch_norm_backward__channels_last[dtype]
         blocks = images.block, images.streaming, images.blocks, images.tasks_of_blocks
         options = images.streaming, images.rows, images.tasks_of_rows
     else:
-        kernel = rows.norm_backward__runs[dtype]
+        kernel = rows.group_norm_backward__rows[dtype]
         options = 1, share, share, images.streaming, images.channels, images.tasks_of_channels
 
     def run(out, dy, x, weight, eps, statistics, mean, variance, *_):

@@ -1,12 +1,13 @@
-"""Normalisation: numbers minus their mean, over their standard deviation, times a weight, plus a bias.
+"""Normalisation of rows: (x - mean) / sqrt(variance + eps) weight + bias.
 
-Two ways of lying in memory serve all norms. Runs: x(P, R, L) is normalised per r over P and L. That is the channels of
-images by planes (batch norm), and with P = 1 any rows (instance, group and layer norm), whose weights belong to runs
-of columns, or to each column. Pixels: x(N, C) is normalised per column.
+A flat x(P, R, L) is normalised per r over P and L: the channels of channels-first images (batch norm), or with P = 1
+any rows (instance, group and layer norm). `group_norm__rows` has a weight for each part of a row, a channel;
+`layer_norm__rows` has one for each column. `channels_last` normalises columns.
 
-Means and variances are taken in two passes over pieces that stay in the nearest cache, and merged in order (Chan,
-Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, eq. 2.1): so no
-large numbers cancel. A norm without a mean (RMS) takes 0 for it. `statistics` holds means and variances.
+Means and variances are computed in two passes over pieces that stay in the first-level cache, and merged in order
+(Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, eq. 2.1),
+so that no large numbers cancel. A norm without a mean (RMS) takes 0 for it. `statistics` holds means and variances.
+`far` arguments: 1 where a result is larger than the caches and is stored by streaming stores.
 """
 
 from math import sqrt
@@ -16,7 +17,7 @@ from ..vector.row_loop import row_loop
 from ..vector.short_rows import normalize_rows1, normalize_rows2, normalize_rows4
 from ..vector.simd import address, fence, itemsize, lanes, load, store
 
-PIECE = 4096  # numbers whose mean and variance are taken at once
+PIECE = 4096  # numbers whose mean and variance are computed at once
 
 
 @row_loop(reads=1, sums=1)
@@ -69,7 +70,7 @@ def slope(t, reads, numbers, sums):
 
 
 def slope_columns(rows):
-    """Make a loop over some rows that sets dx = dy w scale - offset - (x - mean) slope, and adds to dw and db."""
+    """Make a loop over one or two rows that sets dx = dy w scale - offset - (x - mean) slope, and adds to dw and db."""
 
     @row_loop(2 * rows + 3, rows + 2, rows=0, far_writes=rows, together=2 // rows)
     def slope_columns(t, reads, numbers, sums):
@@ -88,7 +89,7 @@ def slope_columns(rows):
 slope_one, slope_two = slope_columns(1), slope_columns(2)
 
 
-# Runs: a flat x is (P, R, L).
+# A weight for each part of a row: a flat x is (P, R, L).
 
 
 @jitted
@@ -110,7 +111,7 @@ def moments(x, planes, rows, length, centred, ahead, r):
 
 @jitted
 def set_statistics(x, mean, variance, planes, length, centred, ahead, lo, hi):
-    """Set mean and variance for some rows, of short ones for one after the other, that none waits for another."""
+    """Set mean and variance of rows lo .. hi. Short rows get all means first, so that no row waits for another."""
     T, rows, n = x.dtype.type, mean.size, planes * length
     size = length * itemsize(T(0))
     if n > PIECE:
@@ -130,24 +131,24 @@ def set_statistics(x, mean, variance, planes, length, centred, ahead, lo, hi):
         variance[r] = around / n
 
 
-@kernel("T[::1], T[:], T[:], T[::1], T[::1], T[::1], int, f8, int, int, int", writes="out mean variance", parallel=True)
-def norm__runs(x, weight, bias, out, mean, variance, length, eps, runs, centred, far, lo, hi):
+@kernel("S[::1], S[:], S[:], S[::1], T[::1], T[::1], int, f8, int, int, int", writes="out mean variance", parallel=True)
+def group_norm__rows(x, weight, bias, out, mean, variance, length, eps, runs, centred, far, lo, hi):
     """x(P R L), weight(W), bias(W) -> out(P R L), mean(R), variance(R).
 
-    Each x[p, r] is cut into equal runs; all weights serve one run after the other, over and over. far: whether out is
-    more than the caches hold.
+    Each x[p, r] has `runs` equal parts with a weight each; the next row goes on with the next weights, from the first
+    again after the last. Compute the statistics of a batch of rows, normalise it.
     """
     T = x.dtype.type
     size, part, rows = itemsize(T(0)), length // runs, mean.size
     planes = x.size // (rows * length)
     batch = max(1, PIECE // (planes * length))
-    ahead = far * (length if planes == 1 else rows * length)  # there lies what is read next
+    ahead = far * (length if planes == 1 else rows * length)  # where what is read next begins
     for start in range(lo, hi, batch):
         end = min(start + batch, hi)
         set_statistics(x, mean, variance, planes, length, centred, ahead, start, end)
         for r in range(start, end):
             factor = T(1 / sqrt(variance[r] + eps))
-            for p in range(planes - 1, -1, -1):  # what was read last is still near
+            for p in range(planes - 1, -1, -1):  # what was read last is still in the cache
                 for k in range(runs):
                     w, at = (r * runs + k) % weight.size, ((p * rows + r) * length + k * part) * size
                     affine(part, (address(x) + at, address(out) + at), (mean[r], factor * weight[w], bias[w]), far)
@@ -155,9 +156,9 @@ def norm__runs(x, weight, bias, out, mean, variance, length, eps, runs, centred,
         fence()
 
 
-@kernel("T[::1], T[:], T[:], T[:], T[:], T[::1], f8, int, int", writes="out", parallel=True)
-def norm__given(x, mean, variance, weight, bias, out, eps, length, far, lo, hi):
-    """x(P R L), mean(R), variance(R), weight(R), bias(R) -> out(P R L). The range is over P R."""
+@kernel("S[::1], S[:], S[:], S[:], S[:], S[::1], f8, int, int", writes="out", parallel=True)
+def batch_norm__channels_first(x, mean, variance, weight, bias, out, eps, length, far, lo, hi):
+    """x(P R L), mean(R), variance(R), weight(R), bias(R) -> out(P R L), by statistics given. The range is over P R."""
     T = x.dtype.type
     for i in range(lo, hi):
         r, at = i % weight.size, i * length * itemsize(T(0))
@@ -168,17 +169,17 @@ def norm__given(x, mean, variance, weight, bias, out, eps, length, far, lo, hi):
 
 
 @kernel(
-    "T[::1], T[::1], T[:], T[:], T[:], T[::1], T[::1], T[::1], int, f8, int, f8, f8, int",
+    "S[::1], S[::1], T[:], T[:], S[:], S[::1], S[::1], S[::1], int, f8, int, f8, f8, int",
     writes="dx dweight dbias",
     parallel=True,
 )
-def norm_backward__runs(
+def group_norm_backward__rows(
     dy, x, mean, variance, weight, dx, dweight, dbias, length, eps, runs, mean_share, share, far, lo, hi
 ):
     """dy(P R L), x(P R L), mean(R), variance(R), weight(W) -> dx(P R L), dweight(R runs), dbias(R runs).
 
-    dx = (w dy - mean(w dy) - xhat mean(w dy xhat)) / std. share is what makes a mean of a sum: 1 / (P L), or 0 where
-    the variance does not depend on x; mean_share the same of the mean.
+    dx = (w dy - mean(w dy) - xhat mean(w dy xhat)) / std. share: the factor from a sum to a mean, 1 / (P L), or 0 where
+    the variance does not depend on x; mean_share: the same for the mean. Sum dy and dy (x - mean), compute dx.
     """
     T = x.dtype.type
     size, part, rows = itemsize(T(0)), length // runs, mean.size
@@ -215,11 +216,15 @@ def scale(variance, eps):
     return T(1) / sqrt(variance + T(eps))
 
 
-@kernel("T[:,::1], T[::1], T[::1], T[:,::1], T[:,::1], T, int, int", writes="out statistics", parallel=True)
-def norm__columns(x, weight, bias, out, statistics, eps, centred, far, lo, hi):
-    """x(R, C), weight(C), bias(C) -> out(R, C), statistics(2, R).
+# --- a weight for each column
 
-    far: 1 if out is more than the caches hold, -1 if besides its rows are no whole lines.
+
+@kernel("S[:,::1], S[::1], S[::1], S[:,::1], T[:,::1], T, int, int", writes="out statistics", parallel=True)
+def layer_norm__rows(x, weight, bias, out, statistics, eps, centred, far, lo, hi):
+    """x(R C), weight(C), bias(C) -> out(R C), statistics(2 R).
+
+    far: also -1, if out is as large but its rows are no whole cache lines: then x is only prefetched.
+    Rows of up to four vectors are normalised in registers; of others, compute the statistics of a batch, normalise it.
     """
     n = x.shape[1]
     size, width = itemsize(eps), lanes(eps)
@@ -254,14 +259,14 @@ def steepness(dy, x, statistics, weight, eps, centred, ahead, r):
 
 
 @kernel(
-    "T[:,::1], T[:,::1], T[:,::1], T[::1], T[:,::1], T[::1], T[::1], f8, int, int, int",
+    "S[:,::1], S[:,::1], T[:,::1], S[::1], S[:,::1], T[::1], T[::1], f8, int, int, int",
     writes="dx dweights dbiases",
     parallel=True,
 )
-def norm_backward__columns(dy, x, statistics, weight, dx, dweights, dbiases, eps, block, centred, far, lo, hi):
-    """dy(R, C), x(R, C), statistics(2, R), weight(C) -> dx(R, C), dweights(B C), dbiases(B C).
+def layer_norm_backward__rows(dy, x, statistics, weight, dx, dweights, dbiases, eps, block, centred, far, lo, hi):
+    """dy(R C), x(R C), statistics(2 R), weight(C) -> dx(R C), dweights(B C), dbiases(B C).
 
-    The range is over B blocks of rows.
+    The range is over B blocks of rows. Of two rows at a time sum w dy and w dy (x - mean), then compute dx.
     """
     n, ahead = x.shape[1], abs(far) * 2 * x.shape[1]
     for i in range(lo, hi):
@@ -283,8 +288,8 @@ def norm_backward__columns(dy, x, statistics, weight, dx, dweights, dbiases, eps
         fence()
 
 
-@kernel("T[::1], T[::1]", writes="sum")
-def norm_sums__merge(parts, sum):
+@kernel("T[::1], S[::1]", writes="sum")
+def layer_norm_backward__merge(parts, sum):
     """parts(B C) -> sum(C) over B."""
     for c in range(sum.size):
         sum[c] = parts[c]

@@ -3,6 +3,7 @@
 Vectors are in `values`, what the generators of tiles share in `emit`.
 """
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
@@ -224,6 +225,25 @@ def store(typing_context, x, i, value):
         return context.get_dummy_value()
 
     return types.void(x, types.intp, x.dtype), codegen
+
+
+def linked(name: str, value: int):
+    """Make an intrinsic that returns a number, not 0, which the linker fills in: it is no part of cached code.
+
+    For what differs between machines that may share a disk cache, such as sizes of caches.
+    """
+    symbol = f"fastnn_{name}"
+    llvm.add_symbol(symbol, value)
+
+    @intrinsic
+    def number(typing_context):
+        def codegen(context, builder, signature, args):
+            place = builder.module.globals.get(symbol) or ir.GlobalVariable(builder.module, ir.IntType(8), symbol)
+            return builder.ptrtoint(place, I64)
+
+        return types.intp(), codegen
+
+    return number
 
 
 @intrinsic
