@@ -8,8 +8,8 @@ from ..softmax.kernels import log_share, row_maximum, sum_of_exponentials, turn
 from ..vector.simd import address, itemsize, maximum, stack_bytes, vector_at
 from ..vector.values import pointer
 
-FEW = 32  # classes up to which rows are turned around, so that a vector holds many rows
-TOGETHER = 64  # rows that are turned around at a time
+FEW = 32  # classes up to which rows are transposed, so that a vector holds many rows
+TOGETHER = 64  # rows that are transposed at a time
 TILE_BYTES = 8 * FEW * TOGETHER
 LANES_BYTES = 8 * TOGETHER
 
