@@ -74,7 +74,9 @@ def max_pool(problem):
         kernel = kernels.max_pool2d__squares_channels_last if images.last else kernels.max_pool2d__squares
         floor = (0.0 if problem.relu else nan,)  # NaN for none
         run = _pooling(images, size, kernel, images.squares, floor, 2 if images.last else 1, problem.out)
-        return (lambda *given: (run(*given), None)) if problem.indices else run  # its gradient finds the maxima again
+        return (
+            (lambda *arguments: (run(*arguments), None)) if problem.indices else run
+        )  # its gradient finds the maxima again
     if problem.indices:
         return _with_indices(x, axes, floor, False, None, problem.out)
     if are_whole(windows) and not images.last:
