@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable, is_grad_enabled
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
 
 
 @differentiable
@@ -21,6 +21,7 @@ def conv2d(
     activation: str | None = None,
     *,
     prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Slide a bank of filters over images, add a bias and apply an activation, in one kernel.
 
@@ -29,7 +30,8 @@ def conv2d(
     ``fastnn.kernels.prepare_conv2d`` gave for `weight`; it is used in place of it. Raises as `kernels.conv2d` does.
     """
     window = stride, padding, dilation, groups
-    return with_backward(kernels.conv2d, kernels.conv2d_backward, input, weight, bias, window, activation, prepared)
+    undo = kernels.conv2d_backward
+    return with_backward(kernels.conv2d, undo, input, weight, bias, window, activation, prepared, needs)
 
 
 def with_backward(
@@ -41,12 +43,13 @@ def with_backward(
     window: tuple[Any, ...],
     activation: str | None,
     prepared: Any,
+    needs: Needs,
 ) -> WithBackward:
     """Give what the kernel of a convolution computes, and its undoing by another."""
     if prepared is None or prepared.dtype != input.dtype:
         prepared = weight
     before = None
-    if activation == "gelu" and is_grad_enabled():  # the only one whose gradient needs what went into it
+    if activation == "gelu" and any(needs):  # the only one whose gradient needs what went into it
         before = forward(input, prepared, bias, *window)
         y = kernels.gelu(before)
     else:

@@ -26,6 +26,7 @@ def conv1d(
     activation: str | None = None,
     *,
     prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Slide a bank of filters over signals, add a bias and apply an activation, in one kernel.
 
@@ -33,7 +34,8 @@ def conv1d(
     `conv2d`. Raises as `kernels.conv1d` does.
     """
     window = stride, padding, dilation, groups
-    return with_backward(kernels.conv1d, kernels.conv1d_backward, input, weight, bias, window, activation, prepared)
+    undo = kernels.conv1d_backward
+    return with_backward(kernels.conv1d, undo, input, weight, bias, window, activation, prepared, needs)
 
 
 @differentiable
@@ -48,6 +50,7 @@ def conv3d(
     activation: str | None = None,
     *,
     prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Slide a bank of filters over volumes, add a bias and apply an activation.
 
@@ -55,7 +58,8 @@ def conv3d(
     without B. Everything else as in `conv2d`. Raises as `kernels.conv3d` does.
     """
     window = stride, padding, dilation, groups
-    return with_backward(kernels.conv3d, kernels.conv3d_backward, input, weight, bias, window, activation, prepared)
+    undo = kernels.conv3d_backward
+    return with_backward(kernels.conv3d, undo, input, weight, bias, window, activation, prepared, needs)
 
 
 @differentiable
@@ -71,6 +75,7 @@ def conv_transpose1d(
     activation: str | None = None,
     *,
     prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Spread a filter over the output for every input, and add them up: what undoes the shapes of `conv1d`.
 
@@ -79,7 +84,7 @@ def conv_transpose1d(
     """
     window = stride, padding, output_padding, groups, dilation
     undo = kernels.conv_transpose1d_backward
-    return with_backward(kernels.conv_transpose1d, undo, input, weight, bias, window, activation, prepared)
+    return with_backward(kernels.conv_transpose1d, undo, input, weight, bias, window, activation, prepared, needs)
 
 
 @differentiable
@@ -95,6 +100,7 @@ def conv_transpose2d(
     activation: str | None = None,
     *,
     prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Spread a filter over the output for every pixel, and add them up: what undoes the shapes of `conv2d`.
 
@@ -103,7 +109,7 @@ def conv_transpose2d(
     """
     window = stride, padding, output_padding, groups, dilation
     undo = kernels.conv_transpose2d_backward
-    return with_backward(kernels.conv_transpose2d, undo, input, weight, bias, window, activation, prepared)
+    return with_backward(kernels.conv_transpose2d, undo, input, weight, bias, window, activation, prepared, needs)
 
 
 @differentiable
@@ -119,6 +125,7 @@ def conv_transpose3d(
     activation: str | None = None,
     *,
     prepared: Any = None,
+    needs: Needs = (),
 ) -> WithBackward:
     """Spread a filter over the output for every voxel, and add them up: what undoes the shapes of `conv3d`.
 
@@ -127,7 +134,7 @@ def conv_transpose3d(
     """
     window = stride, padding, output_padding, groups, dilation
     undo = kernels.conv_transpose3d_backward
-    return with_backward(kernels.conv_transpose3d, undo, input, weight, bias, window, activation, prepared)
+    return with_backward(kernels.conv_transpose3d, undo, input, weight, bias, window, activation, prepared, needs)
 
 
 @differentiable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_grad_enabled
+from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
 
 
 def _kernel(kind: str, dims: int, window: Any) -> Any:
@@ -14,17 +14,18 @@ def _kernel(kind: str, dims: int, window: Any) -> Any:
 
 
 @differentiable
-def _recorded_max_pool(
-    input: Array, dims: int, window: Any, return_indices: bool, activation: str | None, recorded: bool
+def _max_pool(
+    input: Array, dims: int, window: Any, return_indices: bool, activation: str | None, *, needs: Needs = (False,)
 ) -> WithBackward:
+    """Compute the indices of the maxima only where a gradient will be wanted."""
     indices = None
     options = {} if activation is None else {"activation": activation}
     result = _kernel("max", dims, window)(
-        input, *window, return_indices=return_indices or (recorded and "compact"), **options
+        input, *window, return_indices=return_indices or (needs[0] and "compact"), **options
     )
     if return_indices:
         y, indices = result
-    elif recorded:
+    elif needs[0]:
         result, indices = result
 
     def backward(dy: Array, needs: Needs) -> Gradients:
@@ -34,12 +35,6 @@ def _recorded_max_pool(
         return (kernels.max_pool_backward(dims, dy, input, window, indices, above, check_indices=False),)
 
     return result, backward
-
-
-def _max_pool(input: Any, dims: int, window: Any, return_indices: bool, activation: str | None) -> Any:
-    """Compute the indices of the maxima only where a gradient may be asked for."""
-    recorded = isinstance(input, Tensor) and input.requires_grad and is_grad_enabled()
-    return _recorded_max_pool(input, dims, window, return_indices, activation, recorded)
 
 
 @differentiable

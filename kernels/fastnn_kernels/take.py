@@ -1,13 +1,12 @@
 """Rows that are gathered from anywhere in an array: what a minibatch is."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy import ndarray
 
-from .cpu.take import LINE, take__rows
 from .ground.checks import F4, F8, I8, as_array, canonical, output
-from .ground.threads import tasks
-
-GRAIN = 1 << 16  # bytes copied by a task, at least
+from .ground.operation import Layout, operation
 
 
 def take(a, indices, mode="raise", *, out=None):
@@ -52,9 +51,20 @@ def take(a, indices, mode="raise", *, out=None):
     if dtype is not a.dtype:
         y[...] = a.take(indices, axis=0, mode="clip")
         return y
-    width = y.nbytes // count
-    if width < LINE or not (a.flags.c_contiguous and y.flags.c_contiguous):
+    if not (a.flags.c_contiguous and y.flags.c_contiguous):
         return a.take(indices, axis=0, mode="clip", out=y)
-    source, target = a.reshape(rows, -1).view(np.uint8), y.reshape(count, -1).view(np.uint8)
-    take__rows[F4](source, indices, target, count, tasks(count, max(1, GRAIN // width)))  # bytes, whatever the dtype
+    _take.run(None, a.reshape(rows, -1).view(np.uint8), indices, y.reshape(count, -1).view(np.uint8))
     return y
+
+
+class Take(NamedTuple):
+    """Rows of bytes (N, S) that go to others (M, S); indices (M,) are clipped."""
+
+    rows: Layout
+    indices: Layout
+    out: Layout
+
+
+@operation(integers="rows indices target")
+def _take(rows, indices, target):
+    return Take(rows, indices, target)

@@ -184,3 +184,62 @@ def test_bad_arguments():
         kernels.cross_entropy(x, np.zeros(4, int), label_smoothing=2)
     with pytest.raises(ValueError, match="cross_entropy: input must have at least 1 dimension"):
         kernels.cross_entropy(np.float32(1), 0)
+
+
+@DTYPES
+@REDUCTIONS
+@pytest.mark.parametrize("shape", [(7, 10), (3, 4, 5), (5,)], ids=str)
+def test_gradient_of_probabilities(shape, reduction, dtype):
+    """The loss is linear in them."""
+    x, (_, target) = logits(shape, dtype), targets(shape, dtype)
+    dim = min(1, len(shape) - 1)
+    options = {"reduction": reduction, "label_smoothing": 0.1, "weight": np.linspace(1, 2, shape[dim]).astype(dtype)}
+    dloss = np.random.default_rng(7).normal(size=np.shape(kernels.cross_entropy(x, target, **options))).astype(dtype)
+    dx, dtarget = kernels.cross_entropy_backward(dloss, x, target, needs=(True, True), **options)
+    np.testing.assert_array_equal(dx, kernels.cross_entropy_backward(dloss, x, target, **options))
+    way = np.random.default_rng(8).normal(size=shape)
+    ends = [(reference.cross_entropy(x, target + s * way, **options) * dloss).sum() for s in (1, -1)]
+    rtol = reference.tolerance(dtype, x.size)
+    np.testing.assert_allclose((dtarget * way).sum(), (ends[0] - ends[1]) / 2, rtol=20 * rtol, atol=20 * rtol)
+    if reduction != "none":
+        loss, gradients = kernels.cross_entropy_with_gradient(x, target, needs=(False, True), **options)
+        assert gradients[0] is None and loss == kernels.cross_entropy(x, target, **options)
+        np.testing.assert_allclose(dtarget, gradients[1] * dloss, rtol=4 * np.finfo(dtype).eps)
+
+
+@DTYPES
+@REDUCTIONS
+@SHAPES
+def test_nll_loss(shape, reduction, dtype):
+    x, (labels, _) = logits(shape, dtype), targets(shape, dtype)
+    loss = kernels.nll_loss(x, labels, reduction=reduction)
+    expected = reference.nll_loss(x, labels, reduction=reduction)
+    assert loss.dtype == dtype and loss.shape == np.shape(expected)
+    np.testing.assert_allclose(loss, expected, rtol=reference.tolerance(dtype, x.size), atol=20 * np.finfo(dtype).eps)
+    turned = np.asfortranarray(x)
+    np.testing.assert_array_equal(kernels.nll_loss(turned, labels, reduction=reduction), loss)
+    dloss = np.random.default_rng(7).normal(size=loss.shape).astype(dtype)
+    dx = kernels.nll_loss_backward(dloss, x, labels, reduction=reduction)
+    dim = min(1, len(shape) - 1)
+    scale = np.expand_dims(dloss, dim) if reduction == "none" else dloss / (labels.size if reduction == "mean" else 1)
+    np.testing.assert_allclose(dx, -reference.one_hot(labels, shape) * scale, rtol=4 * np.finfo(dtype).eps)
+    with pytest.raises(ValueError, match=f"nll_loss: label {shape[dim]} is out of range for {shape[dim]} classes"):
+        kernels.nll_loss(x, np.full_like(labels, shape[dim]), reduction=reduction)
+
+
+def test_labels_out_of_range_among_many():
+    """They are found in every kernel, in every task, beside labels to ignore, and where NaN would hide them."""
+    for classes in (5, 40):
+        for rows in (3, 20, 30000):
+            labels = np.zeros(rows, int)
+            labels[rows // 2], labels[-1] = -100, classes
+            x = np.full((rows, classes), np.nan, np.float32)
+            for call in (
+                lambda x=x, labels=labels: kernels.cross_entropy(x, labels),
+                lambda x=x, labels=labels: kernels.cross_entropy(x, labels, np.ones(x.shape[1])),
+                lambda x=x, labels=labels: kernels.cross_entropy_backward(1.0, x, labels),
+                lambda x=x, labels=labels: kernels.nll_loss_backward(1.0, x, labels),
+                lambda x=x, labels=labels: kernels.multi_margin_loss_backward(1.0, x[labels >= 0], labels[labels >= 0]),
+            ):
+                with pytest.raises(ValueError, match=f"label {classes} is out of range for {classes} classes"):
+                    call()

@@ -403,3 +403,60 @@ def test_gradients_over_both_dimensions_of_a_matrix(shape, dtype, rng):
         k.rms_norm_backward(dy, x, shape, weight), k.rms_norm_backward(*flat, x.size, weight.ravel()), strict=True
     ):
         np.testing.assert_array_equal(result, right.reshape(shape))
+
+
+def test_statistics_are_a_result(rng):
+    x, out = rng.standard_normal((6, 4, 7)).astype(np.float32), np.empty((6, 4, 7), np.float32)
+    running, w = (rng.standard_normal(4).astype(np.float32), np.ones(4, np.float32)), np.full(4, 2.0, np.float32)
+    for norm, rows in (
+        (lambda **more: k.layer_norm(x, 7, **more), x.reshape(24, 7)),
+        (lambda **more: k.layer_norm(x, (4, 7), np.ones((4, 7), np.float32), **more), x.reshape(6, 28)),
+        (lambda **more: k.group_norm(x, 2, **more), x.reshape(12, 14)),
+        (lambda **more: k.instance_norm(x, weight=w, **more), x.reshape(24, 7)),
+        (lambda **more: k.batch_norm(x, None, None, training=True, **more), x.swapaxes(0, 1).reshape(4, -1)),
+    ):
+        expected = norm()
+        for given in ({}, {"out": out}, {"out": np.empty((7, 4, 6), np.float32).T}):
+            y, statistics = norm(return_statistics=True, **given)
+            assert y is given.get("out", y)
+            np.testing.assert_array_equal(y, expected)
+            assert statistics.shape == (2, len(rows)) and statistics.dtype == np.float32
+            np.testing.assert_allclose(statistics, [rows.mean(1), rows.var(1)], rtol=1e-4, atol=1e-6)
+    _, statistics = k.rms_norm(x, 7, return_statistics=True)
+    np.testing.assert_allclose(statistics, [np.zeros(24), (x**2).mean(-1).ravel()], rtol=1e-5)
+    for norm in (k.batch_norm, k.instance_norm):
+        _, statistics = norm(x, *running, None, None, False, return_statistics=True)
+        np.testing.assert_array_equal(np.stack(statistics), np.stack(running))
+    for norm, shape in ((k.layer_norm, (2, 0)), (k.rms_norm, (2, 0))):
+        assert norm(x[:0], 7, return_statistics=True)[1].shape == shape
+
+
+def test_running_statistics_of_another_dtype_and_one_alone(rng):
+    x = rng.standard_normal((6, 4, 7)).astype(np.float32)
+    for norm, each in ((k.batch_norm, False), (k.instance_norm, True)):
+        axes = 2 if each else (0, 2)
+        moments = x.astype(float).mean(axes), x.astype(float).var(axes, ddof=1)
+        means = [v.mean(0) if each else v for v in moments]
+        for dtypes in ((np.float64,) * 2, (np.float16,) * 2, (np.float32, np.float64), (np.float64, np.float32)):
+            running = np.zeros(4, dtypes[0]), np.ones(4, dtypes[1])
+            y = norm(x, *running, None, None, True, 0.25)
+            assert y.dtype == np.float32
+            tolerance = 1e-3 if np.float16 in dtypes else 1e-5
+            np.testing.assert_allclose(running[0], means[0] / 4, rtol=tolerance, atol=tolerance)
+            np.testing.assert_allclose(running[1], 0.75 + means[1] / 4, rtol=tolerance)
+            assert [r.dtype for r in running] == [*dtypes]
+        for place in (0, 1):
+            running = [None, None]
+            running[place] = np.zeros(4, np.float32)
+            norm(x, *running, None, None, True, 0.25)
+            np.testing.assert_allclose(running[place], means[place] / 4, rtol=1e-5, atol=1e-6)
+
+
+def test_statistics_in_use_have_the_dtype_of_the_input(rng):
+    x = rng.standard_normal((6, 4, 7)).astype(np.float32)
+    running = rng.standard_normal(4), rng.uniform(1, 2, 4)
+    single = [r.astype(np.float32) for r in running]
+    np.testing.assert_array_equal(k.batch_norm(x, *running), k.batch_norm(x, *single))
+    for one, other in zip(k.batch_norm_backward(x, x, *running), k.batch_norm_backward(x, x, *single), strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_array_equal(one, other)

@@ -28,7 +28,7 @@ def copy_row(number, source, target, n):
         write(y, j, read(x, j, rest), rest)
 
 
-@kernel("T[:,:,::1], T, T[:,:,::1]", writes="out", parallel=True)
+@kernel("S[:,:,::1], T, S[:,:,::1]", writes="out", parallel=True)
 def relayout__blocks(x, number, out, lo, hi):
     """x(B,R,S) -> out(B,S,R). The range is over B.
 

@@ -1,11 +1,14 @@
 """Multiply-adds and nothing else: what the CPU's vector units can do at most."""
 
+import numpy as np
+
+from ..ground.backend import plans
 from ..ground.jit import kernel
-from .vector.gemm_tile import TILE_VECTORS, full_tile
-from .vector.simd import address, lanes
+from .vector.gemm_tile import TILE_ROWS, TILE_VECTORS, full_tile
+from .vector.simd import address, lanes, vector_bytes
 
 
-@kernel("T[:,:,::1], int, int", writes="scratch", parallel=True)
+@kernel("S[:,:,::1], int, int", writes="scratch", parallel=True)
 def peak__tile(scratch, k, step, lo, hi):
     """scratch(tasks, 3, numbers of a tile): each task adds k products to every number of its tile.
 
@@ -17,3 +20,17 @@ def peak__tile(scratch, k, step, lo, hi):
         number = scratch.dtype.type(0)
         row = TILE_VECTORS * lanes(number)
         full_tile(number, k, address(a), 1, step, address(b), step, address(c), row, address(c), row)
+
+
+@plans("peak")
+def peak(problem):
+    """Plan a measurement: run(out, ...) -> the number of floating-point operations."""
+    dtype, threads, products = problem
+    numbers = TILE_ROWS * TILE_VECTORS * vector_bytes() // dtype.itemsize
+    scratch, kernel = np.full((threads, 3, numbers), 1e-3, dtype), peak__tile[dtype]
+
+    def run(out, *_):
+        kernel(scratch, products, 0, threads, threads)
+        return 2.0 * numbers * products * threads
+
+    return run

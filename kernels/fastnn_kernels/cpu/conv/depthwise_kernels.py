@@ -108,7 +108,7 @@ def strips(
                 )  # fmt: skip
 
 
-@kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[::1], T[:,::1], T[:,:,:,:]", writes="y scratch", parallel=True)
+@kernel("S[:,:,:,:], T[:,::1], S[::1], T, i8[::1], i8[::1], T[:,::1], S[:,:,:,:]", writes="y scratch", parallel=True)
 def conv2d__depthwise(x, w, bias, floor, table, offsets, scratch, y, lo, hi):
     """x(B,C,H,W), w(KH*KW,OC), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 
@@ -183,7 +183,7 @@ def conv2d__depthwise(x, w, bias, floor, table, offsets, scratch, y, lo, hi):
                         y[b, s, top + i, t] = values[t]
 
 
-@kernel("T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], i8[:,::1], i8[:,::1], T[:,:,:,:]", writes="y", parallel=True)
+@kernel("S[:,:,:,:], T[:,::1], S[::1], T, i8[::1], i8[:,::1], i8[:,::1], S[:,:,:,:]", writes="y", parallel=True)
 def conv2d__depthwise_tiles(x, w, bias, floor, table, bands, edges, y, lo, hi):
     """x(B,C,H,W), w(P*KH*KW,C/P), bias(C) -> y(B,C,OH,OW), not below the floor: channels contiguous, vectors of them.
 
@@ -242,7 +242,7 @@ def conv2d__depthwise_tiles(x, w, bias, floor, table, bands, edges, y, lo, hi):
         fence()
 
 
-@kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], i8[::1], T[:,::1], T[:,:,::1]", writes="scratch parts", parallel=True)
+@kernel("S[:,:,:,:], S[:,:,:,:], i8[::1], i8[::1], T[:,::1], T[:,:,::1]", writes="scratch parts", parallel=True)
 def conv2d_backward_weight__depthwise(dy, x, table, offsets, scratch, parts, lo, hi):
     """dy(B,OC,OH,OW), x(B,C,H,W) -> parts(N,KH*KW,OC): sums over 1/N of the images each.
 

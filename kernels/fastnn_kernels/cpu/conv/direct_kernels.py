@@ -32,7 +32,7 @@ Bands = namedtuple("Bands", "rows block streaming")
 BANDS = fields(Bands, WINDOW)
 
 
-@kernel("T[:,:,:,:,:], T[:,:,:,::1]", writes="panels", parallel=True)
+@kernel("S[:,:,:,:,:], T[:,:,:,::1]", writes="panels", parallel=True)
 def prepare_conv2d__panels(w, panels, lo, hi):
     """w(G,OC,C,KH,KW) -> panels(G,P,KH*KW*C,NR), padded with zeros. The range is over the G * P panels.
 
@@ -65,7 +65,7 @@ def prepare_conv2d__panels(w, panels, lo, hi):
 
 
 @kernel(
-    "T[:,:,:,:], T[:,:,:,:], T[:,:,:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True
+    "S[:,:,:,:], S[:,:,:,:], T[:,:,:,::1], S[::1], T, i8[::1], T[:,:], S[:,:,:,:]", writes="y scratch", parallel=True
 )
 def conv2d__bands(x, mask, panels, bias, floor, table, scratch, y, lo, hi):
     """x(B,C,H,W), panels(G,P,KH*KW*C/G,NR), bias(G*OC) -> y(B,G*OC,OH,OW), not below the floor.
@@ -121,7 +121,7 @@ def conv2d__bands(x, mask, panels, bias, floor, table, scratch, y, lo, hi):
         fence()
 
 
-@kernel("T[::1], T, T[:,:,:,:]", writes="y", parallel=True)
+@kernel("S[::1], T, S[:,:,:,:]", writes="y", parallel=True)
 def conv2d__bias(bias, floor, y, lo, hi):
     """bias(OC) -> y(B,OC,OH,OW): sums of nothing, not below the floor. The range is over B."""
     for b in range(lo, hi):

@@ -8,7 +8,7 @@ from .gather import fill_zeros, inside
 from .layer import WINDOW
 
 
-@kernel("T[:,:,:,:], T, i8[::1], T[:,:,:,:,:,:]", writes="columns", parallel=True)
+@kernel("S[:,:,:,:], T, i8[::1], S[:,:,:,:,:,:]", writes="columns", parallel=True)
 def unfold__rows(x, number, table, columns, lo, hi):
     """x(B,C,H,W) -> columns(B,C,KH,KW,OH,OW), the last axis contiguous; zeros outside the image.
 
@@ -65,7 +65,7 @@ def reach(start, stride, size, count):
     return remainder, quotient, max(0, -quotient), max(0, min(count, last))
 
 
-@kernel("T[:,:,:,:,:,:], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="scratch y", parallel=True)
+@kernel("S[:,:,:,:,:,:], S[::1], T, i8[::1], T[:,:], S[:,:,:,:]", writes="scratch y", parallel=True)
 def fold__planes(columns, bias, floor, table, scratch, y, lo, hi):
     """columns(B,C,KH,KW,OH,OW), the last axis contiguous, bias(C) -> y(B,C,H,W), not below the floor.
 

@@ -32,7 +32,7 @@ PIECES = fields(Pieces, WINDOW)
 
 
 @kernel(
-    "T[:,:,:,:], T[:,:,:,:], T[:,:,:,:], i8[::1], T[:,:], T[:,:,:,:,::1], T[:,::1]",
+    "S[:,:,:,:], S[:,:,:,:], S[:,:,:,:], i8[::1], T[:,:], T[:,:,:,:,::1], T[:,::1]",
     writes="scratch parts dbias",
     parallel=True,
 )
@@ -113,7 +113,7 @@ def conv2d_backward_weight__bands(dy, mask, x, table, scratch, parts, dbias, lo,
                         tile(floor, 1, rows, columns, one, 0, 0, 0, k, b_row, b_run, c, 0, c, 0, 0, n)
 
 
-@kernel("T[:,:,:,:,::1], T[:,:,:,:]", writes="dw", parallel=True)
+@kernel("T[:,:,:,:,::1], S[:,:,:,:]", writes="dw", parallel=True)
 def conv2d_backward_weight__sum(parts, dw, lo, hi):
     """parts(N,G,KH,KW*C,OC) -> dw(G*OC,C,KH,KW). The range is over the G * KH * KW*C rows.
 
@@ -132,7 +132,7 @@ def conv2d_backward_weight__sum(parts, dw, lo, hi):
             dw[g * filters + o, c, i, j] = flat[0, r, o]
 
 
-@kernel("T[:,:,:,:], T[::1]", writes="dbias", parallel=True)
+@kernel("S[:,:,:,:], S[::1]", writes="dbias", parallel=True)
 def conv2d_backward_bias__rows(dy, dbias, lo, hi):
     """dy(B,OC,OH,OW) -> dbias(OC); each row of dy contiguous. The range is over OC.
 
@@ -153,7 +153,7 @@ def conv2d_backward_bias__rows(dy, dbias, lo, hi):
         dbias[o] = total
 
 
-@kernel("T[:,::1], T[::1]", writes="dbias", parallel=True)
+@kernel("T[:,::1], S[::1]", writes="dbias", parallel=True)
 def conv2d_backward_bias__parts(parts, dbias, lo, hi):
     """parts(N,OC) -> dbias(OC): the parts added in order. The range is over OC."""
     for o in range(lo, hi):
@@ -163,7 +163,7 @@ def conv2d_backward_bias__parts(parts, dbias, lo, hi):
         dbias[o] = total
 
 
-@kernel("T[:,:,:,:,::1], int, T[:,:,:,:]", writes="dw", parallel=True)
+@kernel("T[:,:,:,:,::1], int, S[:,:,:,:]", writes="dw", parallel=True)
 def conv2d_backward_weight__neighbours(parts, step, dw, lo, hi):
     """parts(N,OC,C,KH,KW + (N - 1) * step) -> dw(OC,C,KH,KW): part n, n steps further right. The range is over OC."""
     for o in range(lo, hi):

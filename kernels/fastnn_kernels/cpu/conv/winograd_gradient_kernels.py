@@ -39,7 +39,7 @@ Taps = namedtuple("Taps", "form taps channels row")
 TILES, PRODUCTS, TAP = fields(Tiles), fields(Products), fields(Taps)
 
 
-@kernel("T[:,:,:,:], T[:,:,:,:], i8[::1], int, T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,:,:,:], S[:,:,:,:], i8[::1], int, T[:,::1]", writes="out", parallel=True)
 def conv2d_backward_weight__winograd_tiles(x, mask, table, start, out, lo, hi):
     """x(B,C,H,W) -> out(N,T*row+): transformed tiles, for each of their N numbers a matrix of tiles x channels.
 
@@ -122,7 +122,7 @@ def conv2d_backward_weight__winograd_products(v, u, table, tiles, first, sums, l
             tile(floor, m, 1, tiles, a + i * size, 1, v_row, 0, b, u_row, 0, init, init_row, at, row, 0, n)
 
 
-@kernel("T[:,::1], i8[::1], T[:,:]", writes="dw", parallel=True)
+@kernel("T[:,::1], i8[::1], S[:,:]", writes="dw", parallel=True)
 def conv2d_backward_weight__winograd_taps(sums, table, dw, lo, hi):
     """sums(N,C*row+) -> dw(OC,C*KH*KW), rows contiguous.
 

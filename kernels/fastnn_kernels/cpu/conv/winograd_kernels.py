@@ -75,7 +75,7 @@ def fetch(number, at, strides, unit, channels, rows, pixels):
             prefetch(at + i * step + line)
 
 
-@kernel("T[:,:,:,:,:], int, int, int, T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,:,:,:,:], int, int, int, T[:,::1]", writes="out", parallel=True)
 def prepare_conv2d__winograd(w, form, before, total, out, lo, hi):
     """w(1,OC,C,KH,KW) -> out(N,P*K*NR+), padded with zeros. The range is over P * C rows of NR filters.
 
@@ -100,7 +100,7 @@ def prepare_conv2d__winograd(w, form, before, total, out, lo, hi):
         row += n
 
 
-@kernel("T[:,:,:,:], T[:,:,:,:], T[:,::1], T[::1], T, i8[::1], T[:,:], T[:,:,:,:]", writes="y scratch", parallel=True)
+@kernel("S[:,:,:,:], S[:,:,:,:], T[:,::1], S[::1], T, i8[::1], T[:,:], S[:,:,:,:]", writes="y scratch", parallel=True)
 def conv2d__winograd(x, mask, filters, bias, floor, table, scratch, y, lo, hi):
     """x(B,C,H,W), filters(N,P*SH*SW*C*NR+), bias(OC) -> y(B,OC,OH,OW), not below the floor.
 

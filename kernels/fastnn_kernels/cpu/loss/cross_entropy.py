@@ -131,6 +131,7 @@ def cross_entropy__few(x, labels, weight, dloss, ignore, smoothing, scale, mean,
     total = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)
     rest = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)
     share_of = vector_at(scale, stack_bytes(LANES_BYTES), TOGETHER)  # of the label; before, the weighted sum of logits
+    bad = False
     while lo < hi:
         count = min(TOGETHER, hi - lo)
         if count < TOGETHER:
@@ -160,7 +161,7 @@ def cross_entropy__few(x, labels, weight, dloss, ignore, smoothing, scale, mean,
             label = labels[lo + i]
             losses[lo + i] = 0
             if label != ignore and (label < 0 or label >= classes):
-                losses[lo + i] = math.nan
+                losses[lo + i], bad = math.nan, True
             elif label != ignore:
                 a = (T(1) - smoothing) * (weight[label] if weight.size else T(1))
                 loss = -a * log_share(x[lo + i, label], shift[i], rest[i])
@@ -179,9 +180,11 @@ def cross_entropy__few(x, labels, weight, dloss, ignore, smoothing, scale, mean,
                 label = labels[lo + i]
                 if label == ignore:
                     dx[lo + i, :] = 0
-                elif 0 <= label < classes:
+                elif not bad:
                     dx[lo + i, label] -= scale * share_of[i]
-                    multiply_row(dx, lo + i, dloss)
+            if dloss.size:
+                for r in range(lo, lo + count):
+                    multiply_row(dx, r, dloss)
         lo += count
 
 
@@ -191,38 +194,52 @@ def smoothed(target, keep, each):
     return target * keep + each
 
 
+@kernel("S[:,::1], S[::1], T, S[:,::1]", writes="out", parallel=True)
+def cross_entropy__smoothed(target, weight, smoothing, out, lo, hi):
+    """target(B C), weight(C or 0) -> out(B C) = ((1 - smoothing) target + smoothing / C) weight."""
+    T, classes = target.dtype.type, target.shape[1]
+    keep, each = T(1) - smoothing, smoothing / T(max(1, classes))
+    for r in range(lo, hi):
+        for c in range(classes):
+            out[r, c] = smoothed(target[r, c], keep, each)
+        if weight.size:
+            for c in range(classes):
+                out[r, c] *= weight[c]
+
+
 @kernel(
     "S[:,::1], S[:,::1], S[::1], S[::1], T, T, T[::1], S[:,::1], S[:,::1]",
     writes="losses dx dtarget",
     parallel=True,
 )
-def cross_entropy__probabilities(x, target, weight, dloss, smoothing, scale, losses, dx, dtarget, lo, hi):
+def cross_entropy__probabilities(x, target, weight, dloss, keep, scale, losses, dx, dtarget, lo, hi):
     """x(B C), target(B C), weight(C or 0), dloss(B or 0) -> losses(B), dx(B C or 0 C), dtarget(B C or 0 C).
 
-    With t = ((1 - smoothing) target + smoothing / C) weight: losses = sum t (log(sum e^x) - x).
+    losses = sum target (log(sum e^x) - x). target: smoothed and weighted; dtarget: the gradient of the one before that.
     Find the maximum, sum the exponentials, sum the losses, compute the gradients.
     """
     classes, logits, T = x.shape[1], pointer(x), x.dtype.type
-    keep, each = T(1) - smoothing, smoothing / T(max(1, classes))
     for r in range(lo, hi):
         shift = row_maximum(logits, r * classes, classes)
         total, _ = sum_of_exponentials(logits, r * classes, classes, shift, None, None)
         rest = log(total)
-        loss, whole = T(0), T(0)
+        loss = T(0)
         for c in range(classes):
-            goal = smoothed(target[r, c], keep, each) * (weight[c] if weight.size else T(1))
-            loss -= goal * log_share(x[r, c], shift, rest)
-            whole += goal
+            loss -= target[r, c] * log_share(x[r, c], shift, rest)
         losses[r] = loss
         if dx.shape[0]:
+            whole = T(0)
             for c in range(classes):
-                goal = smoothed(target[r, c], keep, each) * (weight[c] if weight.size else T(1))
-                dx[r, c] = scale * (exp(log_share(x[r, c], shift, rest)) * whole - goal)
+                whole += target[r, c]
+            for c in range(classes):
+                dx[r, c] = scale * (exp(log_share(x[r, c], shift, rest)) * whole - target[r, c])
             multiply_row(dx, r, dloss)
         if dtarget.shape[0]:
             for c in range(classes):
-                factor = scale * keep * (weight[c] if weight.size else T(1))
-                dtarget[r, c] = -factor * log_share(x[r, c], shift, rest)
+                dtarget[r, c] = -scale * keep * log_share(x[r, c], shift, rest)
+            if weight.size:
+                for c in range(classes):
+                    dtarget[r, c] *= weight[c]
             multiply_row(dtarget, r, dloss)
 
 

@@ -36,14 +36,11 @@ def multiply(row, factors, first):
 
 
 @jitted
-def finish(row, factor, weight, first, partial, block):
-    """Multiply a block of losses by a factor and by weights, and sum them, where that is wanted."""
-    if factor != type(factor)(1):
-        for i in range(row.size):
-            row[i] *= factor
+def finish(row, factor, weight, first):
+    """Multiply a block of losses by a factor and by weights."""
+    for i in range(row.size):
+        row[i] *= factor
     multiply(row, weight, first)
-    if partial.size:
-        partial[block] = total(row)
 
 
 def _blocks_kernel(name, entry):
@@ -55,7 +52,7 @@ def _blocks_kernel(name, entry):
     operands = len(entry.slopes)
 
     def two(x, t, weight, dloss, losses, partial, dx, factor, scale, *rest):
-        numbers = rest[:-2]
+        numbers, scaled, more = rest[:-2], factor != type(factor)(1) or weight.size > 0, weight.size + dloss.size
         for block in range(rest[-2], rest[-1]):
             first = block * BLOCK
             a, b = x[first : first + BLOCK], t[first : first + BLOCK]
@@ -63,16 +60,20 @@ def _blocks_kernel(name, entry):
                 row = losses[first : first + BLOCK] if losses.size else vector_at(x[0], stack_bytes(BYTES), a.size)
                 for i in range(a.size):
                     row[i] = value(a[i], b[i], *numbers)
-                finish(row, factor, weight, first, partial, block)
+                if scaled:
+                    finish(row, factor, weight, first)
+                if partial.size:
+                    partial[block] = total(row)
             if dx.size:
                 row = dx[first : first + BLOCK]
                 for i in range(a.size):
                     row[i] = scale * slope(a[i], b[i], *numbers)
-                multiply(row, dloss, first)
-                multiply(row, weight, first)
+                if more:
+                    multiply(row, dloss, first)
+                    multiply(row, weight, first)
 
     def three(x, t, w, weight, dloss, losses, partial, dx, factor, scale, *rest):
-        numbers = rest[:-2]
+        numbers, scaled, more = rest[:-2], factor != type(factor)(1) or weight.size > 0, weight.size + dloss.size
         for block in range(rest[-2], rest[-1]):
             first = block * BLOCK
             a, b, c = x[first : first + BLOCK], t[first : first + BLOCK], w[first : first + BLOCK]
@@ -80,13 +81,17 @@ def _blocks_kernel(name, entry):
                 row = losses[first : first + BLOCK] if losses.size else vector_at(x[0], stack_bytes(BYTES), a.size)
                 for i in range(a.size):
                     row[i] = value(a[i], b[i], c[i], *numbers)
-                finish(row, factor, weight, first, partial, block)
+                if scaled:
+                    finish(row, factor, weight, first)
+                if partial.size:
+                    partial[block] = total(row)
             if dx.size:
                 row = dx[first : first + BLOCK]
                 for i in range(a.size):
                     row[i] = scale * slope(a[i], b[i], c[i], *numbers)
-                multiply(row, dloss, first)
-                multiply(row, weight, first)
+                if more:
+                    multiply(row, dloss, first)
+                    multiply(row, weight, first)
 
     loop, signature = two if operands == 2 else three, ["S[::1]"] * (operands + 3) + ["T[::1]", "S[::1]", "T", "T"]
     return _kernel(loop, _named(name, "", "blocks"), signature, entry, "losses partial dx", _blocks_kernel.__doc__)

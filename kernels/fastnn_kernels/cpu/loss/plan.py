@@ -159,6 +159,7 @@ def class_logits(problem):
         kernel = (cross_entropy.cross_entropy__few if few else cross_entropy.cross_entropy__labels)[dtype]
     else:
         kernel = cross_entropy.cross_entropy__probabilities[dtype]
+    smooth = cross_entropy.cross_entropy__smoothed[dtype]
     plain = shape == matrix and problem.input.ghost().flags.c_contiguous
 
     def restore(dx):
@@ -176,8 +177,11 @@ def class_logits(problem):
             kernel(x, goal, weight, dloss, ignore, smoothing, scale, counted, losses, dx, used, size, number)
         else:
             target = contiguous(_classes_last(target)).reshape(matrix)
+            if smoothing or weight.size:
+                plain_target, target = target, empty(matrix, dtype)
+                smooth(plain_target, weight, smoothing, target, size, number)
             scale = reduction.scale(scale)
-            kernel(x, target, weight, dloss, smoothing, scale, losses, dx, dtarget, size, number)
+            kernel(x, target, weight, dloss, 1 - smoothing, scale, losses, dx, dtarget, size, number)
         gradients = [g if g is None else restore(g) for g in gradients[: len(asked.needs)]]
         return reduction.loss(losses, losses, (goal,), used if counted else None), gradients
 
