@@ -9,7 +9,7 @@ The last rows, which are still in the cache, are the first to be normalised.
 from math import sqrt
 
 from ...ground.jit import jitted, kernel
-from ..vector.row_loop import row_loop
+from ..vector.row_loop import fma, row_loop
 from ..vector.simd import address, fence, itemsize, stack_bytes, vector_at
 
 LINE = 1024  # columns that are normalised together, of float64; twice as many lines of float32 would fit
@@ -18,41 +18,41 @@ ROWS = 64  # that are normalised in the order of their addresses
 AHEAD = 2048  # numbers to prefetch, at least
 
 
-@row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
-def add_rows(t, reads, numbers, sums):
+@row_loop(reads=6, writes=1, fetched=4, streamed=0, together=1)
+def add_rows(reads, numbers, sums):
     """Add x - first of four rows to a sum."""
     *rows, first, sum = reads
     for x in rows:  # fma keeps fastmath from subtracting from the sum: the same error every time
-        sum = t.fma(t.sub(x, first), numbers[0], sum)
+        sum = fma(x - first, numbers[0], sum)
     return [], [sum]
 
 
-@row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
-def add_squares(t, reads, numbers, sums):
+@row_loop(reads=6, writes=1, fetched=4, streamed=0, together=1)
+def add_squares(reads, numbers, sums):
     """Add (x - mean)^2 of four rows to a sum."""
     *rows, mean, sum = reads
     for x in rows:
-        distance = t.sub(x, mean)
-        sum = t.fma(distance, distance, sum)
+        distance = x - mean
+        sum = fma(distance, distance, sum)
     return [], [sum]
 
 
-@row_loop(reads=4, writes=2, rows=0, far_writes=0)
-def merge_moments(t, reads, numbers, sums):
+@row_loop(reads=4, writes=2, fetched=0, streamed=0)
+def merge_moments(reads, numbers, sums):
     """Merge the means and sums of squares of other rows into those of earlier ones."""
     (other, squares, mean, sum), (share, weight) = reads, numbers
-    step = t.sub(other, mean)
-    return [], [t.fma(step, share, mean), t.add(sum, t.fma(t.mul(step, step), weight, squares))]
+    step = other - mean
+    return [], [fma(step, share, mean), sum + fma(step * step, weight, squares)]
 
 
 def add_products(rows):
     """Make a loop that adds dy (x - mean) and dy of so many rows to two sums."""
 
-    @row_loop(2 * rows + 3, writes=2, rows=2 * rows, far_writes=0, together=1)
-    def add_products(t, reads, numbers, sums):
+    @row_loop(2 * rows + 3, writes=2, fetched=2 * rows, streamed=0, together=1)
+    def add_products(reads, numbers, sums):
         *pairs, mean, product, total = reads
         for dy, x in zip(pairs[:rows], pairs[rows:], strict=True):
-            product, total = t.fma(dy, t.sub(x, mean), product), t.add(total, dy)
+            product, total = fma(dy, x - mean, product), total + dy
         return [], [product, total]
 
     return add_products
@@ -61,20 +61,18 @@ def add_products(rows):
 add_one, add_four = add_products(1), add_products(4)
 
 
-@row_loop(reads=7, writes=4, rows=4, far_writes=4, together=1)
-def affine_lines(t, reads, numbers, sums):
+@row_loop(reads=7, writes=4, fetched=4, streamed=4, together=1)
+def affine_lines(reads, numbers, sums):
     """Set y = (x - mean) scale + bias, of four rows."""
     *rows, mean, scale, bias = reads
-    return [], [t.fma(t.sub(x, mean), scale, bias) for x in rows]
+    return [], [fma(x - mean, scale, bias) for x in rows]
 
 
-@row_loop(reads=8, writes=2, rows=4, far_writes=2, together=1)
-def slope_lines(t, reads, numbers, sums):
+@row_loop(reads=8, writes=2, fetched=4, streamed=2, together=1)
+def slope_lines(reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope, of two rows."""
     *rows, mean, factor, offset, slope = reads
-    return [], [
-        t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset)) for dy, x in zip(rows[:2], rows[2:], strict=True)
-    ]
+    return [], [fma(-(x - mean), slope, fma(dy, factor, -offset)) for dy, x in zip(rows[:2], rows[2:], strict=True)]
 
 
 @jitted

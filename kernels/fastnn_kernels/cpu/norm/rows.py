@@ -13,7 +13,7 @@ streaming: 1 for results larger than the caches, which are stored by streaming s
 from math import sqrt
 
 from ...ground.jit import jitted, kernel
-from ..vector.row_loop import row_loop
+from ..vector.row_loop import fma, row_loop
 from ..vector.short_rows import normalize_rows1, normalize_rows2, normalize_rows4
 from ..vector.simd import address, fence, itemsize, lanes, load, store
 
@@ -21,66 +21,66 @@ PIECE = 4096  # numbers whose mean and variance are computed at once
 
 
 @row_loop(reads=1, sums=1)
-def total(t, reads, numbers, sums):
+def total(reads, numbers, sums):
     """Sum x."""
-    return [t.add(sums[0], reads[0])], []
+    return [sums[0] + reads[0]], []
 
 
 @row_loop(reads=1, sums=1)
-def spread(t, reads, numbers, sums):
+def spread(reads, numbers, sums):
     """Sum (x - mean)^2."""
-    distance = t.sub(reads[0], numbers[0])
-    return [t.fma(distance, distance, sums[0])], []
+    distance = reads[0] - numbers[0]
+    return [fma(distance, distance, sums[0])], []
 
 
-@row_loop(reads=2, sums=2, rows=2)
-def products(t, reads, numbers, sums):
+@row_loop(reads=2, sums=2, fetched=2)
+def products(reads, numbers, sums):
     """Sum dy (x - mean) and dy."""
     dy, x = reads
-    return [t.fma(dy, t.sub(x, numbers[0]), sums[0]), t.add(sums[1], dy)], []
+    return [fma(dy, x - numbers[0], sums[0]), sums[1] + dy], []
 
 
-@row_loop(reads=3, sums=2, rows=2)
-def weighted_products(t, reads, numbers, sums):
+@row_loop(reads=3, sums=2, fetched=2)
+def weighted_products(reads, numbers, sums):
     """Sum w dy (x - mean) and w dy."""
     dy, x, w = reads
-    g = t.mul(dy, w)
-    return [t.fma(g, t.sub(x, numbers[0]), sums[0]), t.add(sums[1], g)], []
+    g = dy * w
+    return [fma(g, x - numbers[0], sums[0]), sums[1] + g], []
 
 
 @row_loop(reads=1, writes=1)
-def affine(t, reads, numbers, sums):
+def affine(reads, numbers, sums):
     """Set y = (x - mean) scale + bias."""
     mean, scale, bias = numbers
-    return [], [t.fma(t.sub(reads[0], mean), scale, bias)]
+    return [], [fma(reads[0] - mean, scale, bias)]
 
 
-@row_loop(reads=3, writes=1, rows=0)
-def affine_columns(t, reads, numbers, sums):
+@row_loop(reads=3, writes=1, fetched=0)
+def affine_columns(reads, numbers, sums):
     """Set y = (x - mean) scale w + b."""
     (x, weight, bias), (mean, scale) = reads, numbers
-    return [], [t.fma(t.mul(t.sub(x, mean), scale), weight, bias)]
+    return [], [fma((x - mean) * scale, weight, bias)]
 
 
-@row_loop(reads=2, writes=1, rows=0)
-def slope(t, reads, numbers, sums):
+@row_loop(reads=2, writes=1, fetched=0)
+def slope(reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope."""
     (dy, x), (mean, factor, offset, slope) = reads, numbers
-    return [], [t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset))]
+    return [], [fma(-(x - mean), slope, fma(dy, factor, -offset))]
 
 
 def slope_columns(rows):
     """Make a loop over one or two rows that sets dx = dy w scale - offset - (x - mean) slope, and adds to dw and db."""
 
-    @row_loop(2 * rows + 3, rows + 2, rows=0, far_writes=rows, together=2 // rows)
-    def slope_columns(t, reads, numbers, sums):
+    @row_loop(2 * rows + 3, rows + 2, fetched=0, streamed=rows, together=2 // rows)
+    def slope_columns(reads, numbers, sums):
         *pairs, w, dw, db = reads
         results = []
         for i in range(rows):
             dy, x, (mean, scale, offset, slope) = pairs[i], pairs[rows + i], numbers[4 * i : 4 * i + 4]
-            distance, g = t.sub(x, mean), t.mul(dy, scale)
-            results.append(t.fnma(distance, slope, t.fms(g, w, offset)))
-            dw, db = t.fma(g, distance, dw), t.add(db, dy)
+            distance, g = x - mean, dy * scale
+            results.append(fma(-distance, slope, fma(g, w, -offset)))
+            dw, db = fma(g, distance, dw), db + dy
         return [], [*results, dw, db]
 
     return slope_columns
