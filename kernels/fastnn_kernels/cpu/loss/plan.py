@@ -255,8 +255,10 @@ def row_losses(kernels, problem):
         gradients = [empty(matrix, dtype) if wanted else no_gradient for _ in matrices]
         scale = reduction.scale(scale)
         kernel(*views, *others, *problem.parameters, _given(dloss, nothing), scale, losses, *gradients, size, number)
-        made = [gradients[i].reshape(shape) if _need(asked, i) and i < count else None for i in range(len(asked.needs))]
-        return reduction.loss(losses, losses, others[:1]), made
+        results = [
+            gradients[i].reshape(shape) if _need(asked, i) and i < count else None for i in range(len(asked.needs))
+        ]
+        return reduction.loss(losses, losses, others[:1]), results
 
     return run
 

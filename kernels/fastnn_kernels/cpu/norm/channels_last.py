@@ -9,7 +9,7 @@ The last rows, which are still in the cache, are the first to be normalised.
 from math import sqrt
 
 from ...ground.jit import jitted, kernel
-from ..vector.row_loop import row_loop
+from ..vector.row_loop import fma, row_loop
 from ..vector.simd import address, fence, itemsize, stack_bytes, vector_at
 
 LINE = 1024  # columns that are normalised together, of float64; twice as many lines of float32 would fit
@@ -18,41 +18,41 @@ ROWS = 64  # that are normalised in the order of their addresses
 AHEAD = 2048  # numbers to prefetch, at least
 
 
-@row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
-def add_rows(t, reads, numbers, sums):
+@row_loop(reads=6, writes=1, fetched=4, streamed=0, together=1)
+def add_rows(reads, numbers, sums):
     """Add x - first of four rows to a sum."""
     *rows, first, sum = reads
     for x in rows:  # fma keeps fastmath from subtracting from the sum: the same error every time
-        sum = t.fma(t.sub(x, first), numbers[0], sum)
+        sum = fma(x - first, numbers[0], sum)
     return [], [sum]
 
 
-@row_loop(reads=6, writes=1, rows=4, far_writes=0, together=1)
-def add_squares(t, reads, numbers, sums):
+@row_loop(reads=6, writes=1, fetched=4, streamed=0, together=1)
+def add_squares(reads, numbers, sums):
     """Add (x - mean)^2 of four rows to a sum."""
     *rows, mean, sum = reads
     for x in rows:
-        distance = t.sub(x, mean)
-        sum = t.fma(distance, distance, sum)
+        distance = x - mean
+        sum = fma(distance, distance, sum)
     return [], [sum]
 
 
-@row_loop(reads=4, writes=2, rows=0, far_writes=0)
-def merge_moments(t, reads, numbers, sums):
+@row_loop(reads=4, writes=2, fetched=0, streamed=0)
+def merge_moments(reads, numbers, sums):
     """Merge the means and sums of squares of other rows into those of earlier ones."""
     (other, squares, mean, sum), (share, weight) = reads, numbers
-    step = t.sub(other, mean)
-    return [], [t.fma(step, share, mean), t.add(sum, t.fma(t.mul(step, step), weight, squares))]
+    step = other - mean
+    return [], [fma(step, share, mean), sum + fma(step * step, weight, squares)]
 
 
 def add_products(rows):
     """Make a loop that adds dy (x - mean) and dy of so many rows to two sums."""
 
-    @row_loop(2 * rows + 3, writes=2, rows=2 * rows, far_writes=0, together=1)
-    def add_products(t, reads, numbers, sums):
+    @row_loop(2 * rows + 3, writes=2, fetched=2 * rows, streamed=0, together=1)
+    def add_products(reads, numbers, sums):
         *pairs, mean, product, total = reads
         for dy, x in zip(pairs[:rows], pairs[rows:], strict=True):
-            product, total = t.fma(dy, t.sub(x, mean), product), t.add(total, dy)
+            product, total = fma(dy, x - mean, product), total + dy
         return [], [product, total]
 
     return add_products
@@ -61,20 +61,18 @@ def add_products(rows):
 add_one, add_four = add_products(1), add_products(4)
 
 
-@row_loop(reads=7, writes=4, rows=4, far_writes=4, together=1)
-def affine_lines(t, reads, numbers, sums):
+@row_loop(reads=7, writes=4, fetched=4, streamed=4, together=1)
+def affine_lines(reads, numbers, sums):
     """Set y = (x - mean) scale + bias, of four rows."""
     *rows, mean, scale, bias = reads
-    return [], [t.fma(t.sub(x, mean), scale, bias) for x in rows]
+    return [], [fma(x - mean, scale, bias) for x in rows]
 
 
-@row_loop(reads=8, writes=2, rows=4, far_writes=2, together=1)
-def slope_lines(t, reads, numbers, sums):
+@row_loop(reads=8, writes=2, fetched=4, streamed=2, together=1)
+def slope_lines(reads, numbers, sums):
     """Set dx = dy factor - offset - (x - mean) slope, of two rows."""
     *rows, mean, factor, offset, slope = reads
-    return [], [
-        t.fnma(t.sub(x, mean), slope, t.fms(dy, factor, offset)) for dy, x in zip(rows[:2], rows[2:], strict=True)
-    ]
+    return [], [fma(-(x - mean), slope, fma(dy, factor, -offset)) for dy, x in zip(rows[:2], rows[2:], strict=True)]
 
 
 @jitted
@@ -88,7 +86,7 @@ def four(x, width, r, end, other):
 
 
 @kernel("S[::1], T[:,:,::1], int, int, int", writes="parts", parallel=True)
-def batch_norm__statistics_channels_last(x, parts, block, piece, far, lo, hi):
+def batch_norm__statistics_channels_last(x, parts, block, piece, streaming, lo, hi):
     """x(N C) -> parts(B 4 C): the means of each block of rows, and the sums of squared distances from them.
 
     A block has pieces of `piece` rows, for which there are the other two lines of parts. Of each piece sum the rows,
@@ -110,7 +108,7 @@ def batch_norm__statistics_channels_last(x, parts, block, piece, far, lo, hi):
             for c in range(n):
                 mean[c] = first[c] + mean[c] * share
             for r in range(start, last, 4):
-                add_squares(n, four(x, n, r, last, m) + (m, s, s), (T(0),), far * piece * n)
+                add_squares(n, four(x, n, r, last, m) + (m, s, s), (T(0),), streaming * piece * n)
             if line:
                 done, count = start - b * block, last - start
                 share, whole = T(count) / T(done + count), (address(parts[b, 0]), address(parts[b, 1]))
@@ -165,7 +163,7 @@ def repeat(line, channels):
     writes="mean variance out",
     parallel=True,
 )
-def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, block, far, lo, hi):
+def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, block, streaming, lo, hi):
     """x(N K C), mean(C), variance(C), weight(C), bias(C), parts(B 4 K C) -> out(N K C) = (x - mean) scale + bias.
 
     Mean and variance follow from the parts, or are given where there are none. Of each line of columns merge the parts,
@@ -177,19 +175,19 @@ def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, 
         n = min(LINE, width - start)
         second, third = place + n * size, place + 2 * n * size
         means, scales, shifts = vector_at(T(0), place, n), vector_at(T(0), second, n), vector_at(T(0), third, n)
-        some, wide = min(n, channels), place + 4 * 8 * LINE
+        distinct, wide = min(n, channels), place + 4 * 8 * LINE
         if parts.shape[0]:
-            m, v = vector_at(0.0, wide, some), vector_at(0.0, wide + 8 * some, some)
+            m, v = vector_at(0.0, wide, distinct), vector_at(0.0, wide + 8 * distinct, distinct)
             merge(parts, start, channels, block, x.size // width, m, v)
-            for c in range(some):
+            for c in range(distinct):
                 means[c], scales[c] = m[c], v[c]
             if lo == 0:
-                for c in range(some):
+                for c in range(distinct):
                     mean[start + c], variance[start + c] = means[c], scales[c]
         else:
-            for c in range(some):
+            for c in range(distinct):
                 means[c], scales[c] = mean[start + c], variance[start + c]
-        for c in range(some):
+        for c in range(distinct):
             scales[c] = weight[start + c] / sqrt(scales[c] + eps)
             shifts[c] = bias[start + c]
         repeat(means, channels)
@@ -200,13 +198,13 @@ def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, 
             for r in range(lo + (k - 1) * ROWS, end, 4):
                 rows = four(x[start:], width, r, end, address(x) + ((end - 1) * width + start) * size)
                 results = four(out[start:], width, r, end, address(out) + ((end - 1) * width + start) * size)
-                affine_lines(n, rows + (place, second, third) + results, (T(0),), far * max(4 * width, AHEAD))
-    if far:
+                affine_lines(n, rows + (place, second, third) + results, (T(0),), streaming * max(4 * width, AHEAD))
+    if streaming:
         fence()
 
 
 @kernel("S[::1], S[::1], T[::1], T[:,:,::1], int, int", writes="parts", parallel=True)
-def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, hi):
+def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, streaming, lo, hi):
     """dy(N K C), x(N K C), mean(C) -> parts(2 B K C): the sums of dy (x - mean) and of dy over each block of rows."""
     T, n, size = x.dtype.type, parts.shape[2], itemsize(x[0])
     means = mean
@@ -223,7 +221,7 @@ def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, 
         fours = end - (end - start) % 4
         sums = address(means), address(product), address(total), address(product), address(total)
         for r in range(start, fours, 4):
-            add_four(n, four(dy, n, r, end, 0) + four(x, n, r, end, 0) + sums, (T(0),), far * max(4 * n, AHEAD))
+            add_four(n, four(dy, n, r, end, 0) + four(x, n, r, end, 0) + sums, (T(0),), streaming * max(4 * n, AHEAD))
         for r in range(fours, end):
             add_one(n, (address(dy) + r * n * size, address(x) + r * n * size) + sums, (T(0),), 0)
 
@@ -234,7 +232,7 @@ def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, 
     parallel=True,
 )
 def batch_norm_backward__channels_last(
-    dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, far, lo, hi
+    dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, streaming, lo, hi
 ):
     """dy(N K C), x(N K C), mean(C), variance(C), weight(C), parts(2 B K C) -> dx(N K C), dweight(C), dbias(C).
 
@@ -247,23 +245,23 @@ def batch_norm_backward__channels_last(
         second, third, fourth = place + n * size, place + 2 * n * size, place + 3 * n * size
         means, factors = vector_at(T(0), place, n), vector_at(T(0), second, n)
         offsets, slopes = vector_at(T(0), third, n), vector_at(T(0), fourth, n)
-        some, wide = min(n, channels), place + 4 * 8 * LINE
-        product, total = vector_at(0.0, wide, some), vector_at(0.0, wide + 8 * some, some)
+        distinct, wide = min(n, channels), place + 4 * 8 * LINE
+        product, total = vector_at(0.0, wide, distinct), vector_at(0.0, wide + 8 * distinct, distinct)
         add_parts(parts, 0, start, channels, product)
         add_parts(parts, 1, start, channels, total)
-        for c in range(some):
+        for c in range(distinct):
             scale = 1 / sqrt(variance[start + c] + eps)
             means[c], factors[c] = mean[start + c], weight[start + c] * scale
             offsets[c], slopes[c] = factors[c] * total[c] * share, factors[c] * scale * scale * product[c] * share
             product[c] *= scale
         if lo == 0:
-            for c in range(some):
+            for c in range(distinct):
                 dweight[start + c], dbias[start + c] = product[c], total[c]
         repeat(means, channels)
         repeat(factors, channels)
         repeat(offsets, channels)
         repeat(slopes, channels)
-        ahead = far * max(2 * width, AHEAD)
+        ahead = streaming * max(2 * width, AHEAD)
         for k in range(-(-(hi - lo) // ROWS), 0, -1):
             end = min(lo + k * ROWS, hi)
             for r in range(lo + (k - 1) * ROWS, end, 2):
@@ -271,5 +269,5 @@ def batch_norm_backward__channels_last(
                 rows = address(dy) + at, address(dy) + other, address(x) + at, address(x) + other
                 results = address(dx) + at, address(dx) + other
                 slope_lines(n, rows + (place, second, third, fourth) + results, (T(0),), ahead)
-    if far:
+    if streaming:
         fence()

@@ -243,12 +243,7 @@ def stream(typing_context, p, i, value):
 @intrinsic
 def gather(typing_context, p, indices, mask):
     """Return the elements that a vector of integers names, zeros without the mask."""
-    vector = VectorType(p.dtype)
-
-    def codegen(context, builder, signature, args):
-        return emit.gather(builder, args[0], args[1], args[2])
-
-    return vector(p, indices, mask), codegen
+    return VectorType(p.dtype)(p, indices, mask), lambda context, builder, signature, args: emit.gather(builder, *args)
 
 
 @intrinsic
@@ -359,14 +354,10 @@ def larger(typing_context, a, b):
     return a(a, a), lambda context, builder, signature, args: _larger(builder, *args)
 
 
-def _smaller_number(builder, a, b):
-    return builder.select(builder.fcmp_ordered("<", a, b), a, b)
-
-
 @intrinsic
 def smaller(typing_context, a, b):
     """Return the smaller of each two lanes; b where one is NaN."""
-    return a(a, a), lambda context, builder, signature, args: _smaller_number(builder, *args)
+    return a(a, a), lambda context, builder, signature, args: builder.select(builder.fcmp_ordered("<", *args), *args)
 
 
 @intrinsic
@@ -380,18 +371,14 @@ def marked(typing_context, mark, a, b):
     return mark(mark, mark, mark), codegen
 
 
-def _above(builder, x, top):
-    """Return where x is larger than `top`, or the first NaN."""
-    more = builder.fcmp_unordered("ugt", x, top)
-    return builder.and_(more, builder.fcmp_ordered("ord", top, top))
-
-
 @intrinsic
 def where_above(typing_context, x, top, yes, no):
     """Return the lanes of `yes` where x > top, or where x is NaN and `top` is not; of `no` elsewhere."""
 
     def codegen(context, builder, signature, args):
-        return builder.select(_above(builder, *args[:2]), *args[2:])
+        x, top, yes, no = args
+        above = builder.and_(builder.fcmp_unordered("ugt", x, top), builder.fcmp_ordered("ord", top, top))
+        return builder.select(above, yes, no)
 
     return yes(x, x, yes, yes), codegen
 
@@ -414,11 +401,9 @@ def found_in(typing_context, x, value):
 @intrinsic
 def first_lanes(typing_context, x, count, fill):
     """Return x with lanes of `fill` from `count` on; see `read_part`."""
-
-    def codegen(context, builder, signature, args):
-        return builder.select(_before(builder, x, args[1]), args[0], args[2])
-
-    return x(x, types.intp, x), codegen
+    return x(x, types.intp, x), lambda context, builder, signature, args: builder.select(
+        _before(builder, x, args[1]), args[0], args[2]
+    )
 
 
 @intrinsic
@@ -427,8 +412,7 @@ def every(typing_context, x, distance, fill):
 
     def codegen(context, builder, signature, args):
         near = builder.trunc(builder.sub(args[1], I64(1)), I32)
-        numbers = ir.Constant(ir.VectorType(I32, x.count), list(range(x.count)))
-        rest = builder.and_(numbers, emit.splat(builder, near, x.count))
+        rest = builder.and_(emit.constant(I32, range(x.count)), emit.splat(builder, near, x.count))
         kept = builder.icmp_unsigned("==", rest, ir.Constant(rest.type, [0] * x.count))
         return builder.select(kept, args[0], args[2])
 
