@@ -1,11 +1,9 @@
 """`python -m fastnn_kernels operations` lists what can be computed, on which back ends, by which kernels."""
 
 import sys
-from importlib import import_module
-from pkgutil import walk_packages
+from importlib.util import find_spec
 
-import fastnn_kernels
-from fastnn_kernels.ground.backend import planned
+from fastnn_kernels.ground.backend import load_all, planned
 from fastnn_kernels.ground.operation import operations
 from fastnn_kernels.ground.registry import specs
 
@@ -15,9 +13,8 @@ BACKENDS = "cpu", "cuda", "reference"
 def table() -> list[tuple[str, str, str]]:
     """Return (operation, its back ends, the variants of its kernels) for every operation."""
     for backend in BACKENDS:
-        for module in walk_packages(fastnn_kernels.__path__, "fastnn_kernels."):
-            if module.name.startswith(f"fastnn_kernels.{backend}."):
-                import_module(module.name)
+        if find_spec(f"fastnn_kernels.{backend}"):
+            load_all(backend)
     rows = []
     for name in sorted(operations()):
         backends = [backend for backend in BACKENDS if planned(backend, name)]

@@ -14,6 +14,7 @@ import pytest
 
 import fastnn_kernels as kernels
 from fastnn_kernels.ground import memory, plans
+from fastnn_kernels.ground.backend import load_all
 from fastnn_kernels.ground.registry import specs
 from fastnn_kernels.ground.threads import threads
 from tests.kernels.contract_cases import CASES
@@ -160,12 +161,19 @@ def test_every_entry_point_has_a_case():
     assert not missing, "add them to tests/kernels/contract_cases.py"
 
 
+def test_every_case_is_of_a_public_name():
+    assert not [name for name in CASES if not hasattr(kernels, name)]
+
+
 def test_the_cases_reach_every_kernel():
+    load_all("cpu")
     registered = [spec for spec in specs() if spec.kernel.__module__.startswith("fastnn_kernels.")]
     for spec in registered:
         spec.kernel.clear()  # of compiled entries; they come back at the next use
+        spec.kernel.flats.clear()
+    assert len(registered) > 100
     plans.forget()  # they hold such entries, too
     for parameter in ALL:
         call(parameter.values[0], np.float32)
-    missed = [spec.name for spec in registered if not spec.kernel and not spec.kernel.flats]
+    missed = [spec.name for spec in registered if not len(spec.kernel) and not spec.kernel.flats]
     assert not missed, "add cases to tests/kernels/contract_cases.py"

@@ -372,6 +372,10 @@ def _(dy, x):
     return dy * special.erf_slope(x)
 
 
+for _formula in [value for value in globals().values() if isinstance(value, Formula)]:
+    if not hasattr(_formula, "slope"):
+        raise TypeError(f"{_formula.name}: has no gradient; add @{_formula.name}.gradient")
+
 FORMULAS = {value.name: value for value in list(globals().values()) if isinstance(value, Formula)}
 FUSED = (
     None,

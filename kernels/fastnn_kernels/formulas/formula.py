@@ -9,8 +9,8 @@
     def _(dy, x, negative_slope):
         return dy if x > type(x)(0) else dy * negative_slope
 
-Formulas are ordinary functions of numbers. The functions that they call (`elementary.exp`, `fma` ...) are the CPU's; a
-back end that has its own gives them by name, see `rebound`.
+Formulas are ordinary functions of numbers. They may call `elementary.*`, `special.*`, `fma`, `math.sqrt` and `abs`, and no
+other functions of this package. Those are the CPU's; a back end that has its own gives them by name, see `rebound`.
 """
 
 import inspect
@@ -42,7 +42,9 @@ class Formula:
     def gradient(self, function: Callable) -> Callable:
         """Take the formula of dx from dy and either x or y: its second argument says which."""
         value = list(inspect.signature(function).parameters)[1]
-        self.gradient_of = {"x": "input", "y": "output"}[value]
+        if value not in ("x", "y"):
+            raise TypeError(f"{self.name}.gradient: the second argument must be x or y, got {value!r}")
+        self.gradient_of = "input" if value == "x" else "output"
         function.__name__ = function.__qualname__ = f"{self.name}_gradient"
         self.slope = function
         return function

@@ -17,6 +17,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import walk_packages
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,13 @@ def _quiet(planner: Callable[[Any], Plan]) -> Callable[[Any], Plan]:
         return silent
 
     return plan
+
+
+def load_all(backend: str) -> None:
+    """Import every module of a back end, so that the registries know all of its plans and kernels."""
+    package = import_module(f"{PACKAGE}.{backend}")
+    for module in walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
 
 
 def current() -> str:

@@ -160,7 +160,7 @@ def entry(body, name: str, argument_types, parallel: bool, written, flush: bool)
         return api.make_none()
 
     called = intrinsic(call)
-    return lambda owner, given, count: called(given, count)
+    return _named("entry", name, lambda owner, given, count: called(given, count))
 
 
 def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
@@ -257,7 +257,13 @@ def flat_entry(body, name: str, argument_types, inputs: int, limit: int):
         return builder.call(other, [owner, pointers, count, NULL])
 
     called = intrinsic(call)
-    return lambda owner, given, count: called(owner, given, count)
+    return _named("flat_entry", name, lambda owner, given, count: called(owner, given, count))
+
+
+def _named(kind, name, function):
+    """Give an entry a name of its own: linked symbols of kernels from the disk cache must not be the same."""
+    function.__name__ = function.__qualname__ = f"{kind}.{name}"
+    return function
 
 
 def field(builder, item, number):

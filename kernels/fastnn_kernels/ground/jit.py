@@ -35,6 +35,7 @@ from .entry import entry, flat_entry, name_symbols, python_function
 from .registry import KernelSpec, register
 from .threads import guarded, start_threading_layer
 
+WORD = r"(\w+)(\[[:,1]*\])?"  # of a signature
 PACKAGE = __package__.rpartition(".")[0]
 
 # Full fastmath would let LLVM assume away NaN and infinity. "numpy" error model: no branch for zero division. Without
@@ -214,6 +215,12 @@ class Kernel(dict):
         for name in writes:
             if name not in names:
                 raise TypeError(f"{function.__name__}: no argument is named {name}")
+        count = len(re.findall(WORD, signature)) + 2 * parallel
+        if count != len(names) and not function.__code__.co_flags & inspect.CO_VARARGS:
+            raise TypeError(
+                f"{function.__name__}: the signature has {count} items{', lo and hi among them' * parallel}, but the "
+                f"function {len(names)} arguments"
+            )
         self.written = frozenset(map(names.index, writes))
         self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         self.body, self.flats = jitted(function), {}
@@ -226,6 +233,9 @@ class Kernel(dict):
 
     def __hash__(self):
         return id(self)
+
+    def __bool__(self):
+        return True  # also before anything is compiled
 
     def __eq__(self, other):
         return self is other
@@ -257,7 +267,7 @@ class Kernel(dict):
         """Return the Numba types of the arguments for one dtype."""
         scalars = letters((dtype, dtype))
         made = []
-        for name, shape in re.findall(r"(\w+)(\[[:,1]*\])?", self.signature):
+        for name, shape in re.findall(WORD, self.signature):
             ndim, layout = shape.count(",") + 1, "C" if shape.endswith("1]") else "A"
             made.append(types.Array(scalars[name], ndim, layout) if shape else scalars[name])
         return made + [types.intp, types.intp] * self.parallel

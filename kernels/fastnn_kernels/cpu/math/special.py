@@ -1,6 +1,6 @@
 """The error function and the activations built on it, and others that need more than e^x in one place.
 
-In the same style, and measured in the same way, as `_elementary`.
+In the same style, and measured in the same way, as `elementary`.
 """
 
 from ...ground.jit import exact

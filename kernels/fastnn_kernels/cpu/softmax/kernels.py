@@ -21,6 +21,7 @@ from ..vector.values import (
     prefetch,
     read,
     read_part,
+    stream,
     sum_of_lanes,
     times_power_of_2,
     width,
@@ -227,14 +228,14 @@ def log_softmax_backward__rows(dy, y, out, lo, hi):
 
 
 # Strips: a vector's width of columns of x(n, stride), from `start` on, of which the first `count` are read and written.
-# ahead: how many columns to fetch ahead, or 0. stream: whether results, whole cache lines, get streaming stores.
+# ahead: how many columns to fetch ahead, or 0. streaming: whether results, whole lines, get such stores.
 
 
 @exact
-def softmax_strip(x, start, stride, n, count, out, kept, ahead, stream):
+def softmax_strip(x, start, stride, n, count, out, kept, ahead, streaming):
     """Write softmax down the columns of x to out. Before streaming stores exponentials wait in `kept`."""
     none = NONE(zeros(x))
-    e, place, step = (kept, 0, width(none)) if stream else (out, start, stride)
+    e, place, step = (kept, 0, width(none)) if streaming else (out, start, stride)
     top, total = none, zeros(x)
     for i in range(n):
         top = larger(read_part(x, start + i * stride, count, none), top)
@@ -242,27 +243,27 @@ def softmax_strip(x, start, stride, n, count, out, kept, ahead, stream):
         at = start + i * stride
         if ahead:
             prefetch(x, at + ahead, 0)
-            if not stream:
+            if not streaming:
                 prefetch(out, at + ahead, 1)
         power = exponential(read_part(x, at, count, none), top)
         write_part(e, place + i * step, count, power)
         total = total + power
     scale = ONE(total) / total
     for i in range(n):
-        finish_strip(out, start + i * stride, count, read_part(e, place + i * step, count, none) * scale, stream)
+        finish_strip(out, start + i * stride, count, read_part(e, place + i * step, count, none) * scale, streaming)
 
 
 @exact
-def finish_strip(out, at, count, value, stream):
+def finish_strip(out, at, count, value, streaming):
     """Write a vector of a strip."""
-    if stream:
+    if streaming:
         stream(out, at, value)
     else:
         write_part(out, at, count, value)
 
 
 @exact
-def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, stream):
+def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, streaming):
     """Write the logarithm of softmax down the columns of x to out."""
     none = NONE(zeros(x))
     top, total = none, zeros(x)
@@ -272,13 +273,13 @@ def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, stream):
         at = start + i * stride
         if ahead:
             prefetch(x, at + ahead, 0)
-            if not stream:
+            if not streaming:
                 prefetch(out, at + ahead, 1)
         total = total + exponential(read_part(x, at, count, none), top)
     rest = logarithm(total)
     for i in range(n):
         at = start + i * stride
-        finish_strip(out, at, count, log_share(read_part(x, at, count, none), top, rest), stream)
+        finish_strip(out, at, count, log_share(read_part(x, at, count, none), top, rest), streaming)
 
 
 @exact
@@ -341,15 +342,15 @@ def strip(k, shape, step):
 def columns(strip_of):
     """Make the body of a kernel of what is done with a strip."""
 
-    def columns(x, out, stream, lo, hi):
-        """x(A, C, B) -> out(A, C, B). The range is over strips. stream: see `streams`."""
+    def columns(x, out, streaming, lo, hi):
+        """x(A, C, B) -> out(A, C, B). The range is over strips. streaming: see `streams`."""
         number, stride, n = x.dtype.type(0), x.shape[2], x.shape[1]
         step, kept, y = lanes(number), pointer_at(number, stack_bytes(KEPT)), pointer(out)
-        stream = stream and address(out) % ALIGNMENT == 0
+        streaming = streaming and address(out) % ALIGNMENT == 0
         for k in range(lo, hi):
             start, count = strip(k, x.shape, step)
-            strip_of(pointer(x), start, stride, n, count, y, kept, AHEAD // itemsize(number), stream)
-        if stream:
+            strip_of(pointer(x), start, stride, n, count, y, kept, AHEAD // itemsize(number), streaming)
+        if streaming:
             fence()
 
     return columns
