@@ -11,6 +11,10 @@ from ..ground.operation import Layout
 from .labels import as_labels, refuse_labels
 from .protocol import Asked, loss
 
+__all__ = [
+    "ctc_loss", "ctc_loss_backward",
+]  # fmt: skip
+
 
 class CTC(NamedTuple):
     """Losses of log_probs (T, B, C) or (T, C) with labels (B, S), lengths (B,) of both; shape: of the losses."""

@@ -17,6 +17,16 @@ from ..ground.checks import as_float_array, check_ndim, flag, number
 from ..ground.operation import Layout
 from .protocol import Asked, broadcasts, loss, same_shapes
 
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_backward", "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward", "gaussian_nll_loss", "gaussian_nll_loss_backward",
+    "hinge_embedding_loss", "hinge_embedding_loss_backward", "hinge_loss", "hinge_loss_backward", "huber_loss",
+    "huber_loss_backward", "kl_div", "kl_div_backward", "l1_loss", "l1_loss_backward", "margin_ranking_loss",
+    "margin_ranking_loss_backward", "mse_loss", "mse_loss_backward", "multilabel_soft_margin_loss",
+    "multilabel_soft_margin_loss_backward", "poisson_nll_loss", "poisson_nll_loss_backward", "smooth_l1_loss",
+    "smooth_l1_loss_backward", "soft_margin_loss", "soft_margin_loss_backward",
+]  # fmt: skip
+
 
 class Elements(NamedTuple):
     """Losses factor * formula(*operands, *parameters) * weight of single elements.

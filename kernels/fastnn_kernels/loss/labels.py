@@ -15,6 +15,11 @@ from ..ground.checks import I8, INT_LIMIT, as_array, integer, number
 from ..ground.operation import Layout, operation
 from .protocol import Asked, loss
 
+__all__ = [
+    "cross_entropy", "cross_entropy_backward", "cross_entropy_with_gradient", "nll_loss", "nll_loss_backward",
+    "one_hot",
+]  # fmt: skip
+
 LARGEST = np.iinfo(I8).max
 
 

@@ -98,7 +98,7 @@ def loss(check, arrays, *, optional="", integers="", converted="", numeric="", r
         last = inspect.Parameter("needs", inspect.Parameter.KEYWORD_ONLY, default=None)
         _present(backward, f"{name}_backward", order, [first, *parameters, last])
         backward.__doc__ = f"Return the gradient of {name} for its first operand, or for those that `needs` asks for."
-        _present(with_gradient, f"{name}_with_gradient", order, [*parameters, last])
+        _present(with_gradient, f"{name}.with_gradient", order, [*parameters, last])
         with_gradient.__doc__ = (
             f"Return ({name}, its gradients for dloss = 1) from one pass, as `{name}_backward` does."
         )

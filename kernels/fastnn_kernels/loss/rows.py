@@ -14,6 +14,12 @@ from ..ground.operation import Layout
 from .labels import as_labels, check_labels, check_weight, refuse_labels
 from .protocol import Asked, loss, same_shapes
 
+__all__ = [
+    "cosine_embedding_loss", "cosine_embedding_loss_backward", "multi_margin_loss",
+    "multi_margin_loss_backward", "multilabel_margin_loss", "multilabel_margin_loss_backward",
+    "triplet_margin_loss", "triplet_margin_loss_backward",
+]  # fmt: skip
+
 
 class RowLoss(NamedTuple):
     """A loss of each row of matrices (..., D), which have gradients.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -345,68 +346,48 @@ def instance_norm_backward(problem):
 # --- lengths of vectors, and neighbouring channels
 
 
-def _normalize(kernel):
-    def plan(problem):
-        (shape, dtype), dim = problem.result, problem.dim
-        length, last = shape[dim] if shape else 1, dim == max(len(shape) - 1, 0)
-        count = prod(shape) // max(length, 1)
-        compute, number = kernel[dtype], tasks(count, -(-GRAIN // max(length, 1)))
+def _normalize(kernel, problem):
+    """Plan the norm of vectors along a dimension, which is moved to the end."""
+    (shape, dtype), dim = problem.result, problem.dim
+    length, last = shape[dim] if shape else 1, dim == max(len(shape) - 1, 0)
+    count = prod(shape) // max(length, 1)
+    compute, number = kernel[dtype], tasks(count, -(-GRAIN // max(length, 1)))
 
-        def run(out, *arguments):
-            *arrays, p, _, eps = arguments
-            if count * length == 0:
-                return target(out, shape, dtype)
-            if last:
-                y = target(out, shape, dtype)
-                views = [contiguous(x).reshape(count, length) for x in (*arrays, y)]
-                compute(*views, problem.p, eps, count, number)
-                return y
-            moved = [contiguous(np.moveaxis(x, dim, -1)) for x in arrays]
-            y = empty(moved[0].shape, dtype)
-            compute(*[x.reshape(count, length) for x in (*moved, y)], problem.p, eps, count, number)
-            result = target(out, shape, dtype)
-            result[...] = np.moveaxis(y, -1, dim)
-            return result
-
-        return run
-
-    return plan
-
-
-plans("normalize")(_normalize(local.normalize__rows))
-plans("normalize_backward")(_normalize(local.normalize_backward__rows))
-
-
-@plans("local_response_norm")
-def local_response_norm(problem):
-    """Plan the norm by neighbouring channels; the gradient works on whole images, and needs a workspace."""
-    (shape, dtype), size = problem.result, problem.size
-    planes = *shape[:2], prod(shape[2:])
-    count, kernel = planes[0] * planes[1], local.local_response_norm__planes[dtype]
-    number = tasks(count, -(-GRAIN // max(planes[2], 1)))
-
-    def run(out, x, _, alpha, beta, k):
+    def run(out, *arguments):
+        *arrays, _, _, eps = arguments
         y = target(out, shape, dtype)
         if y.size:
-            kernel(contiguous(x).reshape(planes), y.reshape(planes), size, alpha / size, beta, k, count, number)
+            arrays = [contiguous(x if last else np.moveaxis(x, dim, -1)) for x in arrays]
+            moved = y if last else empty(arrays[0].shape, dtype)
+            compute(*[x.reshape(count, length) for x in (*arrays, moved)], problem.p, eps, count, number)
+            if not last:
+                y[...] = np.moveaxis(moved, -1, dim)
         return y
 
     return run
 
 
-@plans("local_response_norm_backward")
-def local_response_norm_backward(problem):
-    """Plan its gradient."""
-    (shape, dtype), size = problem.result, problem.size
-    planes = *shape[:2], prod(shape[2:])
-    kernel = local.local_response_norm_backward__planes[dtype]
-    number = tasks(planes[0], -(-GRAIN // max(planes[1] * planes[2], 1)))
+plans("normalize")(partial(_normalize, local.normalize__rows))
+plans("normalize_backward")(partial(_normalize, local.normalize_backward__rows))
 
-    def run(out, dy, x, _, alpha, beta, k):
-        dx = target(out, shape, dtype)
-        if dx.size:
-            views = contiguous(dy).reshape(planes), contiguous(x).reshape(planes), dx.reshape(planes)
-            kernel(*views, empty(planes, dtype), size, alpha / size, beta, k, planes[0], number)
-        return dx
+
+def _local_response_norm(kernel, over_images, problem):
+    """Plan the norm by neighbouring channels. over_images: its gradient works on whole images, with a workspace."""
+    (shape, dtype), size, count = problem.result, problem.size, len(problem.arrays)
+    planes = *shape[:2], prod(shape[2:])
+    compute, items = kernel[dtype], planes[0] if over_images else planes[0] * planes[1]
+    number = tasks(items, max(-(-GRAIN * items // max(prod(planes), 1)), 1))
+
+    def run(out, *arguments):
+        y, (alpha, beta, k) = target(out, shape, dtype), arguments[-3:]
+        if y.size:
+            views = [contiguous(x).reshape(planes) for x in (*arguments[:count], y)]
+            views += [empty(planes, dtype)] * over_images
+            compute(*views, size, alpha / size, beta, k, items, number)
+        return y
 
     return run
+
+
+plans("local_response_norm")(partial(_local_response_norm, local.local_response_norm__planes, False))
+plans("local_response_norm_backward")(partial(_local_response_norm, local.local_response_norm_backward__planes, True))
