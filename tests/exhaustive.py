@@ -1,8 +1,7 @@
 """The largest errors of elementwise functions, in units in the last place: ``make exhaustive ARGS="gelu tanh"``.
 
 float32 over all 2^32 arguments, against the float64 kernel rounded to nothing; float64 over random arguments against
-50 digits. They belong into the entries of `fastnn_kernels/cpu/activation.py`, and a larger one than stated there makes
-this exit with 1.
+50 digits. They belong into `fastnn_kernels/formulas/activation.py`; a larger one than stated makes this exit with 1.
 """
 
 import argparse

@@ -45,9 +45,9 @@ def _differentiable(loss: Any, arrays: int) -> Any:
     operation.__signature__ = inspect.Signature([*marked, needs])  # type: ignore[attr-defined]
     operation.__name__ = operation.__qualname__ = loss.__name__
     operation.__doc__, operation.__module__ = loss.__doc__, __name__
-    made: Any = differentiable(operation)
-    made.__signature__ = inspect.Signature(marked)
-    return made
+    recorded: Any = differentiable(operation)
+    recorded.__signature__ = inspect.Signature(marked)
+    return recorded
 
 
 cross_entropy = _differentiable(kernels.cross_entropy, 2)

@@ -163,35 +163,17 @@ def avg_pool3d(
     return _avg_pool(input, 3, (kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override))
 
 
-def sum_pool2d(
-    input: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-) -> Any:
+def sum_pool2d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False) -> Any:
     """Give the sum of each window: `avg_pool2d` without the division."""
     return _avg_pool(input, 2, (kernel_size, stride, padding, ceil_mode, True, 1), "sum")
 
 
-def lp_pool1d(
-    input: Any,
-    norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
-    ceil_mode: bool = False,
-) -> Any:
+def lp_pool1d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
     """Give the p-norm of each window of a signal. Otherwise like `lp_pool2d`."""
     return _lp_pool(input, 1, (norm_type, kernel_size, stride, ceil_mode))
 
 
-def lp_pool2d(
-    input: Any,
-    norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
-    ceil_mode: bool = False,
-) -> Any:
+def lp_pool2d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
     """Give (sum of x**p)**(1/p) of each window, for p = norm_type.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, OH, OW) or (C, OH, OW). The gradient is zero where the norm is. Raises as
@@ -200,39 +182,22 @@ def lp_pool2d(
     return _lp_pool(input, 2, (norm_type, kernel_size, stride, ceil_mode))
 
 
-def lp_pool3d(
-    input: Any,
-    norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
-    ceil_mode: bool = False,
-) -> Any:
+def lp_pool3d(input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Any:
     """Give the p-norm of each window of a volume. Otherwise like `lp_pool2d`."""
     return _lp_pool(input, 3, (norm_type, kernel_size, stride, ceil_mode))
 
 
-def adaptive_max_pool1d(
-    input: Any,
-    output_size: Any,
-    return_indices: bool = False,
-) -> Any:
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Give the largest values of windows that cover a signal. Otherwise like `adaptive_max_pool2d`."""
     return _max_pool(input, 1, (output_size,), return_indices, None)
 
 
-def adaptive_avg_pool1d(
-    input: Any,
-    output_size: Any,
-) -> Any:
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Give the means of windows that cover a signal. Otherwise like `adaptive_avg_pool2d`."""
     return _avg_pool(input, 1, (output_size,))
 
 
-def adaptive_max_pool2d(
-    input: Any,
-    output_size: Any,
-    return_indices: bool = False,
-) -> Any:
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Give the largest values of `output_size` windows that cover an image; with return_indices=True, also where.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, *output_size); output_size: a number, or one per axis with None for the
@@ -241,10 +206,7 @@ def adaptive_max_pool2d(
     return _max_pool(input, 2, (output_size,), return_indices, None)
 
 
-def adaptive_avg_pool2d(
-    input: Any,
-    output_size: Any,
-) -> Any:
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
     """Give the means of windows that cover an image, those of `adaptive_max_pool2d`; 1 is global pooling.
 
     input (B, C, H, W) or (C, H, W) -> (B, C, *output_size). Raises as `kernels.adaptive_avg_pool2d` does.
@@ -252,42 +214,25 @@ def adaptive_avg_pool2d(
     return _avg_pool(input, 2, (output_size,))
 
 
-def adaptive_max_pool3d(
-    input: Any,
-    output_size: Any,
-    return_indices: bool = False,
-) -> Any:
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
     """Give the largest values of windows that cover a volume. Otherwise like `adaptive_max_pool2d`."""
     return _max_pool(input, 3, (output_size,), return_indices, None)
 
 
-def adaptive_avg_pool3d(
-    input: Any,
-    output_size: Any,
-) -> Any:
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> Any:
     """Give the means of windows that cover a volume. Otherwise like `adaptive_avg_pool2d`."""
     return _avg_pool(input, 3, (output_size,))
 
 
 def max_unpool1d(
-    input: Any,
-    indices: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
     """Put values back where the maxima of a signal came from, zeros elsewhere. Otherwise like `max_unpool2d`."""
     return _max_unpool(input, indices, 1, (kernel_size, stride, padding, output_size))
 
 
 def max_unpool2d(
-    input: Any,
-    indices: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
     """Put values back where `max_pool2d` with these arguments and return_indices=True took them, zeros elsewhere.
 
@@ -298,12 +243,7 @@ def max_unpool2d(
 
 
 def max_unpool3d(
-    input: Any,
-    indices: Any,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    output_size: Any = None,
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
 ) -> Any:
     """Put values back where the maxima of a volume came from, zeros elsewhere. Otherwise like `max_unpool2d`."""
     return _max_unpool(input, indices, 3, (kernel_size, stride, padding, output_size))

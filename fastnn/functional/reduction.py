@@ -57,17 +57,16 @@ def mean(input: Array, dim: Dim = None, keepdim: bool = False) -> WithBackward:
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         count = input.size // (y.size or 1) or 1
-        return (_spread(dy / dy.dtype.type(count), dim, keepdim, input.shape),)
+        return (_spread(kernels.div(dy, float(count)), dim, keepdim, input.shape),)
 
     return y, backward
 
 
 def _centred(input: Any, y: Any, dim: Dim, correction: float) -> Any:
     """Give the distance of each element from its mean over the number of elements minus `correction`."""
-    distance = input - _reduce("mean", input, dim, True)
+    distance = kernels.sub(input, _reduce("mean", input, dim, True))
     count = input.size // (y.size or 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return distance / input.dtype.type(count - correction if count > correction else 0)
+    return kernels.div(distance, float(count - correction if count > correction else 0))
 
 
 @differentiable
@@ -80,7 +79,7 @@ def var(input: Array, dim: Dim = None, *, correction: float = 1, keepdim: bool =
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dy = _restore(dy, dim, keepdim, input.shape)
-        return ((dy + dy) * _centred(input, y, dim, correction),)
+        return (kernels.mul(kernels.add(dy, dy), _centred(input, y, dim, correction)),)
 
     return y, backward
 
@@ -91,9 +90,8 @@ def std(input: Array, dim: Dim = None, *, correction: float = 1, keepdim: bool =
     y = kernels.std(input, dim if dim != () else None, ddof=correction, keepdims=keepdim)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.where(y == 0, dy.dtype.type(0), dy / y)
-        return (_restore(slope, dim, keepdim, input.shape) * _centred(input, y, dim, correction),)
+        slope = kernels.div(dy, kernels.threshold(y, 0.0, 1.0))  # where y is 0, so are the distances
+        return (kernels.mul(_restore(slope, dim, keepdim, input.shape), _centred(input, y, dim, correction)),)
 
     return y, backward
 

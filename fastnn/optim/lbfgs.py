@@ -122,9 +122,9 @@ class LBFGS(Optimizer):
         memory = self.memory
         if memory["n_iter"] == 1:
             memory.update(old_dirs=[], old_stps=[], ro=[], H_diag=1.0)
-            return -gradient
+            return _times(gradient, -1.0)
         changes, steps, ro = memory["old_dirs"], memory["old_stps"], memory["ro"]
-        y, s = gradient - memory["prev_flat_grad"], memory["d"] * memory["d"].dtype.type(memory["t"])
+        y, s = kernels.sub(gradient, memory["prev_flat_grad"]), _times(memory["d"], memory["t"])
         curvature = _dot(y, s)
         if curvature > 1e-10:
             if len(changes) == history_size:
@@ -133,11 +133,11 @@ class LBFGS(Optimizer):
             steps.append(s)
             ro.append(1.0 / curvature)
             memory["H_diag"] = curvature / _dot(y, y)
-        q, weights = -gradient, [0.0] * len(ro)
+        q, weights = _times(gradient, -1.0), [0.0] * len(ro)
         for i in reversed(range(len(ro))):
             weights[i] = _dot(steps[i], q) * ro[i]
             _subtract(q, weights[i], changes[i])
-        q *= q.dtype.type(memory["H_diag"])
+        kernels.mul(q, float(memory["H_diag"]), out=q)
         for i in range(len(ro)):
             _subtract(q, _dot(changes[i], q) * ro[i] - weights[i], steps[i])
         return q
@@ -230,6 +230,11 @@ def _dot(x: np.ndarray, y: np.ndarray) -> float:
 def _subtract(x: np.ndarray, factor: float, y: np.ndarray) -> None:
     """Do x -= factor y, which is a step of gradient descent."""
     kernels.OPTIMIZER_RULES["sgd"].update((x, y), 1, {"lr": factor})
+
+
+def _times(x: np.ndarray, factor: float) -> np.ndarray:
+    product: np.ndarray = kernels.mul(x, float(factor))
+    return product
 
 
 def _largest(x: np.ndarray) -> float:

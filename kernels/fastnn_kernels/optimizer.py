@@ -145,14 +145,14 @@ def _rule(name, numbers):
     own = list(inspect.signature(function).parameters)[len(buffers) :]
     arguments = *buffers, *COMMON, *own
 
-    def check(**given):
-        return Step(name, tuple(given[x] for x in buffers))
+    def check(**layouts):
+        return Step(name, tuple(layouts[x] for x in buffers))
 
     kinds = Kinds(floats=buffers, numbers=(*COMMON, *own))
-    made = Operation(f"{name}_step", check, kinds, arguments=arguments, module=__name__)
+    step = Operation(f"{name}_step", check, kinds, arguments=arguments, module=__name__)
     settings = tuple(inspect.signature(numbers).parameters)[2:]
     pick = itemgetter("lr", *settings) if settings else _only_lr
-    return Rule(name, states, numbers, settings, pick, made, frozenset(settings), frozenset((*settings, *PENALTIES)))
+    return Rule(name, states, numbers, settings, pick, step, frozenset(settings), frozenset((*settings, *PENALTIES)))
 
 
 def _only_lr(settings):
@@ -185,8 +185,8 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     rule: "sgd", "sgd_momentum" (momentum, dampening, nesterov), "adam", "amsgrad", "radam", "adamax" (betas, eps),
     "nadam" (betas, eps, momentum_decay, mu_product, which may be None), "rmsprop", "rmsprop_centered" (alpha, eps),
     "rmsprop_momentum", "rmsprop_centered_momentum" (alpha, eps, momentum), "adagrad" (lr_decay, eps), "adadelta" (rho,
-    eps), "lion" (betas); "average" (decay) makes `param` a moving average of `grad`. The settings in brackets have to
-    be given; their meanings, the formulas and their sources stand with the classes of `fastnn.optim`.
+    eps), "lion" (betas); "average" (decay) makes `param` a moving average of `grad`. The settings in brackets are
+    required; their meanings, the formulas and their sources stand with the classes of `fastnn.optim`.
 
     param (n,), grad (n,), states: one (n,) array for each name in `OPTIMIZER_RULES[rule].states`, zeros before the
     first step.

@@ -70,7 +70,12 @@ def of_losses():
             gradient = getattr(k, f"{row.name}_backward")
             return gradient(dloss, *operands, reduction="sum", **needs, **options(row, make))
 
+        def single(make, n, row=row):
+            return getattr(k, row.name)(*arrays(row, make, n), reduction="none", **options(row, make))
+
         cases.setdefault(row.name, []).append(forward)
+        if row.name == "multilabel_soft_margin_loss":
+            cases[row.name].append(single)
         cases.setdefault(f"{row.name}_backward", []).append(backward)
     return cases
 
@@ -280,6 +285,7 @@ CASES = {
         lambda make, n: k.cross_entropy(make(n, 41), make.labels(n, 41), reduction="sum"),
         lambda make, n: k.cross_entropy(make(7 * n, 11), make.labels(7 * n, 11), make.positive(11), 3, "sum", 0.1),
         lambda make, n: k.cross_entropy(make(n, 11), make.positive(n, 11), reduction="sum"),
+        lambda make, n: k.cross_entropy(make(n, 11), make.positive(n, 11), make.positive(11), -100, "none", 0.1),
     ],
     "cross_entropy_backward": [
         lambda make, n: k.cross_entropy_backward(make(), make(n, 41), make.labels(n, 41), reduction="sum"),
@@ -350,7 +356,10 @@ CASES = {
     "feature_alpha_dropout": [lambda make, n: k.feature_alpha_dropout(make(n, 37, 3), 0.3, 11)],
     "feature_alpha_dropout_backward": [lambda make, n: k.feature_alpha_dropout_backward(make(n, 37, 3), 0.3, 11)],
     "optimizer_step": [optimizer_step(rule) for rule in k.OPTIMIZER_RULES],
-    "clip_grad_norm": [lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5) and None],
+    "clip_grad_norm": [
+        lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5) and None,
+        lambda make, n: k.clip_grad_norm([make.state(1009, n), make.state(3)], 0.5, np.inf) and None,
+    ],
     "clip_grad_value": [lambda make, n: k.clip_grad_value([make.state(n, 37)], 0.5)],
 }
 

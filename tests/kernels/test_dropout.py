@@ -130,3 +130,33 @@ def test_bad_arguments():
         kernels.feature_dropout(np.ones(3), 0.5, 0)
     with pytest.raises(ValueError, match=r"dropout_backward: seed must be from 0 to 2\*\*64 - 1, got -1"):
         kernels.dropout_backward(np.ones(3), 0.5, -1)
+
+
+def test_seeds_are_refused_after_others_were_accepted():
+    x = np.ones(7, np.float32)
+    y = kernels.dropout(x, 0.5, 3)
+    np.testing.assert_array_equal(kernels.dropout(x, 0.5, np.int64(3), np.uint8(0)), y)
+    huge = kernels.dropout(x, 0.5, 2**64 - 1)
+    np.testing.assert_array_equal(kernels.dropout(x, 0.5, np.uint64(2**64 - 1)), huge)
+    for seed, error in ((3.0, TypeError), (-1, ValueError), (2**64, ValueError), ("3", TypeError)):
+        with pytest.raises(error, match="dropout: seed must be"):
+            kernels.dropout(x, 0.5, seed)
+
+
+@pytest.mark.parametrize("name", ["dropout", "feature_alpha_dropout"])
+def test_in_place(name, rng):
+    x = rng.normal(size=(3, 5, 33))
+    y = getattr(kernels, name)(x, 0.4, 7)
+    assert getattr(kernels, name)(x, 0.4, 7, out=x) is x
+    np.testing.assert_array_equal(x, y)
+
+
+def test_channels_of_a_large_array_use_streaming_stores(rng):
+    x = rng.normal(size=(1, 9, 1 << 18)).astype(np.float32)
+    whole = kernels.feature_dropout(x, 0.3, 5)
+    room = np.empty(x.size + 16, np.float32)
+    for start in (0, 1):  # aligned or not
+        out = room[start : start + x.size].reshape(x.shape)
+        np.testing.assert_array_equal(kernels.feature_dropout(x, 0.3, 5, out=out), whole)
+    small = np.concatenate([kernels.feature_dropout(x[:, :, :64], 0.3, 5)], -1)
+    np.testing.assert_array_equal(whole[:, :, :64], small)

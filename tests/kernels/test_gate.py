@@ -50,6 +50,21 @@ def test_glu(dim, dtype, rng):
     np.testing.assert_allclose(kernels.glu_backward(dy, x, dim), expected, rtol=4 * eps, atol=allowed)
 
 
+@DTYPES
+@pytest.mark.parametrize("shape", [(0,), (5,), (64,), (3, 7, 11)])
+def test_rrelu_draws_a_slope_per_number(shape, dtype, rng):
+    x, dy = rng.normal(size=shape).astype(dtype), rng.normal(size=shape).astype(dtype)
+    slopes = kernels.uniform(shape, 0.1, 0.4, seed=5, offset=2, dtype=dtype)
+    factors = np.where(x > 0, dtype(1), slopes)
+    np.testing.assert_array_equal(kernels.rrelu(x, 0.1, 0.4, 5, 2), x * factors)
+    np.testing.assert_array_equal(kernels.rrelu_backward(dy[::-1], x, 0.1, 0.4, 5, 2), dy[::-1] * factors)
+    y = x.copy()
+    assert kernels.rrelu(y, 0.1, 0.4, 5, 2, out=y) is y
+    np.testing.assert_array_equal(y, x * factors)
+    with pytest.raises(ValueError, match="rrelu: seed must be from 0"):
+        kernels.rrelu(x, 0.1, 0.4, -1)
+
+
 def test_bad_arguments():
     x = np.ones((2, 3), np.float32)
     with pytest.raises(ValueError, match=r"prelu: weight has shape \(2,\) but input has \(2, 3\); expected \(1,\) or"):

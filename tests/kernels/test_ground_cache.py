@@ -17,7 +17,7 @@ from fastnn_kernels.ground import cache
 from fastnn_kernels.ground.jit import SharedFunction, exact, jitted
 
 CALLEE = """
-from .._jit import jitted
+from ..ground.jit import jitted
 
 @jitted
 def twice(x):
@@ -27,7 +27,7 @@ def twice(x):
 CALLER = '''
 """A kernel whose callee lives in another file."""
 
-from .._jit import kernel
+from ..ground.jit import kernel
 from .probe_callee import twice
 
 @kernel("T[::1], T[::1]")

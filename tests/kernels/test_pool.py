@@ -188,6 +188,30 @@ def test_out_and_layouts():
         assert function(lay(x, "pixels"), 2).transpose(0, 2, 3, 1).flags.c_contiguous
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_values_and_indices_into_any_array(layout, activation):
+    x = lay(draw((2, 3, 9, 8), np.float32), layout)
+    y, indices = kernels.max_pool2d(x, 3, 2, 1, return_indices=True, activation=activation)
+    unaligned = np.frombuffer(bytearray(y.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(y.shape)
+    for out in (np.full(y.shape, np.nan, np.float32), np.full(y.shape[::-1], np.nan, np.float32).T, unaligned):
+        given, found = kernels.max_pool2d(x, 3, 2, 1, return_indices=True, activation=activation, out=out)
+        assert given is out
+        np.testing.assert_array_equal(out, y)
+        np.testing.assert_array_equal(found, indices)
+    values, compact = kernels.max_pool2d(x, 2, return_indices="compact")
+    assert compact is None
+    np.testing.assert_array_equal(values, kernels.max_pool2d(x, 2))
+
+
+def test_indices_outside_the_image_get_no_gradient_unchecked():
+    x, dy = np.zeros((1, 2, 3, 3), np.float32), np.ones((1, 2, 3, 3), np.float32)
+    indices = np.full(dy.shape, 99, np.int32)
+    for layout in LAYOUTS:
+        dx = kernels.max_pool_backward(2, dy, lay(x.copy(), layout), (1, 1, 0, 1, False), indices, check_indices=False)
+        assert not dx.any()
+
+
 @pytest.mark.parametrize("layout", ["planes", "pixels"])
 def test_bits_do_not_depend_on_the_number_of_threads(layout):
     rng = np.random.default_rng(2)

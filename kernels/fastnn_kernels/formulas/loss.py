@@ -16,7 +16,7 @@ from .formula import rebound
 
 
 def log1p(x):
-    """Return log(1 + x) for x >= -1: what the sum 1 + x has lost is made up for (Goldberg, 1991, theorem 4)."""
+    """Return log(1 + x) for x >= -1, corrected for what the sum 1 + x has lost (Goldberg, 1991, theorem 4)."""
     one = type(x)(1)
     u = one + x
     return x if u == one else (elementary.log(u) if u == type(x)(0) else elementary.log(u) * (x / (u - one)))
@@ -151,15 +151,15 @@ def ranking_slope_target(x, y, t, margin):
 def hinge_embedding(x, t, margin):
     """Return x for t = 1, max(0, margin - x) for t = -1."""
     T = type(x)
-    far = maximum(T(0), margin - x) if t == T(-1) else T(math.nan)
-    return x if t == T(1) else far
+    apart = maximum(T(0), margin - x) if t == T(-1) else T(math.nan)
+    return x if t == T(1) else apart
 
 
 def hinge_embedding_slope(x, t, margin):
     """Return its slope in x."""
     T = type(x)
-    far = T(0) if margin - x < T(0) else T(-1)
-    return T(1) if t == T(1) else far
+    apart = T(0) if margin - x < T(0) else T(-1)
+    return T(1) if t == T(1) else apart
 
 
 def soft_margin(x, t):
@@ -303,11 +303,11 @@ FORMULAS = {name: f for name, f in list(globals().items()) if isinstance(f, Func
 
 
 def compiled(compile: Callable, names: dict) -> dict[str, Callable]:
-    """Return every formula by name, made by `compile`, with other functions under some names and the formulas so made.
+    """Return every formula by name, compiled. names: functions that it finds under other names than the CPU's.
 
     A formula may call those above it.
     """
-    made = dict(names)
+    found = dict(names)
     for name, formula in FORMULAS.items():
-        made[name] = compile(rebound(formula, dict(made)))
-    return {name: made[name] for name in FORMULAS}
+        found[name] = compile(rebound(formula, dict(found)))
+    return {name: found[name] for name in FORMULAS}

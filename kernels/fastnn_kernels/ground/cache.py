@@ -172,7 +172,7 @@ def _read(file: Path) -> bytes:
 
 
 class DiskCache:
-    """What a Numba dispatcher asks of its cache. One file per kernel and signature; whatever fails is compiled anew.
+    """What a Numba dispatcher asks of its cache. One file per kernel and signature; whatever fails is compiled again.
 
     kind: tells apart the ways in which one function is compiled. link: makes the symbols that a result asks for known
     to the linker.

@@ -1,4 +1,4 @@
-"""How Python calls a kernel: a C function that reads its arguments where they lie in Python's objects.
+"""How Python calls a kernel: a C function that reads its arguments in place, from Python's objects.
 
 Numbers are converted before the first shape or address of an array is read: converting one may run Python code
 (`__float__`, `__index__`), which could change the arrays.

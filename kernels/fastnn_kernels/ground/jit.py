@@ -1,9 +1,9 @@
-"""How every CPU kernel is compiled: one decorator, one registry, one disk cache.
+"""How every CPU kernel is compiled: one decorator, one disk cache.
 
 A kernel is compiled per dtype, for one explicit signature, at its first use, and is then called through its C entry
-point: 0.07 us for three arrays, where Numba takes 0.17, and its dispatcher 0.27. See `_entry`.
+point: 0.07 us for three arrays, where Numba takes 0.17, and its dispatcher 0.27. See `entry`.
 
-    @kernel("T[::1], T, T[::1]", writes="out", parallel=True)
+    @kernel("S[::1], T, S[::1]", writes="out", parallel=True)
     def scale__vector(x, factor, out, lo, hi):
         x, out = x[lo:hi], out[lo:hi]
         for i in range(x.size):
@@ -15,7 +15,7 @@ Over range(lo, hi) itself the loop would be ten times slower: an index that star
 the end, and LLVM compiles gathers for that.
 
 That call checks of arrays the type, dtype, rank, contiguity, alignment and whether they can be written, and raises
-TypeError; shapes and overlap are the entry points' part.
+TypeError; shapes and overlap are the part of an operation's check.
 """
 
 import inspect
@@ -197,7 +197,7 @@ def kernel(
         if not variant:
             raise TypeError(f"kernel: {function.__name__} is not named op__variant")
         made = Kernel(function, signature, writes.split(), parallel, flush)
-        backend = function.__module__.removeprefix(f"{PACKAGE}.").partition(".")[0]
+        backend = (function.__module__ or "").removeprefix(f"{PACKAGE}.").partition(".")[0]
         register(KernelSpec(op, variant, backend, signature, tuple(writes.split()), parallel, made))
         return made
 

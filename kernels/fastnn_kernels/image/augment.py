@@ -52,7 +52,7 @@ def warp(input, matrix, field=None, size=None, *, mode="bilinear", border="const
         Of the result; that of the input as default.
     mode : "bilinear" or "nearest"
     border : "constant", "reflect", "replicate" or "circular"
-        What lies outside, as in `pad`: `value`, the image mirrored (without repeating its edge), its edge, the image
+        What is outside, as in `pad`: `value`, the image mirrored (without repeating its edge), its edge, the image
         again; scipy calls them grid-constant, mirror, nearest and grid-wrap.
 
     Returns

@@ -14,7 +14,7 @@ MODES = ("nearest", "nearest-exact", *LINEAR, "bicubic", "area")
 def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corners=False, recompute_scale_factor=False):
     """Return signals, images or volumes resampled along all axes after the channels.
 
-    input (B, C, L), (B, C, H, W) or (B, C, D, H, W), float32 or float64 -> (B, C, *size), same dtype, by pixels in
+    input (B, C, L), (B, C, H, W) or (B, C, D, H, W), float32 or float64 -> (B, C, *size), same dtype, channels-last in
     memory if the input is. size: a number or one per axis; or scale_factor: the result is floor(scale_factor * length)
     long. mode: "nearest" takes the pixel at floor(position), "nearest-exact" the nearest; "linear" ("bilinear",
     "trilinear" by the number of axes) weighs the two next; "bicubic" the four next, by Keys' kernel with a = -0.75;
@@ -41,7 +41,7 @@ def interpolate_backward(
 
 
 class Axis(NamedTuple):
-    """`count` numbers in place of `length`, which are `scale` apart where these are 1 apart."""
+    """`count` numbers instead of `length`, which are `scale` apart where these are 1 apart."""
 
     length: int
     count: int
@@ -98,12 +98,12 @@ def _axes(function, shape, size, scale_factor, mode, align_corners, recompute):
         raise ValueError(f"{function}: align_corners is for linear and bicubic modes, got mode {mode!r}")
     if recompute and size is not None:
         raise ValueError(f"{function}: recompute_scale_factor is for a scale_factor, got size {size!r}")
-    given = size if scale_factor is None else scale_factor
-    given = given if isinstance(given, tuple) else (given,) * dims
-    if len(given) != dims:
-        raise ValueError(f"{function}: size or scale_factor must be a number or {dims} of them, got {given!r}")
+    wanted = size if scale_factor is None else scale_factor
+    wanted = wanted if isinstance(wanted, tuple) else (wanted,) * dims
+    if len(wanted) != dims:
+        raise ValueError(f"{function}: size or scale_factor must be a number or {dims} of them, got {wanted!r}")
     axes = []
-    for length, one in zip(shape[2:], given, strict=True):
+    for length, one in zip(shape[2:], wanted, strict=True):
         if not length:
             raise ValueError(f"{function}: images must not be empty, got shape {shape}")
         factor = None if scale_factor is None else _factor(function, one)

@@ -1,4 +1,4 @@
-"""Pixels and channels that change places. Channels-last input gives a channels-last result."""
+"""Permutations of pixels and channels. Channels-last input gives a channels-last result."""
 
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ def channel_shuffle(input, groups):
 
 
 class Shuffle(NamedTuple):
-    """Images of which pixels or channels change places; factor: of the upscaling, or the number of groups."""
+    """Images whose pixels or channels are permuted; factor: of the upscaling, or the number of groups."""
 
     input: Layout
     factor: int

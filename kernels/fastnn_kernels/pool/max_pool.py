@@ -86,9 +86,9 @@ def adaptive_max_pool1d(input, output_size, *, return_indices=False):
 def adaptive_max_pool2d(input, output_size, *, return_indices=False):
     """Return the largest values of the windows that cover an image, with return_indices=True also their indices.
 
-    input (B, C, H, W) or (C, H, W) -> (B, C, *output_size); output_size: a number or one per axis, None to keep an
-    axis as it is. Window i covers the pixels from floor(i H / OH) up to ceil((i + 1) H / OH), as in PyTorch: they may
-    overlap by one. output_size=1 is global pooling. Otherwise like `max_pool2d`.
+    input (B, C, H, W) or (C, H, W) -> (B, C, *output_size); output_size: a number or one per axis, None for the
+    length of the input's. Window i covers the pixels from floor(i H / OH) up to ceil((i + 1) H / OH), as in PyTorch:
+    they may overlap by one. output_size=1 is global pooling. Otherwise like `max_pool2d`.
     """
     return _adaptive_max_pool2d.run(None, input, return_indices, output_size)
 

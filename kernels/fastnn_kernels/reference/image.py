@@ -26,8 +26,8 @@ def _source(i, length, before, after, mode):
     return i if 0 <= i < length else None
 
 
-def _sources(shape, place, problem):
-    return tuple(_source(i, n, *pads, problem.mode) for i, n, pads in zip(place, shape, problem.pads, strict=True))
+def _sources(shape, output, problem):
+    return tuple(_source(i, n, *pads, problem.mode) for i, n, pads in zip(output, shape, problem.pads, strict=True))
 
 
 @plans("pad")
@@ -36,9 +36,9 @@ def pad(problem):
 
     def run(out, x, pad, mode, value):
         y = np.empty(problem.shape, x.dtype)
-        for place in np.ndindex(y.shape):
-            source = _sources(x.shape, place, problem)
-            y[place] = value if None in source else x[source]
+        for output in np.ndindex(y.shape):
+            source = _sources(x.shape, output, problem)
+            y[output] = value if None in source else x[source]
         return deliver(out, y)
 
     return run
@@ -50,10 +50,10 @@ def pad_backward(problem):
 
     def run(out, dy, *_):
         dx = np.zeros(problem.shape, dy.dtype)
-        for place in np.ndindex(dy.shape):
-            source = _sources(dx.shape, place, problem)
+        for output in np.ndindex(dy.shape):
+            source = _sources(dx.shape, output, problem)
             if None not in source:
-                dx[source] += dy[place]
+                dx[source] += dy[output]
         return deliver(None, dx)
 
     return run
@@ -216,10 +216,10 @@ def warp(problem):
         y, matrices = np.empty(shape, dtype), matrix.reshape(-1, 2, 3)
         fields = None if field is None else field.reshape(-1, *field.shape[-3:])
         for b, _, i, j in np.ndindex(shape[0], 1, *shape[2:]):
-            place = np.array([i, j, 1.0])
+            position = np.array([i, j, 1.0])
             if fields is not None:
-                place[:2] += fields[b if len(fields) > 1 else 0, :, i, j]
-            row, column = (float(one) for one in matrices[b if len(matrices) > 1 else 0] @ place)
+                position[:2] += fields[b if len(fields) > 1 else 0, :, i, j]
+            row, column = (float(one) for one in matrices[b if len(matrices) > 1 else 0] @ position)
             y[b, :, i, j] = 0
             for r, above in _along(row, x.shape[2], problem.nearest, border):
                 for c, beside in _along(column, x.shape[3], problem.nearest, border):

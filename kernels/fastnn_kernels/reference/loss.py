@@ -67,17 +67,17 @@ def elements(problem):
         arrays = [np.broadcast_to(x, shape) for x in arrays[: len(slopes)]]
         weight, grouped = 1.0 if weight is None else weight, problem.shape != shape
         losses = each(value, arrays) * problem.factor * weight
-        made = []
+        gradients = []
         for slope in slopes if any(problem.asked.needs) else ():
             if slope is None or slope is MINUS:
-                made.append(-made[0] if slope else None)
+                gradients.append(-gradients[0] if slope else None)
             else:
-                made.append(each(FORMULAS[slope.__name__], arrays) * problem.factor * weight)
+                gradients.append(each(FORMULAS[slope.__name__], arrays) * problem.factor * weight)
         if grouped:
             losses = losses.sum(-1)
             if problem.asked.reduction == "mean":
-                losses, made = losses / problem.group, [m if m is None else m / problem.group for m in made]
-        return _result(problem, losses, made, dloss, scale, dtype, arrays)
+                losses, gradients = losses / problem.group, [m if m is None else m / problem.group for m in gradients]
+        return _result(problem, losses, gradients, dloss, scale, dtype, arrays)
 
     return run
 

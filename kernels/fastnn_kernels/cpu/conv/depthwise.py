@@ -39,7 +39,7 @@ def plan(layer, x, y, floor, kept, masked):
 
 
 def _plan_packing(layer):
-    """Return what packs filters (G, OC/G, 1, KH, KW) as (KH * KW, OC)."""
+    """Plan packing of filters (G, OC/G, 1, KH, KW) as (KH * KW, OC)."""
     shape = layer.window.taps, layer.groups * layer.filters
     transpose = plan_transpose(1, *shape[::-1], layer.dtype)
 
@@ -69,7 +69,7 @@ def _plan(layer, x, y, floor):
 
 
 def _plan_channels_last(layer, x, y, floor):
-    """Return what convolves narrow channels-first images by way of channels-last ones."""
+    """Plan narrow channels-first images by way of channels-last copies."""
     (batch, channels, *above), below, dtype = x.shape, y.shape[2:], layer.dtype
     memories = (batch, *above, channels), (batch, *below, channels)
     convolve = _plan(layer, ghost_last(x.shape, dtype), ghost_last(y.shape, dtype), floor)
@@ -90,7 +90,7 @@ def _plan_channels_last(layer, x, y, floor):
 
 
 def plan_weight(dy, x, window):
-    """Return what writes the gradient of the weight (OC, 1, KH, KW): f(dy, x, dw)."""
+    """Plan the gradient of the weight (OC, 1, KH, KW): f(dy, x, dw)."""
     dtype, count, taps = dy.dtype, tasks(dy.size * window.taps, GRAIN), window.taps
     last = (_channels_last(x) or _narrow(dy)) and dy.shape[1] == x.shape[1]
     if last:
@@ -132,7 +132,7 @@ def _has_tiles(window, y, spread):
 
 
 def plan_single(layer, x, y, floor):
-    """Return what convolves an image whose channels can be read as columns of a single one; None if nothing does."""
+    """Plan an image whose channels can be read as columns of a single channel. None if it has no tiles."""
     window, n = layer.window, layer.channels
     window = window._replace(sw=window.sw * n, left=window.left * n, kw=window.kw * n)
     dense = n == 1 or (x.strides[1], x.strides[3]) == (x.itemsize, n * x.itemsize)
@@ -150,7 +150,7 @@ def plan_single(layer, x, y, floor):
 
 
 def _plan_signal(layer, x, y, floor):
-    """Return what convolves a signal as an image with COLUMNS outputs in a row: tiles are of neighbours then."""
+    """Plan a signal as an image with COLUMNS outputs in a row: a tile then computes neighbours."""
     batch, filters, _, length = layer.shape
     taps, front, step = layer.window.kw, layer.window.left, layer.dtype.itemsize
     count, end = length + taps - 1, front + x.shape[3]
@@ -191,7 +191,7 @@ def _tiles(count, length, step, stride, padding, size):
 
 
 def _plan_tiles(layer, x, y, floor):
-    """Return what convolves channels-last images in place; the filters are in panels of any width, or in one."""
+    """Plan channels-last images that are read in place; the filters are in panels of any width, or in one."""
     window = layer.window
     if window.kh == y.shape[2] == 1 < y.shape[3] and y.shape[3] % COLUMNS == window.top == 0:
         return _plan_signal(layer, x, y, floor)

@@ -50,7 +50,7 @@ def plan_back(dy, dx, window, shape, *, prepared=False, masked=False, floor=-np.
 
 
 def plan_correlation(dy, x, window, dw, with_bias=False, masked=False) -> Callable[..., None] | None:
-    """Return what writes the gradients of a weight and, if with_bias, of a bias: f(dy, x, dw, db, mask).
+    """Plan the gradients of a weight and, if with_bias, of a bias: f(dy, x, dw, db, mask).
 
     None if it cannot be masked but ought to be.
     """
@@ -71,7 +71,7 @@ def plan_correlation(dy, x, window, dw, with_bias=False, masked=False) -> Callab
 
 
 def plan_sums(dy) -> Callable[..., None]:
-    """Return what writes the gradient of a bias, the sums of dy(B, OC, ...): f(dy, db)."""
+    """Plan the gradient of a bias, the sums of dy(B, OC, ...): f(dy, db)."""
     if dy.ndim == 4:
         return plan_bias(dy)
     shape, strides = (*dy.shape[:2], prod(dy.shape[2:-1]), dy.shape[-1]), None

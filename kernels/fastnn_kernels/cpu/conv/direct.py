@@ -23,13 +23,13 @@ def plan(layer, x, y, floor, kept, masked):
 
 
 def plan_fill(y, floor):
-    """Return what writes the result of empty sums, the bias but not below the floor: f(bias, y)."""
+    """Plan the result of empty sums, the bias but not below the floor: f(bias, y)."""
     kernel, batch, count = conv2d__bias[y.dtype], y.shape[0], tasks(y.size, 65536)
     return lambda bias, y: kernel(bias, floor, y, batch, count)
 
 
 def _plan_packing(layer):
-    """Return what packs filters (G, OC/G, C/G, KH, KW) in panels."""
+    """Plan packing of filters (G, OC/G, C/G, KH, KW) in panels."""
     _, _, groups, count, channels, dtype = layer
     lanes = TILE_VECTORS * vector_bytes() // dtype.itemsize
     shape = groups, -(-count // lanes), layer.window.taps * channels, lanes
@@ -44,7 +44,7 @@ def _plan_packing(layer):
 
 
 def _plan_bands(layer, x, y, floor):
-    """Return what convolves band by band."""
+    """Plan a convolution band by band."""
     window, _, groups, filters, channels, dtype = layer
     rows, block, length = _cut(layer)
     count = tasks(y.size * max(window.taps * channels, 1), GRAIN)

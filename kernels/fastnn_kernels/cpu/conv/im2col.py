@@ -58,7 +58,7 @@ def plan(layer, x, y, floor, kept, masked):
     (batch, filters, *size), dtype, pixels = y.shape, layer.dtype, layer.pixels
     length = layer.channels * layer.window.taps
     rows, matrix = ghost((1, pixels, length), dtype), ghost((filters, length), dtype)
-    multiply = plan_products(rows, matrix, ghost((1, pixels, filters), dtype), int(floor == 0), turned=True)
+    multiply = plan_products(rows, matrix, ghost((1, pixels, filters), dtype), int(floor == 0), transposed=True)
     transpose, columns_of = plan_transpose(1, length, pixels, dtype), plan_columns(layer.window, x.shape, size, dtype)
 
     def compute(x, weight, bias, y):

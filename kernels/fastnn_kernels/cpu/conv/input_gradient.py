@@ -38,7 +38,7 @@ class Flipped(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """The pixels of one remainder: where they are in dx, and what computes them, or fills them if no window does."""
+    """The pixels of one remainder: where they are in dx, and the plan that computes or fills them."""
 
     pixels: tuple[Any, ...]
     images: Images
@@ -47,7 +47,7 @@ class _Part(NamedTuple):
 def plan_input(dy, dx, window, groups, filters, *, prepared, kept=False, masked=False, floor=-np.inf) -> Images | None:
     """Return the `Images` that write dx, not below the floor; None if they cannot be masked but ought to be.
 
-    dy(B,OC,OH,OW), dx(B,C,H,W): ghosts. filters: what makes filters (G, OC/G, C/G, KH, KW) of the weight.
+    dy(B,OC,OH,OW), dx(B,C,H,W): ghosts. filters(weight) -> (G, OC/G, C/G, KH, KW).
     """
     if dx.size == 0:
         return Images(lambda weight: None, lambda *_: None)

@@ -54,7 +54,7 @@ def plan(layer, x, y, floor, kept, masked):
     out = ghost((*a.shape[:2], filters), dtype)
     b = ghost((filters, channels), dtype)
     panels = kept and not (whole and a.shape[1] <= DOTS and a.strides[2] == a.itemsize)
-    multiply = plan_products(a, b, out, code, turned=not panels, packed=panels)
+    multiply = plan_products(a, b, out, code, transposed=not panels, packed=panels)
     back = None if last else plan_transpose(batch, size, filters, dtype)
     rows = out.shape[1]
 

@@ -51,7 +51,7 @@ class Filters(NamedTuple):
 def plan_images(x, y, window, groups, filters, *, prepared, kept=False, algorithm="auto", masked=False, floor=-np.inf):
     """Return the `Images` that convolve x into y, not below the floor; None if they cannot be masked but ought to be.
 
-    x, y: ghosts. filters: what makes filters of the weight, `Filters` or the like. prepared: whether the weight is a
+    x, y: ghosts. filters(weight): `Filters` or the like. prepared: whether the weight is a
     `Prepared`. kept: whether filters are packed once for several computations, all the same.
     """
     layer = Layer(window, y.shape, groups, y.shape[1] // groups, x.shape[1] // groups, x.dtype)
@@ -69,7 +69,7 @@ def plan_images(x, y, window, groups, filters, *, prepared, kept=False, algorith
 
 
 def _own(packed, source):
-    """Return what may be kept: a view of the weight, or a copy, so that the pool gets its buffer back."""
+    """Return packed filters to keep: a view of the weight, or a copy, so that the pool gets its buffer back."""
     return packed if np.may_share_memory(packed, source) else packed.copy()
 
 

@@ -30,7 +30,7 @@ def plan_bias(dy):
 
 
 def plan_weight(dy, x, window, groups, dw, with_bias=False, masked=False):
-    """Return what writes dw(OC,C/groups,KH,KW), and db(OC) if with_bias: f(dy, x, dw, db, mask).
+    """Plan dw(OC,C/groups,KH,KW), and db(OC) if with_bias: f(dy, x, dw, db, mask).
 
     dy(B,OC,OH,OW), x(B,C,H,W), dw: ghosts. None if it cannot be masked but ought to be; a mask has dy's layout, and dy
     counts where it is positive.

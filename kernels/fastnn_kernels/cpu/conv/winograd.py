@@ -48,7 +48,7 @@ def plan(form, layer, x, y, floor, kept, masked):
 
 
 def _plan_packing(form, layer):
-    """Return what transforms filters (1, OC, C, KH, KW) to (P, SH * SW * C, NR), an odd number of vectors apart."""
+    """Plan the transform of filters (1, OC, C, KH, KW) to (P, SH * SW * C, NR), an odd number of vectors apart."""
     channels, dtype, sh, sw = layer.channels, layer.dtype, layer.window.sh, layer.window.sw
     phases, lanes = sh * sw, vector_bytes() // dtype.itemsize
     rows, number = -(-layer.filters // (TILE_VECTORS * lanes)) * channels, FORMS.index(form)
@@ -101,7 +101,7 @@ def _plan_pieces(form, layer, x, y, floor, count):
 
 
 def _plan_phases(form, layer, x, y, floor):
-    """Return what convolves; a dilated window sees every dh-th row and dw-th column, as if these were an image."""
+    """Plan the images that a dilated window sees: every dh-th row and dw-th column is one."""
     sh, sw, top, left, dh, dw, _, _ = layer.window
     if dh == dw == 1:
         return _plan_tiles(form, x, y, floor, (sh, sw, top, left))

@@ -144,7 +144,7 @@ _Block = namedtuple("_Block", "start strips tiles tasks")
 
 
 def _plan_sum(views, number, dw):
-    """Return what sums over all views (dy, x, top, left) of a form: f([(dy, x, mask)], dw), with a contiguous dw."""
+    """Plan the sum over all views (dy, x, top, left) of a form: f([(dy, x, mask)], dw), with a contiguous dw."""
     form, dtype = GRADIENTS[number], dw.dtype
     lanes, width = vector_bytes() // 4, TILE_VECTORS * vector_bytes() // 4
     matrices, taps, (filters, channels) = form.sides[0] * form.sides[1], form.rows * form.columns, dw.shape[:2]

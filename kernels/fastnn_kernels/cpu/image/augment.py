@@ -131,21 +131,21 @@ def _taps(v, n, border, low, high):
 
 
 @jitted
-def _address(rows, columns, width, places):
+def _address(rows, columns, width, indices):
     """Write which pixels of a plane (rows, columns) are, as the bits of floats; -1 where either is negative."""
     integer = type(bits_of_float(rows[0]))
-    for j in range(places.size):
-        place = integer(rows[j]) * integer(width) + integer(columns[j])
-        places[j] = float_from_bits(integer(place if min(rows[j], columns[j]) >= 0 else -1))
+    for j in range(indices.size):
+        index = integer(rows[j]) * integer(width) + integer(columns[j])
+        indices[j] = float_from_bits(integer(index if min(rows[j], columns[j]) >= 0 else -1))
 
 
 @jitted
-def _fetch(plane, places, value, out):
-    """Write the pixels of a plane at some places, or the value where there is none."""
+def _fetch(plane, indices, value, out):
+    """Write the pixels of a plane at indices, or the value where these are negative."""
     for j in range(out.size):  # the one loop that is no vector: its loads may be of what it stores, for all LLVM knows
-        out[j] = plane[np.uintp(max(bits_of_float(places[j]), 0))]
+        out[j] = plane[np.uintp(max(bits_of_float(indices[j]), 0))]
     for j in range(out.size):
-        out[j] = value if bits_of_float(places[j]) < 0 else out[j]
+        out[j] = value if bits_of_float(indices[j]) < 0 else out[j]
 
 
 @kernel("S[:,:,::1], f8[:,:,::1], S[:,:,::1], int, int, int, int, T, S[:,:,::1]", writes="y", parallel=True)
@@ -206,11 +206,11 @@ def erase__boxes(x, boxes, value, out, lo, hi):
         left, right = min(max(left, 0), x.shape[3]), min(max(right, 0), x.shape[3])
         source, target = x[b, c], out[b, c]
         for i in range(source.shape[0]):
-            row, made = source[i], target[i]
+            row, copy = source[i], target[i]
             for j in range(row.size):
-                made[j] = row[j]
+                copy[j] = row[j]
             if top <= i < bottom:
-                erased = made[left:right]
+                erased = copy[left:right]
                 for j in range(erased.size):
                     erased[j] = value
 
@@ -302,9 +302,9 @@ def _as_int64(x):
     """Return integers as a contiguous array of int64; those that are too large become the largest."""
     if x.dtype is I8:
         return contiguous(x)
-    made = empty(x.shape, I8)
-    made[...] = x.clip(max=2**63 - 1) if x.dtype == np.uint64 else x
-    return made
+    wide = empty(x.shape, I8)
+    wide[...] = x.clip(max=2**63 - 1) if x.dtype == np.uint64 else x
+    return wide
 
 
 @plans("mix")

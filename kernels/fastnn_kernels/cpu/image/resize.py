@@ -39,10 +39,10 @@ ROWS = 4  # that are summed before the sums along them: what has just been writt
 
 
 @exact
-def weigh(number, at, step, table, places, weights, m, out, length):
-    """Write the weighted sum of output m's taps: `length` numbers. places: where in the table the first tap stands."""
+def weigh(number, at, step, table, start, weights, m, out, length):
+    """Write the weighted sum of output m's taps: `length` numbers. start: of the taps in the table."""
     first, target, c = table[m], pointer_at(number, out), 0
-    count, rows, factors = table[m + 1] - first, moved(pointer(table), places + first), moved(pointer(weights), first)
+    count, rows, factors = table[m + 1] - first, moved(pointer(table), start + first), moved(pointer(weights), first)
     zero = zeros(target)
     vector = width(zero)
     while c + 4 * vector <= length:  # four sums, which do not wait for each other
@@ -124,7 +124,7 @@ def weigh_lanes(number, at, indices, weights, count, pairs, out, length):
 
 
 @jitted
-def repeats(table, places, weights, m):
+def repeats(table, start, weights, m):
     """Return whether output m has the taps of the one before it, if there is one."""
     if m == 0:
         return False
@@ -132,7 +132,7 @@ def repeats(table, places, weights, m):
     if first - before != last - first:
         return False
     for t in range(last - first):
-        if table[places + before + t] != table[places + first + t] or weights[before + t] != weights[first + t]:
+        if table[start + before + t] != table[start + first + t] or weights[before + t] != weights[first + t]:
             return False
     return True
 
@@ -186,17 +186,17 @@ def resample__planes(x, rows, row_weights, columns, indices, weights, pairs, scr
         top = start
         while top < stop:
             p, i = divmod(top, height)
-            some, image = min(ROWS, height - i, stop - top), address(x) + p * x.strides[0]
-            for k in range(some):
+            count_rows, image = min(ROWS, height - i, stop - top), address(x) + p * x.strides[0]
+            for k in range(count_rows):
                 weigh(number, image, x.strides[1], rows, height + 1, row_weights, i + k, buffer + k * down, x.shape[2])
-            for k in range(some):
+            for k in range(count_rows):
                 row, out = buffer + k * down, address(y) + (top + k) * y.strides[1]
                 for v in range(count):
                     first, at, done = columns[v], row + columns[count + 1 + v] * size, v * vector
                     index, weight = address(indices) + first * vector * 4, address(weights) + first * vector * size
                     rest, taps = min(vector, y.shape[2] - done), columns[v + 1] - first
                     weigh_lanes(number, at, index, weight, taps, pairs, out + done * size, rest)
-            top += some
+            top += count_rows
 
 
 @plans("interpolate")

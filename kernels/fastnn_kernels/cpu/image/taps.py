@@ -99,13 +99,13 @@ def matrix(axis, mode: str, align_corners: bool, back: bool) -> Taps:
 def _keys(t, a=-0.75):
     """Return the weights of the four pixels around a position (Keys, 1981), t behind the second of them."""
 
-    def near(d):
+    def inner(d):
         return ((a + 2) * d - (a + 3)) * d * d + 1
 
-    def far(d):
+    def outer(d):
         return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
-    return {-1: far(t + 1), 0: near(t), 1: near(1 - t), 2: far(2 - t)}
+    return {-1: outer(t + 1), 0: inner(t), 1: inner(1 - t), 2: outer(2 - t)}
 
 
 def _sparse(rows, columns, weights, count, length, back):

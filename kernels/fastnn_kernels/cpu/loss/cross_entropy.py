@@ -4,12 +4,12 @@ import math
 
 from ...ground.jit import exact, jitted, kernel
 from ..math.elementary import exp, log
-from ..softmax.kernels import log_share, row_maximum, sum_of_exponentials, turn
+from ..softmax.kernels import log_share, row_maximum, sum_of_exponentials, transpose_rows
 from ..vector.simd import address, itemsize, maximum, stack_bytes, vector_at
 from ..vector.values import pointer
 
-FEW = 32  # classes up to which rows are turned around, so that a vector holds many rows
-TOGETHER = 64  # rows that are turned around at a time
+FEW = 32  # classes up to which rows are transposed, so that a vector holds many rows
+TOGETHER = 64  # rows that are transposed at a time
 TILE_BYTES = 8 * FEW * TOGETHER
 LANES_BYTES = 8 * TOGETHER
 
@@ -136,7 +136,7 @@ def cross_entropy__few(x, labels, weight, dloss, ignore, smoothing, scale, mean,
         count = min(TOGETHER, hi - lo)
         if count < TOGETHER:
             tile[:] = 0
-        turn(scale, address(x) + lo * classes * size, classes, address(tile), TOGETHER, count, classes)
+        transpose_rows(scale, address(x) + lo * classes * size, classes, address(tile), TOGETHER, count, classes)
         for i in range(TOGETHER):
             shift[i] = tile[i]
             total[i] = 0
@@ -175,7 +175,7 @@ def cross_entropy__few(x, labels, weight, dloss, ignore, smoothing, scale, mean,
                 less = scale * each * (weight[c] if weight.size else T(1))
                 for i in range(TOGETHER):
                     column[i] = column[i] * total[i] - less
-            turn(scale, address(tile), TOGETHER, address(dx) + lo * classes * size, classes, classes, count)
+            transpose_rows(scale, address(tile), TOGETHER, address(dx) + lo * classes * size, classes, classes, count)
             for i in range(count):
                 label = labels[lo + i]
                 if label == ignore:

@@ -1,4 +1,4 @@
-"""The kernels of losses of single elements, made from their formulas.
+"""The kernels of losses of single elements, from their formulas.
 
 `__blocks` gives losses, or sums of them over blocks, and at once, if wanted, the gradient of the first operand. Each
 other operand has a kernel of its own for its gradient.

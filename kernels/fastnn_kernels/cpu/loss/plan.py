@@ -32,11 +32,12 @@ class _Reduction:
     def __init__(self, problem, dtype, count, factor=1.0, checked=False):
         self.problem, self.dtype, self.asked, self.checked = problem, dtype, problem.asked, checked
         self.single, mean = problem.asked.reduction == "none", problem.asked.reduction == "mean"
-        self.mean, self.total = mean, elementwise.mse_loss__total[dtype]
+        self.mean = mean
         self.factor = factor / count if mean and count else float("nan") if mean else factor
         self.slope, self.divisor = factor, float(count or 1) if mean else 1.0
         self.nothing, self.no_divisor = np.empty(0, dtype), np.empty(0, F8)
         self.sums = checked or (problem.asked.value and not self.single)
+        self.total = elementwise.mse_loss__total[dtype] if self.sums else None
 
     def scale(self, dloss):
         """Return the gradient of each loss from that of the result."""
@@ -93,7 +94,7 @@ def elements(problem):
     nothing, single, grouped = reduction.nothing, reduction.single, problem.shape != shape
     factor = problem.factor if single and not grouped else 1.0
     plain = all(x.shape == shape and x.ghost().flags.c_contiguous for x in operands) and problem.weight is None
-    average = elementwise.multilabel_soft_margin_loss__rows[dtype]
+    average = elementwise.multilabel_soft_margin_loss__rows[dtype] if single and grouped and asked.value else None
     needs = [_need(asked, i) for i in range(len(asked.needs))]
 
     def flat(x):
@@ -129,7 +130,7 @@ def elements(problem):
                 others[i](*views, *rest, dx, scale, *problem.parameters, blocks, number)
         if not asked.value:
             return None, gradients
-        if single and grouped:
+        if average is not None:
             each, losses = losses, empty(problem.shape, dtype)
             average(each.reshape(losses.size, group), problem.factor, losses.reshape(-1))
         return reduction.loss(losses, parts, arrays), gradients
@@ -159,7 +160,8 @@ def class_logits(problem):
         kernel = (cross_entropy.cross_entropy__few if few else cross_entropy.cross_entropy__labels)[dtype]
     else:
         kernel = cross_entropy.cross_entropy__probabilities[dtype]
-    smooth = cross_entropy.cross_entropy__smoothed[dtype]
+    changed = not labels and (smoothing or problem.weight is not None)
+    smooth = cross_entropy.cross_entropy__smoothed[dtype] if changed else None
     plain = shape == matrix and problem.input.ghost().flags.c_contiguous
 
     def restore(dx):
@@ -177,7 +179,7 @@ def class_logits(problem):
             kernel(x, goal, weight, dloss, ignore, smoothing, scale, counted, losses, dx, used, size, number)
         else:
             target = contiguous(_classes_last(target)).reshape(matrix)
-            if smoothing or weight.size:
+            if smooth is not None:
                 plain_target, target = target, empty(matrix, dtype)
                 smooth(plain_target, weight, smoothing, target, size, number)
             scale = reduction.scale(scale)
@@ -255,8 +257,10 @@ def row_losses(kernels, problem):
         gradients = [empty(matrix, dtype) if wanted else no_gradient for _ in matrices]
         scale = reduction.scale(scale)
         kernel(*views, *others, *problem.parameters, _given(dloss, nothing), scale, losses, *gradients, size, number)
-        made = [gradients[i].reshape(shape) if _need(asked, i) and i < count else None for i in range(len(asked.needs))]
-        return reduction.loss(losses, losses, others[:1]), made
+        results = [
+            gradients[i].reshape(shape) if _need(asked, i) and i < count else None for i in range(len(asked.needs))
+        ]
+        return reduction.loss(losses, losses, others[:1]), results
 
     return run
 

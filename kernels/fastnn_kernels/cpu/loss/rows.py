@@ -168,10 +168,10 @@ def triplet_margin_loss__rows(a, p, n, margin, power, eps, swap, dloss, scale, l
     """
     T = a.dtype.type
     for r in range(lo, hi):
-        near, far, other = distance(a[r], p[r], power, eps), distance(a[r], n[r], power, eps), T(math.inf)
+        near, apart, other = distance(a[r], p[r], power, eps), distance(a[r], n[r], power, eps), T(math.inf)
         if swap:
             other = distance(p[r], n[r], power, eps)
-        loss = margin + near - min(far, other)
+        loss = margin + near - min(apart, other)
         losses[r] = T(0) if loss < T(0) else loss
         if da.shape[0]:
             da[r, :] = 0
@@ -179,10 +179,10 @@ def triplet_margin_loss__rows(a, p, n, margin, power, eps, swap, dloss, scale, l
             dn[r, :] = 0
             if loss >= T(0):
                 push(a[r], p[r], power, eps, near, scale, da[r], dp[r])
-                if other < far:
+                if other < apart:
                     push(p[r], n[r], power, eps, other, -scale, dp[r], dn[r])
                 else:
-                    push(a[r], n[r], power, eps, far, -scale, da[r], dn[r])
+                    push(a[r], n[r], power, eps, apart, -scale, da[r], dn[r])
             multiply_row(da, r, dloss)
             multiply_row(dp, r, dloss)
             multiply_row(dn, r, dloss)

@@ -56,7 +56,7 @@ activate = _switch()
 def finish(number, code, m, n, c, c_row):
     """C(m, n) = activation(C), in place."""
     size = itemsize(number)
-    if c_row == n:  # rows lie one after the other: one of m n numbers
+    if c_row == n:  # contiguous rows: one of m n numbers
         m, n = 1, m * n
     for i in range(m):
         activate(code, vector_at(number, c + i * c_row * size, n))

@@ -210,7 +210,7 @@ def packed_a_size(number, m, k):
 
 
 @kernel(
-    "T[:,:], T[:,:], T[:,::1], T[:,:], T[:,::1], int, int, int, int, int, int, int, int",
+    "S[:,:], S[:,:], T[:,::1], S[:,:], T[:,::1], int, int, int, int, int, int, int, int",
     writes="out work",
     parallel=True,
 )
@@ -273,13 +273,13 @@ def matmul__blocked(a, b, bias, out, work, packed, code, a_step, b_step, c_step,
         )  # fmt: skip
 
 
-@kernel("T[:,:], T[:,:], T[:,:]", writes="out")
+@kernel("S[:,:], S[:,:], S[:,:]", writes="out")
 def matmul__small(a, b, out):
     """a(M,K), b(K,N) -> out(M,N), rows of out contiguous; in this thread, with panels on its stack."""
     _small(a, b, address(ZEROS), 0, out, 0)
 
 
-@kernel("T[:,:], T[:,:], T[::1], T[:,:], int", writes="out")
+@kernel("S[:,:], S[:,:], S[::1], S[:,:], int", writes="out")
 def linear__small(x, w, bias, out, code):
     """x(M,K), w(N,K), bias(N) or (0) -> activation(x w^T + bias)(M,N), as `matmul__small`."""
     if bias.size:
@@ -288,7 +288,7 @@ def linear__small(x, w, bias, out, code):
         _small(x, w.T, address(ZEROS), 0, out, code)
 
 
-@kernel("T[:,:], T[:,::1], T[::1], T[:,:], int", writes="out")
+@kernel("S[:,:], S[:,::1], S[::1], S[:,:], int", writes="out")
 def linear__packed(x, panels, bias, out, code):
     """x(M,K), panels(K,..) of `matmul__pack`, bias(N) or (0) -> activation(x W + bias)(M,N), in this thread."""
     number, size = out.dtype.type(0), out.itemsize
@@ -328,7 +328,7 @@ def _small(a, b, bias, bias_col, out, code):
     )  # fmt: skip
 
 
-@kernel("T[:,:], T[:,::1]", writes="panels", parallel=True)
+@kernel("S[:,:], S[:,::1]", writes="panels", parallel=True)
 def matmul__pack(b, panels, lo, hi):
     """b(K,N) -> panels(K, N padded to whole panels), in the order in which `multiply` reads them; a range of panels."""
     number, size = b.dtype.type(0), b.itemsize

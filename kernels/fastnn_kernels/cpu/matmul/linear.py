@@ -12,7 +12,7 @@ relu_gradient, leaky_relu_gradient = FUNCTIONS["relu"].backward, FUNCTIONS["leak
 sigmoid_gradient, tanh_gradient = FUNCTIONS["sigmoid"].backward, FUNCTIONS["tanh"].backward
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1], T[:,::1], int, int, T[:,::1], T[:,::1], T[::1], T[:,::1]", writes="dz dw db dx")
+@kernel("S[:,::1], S[:,::1], S[:,::1], S[:,::1], int, int, T[:,::1], S[:,::1], S[::1], S[:,::1]", writes="dz dw db dx")
 def linear_backward__small(dy, y, x, w, code, needs, dz, dw, db, dx):
     """dy(M,N), y(M,N), x(M,K), w(N,K) -> dz(M,N), and of dx(M,K), dw(N,K), db(N) those that bits 1, 2, 4 ask for."""
     gradient = dz

@@ -1,7 +1,7 @@
 """Packers: copies of operands in the order in which a tile reads them. Addresses and strides are in elements.
 
 B goes into panels of TILE_VECTORS vectors of columns, k after k, behind the last column filled with zeros.
-A goes into rows (or, when it lies transposed, into columns) that are near to each other: in place, rows a power of two
+A goes into rows (or, when it is transposed, into columns) that are near to each other: in place, rows a power of two
 apart fall into the same cache set.
 """
 

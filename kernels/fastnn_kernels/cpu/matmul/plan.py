@@ -245,17 +245,17 @@ def _plan_small_gradients(problem, m, n, k):
     return run
 
 
-def plan_products(a, b, out, code, *, turned=False, packed=False, per_row=False):
+def plan_products(a, b, out, code, *, transposed=False, packed=False, per_row=False):
     """Return what writes activation(a b + bias) for a stack of products: f(a, b, bias, out), the first of each stack.
 
-    a, b, out: ghosts of the stacks (items, rows, columns), or of a matrix (rows, columns) that all items share. turned:
-    b is given as (N, K); packed: as its panels. bias (N,) or, if per_row, (M,), contiguous. Rows of `out` must be
-    contiguous.
+    a, b, out: ghosts of the stacks (items, rows, columns), or of a matrix (rows, columns) that all items share.
+    transposed: b is given as (N, K); packed: as its panels. bias (N,) or, if per_row, (M,), contiguous. Rows of `out`
+    must be contiguous.
     """
     items, m, n = out.shape
     k, dtype = a.shape[-1], out.dtype
     if items == 1 and not per_row:
-        if turned and max(m, FEW) * n * k <= SMALL:
+        if transposed and max(m, FEW) * n * k <= SMALL:
             return partial(_linear_small, linear__small[dtype], code)
         if packed and m * n * k <= SMALL:
             return partial(_linear_small, linear__packed[dtype], code)
@@ -270,7 +270,7 @@ def plan_products(a, b, out, code, *, turned=False, packed=False, per_row=False)
             rows[...] = bias[:, np.newaxis]
         else:
             rows = bias.reshape(bias_shape)
-        blocks(a, b.T if turned else b, rows, out)
+        blocks(a, b.T if transposed else b, rows, out)
 
     return run
 

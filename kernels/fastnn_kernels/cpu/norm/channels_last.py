@@ -86,7 +86,7 @@ def four(x, width, r, end, other):
 
 
 @kernel("S[::1], T[:,:,::1], int, int, int", writes="parts", parallel=True)
-def batch_norm__statistics_channels_last(x, parts, block, piece, far, lo, hi):
+def batch_norm__statistics_channels_last(x, parts, block, piece, streaming, lo, hi):
     """x(N C) -> parts(B 4 C): the means of each block of rows, and the sums of squared distances from them.
 
     A block has pieces of `piece` rows, for which there are the other two lines of parts. Of each piece sum the rows,
@@ -108,7 +108,7 @@ def batch_norm__statistics_channels_last(x, parts, block, piece, far, lo, hi):
             for c in range(n):
                 mean[c] = first[c] + mean[c] * share
             for r in range(start, last, 4):
-                add_squares(n, four(x, n, r, last, m) + (m, s, s), (T(0),), far * piece * n)
+                add_squares(n, four(x, n, r, last, m) + (m, s, s), (T(0),), streaming * piece * n)
             if line:
                 done, count = start - b * block, last - start
                 share, whole = T(count) / T(done + count), (address(parts[b, 0]), address(parts[b, 1]))
@@ -163,7 +163,7 @@ def repeat(line, channels):
     writes="mean variance out",
     parallel=True,
 )
-def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, block, far, lo, hi):
+def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, block, streaming, lo, hi):
     """x(N K C), mean(C), variance(C), weight(C), bias(C), parts(B 4 K C) -> out(N K C) = (x - mean) scale + bias.
 
     Mean and variance follow from the parts, or are given where there are none. Of each line of columns merge the parts,
@@ -175,19 +175,19 @@ def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, 
         n = min(LINE, width - start)
         second, third = place + n * size, place + 2 * n * size
         means, scales, shifts = vector_at(T(0), place, n), vector_at(T(0), second, n), vector_at(T(0), third, n)
-        some, wide = min(n, channels), place + 4 * 8 * LINE
+        distinct, wide = min(n, channels), place + 4 * 8 * LINE
         if parts.shape[0]:
-            m, v = vector_at(0.0, wide, some), vector_at(0.0, wide + 8 * some, some)
+            m, v = vector_at(0.0, wide, distinct), vector_at(0.0, wide + 8 * distinct, distinct)
             merge(parts, start, channels, block, x.size // width, m, v)
-            for c in range(some):
+            for c in range(distinct):
                 means[c], scales[c] = m[c], v[c]
             if lo == 0:
-                for c in range(some):
+                for c in range(distinct):
                     mean[start + c], variance[start + c] = means[c], scales[c]
         else:
-            for c in range(some):
+            for c in range(distinct):
                 means[c], scales[c] = mean[start + c], variance[start + c]
-        for c in range(some):
+        for c in range(distinct):
             scales[c] = weight[start + c] / sqrt(scales[c] + eps)
             shifts[c] = bias[start + c]
         repeat(means, channels)
@@ -198,13 +198,13 @@ def batch_norm__channels_last(x, mean, variance, weight, bias, out, eps, parts, 
             for r in range(lo + (k - 1) * ROWS, end, 4):
                 rows = four(x[start:], width, r, end, address(x) + ((end - 1) * width + start) * size)
                 results = four(out[start:], width, r, end, address(out) + ((end - 1) * width + start) * size)
-                affine_lines(n, rows + (place, second, third) + results, (T(0),), far * max(4 * width, AHEAD))
-    if far:
+                affine_lines(n, rows + (place, second, third) + results, (T(0),), streaming * max(4 * width, AHEAD))
+    if streaming:
         fence()
 
 
 @kernel("S[::1], S[::1], T[::1], T[:,:,::1], int, int", writes="parts", parallel=True)
-def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, hi):
+def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, streaming, lo, hi):
     """dy(N K C), x(N K C), mean(C) -> parts(2 B K C): the sums of dy (x - mean) and of dy over each block of rows."""
     T, n, size = x.dtype.type, parts.shape[2], itemsize(x[0])
     means = mean
@@ -221,7 +221,7 @@ def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, 
         fours = end - (end - start) % 4
         sums = address(means), address(product), address(total), address(product), address(total)
         for r in range(start, fours, 4):
-            add_four(n, four(dy, n, r, end, 0) + four(x, n, r, end, 0) + sums, (T(0),), far * max(4 * n, AHEAD))
+            add_four(n, four(dy, n, r, end, 0) + four(x, n, r, end, 0) + sums, (T(0),), streaming * max(4 * n, AHEAD))
         for r in range(fours, end):
             add_one(n, (address(dy) + r * n * size, address(x) + r * n * size) + sums, (T(0),), 0)
 
@@ -232,7 +232,7 @@ def batch_norm_backward__sums_channels_last(dy, x, mean, parts, block, far, lo, 
     parallel=True,
 )
 def batch_norm_backward__channels_last(
-    dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, far, lo, hi
+    dy, x, mean, variance, weight, parts, dx, dweight, dbias, eps, share, streaming, lo, hi
 ):
     """dy(N K C), x(N K C), mean(C), variance(C), weight(C), parts(2 B K C) -> dx(N K C), dweight(C), dbias(C).
 
@@ -245,23 +245,23 @@ def batch_norm_backward__channels_last(
         second, third, fourth = place + n * size, place + 2 * n * size, place + 3 * n * size
         means, factors = vector_at(T(0), place, n), vector_at(T(0), second, n)
         offsets, slopes = vector_at(T(0), third, n), vector_at(T(0), fourth, n)
-        some, wide = min(n, channels), place + 4 * 8 * LINE
-        product, total = vector_at(0.0, wide, some), vector_at(0.0, wide + 8 * some, some)
+        distinct, wide = min(n, channels), place + 4 * 8 * LINE
+        product, total = vector_at(0.0, wide, distinct), vector_at(0.0, wide + 8 * distinct, distinct)
         add_parts(parts, 0, start, channels, product)
         add_parts(parts, 1, start, channels, total)
-        for c in range(some):
+        for c in range(distinct):
             scale = 1 / sqrt(variance[start + c] + eps)
             means[c], factors[c] = mean[start + c], weight[start + c] * scale
             offsets[c], slopes[c] = factors[c] * total[c] * share, factors[c] * scale * scale * product[c] * share
             product[c] *= scale
         if lo == 0:
-            for c in range(some):
+            for c in range(distinct):
                 dweight[start + c], dbias[start + c] = product[c], total[c]
         repeat(means, channels)
         repeat(factors, channels)
         repeat(offsets, channels)
         repeat(slopes, channels)
-        ahead = far * max(2 * width, AHEAD)
+        ahead = streaming * max(2 * width, AHEAD)
         for k in range(-(-(hi - lo) // ROWS), 0, -1):
             end = min(lo + k * ROWS, hi)
             for r in range(lo + (k - 1) * ROWS, end, 2):
@@ -269,5 +269,5 @@ def batch_norm_backward__channels_last(
                 rows = address(dy) + at, address(dy) + other, address(x) + at, address(x) + other
                 results = address(dx) + at, address(dx) + other
                 slope_lines(n, rows + (place, second, third, fourth) + results, (T(0),), ahead)
-    if far:
+    if streaming:
         fence()

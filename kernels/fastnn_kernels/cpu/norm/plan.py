@@ -140,16 +140,13 @@ def rows_gradient(problem):
         channels, share, width = max(norm.channels, 1), 1 / length, prod(weights)
         kernel, scratch, parts = rows.group_norm_backward__rows[dtype], count * channels, count * channels // width
         options = channels, share * norm.centred, share, streaming, count, number
-    merge, ones, default = (
-        rows.layer_norm_backward__merge[dtype],
-        np.ones(length if columns else width, dtype),
-        norm.eps,
-    )
+    merge = rows.layer_norm_backward__merge[dtype] if weighted and parts > 1 else None
+    ones, default = np.ones(length if columns else width, dtype), norm.eps
     plain = _contiguous(problem.dy, norm.input, norm.weight, problem.statistics)
     forward = norm_rows(norm._replace(statistics=True)) if problem.statistics is None else None
 
     def merged(sums):
-        if parts > 1:
+        if merge is not None:
             scattered, sums = sums, memory.fresh((width,), dtype)
             merge(scattered, sums)
         return sums if len(weights) == 1 else sums.reshape(weights)

@@ -7,7 +7,7 @@ any rows (instance, group and layer norm). `group_norm__rows` has a weight for e
 Means and variances are computed in two passes over pieces that stay in the first-level cache, and merged in order
 (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, eq. 2.1),
 so that no large numbers cancel. A norm without a mean (RMS) takes 0 for it. `statistics` holds means and variances.
-`far` arguments: 1 where a result is larger than the caches and is stored by streaming stores.
+streaming: 1 for results larger than the caches, which are stored by streaming stores while x is prefetched.
 """
 
 from math import sqrt
@@ -132,7 +132,7 @@ def set_statistics(x, mean, variance, planes, length, centred, ahead, lo, hi):
 
 
 @kernel("S[::1], S[:], S[:], S[::1], T[::1], T[::1], int, f8, int, int, int", writes="out mean variance", parallel=True)
-def group_norm__rows(x, weight, bias, out, mean, variance, length, eps, runs, centred, far, lo, hi):
+def group_norm__rows(x, weight, bias, out, mean, variance, length, eps, runs, centred, streaming, lo, hi):
     """x(P R L), weight(W), bias(W) -> out(P R L), mean(R), variance(R).
 
     Each x[p, r] has `runs` equal parts with a weight each; the next row goes on with the next weights, from the first
@@ -142,7 +142,7 @@ def group_norm__rows(x, weight, bias, out, mean, variance, length, eps, runs, ce
     size, part, rows = itemsize(T(0)), length // runs, mean.size
     planes = x.size // (rows * length)
     batch = max(1, PIECE // (planes * length))
-    ahead = far * (length if planes == 1 else rows * length)  # where what is read next begins
+    ahead = streaming * (length if planes == 1 else rows * length)  # where what is read next begins
     for start in range(lo, hi, batch):
         end = min(start + batch, hi)
         set_statistics(x, mean, variance, planes, length, centred, ahead, start, end)
@@ -151,20 +151,22 @@ def group_norm__rows(x, weight, bias, out, mean, variance, length, eps, runs, ce
             for p in range(planes - 1, -1, -1):  # what was read last is still in the cache
                 for k in range(runs):
                     w, at = (r * runs + k) % weight.size, ((p * rows + r) * length + k * part) * size
-                    affine(part, (address(x) + at, address(out) + at), (mean[r], factor * weight[w], bias[w]), far)
-    if far:
+                    affine(
+                        part, (address(x) + at, address(out) + at), (mean[r], factor * weight[w], bias[w]), streaming
+                    )
+    if streaming:
         fence()
 
 
 @kernel("S[::1], S[:], S[:], S[:], S[:], S[::1], f8, int, int", writes="out", parallel=True)
-def batch_norm__channels_first(x, mean, variance, weight, bias, out, eps, length, far, lo, hi):
+def batch_norm__channels_first(x, mean, variance, weight, bias, out, eps, length, streaming, lo, hi):
     """x(P R L), mean(R), variance(R), weight(R), bias(R) -> out(P R L), by statistics given. The range is over P R."""
     T = x.dtype.type
     for i in range(lo, hi):
         r, at = i % weight.size, i * length * itemsize(T(0))
         scale = T(weight[r] / sqrt(variance[r] + eps))
-        affine(length, (address(x) + at, address(out) + at), (mean[r], scale, bias[r]), far * length)
-    if far:
+        affine(length, (address(x) + at, address(out) + at), (mean[r], scale, bias[r]), streaming * length)
+    if streaming:
         fence()
 
 
@@ -174,7 +176,7 @@ def batch_norm__channels_first(x, mean, variance, weight, bias, out, eps, length
     parallel=True,
 )
 def group_norm_backward__rows(
-    dy, x, mean, variance, weight, dx, dweight, dbias, length, eps, runs, mean_share, share, far, lo, hi
+    dy, x, mean, variance, weight, dx, dweight, dbias, length, eps, runs, mean_share, share, streaming, lo, hi
 ):
     """dy(P R L), x(P R L), mean(R), variance(R), weight(W) -> dx(P R L), dweight(R runs), dbias(R runs).
 
@@ -184,7 +186,7 @@ def group_norm_backward__rows(
     T = x.dtype.type
     size, part, rows = itemsize(T(0)), length // runs, mean.size
     planes = x.size // (rows * length)
-    ahead = far * (length if planes == 1 else rows * length)
+    ahead = streaming * (length if planes == 1 else rows * length)
     for r in range(lo, hi):
         middle, scale = mean[r], 1 / sqrt(variance[r] + eps)
         m1, m2 = 0.0, 0.0
@@ -204,8 +206,8 @@ def group_norm_backward__rows(
                     T(scale * weight[(r * runs + k) % weight.size]), ((p * rows + r) * length + k * part) * size
                 )  # fmt: skip
                 places = address(dy) + at, address(x) + at, address(dx) + at
-                slope(part, places, (middle, factor, offset, steepness), far)
-    if far:
+                slope(part, places, (middle, factor, offset, steepness), streaming)
+    if streaming:
         fence()
 
 
@@ -220,10 +222,10 @@ def scale(variance, eps):
 
 
 @kernel("S[:,::1], S[::1], S[::1], S[:,::1], T[:,::1], T, int, int", writes="out statistics", parallel=True)
-def layer_norm__rows(x, weight, bias, out, statistics, eps, centred, far, lo, hi):
+def layer_norm__rows(x, weight, bias, out, statistics, eps, centred, streaming, lo, hi):
     """x(R C), weight(C), bias(C) -> out(R C), statistics(2 R).
 
-    far: also -1, if out is as large but its rows are no whole cache lines: then x is only prefetched.
+    streaming: -1 where out is as large but its rows are no whole cache lines: then x is only prefetched.
     Rows of up to four vectors are normalised in registers; of others, compute the statistics of a batch, normalise it.
     """
     n = x.shape[1]
@@ -238,14 +240,14 @@ def layer_norm__rows(x, weight, bias, out, statistics, eps, centred, far, lo, hi
     elif n <= 4 * width:
         normalize_rows4(eps, a, count, n, w, b, y, eps, centred, mean, variance)
     else:
-        batch = 1 if far else max(1, PIECE // n)
+        batch = 1 if streaming else max(1, PIECE // n)
         for start in range(lo, hi, batch):
             end = min(start + batch, hi)
-            set_statistics(x, means, variances, 1, n, centred, abs(far) * n, start, end)
+            set_statistics(x, means, variances, 1, n, centred, abs(streaming) * n, start, end)
             for r in range(start, end):
                 numbers = means[r], scale(variances[r], eps)
-                affine_columns(n, (address(x[r]), w, b, address(out[r])), numbers, max(far, 0))
-    if far:
+                affine_columns(n, (address(x[r]), w, b, address(out[r])), numbers, max(streaming, 0))
+    if streaming:
         fence()
 
 
@@ -263,12 +265,12 @@ def steepness(dy, x, statistics, weight, eps, centred, ahead, r):
     writes="dx dweights dbiases",
     parallel=True,
 )
-def layer_norm_backward__rows(dy, x, statistics, weight, dx, dweights, dbiases, eps, block, centred, far, lo, hi):
+def layer_norm_backward__rows(dy, x, statistics, weight, dx, dweights, dbiases, eps, block, centred, streaming, lo, hi):
     """dy(R C), x(R C), statistics(2 R), weight(C) -> dx(R C), dweights(B C), dbiases(B C).
 
     The range is over B blocks of rows. Of two rows at a time sum w dy and w dy (x - mean), then compute dx.
     """
-    n, ahead = x.shape[1], abs(far) * 2 * x.shape[1]
+    n, ahead = x.shape[1], abs(streaming) * 2 * x.shape[1]
     for i in range(lo, hi):
         dweight, dbias = dweights[i * n : (i + 1) * n], dbiases[i * n : (i + 1) * n]
         for c in range(n):
@@ -279,12 +281,12 @@ def layer_norm_backward__rows(dy, x, statistics, weight, dx, dweights, dbiases, 
             p = steepness(dy, x, statistics, weight, eps, centred, ahead, r)
             q = steepness(dy, x, statistics, weight, eps, centred, ahead, r + 1)
             a, b, c, d = address(dy[r]), address(dy[r + 1]), address(x[r]), address(x[r + 1])
-            slope_two(n, (a, b, c, d, w, dw, db, address(dx[r]), address(dx[r + 1]), dw, db), p + q, max(far, 0))
+            slope_two(n, (a, b, c, d, w, dw, db, address(dx[r]), address(dx[r + 1]), dw, db), p + q, max(streaming, 0))
         if (end - i * block) % 2:
             r = end - 1
             p = steepness(dy, x, statistics, weight, eps, centred, ahead, r)
-            slope_one(n, (address(dy[r]), address(x[r]), w, dw, db, address(dx[r]), dw, db), p, max(far, 0))
-    if far:
+            slope_one(n, (address(dy[r]), address(x[r]), w, dw, db, address(dx[r]), dw, db), p, max(streaming, 0))
+    if streaming:
         fence()
 
 

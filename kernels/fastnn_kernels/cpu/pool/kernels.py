@@ -1,15 +1,16 @@
-"""Max and average pooling of images stored plane by plane (S = 1) or pixel by pixel (S = channels).
+"""Max and average pooling of channels-first planes (S = 1 number per pixel) and of channels-last rows (S = channels).
 
-Windows of 2x2 side by side have kernels of their own. All others are boxes of taps, whose counts and first taps stand
-in tables made by `fastnn_kernels.windows`:
+Windows of 2x2 side by side have kernels of their own. All others are boxes of taps, whose counts and first taps are in
+tables, see `window_tables`:
 
     rows   (2, OD + OH): first tap and number of taps of each output, by depth and by height
-    runs   (n, 8): outputs of a row that one vector after the other computes: first output, distance between outputs,
-           number of them, first tap, its distance from output to output, taps; column of the first tap, of the output
-    steps  distance between taps by depth, height and width in numbers, in places; width; 1 for planes, 0 for pixels;
-           1 where, in rows of at most ROW numbers, the columns of windows are combined first, then these along the row
+    runs   (n, 8): outputs of a row that are computed vector by vector: first output, distance between outputs, number
+           of them, first tap, its distance from output to output, taps; column of the first tap, of the output
+    steps  (9,): distance between taps by depth, height and width in numbers (td, th, tw), in indices (id_, ih, iw);
+           width of the image; 1 for planes, 0 for rows of pixels; 1 where, in rows of at most ROW numbers, the columns
+           of windows are combined first, then these along the row
 
-Within a window, ties go to the first position; NaN wins, the last one of it, as in PyTorch.
+Within a window, ties go to the first tap; NaN wins, the last one of it, as in PyTorch.
 """
 
 import math
@@ -38,7 +39,7 @@ BYTES = 8 * ROW
 
 @jitted
 def zero_edges(dx, rows, columns):
-    """Clear what lies behind the last square of an image (H,W,C): the last row and column of odd sizes."""
+    """Clear the last row and column of an image (H,W,C) of odd size, which no square covers."""
     for i in range(dx.shape[0]):
         for j in range(2 * columns if i < 2 * rows else 0, dx.shape[1]):
             for c in range(dx.shape[2]):
@@ -78,7 +79,7 @@ def sum_of_four(square, factor):
 
 @exact
 def spread_to_largest(square, floor, dy):
-    """Return dy in the place of the largest of four, if that is above the floor, and zeros in the others."""
+    """Return dy for the largest of four, if that is above the floor, and zeros for the others."""
     best, right_above, right_below, lower = largest_of_four(square)
     zero = zeros(dy)
     dy = select(best <= floor, zero, dy)
@@ -96,8 +97,8 @@ def _squares(operation, of_four):
     maxima, or what sums are multiplied by.
     """
 
-    @kernel("T[:,:,::1], T, T[:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_of_planes")
-    def planes(x, number, y, lo, hi):
+    @kernel("S[:,:,::1], T, S[:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares")
+    def channels_first(x, number, y, lo, hi):
         height, down, n = y.shape[1], x.shape[2], y.shape[2]
         first, source, target, number = x.shape[1] * down, pointer(x), pointer(y), broadcast(number)
         step = width(number)
@@ -113,8 +114,8 @@ def _squares(operation, of_four):
                     square = read_pairs(source, at, n - j) + read_pairs(source, at + down, n - j)
                     write(target, to + j, of_four(square, number), lanes_before(number, n - j))
 
-    @kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_of_pixels")
-    def pixels(x, number, y, lo, hi):
+    @kernel("S[:,:,:,::1], T, S[:,:,:,::1]", writes="y", parallel=True, name=f"{operation}__squares_channels_last")
+    def channels_last(x, number, y, lo, hi):
         height, columns, n = y.shape[1], y.shape[2], y.shape[3]
         down, source, target, number = x.shape[2] * n, pointer(x), pointer(y), broadcast(number)
         step = width(number)
@@ -136,16 +137,16 @@ def _squares(operation, of_four):
                     write(target, to, of_four(upper + lower, number), m)
                 at, to = at + n + last - to, last
 
-    return planes, pixels
+    return channels_first, channels_last
 
 
-max_pool2d__squares_of_planes, max_pool2d__squares_of_pixels = _squares("max_pool2d", maximum_of_four)
-avg_pool2d__squares_of_planes, avg_pool2d__squares_of_pixels = _squares("avg_pool2d", sum_of_four)
+max_pool2d__squares, max_pool2d__squares_channels_last = _squares("max_pool2d", maximum_of_four)
+avg_pool2d__squares, avg_pool2d__squares_channels_last = _squares("avg_pool2d", sum_of_four)
 
 
-@kernel("T[:,:,::1], T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
-def max_pool2d_gradient__squares_of_planes(dy, x, floor, dx, lo, hi):
-    """dy(P,OH,OW), x(P,H,W) -> dx(P,H,W) for max_pool2d__squares_of_planes."""
+@kernel("S[:,:,::1], S[:,:,::1], T, S[:,:,::1]", writes="dx", parallel=True)
+def max_pool_backward__squares(dy, x, floor, dx, lo, hi):
+    """dy(P,OH,OW), x(P,H,W) -> dx(P,H,W) for max_pool2d__squares."""
     height, down, n = dy.shape[1], x.shape[2], dy.shape[2]
     source, grads, target, floor = pointer(x), pointer(dy), pointer(dx), broadcast(floor)
     step = width(floor)
@@ -167,9 +168,9 @@ def max_pool2d_gradient__squares_of_planes(dy, x, floor, dx, lo, hi):
                 write_pairs(target, at + down, c, d, n - j)
 
 
-@kernel("T[:,:,:,::1], T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
-def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
-    """dy(B,OH,OW,C), x(B,H,W,C) -> dx(B,H,W,C) for max_pool2d__squares_of_pixels. The range is over B * OH rows."""
+@kernel("S[:,:,:,::1], S[:,:,:,::1], T, S[:,:,:,::1]", writes="dx", parallel=True)
+def max_pool_backward__squares_channels_last(dy, x, floor, dx, lo, hi):
+    """dy(B,OH,OW,C), x(B,H,W,C) -> dx(B,H,W,C) for max_pool2d__squares_channels_last. The range is over B * OH rows."""
     height, columns, n = dy.shape[1], dy.shape[2], dy.shape[3]
     down, source, grads, target, floor = x.shape[2] * n, pointer(x), pointer(dy), pointer(dx), broadcast(floor)
     step = width(floor)
@@ -200,9 +201,9 @@ def max_pool2d_gradient__squares_of_pixels(dy, x, floor, dx, lo, hi):
                 write(target, at + down + n, d, m)
 
 
-@kernel("T[:,:,::1], T, T[:,:,::1]", writes="dx", parallel=True)
-def avg_pool2d_backward__squares_of_planes(dy, factor, dx, lo, hi):
-    """dy(P,OH,OW) -> dx(P,H,W) for avg_pool2d__squares_of_planes."""
+@kernel("S[:,:,::1], T, S[:,:,::1]", writes="dx", parallel=True)
+def avg_pool_backward__squares(dy, factor, dx, lo, hi):
+    """dy(P,OH,OW) -> dx(P,H,W) for avg_pool2d__squares."""
     height, down, n = dy.shape[1], dx.shape[2], dy.shape[2]
     grads, target, factor = pointer(dy), pointer(dx), broadcast(factor)
     step = width(factor)
@@ -222,9 +223,9 @@ def avg_pool2d_backward__squares_of_planes(dy, factor, dx, lo, hi):
                 write_pairs(target, at + down, share, share, n - j)
 
 
-@kernel("T[:,:,:,::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
-def avg_pool2d_backward__squares_of_pixels(dy, factor, dx, lo, hi):
-    """dy(B,OH,OW,C) -> dx(B,H,W,C) for avg_pool2d__squares_of_pixels. The range is over B * OH rows."""
+@kernel("S[:,:,:,::1], T, S[:,:,:,::1]", writes="dx", parallel=True)
+def avg_pool_backward__squares_channels_last(dy, factor, dx, lo, hi):
+    """dy(B,OH,OW,C) -> dx(B,H,W,C) for avg_pool2d__squares_channels_last. The range is over B * OH rows."""
     height, columns, n = dy.shape[1], dy.shape[2], dy.shape[3]
     down, grads, target, factor = dx.shape[2] * n, pointer(dy), pointer(dx), broadcast(factor)
     step = width(factor)
@@ -270,15 +271,16 @@ def first_tap(x, y, rows, r):
     return (p * x.shape[1] * x.shape[2] + row) * x.shape[3], row, rows[1, k], rows[1, y.shape[1] + i]
 
 
-@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1]", writes="y", parallel=True)
-def max_pool__windows(x, rows, runs, steps, floor, y, lo, hi):
+@kernel("S[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, S[:,:,:,::1]", writes="y", parallel=True)
+def max_pool3d__windows(x, rows, runs, steps, floor, y, lo, hi):
     """x(P,D,H,W*S) -> y(P,OD,OH,OW*S), not smaller than the floor. The range is over the rows of y."""
     size, vector = itemsize(floor), lanes(floor)
-    taps, columns = (steps[0], steps[1], steps[2]), stack_bytes(BYTES)
+    td, th, tw, _, _, _, _, _, columns_first = steps
+    taps, columns = (td, th, tw), stack_bytes(BYTES)
     for r in range(lo, hi):
         start, _, nd, nh = first_tap(x, y, rows, r)
         images, out = address(x) + start * size, address(y) + r * y.strides[2]
-        if steps[8]:
+        if columns_first:
             for c in range(0, x.shape[3], 4 * vector):
                 window_maximum(floor, images + c * size, (nd, nh, 1), taps, 1, columns + c * size, 4, x.shape[3] - c)
             images, nd, nh = columns, 1, 1
@@ -292,106 +294,110 @@ def max_pool__windows(x, rows, runs, steps, floor, y, lo, hi):
                 c += several * vector
 
 
-@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1], i4[:,:,:,::1]", writes="y where", parallel=True)
-def max_pool__windows_and_places(x, rows, runs, steps, floor, y, where, lo, hi):
-    """x(P,D,H,W*S) -> y, where(P,OD,OH,OW*S): the place in its image, -1 for the floor. The range: the rows of y."""
+@kernel(
+    "S[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, S[:,:,:,::1], i4[:,:,:,::1]", writes="y indices", parallel=True
+)
+def max_pool3d__windows_and_indices(x, rows, runs, steps, floor, y, indices, lo, hi):
+    """x(P,D,H,W*S) -> y, indices(P,OD,OH,OW*S): of the image, -1 for the floor. The range is over the rows of y."""
     size, vector = itemsize(floor), lanes(floor)
-    taps, places, width, planar = (steps[0], steps[1], steps[2]), (steps[3], steps[4], steps[5]), steps[6], steps[7]
+    td, th, tw, id_, ih, iw, image_width, planar, _ = steps
+    taps, index_steps = (td, th, tw), (id_, ih, iw)
     for r in range(lo, hi):
         start, row, nd, nh = first_tap(x, y, rows, r)
-        out, marks = address(y) + r * y.strides[2], address(where) + r * where.strides[2]
+        out, marks = address(y) + r * y.strides[2], address(indices) + r * indices.strides[2]
         for run in range(len(runs)):
             to, _, length, source, step, nw, column, _ = runs[run]
             c = 0
             while c < length:
                 several = vectors_at_once(length - c, step, vector)
                 at, counts = address(x) + (start + source + c * step) * size, (nd, nh, nw)
-                place, target, mark = (
-                    row * width + column + c * step * planar,
-                    out + (to + c) * size,
-                    marks + (to + c) * 4,
-                )
+                index = row * image_width + column + c * step * planar
+                target, mark = out + (to + c) * size, marks + (to + c) * 4
                 window_argmax(
-                    floor, at, counts, taps, step, place, places, step * planar, target, mark, several, length - c
+                    floor, at, counts, taps, step, index, index_steps, step * planar, target, mark, several, length - c
                 )
                 c += several * vector
 
 
-@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1], i8[:,:,:,::1]", writes="y where", parallel=True)
-def max_pool__windows_and_far_places(x, rows, runs, steps, floor, y, where, lo, hi):
-    """x(P,D,H,W) -> y, where(P,OD,OH,OW): as `max_pool__windows_and_places`, with 64-bit places, not vectorised."""
-    pixels, width = x.reshape(x.size), steps[6]
+@kernel(
+    "S[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, S[:,:,:,::1], i8[:,:,:,::1]", writes="y indices", parallel=True
+)
+def max_pool3d__windows_and_wide_indices(x, rows, runs, steps, floor, y, indices, lo, hi):
+    """x(P,D,H,W) -> y, indices(P,OD,OH,OW): `max_pool3d__windows_and_indices` with 64-bit indices, not vectorised."""
+    td, th, tw, id_, ih, iw, image_width, _, _ = steps
+    pixels = x.reshape(x.size)
     for r in range(lo, hi):
         start, row, nd, nh = first_tap(x, y, rows, r)
         rest, i = divmod(r, y.shape[2])
         p, k = divmod(rest, y.shape[1])
-        values, places = y[p, k, i], where[p, k, i]
+        values, found = y[p, k, i], indices[p, k, i]
         for run in range(len(runs)):
             to, apart, length, source, step, nw, _, _ = runs[run]
             for c in range(length):
                 first = source + c * step
-                best, place = floor, row * width + first if floor == -math.inf and nd * nh * nw > 0 else -1
+                best, index = floor, row * image_width + first if floor == -math.inf and nd * nh * nw > 0 else -1
                 for a in range(nd):
                     for b in range(nh):
                         for t in range(nw):
-                            value = pixels[start + first + a * steps[0] + b * steps[1] + t * steps[2]]
+                            value = pixels[start + first + a * td + b * th + t * tw]
                             if value > best or value != value:
                                 best = value
-                                place = row * width + first + a * steps[3] + b * steps[4] + t * steps[5]
+                                index = row * image_width + first + a * id_ + b * ih + t * iw
                 values[to + c * apart] = best
-                places[to + c * apart] = place
+                found[to + c * apart] = index
 
 
-@kernel("T[:,:,:,::1], i4[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, T[:,:,:,::1]", writes="dx", parallel=True)
-def max_pool_backward__pixels(dy, where, rows, runs, steps, number, dx, lo, hi):
-    """dy, where(B,OD,OH,OW*C) -> dx(B,D,H,W*C): of the windows over a pixel, those that chose it. The range: rows."""
+@kernel("S[:,:,:,::1], i4[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T, S[:,:,:,::1]", writes="dx", parallel=True)
+def max_pool_backward__channels_last(dy, indices, rows, runs, steps, number, dx, lo, hi):
+    """dy, indices(B,OD,OH,OW*C) -> dx(B,D,H,W*C): sums over the windows that chose a pixel. The range: rows of dx."""
     size, vector = itemsize(number), lanes(number)
-    taps, width = (steps[0], steps[1], steps[2]), steps[6]
+    td, th, tw, _, _, _, image_width, _, _ = steps
+    taps = td, th, tw
     for r in range(lo, hi):
         start, _, nd, nh = first_tap(dy, dx, rows, r)
         row, out = r % (dx.shape[1] * dx.shape[2]), address(dx) + r * dx.strides[2]
         for run in range(len(runs)):
             to, _, length, source, _, nw, _, column = runs[run]
-            place, c = row * width + column, 0
+            index, c = row * image_width + column, 0
             while c < length:
                 several, counts = vectors_at_once(length - c, 1, vector), (nd, nh, nw)
-                at, mark = address(dy) + (start + source + c) * size, address(where) + (start + source + c) * 4
-                window_chosen(number, at, mark, counts, taps, place, out + (to + c) * size, several, length - c)
+                at, mark = address(dy) + (start + source + c) * size, address(indices) + (start + source + c) * 4
+                window_chosen(number, at, mark, counts, taps, index, out + (to + c) * size, several, length - c)
                 c += several * vector
 
 
-def _backward_of_planes(integer, name):
-    """Build the kernel that adds every gradient at its place, for one integer type of places."""
+def _scatter(integer, name):
+    """Build the kernel that adds every gradient at its index, for one integer type of indices."""
 
-    @kernel(f"T[:,::1], {integer}[:,::1], T[:,::1]", writes="dx", parallel=True, name=name)
-    def planes(dy, where, dx, lo, hi):
-        """dy, where(P,N) -> dx(P,M). The range is over P."""
+    @kernel(f"S[:,::1], {integer}[:,::1], S[:,::1]", writes="dx", parallel=True, name=name)
+    def scatter(dy, indices, dx, lo, hi):
+        """dy, indices(P,N) -> dx(P,M). The range is over P."""
         for p in range(lo, hi):
-            grads, places, plane = dy[p], where[p], dx[p]
+            grads, index, plane = dy[p], indices[p], dx[p]
             for i in range(plane.size):
                 plane[i] = 0
             for i in range(grads.size):
-                inside = 0 <= places[i] < plane.size  # no branch: windows zeroed by a ReLU cannot be predicted
-                plane[places[i] if inside else 0] += grads[i] if inside else 0
+                inside = 0 <= index[i] < plane.size  # no branch: windows zeroed by a ReLU cannot be predicted
+                plane[index[i] if inside else 0] += grads[i] if inside else 0
 
-    return planes
-
-
-max_pool_backward__planes = _backward_of_planes("i4", "max_pool_backward__planes")
-max_pool_backward__far_planes = _backward_of_planes("i8", "max_pool_backward__far_planes")
+    return scatter
 
 
-@kernel("T[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T[::1], T[:,:,:,::1]", writes="y", parallel=True)
-def avg_pool__windows(x, rows, runs, steps, divisors, y, lo, hi):
+max_pool_backward__channels_first = _scatter("i4", "max_pool_backward__channels_first")
+max_pool_backward__wide_indices = _scatter("i8", "max_pool_backward__wide_indices")
+
+
+@kernel("S[:,:,:,::1], i8[:,::1], i8[:,::1], i8[::1], T[::1], S[:,:,:,::1]", writes="y", parallel=True)
+def avg_pool3d__windows(x, rows, runs, steps, divisors, y, lo, hi):
     """x(P,D,H,W*S) -> y(P,OD,OH,OW*S): sums over a divisor by depth, one by row and one by run. The range: rows."""
     size, vector, one = itemsize(divisors[0]), lanes(divisors[0]), divisors.dtype.type(1)
-    taps, depth, height = (steps[0], steps[1], steps[2]), y.shape[1], y.shape[2]
-    columns = stack_bytes(BYTES)
+    td, th, tw, _, _, _, _, _, columns_first = steps
+    taps, depth, height, columns = (td, th, tw), y.shape[1], y.shape[2], stack_bytes(BYTES)
     for r in range(lo, hi):
         start, _, nd, nh = first_tap(x, y, rows, r)
         images, out, i = address(x) + start * size, address(y) + r * y.strides[2], r % (depth * height)
         divisor = divisors[i // height] * divisors[depth + i % height]
-        if steps[8]:
+        if columns_first:
             for c in range(0, x.shape[3], 4 * vector):
                 window_sum(one, images + c * size, (nd, nh, 1), taps, 1, columns + c * size, 1, 4, x.shape[3] - c)
             images, nd, nh = columns, 1, 1
@@ -406,8 +412,8 @@ def avg_pool__windows(x, rows, runs, steps, divisors, y, lo, hi):
                 c += several * vector
 
 
-@kernel("T[:,::1], T, T[::1]", writes="y", parallel=True)
-def max_pool__whole_planes(x, floor, y, lo, hi):
+@kernel("S[:,::1], T, S[::1]", writes="y", parallel=True)
+def max_pool3d__whole(x, floor, y, lo, hi):
     """x(P,N) -> y(P), not smaller than the floor."""
     for p in range(lo, hi):
         row, best = x[p], floor
@@ -416,8 +422,8 @@ def max_pool__whole_planes(x, floor, y, lo, hi):
         y[p] = best
 
 
-@kernel("T[:,::1], T, T[::1]", writes="y", parallel=True)
-def avg_pool__whole_planes(x, divisor, y, lo, hi):
+@kernel("S[:,::1], T, S[::1]", writes="y", parallel=True)
+def avg_pool3d__whole(x, divisor, y, lo, hi):
     """x(P,N) -> y(P): sums over the divisor."""
     for p in range(lo, hi):
         row, total = x[p], divisor - divisor
@@ -426,9 +432,9 @@ def avg_pool__whole_planes(x, divisor, y, lo, hi):
         y[p] = total / divisor
 
 
-@kernel("T[:,:,::1], T, T[:,::1]", writes="y", parallel=True)
-def avg_pool__whole_pixels(x, divisor, y, lo, hi):
-    """x(B,N,C) -> y(B,C): sums over the divisor. Pixel by pixel, as they lie: memory likes that better than windows."""
+@kernel("S[:,:,::1], T, S[:,::1]", writes="y", parallel=True)
+def avg_pool3d__whole_channels_last(x, divisor, y, lo, hi):
+    """x(B,N,C) -> y(B,C): sums over the divisor, pixel by pixel, in the order of memory."""
     for b in range(lo, hi):
         total = y[b]
         for c in range(total.size):
@@ -441,41 +447,10 @@ def avg_pool__whole_pixels(x, divisor, y, lo, hi):
             total[c] /= divisor
 
 
-@kernel("T[::1], T, T[:,::1]", writes="dx", parallel=True)
-def avg_pool_backward__whole_planes(dy, divisor, dx, lo, hi):
+@kernel("S[::1], T, S[:,::1]", writes="dx", parallel=True)
+def avg_pool_backward__whole(dy, divisor, dx, lo, hi):
     """dy(P) -> dx(P,N): a number over the divisor, everywhere."""
     for p in range(lo, hi):
         row, share = dx[p], dy[p] / divisor
         for i in range(row.size):
             row[i] = share
-
-
-@kernel("T[:,:,:], i8[:,:,:], T[:,:,:], i8[::1]", writes="out wrong", parallel=True)
-def max_unpool__scatter(x, indices, out, wrong, lo, hi):
-    """x, indices(B,C,N) -> out(B,C,M), zero where nothing goes; wrong(B): whether an index was outside.
-
-    The range is over channels, of every image: they may be neighbours in memory.
-    """
-    for b in range(out.shape[0]):
-        if out.strides[2] <= out.strides[1]:
-            for c in range(lo, hi):
-                values, places, plane = x[b, c], indices[b, c], out[b, c]
-                for i in range(plane.size):
-                    plane[i] = 0
-                for i in range(values.size):
-                    if 0 <= places[i] < plane.size:  # indices come from outside: never write out of bounds
-                        plane[places[i]] = values[i]
-                    else:
-                        wrong[b] = 1
-            continue
-        for i in range(out.shape[2]):
-            pixel = out[b, lo:hi, i]
-            for c in range(pixel.size):
-                pixel[c] = 0
-        for i in range(x.shape[2]):
-            values, places, image = x[b, lo:hi, i], indices[b, lo:hi, i], out[b, lo:hi]
-            for c in range(values.size):
-                if 0 <= places[c] < out.shape[2]:
-                    image[c, places[c]] = values[c]
-                else:
-                    wrong[b] = 1

@@ -71,16 +71,18 @@ def max_pool(problem):
     if problem.indices is True:
         return _with_indices(x, axes, -inf, problem.relu, I8, problem.out)
     if are_squares(axes, windows):
-        kernel = kernels.max_pool2d__squares_of_pixels if images.last else kernels.max_pool2d__squares_of_planes
+        kernel = kernels.max_pool2d__squares_channels_last if images.last else kernels.max_pool2d__squares
         floor = (0.0 if problem.relu else nan,)  # NaN for none
         run = _pooling(images, size, kernel, images.squares, floor, 2 if images.last else 1, problem.out)
-        return (lambda *given: (run(*given), None)) if problem.indices else run  # its gradient finds the maxima again
+        return (
+            (lambda *arguments: (run(*arguments), None)) if problem.indices else run
+        )  # its gradient finds the maxima again
     if problem.indices:
         return _with_indices(x, axes, floor, False, None, problem.out)
     if are_whole(windows) and not images.last:
-        return _pooling(images, size, kernels.max_pool__whole_planes, images.flat, (floor,), 1, problem.out)
+        return _pooling(images, size, kernels.max_pool3d__whole, images.flat, (floor,), 1, problem.out)
     table = tables(windows, images.inner, True, 1, windows[2].length)
-    return _pooling(images, size, kernels.max_pool__windows, images.volumes, (*table, floor), 3, problem.out)
+    return _pooling(images, size, kernels.max_pool3d__windows, images.volumes, (*table, floor), 3, problem.out)
 
 
 def _are_wide(size) -> bool:
@@ -96,7 +98,7 @@ class _Finder:
 
     def __init__(self, images, axes, floor):
         wide, windows = _are_wide(images.size), three(axes)
-        kernel = kernels.max_pool__windows_and_far_places if wide else kernels.max_pool__windows_and_places
+        kernel = kernels.max_pool3d__windows_and_wide_indices if wide else kernels.max_pool3d__windows_and_indices
         self.kernel, self.floor, self.dtype = kernel[images.dtype], floor, I8 if wide else INT32
         self.table = tables(windows, images.inner, False, 1, windows[2].length)
         self.form, self.source = images.volumes(pooled_size(axes)), images.volumes(images.size)
@@ -122,7 +124,7 @@ def _with_indices(x, axes, floor, relu, dtype, out):
     find, form, kind, count = finder.find, finder.form, finder.dtype, prod(finder.form)
     read, new = images.reader(x, finder.source), images.new(size, form, dtype or kind)
     same = dtype is None or dtype is kind
-    clamp, number = kernels.max_pool__whole_planes[x.dtype] if relu else None, tasks(count, GRAIN)
+    clamp, number = kernels.max_pool3d__whole[x.dtype] if relu else None, tasks(count, GRAIN)
 
     def compute(y, x, indices):
         find(read(x), y, indices)
@@ -186,10 +188,10 @@ def _scattering(images, axes):
     dtype, number, windows = images.dtype, tasks(prod(images.x.shape), GRAIN), three(axes)
     if not images.last:
         wide = _are_wide(images.size)
-        kernel = (kernels.max_pool_backward__far_planes if wide else kernels.max_pool_backward__planes)[dtype]
+        kernel = (kernels.max_pool_backward__wide_indices if wide else kernels.max_pool_backward__channels_first)[dtype]
         count = images.flat(images.size)[0]
         return lambda dy, indices, dx: kernel(dy, indices, dx, count, number)
-    kernel = kernels.max_pool_backward__pixels[dtype]
+    kernel = kernels.max_pool_backward__channels_last[dtype]
     table = tables([w.transposed() for w in windows], images.inner, False, 1, windows[2].length)
     count = prod(images.volumes(images.size)[:3])
     return lambda dy, indices, dx: kernel(dy, indices, *table, 0.0, dx, count, number)
@@ -197,9 +199,9 @@ def _scattering(images, axes):
 
 def _squares_backward(images, dy, axes, relu):
     """Return run(out, dy, input, ...) for 2x2 windows, whose maxima are found again."""
-    kernel = kernels.max_pool2d_gradient__squares_of_planes
+    kernel = kernels.max_pool_backward__squares
     if images.last:
-        kernel = kernels.max_pool2d_gradient__squares_of_pixels
+        kernel = kernels.max_pool_backward__squares_channels_last
     kernel, floor = kernel[images.dtype], 0.0 if relu else nan
     form, pooled = images.squares(images.size), images.squares(pooled_size(axes))
     read, read_dy = images.reader(images.x, form), images.reader(dy, pooled)
@@ -234,7 +236,7 @@ def max_unpool(problem):
     name, x, size = problem.name, problem.input, problem.size
     images, form, limit = Images(x, len(size)), _unpooling(x, len(size)), prod(size)
     batch, channels, _ = form
-    kernel, number = kernels.max_unpool__scatter[x.dtype], tasks(batch * channels * limit, GRAIN)
+    kernel, number = unpool_kernels.max_unpool3d__scatter[x.dtype], tasks(batch * channels * limit, GRAIN)
     last, new = images.last, images.new(size, (batch, limit, channels) if images.last else (batch, channels, limit))
 
     def run(out, x, indices, *_):
@@ -302,15 +304,15 @@ def _means(x, axes, padded=True, divisor=None, out=None):
     images, windows, size = Images(x, len(axes)), three(axes), pooled_size(axes)
     counts = _counts(windows, padded, divisor)
     if are_whole(windows):
-        kernel = kernels.avg_pool__whole_pixels if images.last else kernels.avg_pool__whole_planes
+        kernel = kernels.avg_pool3d__whole_channels_last if images.last else kernels.avg_pool3d__whole
         return _pooling(images, size, kernel, images.flat, (counts.divisor,), 1, out)
     if counts.halving and are_squares(axes, windows):
-        kernel = kernels.avg_pool2d__squares_of_pixels if images.last else kernels.avg_pool2d__squares_of_planes
+        kernel = kernels.avg_pool2d__squares_channels_last if images.last else kernels.avg_pool2d__squares
         ranges = 2 if images.last else 1
         return _pooling(images, size, kernel, images.squares, (1 / counts.divisor,), ranges, out)
     table = tables(windows, images.inner, True, TURNS, windows[2].length)
     arguments = *table, divisors(counts.axes, table.runs, x.dtype)
-    return _pooling(images, size, kernels.avg_pool__windows, images.volumes, arguments, 3, out)
+    return _pooling(images, size, kernels.avg_pool3d__windows, images.volumes, arguments, 3, out)
 
 
 @plans(*dims("avg_pool{}_backward"), *dims("adaptive_avg_pool{}_backward"))
@@ -327,16 +329,16 @@ def _means_backward(dy, shape, last, axes, padded=True, divisor=None):
     counts, number = _counts(windows, padded, divisor), tasks(prod(shape), GRAIN)
     if are_whole(windows) and not last:
         form = images.flat(images.size)
-        kernel, read = kernels.avg_pool_backward__whole_planes[dtype], images.reader(dy, form[:1])
+        kernel, read = kernels.avg_pool_backward__whole[dtype], images.reader(dy, form[:1])
 
         def compute(dx, dy, *_):
             kernel(read(dy), counts.divisor, dx, form[0], number)
 
         return images.writer(images.size, form, compute)
     if counts.halving and are_squares(axes, windows):
-        kernel = kernels.avg_pool2d_backward__squares_of_planes
+        kernel = kernels.avg_pool_backward__squares
         if last:
-            kernel = kernels.avg_pool2d_backward__squares_of_pixels
+            kernel = kernels.avg_pool_backward__squares_channels_last
         kernel, pooled, factor = kernel[dtype], images.squares(size), 1 / counts.divisor
         read, count = images.reader(dy, pooled), prod(pooled[: 2 if last else 1])
 
@@ -344,7 +346,7 @@ def _means_backward(dy, shape, last, axes, padded=True, divisor=None):
             kernel(read(dy), factor, dx, count, number)
 
         return images.writer(images.size, images.squares(images.size), compute)
-    kernel, pooled = kernels.avg_pool__windows[dtype], images.volumes(size)
+    kernel, pooled = kernels.avg_pool3d__windows[dtype], images.volumes(size)
     read, back = images.reader(dy, pooled), [w.transposed() for w in windows]
     table = tables(back, images.inner, True, TURNS, windows[2].length)
     ones = [np.full(len(w), counts.divisor or 1 if i == 0 else 1) for i, w in enumerate(back)]

@@ -102,8 +102,8 @@ class Windows:
 
 def _vectors(runs: ndarray) -> ndarray:
     """Return how many vectors the outputs of each run fill, weighted: numbers far apart take longer to gather."""
-    far, apart = (runs[:, 1] > 2) | (runs[:, 4] > 2), runs[:, 4] == 2
-    return -(-runs[:, 2] // 16) * np.where(far, 4, np.where(apart, 1.5, 1))
+    distant, apart = (runs[:, 1] > 2) | (runs[:, 4] > 2), runs[:, 4] == 2
+    return -(-runs[:, 2] // 16) * np.where(distant, 4, np.where(apart, 1.5, 1))
 
 
 class Tables(NamedTuple):
@@ -136,5 +136,5 @@ def tables(windows: tuple[Windows, ...], size: int, merge: bool, turns: int, ima
 
 
 def divisors(counts, runs: ndarray, dtype: np.dtype) -> ndarray:
-    """Return what sums are divided by, given per output of each axis, as the kernel wants it: the last axis by run."""
+    """Return what sums are divided by, per output of each axis, as the kernel takes it: the last axis by run."""
     return np.concatenate([counts[0], counts[1], counts[2][runs[:, 7]]]).astype(dtype)

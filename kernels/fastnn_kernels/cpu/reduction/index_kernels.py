@@ -54,7 +54,7 @@ def index_rows(op, sign):
         for item in range(lo, hi):
             index = item // blocks
             block = item - index * blocks
-            at, place = kept_at(g, index)
+            at, to = kept_at(g, index)
             best, where = number, -1
             for u in range(block * per, min(block * per + per, g[UNITS])):
                 start, _, n = unit_at(g, u)
@@ -66,9 +66,9 @@ def index_rows(op, sign):
                 if value != value:
                     break
             start, first, n = unit_at(g, where)
-            out[block * size + place] = first + search(x, at + start, stride, n, best)
+            out[block * size + to] = first + search(x, at + start, stride, n, best)
             if values.size:
-                values[block * size + place] = best
+                values[block * size + to] = best
 
     return index_rows
 
@@ -107,9 +107,9 @@ def index_lanes(sign):
             index = item // g[TILES]
             first = (item - index * g[TILES]) * g[TILE]
             block = index % blocks
-            at, place = kept_at(g, index // blocks)
+            at, to = kept_at(g, index // blocks)
             count = min(g[TILE], g[LANES] - first)
-            at, place = at + first * apart, place + first * g[OUT_STRIDE]
+            at, to = at + first * apart, to + first * g[OUT_STRIDE]
             base = block * per * g[PIECE]
             end = min(base + per * g[PIECE], g[LENGTH])
             for i in range(base, end):
@@ -128,12 +128,12 @@ def index_lanes(sign):
                         top = read(p, j)
                         write(q, j, where_above(value, top, here, read(q, j)))
                         write(p, j, where_above(value, top, value, top))
-            place += block * size
+            to += block * size
             for j in range(count):
-                out[place + j * g[OUT_STRIDE]] = base + int(q[j])
+                out[to + j * g[OUT_STRIDE]] = base + int(q[j])
             if values.size:
                 for j in range(count):
-                    values[place + j * g[OUT_STRIDE]] = p[j] if sign > 0 else -p[j]
+                    values[to + j * g[OUT_STRIDE]] = p[j] if sign > 0 else -p[j]
 
     return index_lanes
 

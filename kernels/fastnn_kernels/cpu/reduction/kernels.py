@@ -203,15 +203,15 @@ MIN = Reduction("min", ALL, bottom_one, bottom_four, merge_bottoms, extreme_of, 
 @jitted
 def kept_at(g, index):
     """Return the offsets in input and output of the `index`-th position along the other kept dimensions."""
-    n, at, place = g[KEPT], g[BASE], 0
+    n, at, to = g[KEPT], g[BASE], 0
     for d in range(OTHERS + n - 1, OTHERS - 1, -1):
         length = g[d]
         rest = index // length
         digit = index - rest * length
         at += digit * g[d + n]
-        place += digit * g[d + 2 * n]
+        to += digit * g[d + 2 * n]
         index = rest
-    return at, place
+    return at, to
 
 
 @jitted
@@ -230,10 +230,10 @@ def unit_at(g, u):
 
 
 @jitted
-def pack(x, at, stride, count, buffer, place):
+def pack(x, at, stride, count, buffer, to):
     """Copy `count` elements of a stride into a contiguous buffer."""
     for i in range(count):
-        buffer[place + i] = x[at + i * stride]
+        buffer[to + i] = x[at + i * stride]
 
 
 def _named(function, op):
@@ -321,10 +321,10 @@ def rows(op):
         for item in range(lo, hi):
             index = item // blocks
             block = item - index * blocks
-            at, place = kept_at(g, index)
+            at, to = kept_at(g, index)
             p, q, high, low = neutral(zero), zero, zero, zero
             if centred:
-                high, low = broadcast(centre[place]), broadcast(centre[size + place])
+                high, low = broadcast(centre[to]), broadcast(centre[size + to])
             start, _, n = unit_at(g, block * per)
             for u in range(block * per + 1, min(block * per + per, g[UNITS]) + 1):
                 after, _, m = unit_at(g, u)
@@ -333,9 +333,9 @@ def rows(op):
                 start, n = after, m
             value, error = fold(every(p, skip, neutral(zero)), every(q, skip, zero))
             if rest.size:
-                out[block * size + place], rest[block * size + place] = value, error
+                out[block * size + to], rest[block * size + to] = value, error
             else:
-                out[place] = result(float(value), float(error), divisor)
+                out[to] = result(float(value), float(error), divisor)
 
     return rows
 
@@ -381,10 +381,10 @@ def lanes(op):
             index = item // g[TILES]
             first = (item - index * g[TILES]) * g[TILE]
             block = index % blocks
-            at, place = kept_at(g, index // blocks)
+            at, to = kept_at(g, index // blocks)
             number_of_lanes = min(g[TILE], g[LANES] - first)
             count = (number_of_lanes - 1) * skip + 1
-            at, place = at + first * apart, place + first * g[OUT_STRIDE]
+            at, to = at + first * apart, to + first * g[OUT_STRIDE]
             for j in range(0, count, step):
                 write(p, j, none)
                 write(q, j, zero)
@@ -394,7 +394,7 @@ def lanes(op):
                     write(low, j, zero)
                 half = centre.size // 2
                 for j in range(number_of_lanes):
-                    of = (place + j * g[OUT_STRIDE]) % half
+                    of = (to + j * g[OUT_STRIDE]) % half
                     high[j * skip], low[j * skip] = centre[of], centre[half + of]
             full = count - count % step
             for u in range(block * per, min(block * per + per, g[UNITS])):
@@ -420,12 +420,12 @@ def lanes(op):
                     i += ROWS if many else 1
             apart_out = g[OUT_STRIDE]
             if rest.size:
-                place += block * size
+                to += block * size
                 for j in range(number_of_lanes):
-                    out[place + j * apart_out], rest[place + j * apart_out] = p[j * skip], q[j * skip]
+                    out[to + j * apart_out], rest[to + j * apart_out] = p[j * skip], q[j * skip]
             else:
                 for j in range(number_of_lanes):
-                    out[place + j * apart_out] = result(float(p[j * skip]), float(q[j * skip]), divisor)
+                    out[to + j * apart_out] = result(float(p[j * skip]), float(q[j * skip]), divisor)
 
     return lanes
 

@@ -236,10 +236,10 @@ def _stage(rows, inner, others, lane, stay, base, results, size, first, limit, d
     piece = PIECE_OF_ROW if rows else PIECE_OF_ROWS
     pieces = -(-inner.n // piece)
     units = pieces * prod(d.n for d in others)
-    places, lane = prod(d.n for d in stay), lane or _Dim(1, 0, 0)
+    positions, lane = prod(d.n for d in stay), lane or _Dim(1, 0, 0)
     tile = kernels.WIDEST if lane.stride == 1 else kernels.PACKED
     tiles = -(-lane.n // tile)
-    items = places * tiles
+    items = positions * tiles
     longest = (ROW_LIMIT if rows else ROWS_LIMIT) // limit
     blocks = -(-units // max(longest // min(piece, inner.n), 1))
     if items < ITEMS:

@@ -1,6 +1,6 @@
-"""Softmax and its logarithm: over rows (the dimension lies in memory one after the other) or over columns.
+"""Softmax and its logarithm: over rows (the dimension is contiguous) or over columns.
 
-Rows of a few numbers are turned around, a vector's width of them at a time, and go the way of columns.
+Rows of a few numbers are transposed, a vector's width of them at a time, and computed as columns.
 A row or column of -inf has no largest value to shift by, and gives NaN.
 """
 
@@ -21,7 +21,6 @@ from ..vector.values import (
     prefetch,
     read,
     read_part,
-    stream,
     sum_of_lanes,
     times_power_of_2,
     width,
@@ -30,12 +29,12 @@ from ..vector.values import (
     zeros,
 )
 
-FEW = 32  # numbers up to which rows are turned around
+FEW = 32  # numbers up to which rows are transposed
 PIECE = 16  # vectors whose sum is taken at once: sums of sums are rounded less often
 FETCH = 32  # vectors that rows are fetched before they are read for the first time
-AHEAD = 256  # bytes that columns are fetched before their turn: rows lie too far apart for the CPU to foresee them
+AHEAD = 256  # bytes that columns are fetched ahead: rows are too far apart for the CPU's own prefetching
 TOGETHER = 4096  # numbers of rows that go together
-KEPT = 1 << 14  # bytes of a strip's exponentials up to which they wait aside for their sum, if the result is far
+KEPT = 1 << 14  # bytes of a strip's exponentials, up to which they are kept for their sum if results are streamed
 TILE_BYTES = 64 * FEW  # a tile of FEW vectors, whose width is at most 64 bytes
 
 # e^r for |r| <= ln(2)/2 (and a bit), relative error 2^-28.2 and 2^-57.9
@@ -100,7 +99,7 @@ def sum_of_exponentials(x, start, n, largest, out, after):
     not None, gets the exponentials; `after` may be None.
     """
     zero, largest, none = zeros(x), broadcast(largest), NONE(zeros(x))
-    step, far = width(zero), FETCH * width(zero)
+    step, ahead = width(zero), FETCH * width(zero)
     total, top, i = zero, none, 0
     while i + step <= n:
         part, end = zero, min(i + PIECE * step, n)
@@ -109,7 +108,7 @@ def sum_of_exponentials(x, start, n, largest, out, after):
             if out is not None:
                 write(out, start + i, e)
             if after is not None:
-                prefetch(x, after + i + far, 0)
+                prefetch(x, after + i + ahead, 0)
                 top = larger(read(x, after + i), top)
             part = part + e
             i += step
@@ -124,9 +123,9 @@ def sum_of_exponentials(x, start, n, largest, out, after):
     return sum_of_lanes(total), largest_lane(top)
 
 
-@kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,::1], S[:,::1]", writes="out", parallel=True)
 def softmax__rows(x, out, lo, hi):
-    """x(R, C) -> out(R, C)."""
+    """x(R, C) -> out(R, C). Find the maximum, sum the exponentials, scale."""
     one, n, x, out = x.dtype.type(1), x.shape[1], pointer(x), pointer(out)
     zero = zeros(x)
     step, last = width(zero), (hi - 1) * n
@@ -147,7 +146,7 @@ def log_share(x, largest, rest):
     return (x - largest) - rest
 
 
-@kernel("T[:,::1], T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,::1], S[:,::1]", writes="out", parallel=True)
 def log_softmax__rows(x, out, lo, hi):
     """x(R, C) -> out(R, C). Short rows go together, up to a vector's width of them: one logarithm serves them all."""
     number, n, x, out = x.dtype.type(0), x.shape[1], pointer(x), pointer(out)
@@ -192,9 +191,9 @@ def row_sum(a, b, start, n):
     return sum_of_lanes(total + other)
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,::1], S[:,::1], S[:,::1]", writes="out", parallel=True)
 def softmax_backward__rows(dy, y, out, lo, hi):
-    """dy(R, C), y(R, C) -> out(R, C) = y (dy - sum(dy y))."""
+    """dy(R, C), y(R, C) -> out(R, C) = y (dy - sum(dy y)). Sum the products, subtract and multiply."""
     n, dy, y, out = y.shape[1], pointer(dy), pointer(y), pointer(out)
     zero = zeros(y)
     step = width(zero)
@@ -209,9 +208,9 @@ def softmax_backward__rows(dy, y, out, lo, hi):
             write_part(out, start + i, n - i, value)
 
 
-@kernel("T[:,::1], T[:,::1], T[:,::1]", writes="out", parallel=True)
+@kernel("S[:,::1], S[:,::1], S[:,::1]", writes="out", parallel=True)
 def log_softmax_backward__rows(dy, y, out, lo, hi):
-    """dy(R, C), y(R, C) -> out(R, C) = dy - e^y sum(dy)."""
+    """dy(R, C), y(R, C) -> out(R, C) = dy - e^y sum(dy). Sum dy, multiply the exponentials by it and subtract."""
     n, dy, y, out = y.shape[1], pointer(dy), pointer(y), pointer(out)
     zero = zeros(y)
     step = width(zero)
@@ -228,14 +227,14 @@ def log_softmax_backward__rows(dy, y, out, lo, hi):
 
 
 # Strips: a vector's width of columns of x(n, stride), from `start` on, of which the first `count` are read and written.
-# ahead: how many columns to fetch ahead, or 0. far: whether results, which are whole cache lines, go past the caches.
+# ahead: how many columns to fetch ahead, or 0. stream: whether results, whole cache lines, get streaming stores.
 
 
 @exact
-def softmax_strip(x, start, stride, n, count, out, kept, ahead, far):
-    """Write softmax down the columns of x to out. What is far waits in `kept` for the sum."""
+def softmax_strip(x, start, stride, n, count, out, kept, ahead, stream):
+    """Write softmax down the columns of x to out. Before streaming stores exponentials wait in `kept`."""
     none = NONE(zeros(x))
-    e, place, step = (kept, 0, width(none)) if far else (out, start, stride)
+    e, place, step = (kept, 0, width(none)) if stream else (out, start, stride)
     top, total = none, zeros(x)
     for i in range(n):
         top = larger(read_part(x, start + i * stride, count, none), top)
@@ -243,27 +242,27 @@ def softmax_strip(x, start, stride, n, count, out, kept, ahead, far):
         at = start + i * stride
         if ahead:
             prefetch(x, at + ahead, 0)
-            if not far:
+            if not stream:
                 prefetch(out, at + ahead, 1)
         power = exponential(read_part(x, at, count, none), top)
         write_part(e, place + i * step, count, power)
         total = total + power
     scale = ONE(total) / total
     for i in range(n):
-        finish_strip(out, start + i * stride, count, read_part(e, place + i * step, count, none) * scale, far)
+        finish_strip(out, start + i * stride, count, read_part(e, place + i * step, count, none) * scale, stream)
 
 
 @exact
-def finish_strip(out, at, count, value, far):
+def finish_strip(out, at, count, value, stream):
     """Write a vector of a strip."""
-    if far:
+    if stream:
         stream(out, at, value)
     else:
         write_part(out, at, count, value)
 
 
 @exact
-def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, far):
+def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, stream):
     """Write the logarithm of softmax down the columns of x to out."""
     none = NONE(zeros(x))
     top, total = none, zeros(x)
@@ -273,13 +272,13 @@ def log_softmax_strip(x, start, stride, n, count, out, kept, ahead, far):
         at = start + i * stride
         if ahead:
             prefetch(x, at + ahead, 0)
-            if not far:
+            if not stream:
                 prefetch(out, at + ahead, 1)
         total = total + exponential(read_part(x, at, count, none), top)
     rest = logarithm(total)
     for i in range(n):
         at = start + i * stride
-        finish_strip(out, at, count, log_share(read_part(x, at, count, none), top, rest), far)
+        finish_strip(out, at, count, log_share(read_part(x, at, count, none), top, rest), stream)
 
 
 @exact
@@ -324,8 +323,8 @@ def strips(width, dtype):
     return -(-width * dtype.itemsize // vector_bytes())
 
 
-def far(shape, dtype):
-    """Return whether a result (A, C, B) goes past the caches: too large for them, and its strips whole lines."""
+def streams(shape, dtype):
+    """Return whether a result (A, C, B) is for streaming stores: too large for the caches, its strips whole lines."""
     height, width = shape[1], shape[2] * dtype.itemsize
     line = vector_bytes() == ALIGNMENT and width % ALIGNMENT == 0
     return line and shape[0] * height * width >= FAR and height * ALIGNMENT <= KEPT
@@ -342,15 +341,15 @@ def strip(k, shape, step):
 def columns(strip_of):
     """Make the body of a kernel of what is done with a strip."""
 
-    def columns(x, out, far, lo, hi):
-        """x(A, C, B) -> out(A, C, B). The range is over strips. far: see `far`."""
+    def columns(x, out, stream, lo, hi):
+        """x(A, C, B) -> out(A, C, B). The range is over strips. stream: see `streams`."""
         number, stride, n = x.dtype.type(0), x.shape[2], x.shape[1]
         step, kept, y = lanes(number), pointer_at(number, stack_bytes(KEPT)), pointer(out)
-        far = far and address(out) % ALIGNMENT == 0
+        stream = stream and address(out) % ALIGNMENT == 0
         for k in range(lo, hi):
             start, count = strip(k, x.shape, step)
-            strip_of(pointer(x), start, stride, n, count, y, kept, AHEAD // itemsize(number), far)
-        if far:
+            strip_of(pointer(x), start, stride, n, count, y, kept, AHEAD // itemsize(number), stream)
+        if stream:
             fence()
 
     return columns
@@ -371,7 +370,7 @@ def columns_backward(strip_of):
 
 
 @jitted
-def turn(number, source, source_row, target, target_row, rows, columns):
+def transpose_rows(number, source, source_row, target, target_row, rows, columns):
     """Write the transpose of rows x columns elements from one address to another."""
     size, step = itemsize(number), lanes(number)
     for i in range(0, rows, step):
@@ -383,7 +382,7 @@ def turn(number, source, source_row, target, target_row, rows, columns):
 
 
 def few(strip_of):
-    """Make the body of a kernel of rows of up to FEW numbers: a vector's width of them is turned into a strip."""
+    """Make the body of a kernel of rows of up to FEW numbers: a vector's width of them is transposed into a strip."""
 
     def few(x, out, lo, hi):
         """x(R, C) -> out(R, C)."""
@@ -392,9 +391,9 @@ def few(strip_of):
         numbers = pointer_at(zero, tile)
         for r in range(lo, hi, step):
             count = min(step, hi - r)
-            turn(zero, address(x) + r * row, n, tile, step, count, n)
+            transpose_rows(zero, address(x) + r * row, n, tile, step, count, n)
             strip_of(numbers, 0, step, n, count, numbers, numbers, 0, False)
-            turn(zero, tile, step, address(out) + r * row, n, n, count)
+            transpose_rows(zero, tile, step, address(out) + r * row, n, n, count)
 
     return few
 
@@ -403,12 +402,12 @@ def _kernel(name, signature, body):
     return kernel(signature, writes="out", parallel=True, name=name)(body)
 
 
-OF_X, OF_DY = "T[:,:,::1], T[:,:,::1], int", "T[:,:,::1], T[:,:,::1], T[:,:,::1]"
+OF_X, OF_DY = "S[:,:,::1], S[:,:,::1], int", "S[:,:,::1], S[:,:,::1], S[:,:,::1]"
 softmax__columns = _kernel("softmax__columns", OF_X, columns(softmax_strip))
 log_softmax__columns = _kernel("log_softmax__columns", OF_X, columns(log_softmax_strip))
 softmax_backward__columns = _kernel("softmax_backward__columns", OF_DY, columns_backward(softmax_backward_strip))
 log_softmax_backward__columns = _kernel(
     "log_softmax_backward__columns", OF_DY, columns_backward(log_softmax_backward_strip)
 )
-softmax__few = _kernel("softmax__few", "T[:,::1], T[:,::1]", few(softmax_strip))
-log_softmax__few = _kernel("log_softmax__few", "T[:,::1], T[:,::1]", few(log_softmax_strip))
+softmax__few = _kernel("softmax__few", "S[:,::1], S[:,::1]", few(softmax_strip))
+log_softmax__few = _kernel("log_softmax__few", "S[:,::1], S[:,::1]", few(log_softmax_strip))

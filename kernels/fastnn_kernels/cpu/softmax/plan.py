@@ -31,10 +31,10 @@ def _plan(variants: Variants, streams: bool):
         length, width = shape[dim] if shape else 1, prod(shape[dim + 1 :])
         if width == 1:
             variant, form = variants.short if length <= kernels.FEW else variants.rows, (size // max(length, 1), length)
-            count, given = form[0], ()
+            count, more = form[0], ()
         else:
             variant, form = variants.columns, (prod(shape[:dim]), length, width)
-            count, given = form[0] * kernels.strips(width, dtype), (kernels.far(form, dtype),) if streams else ()
+            count, more = form[0] * kernels.strips(width, dtype), (kernels.streams(form, dtype),) if streams else ()
         if size == 0:
             return lambda out, *_: empty(shape, dtype) if out is None else out
         kernel, number = variant[dtype], tasks(count, max(-(-GRAIN * count // size), 1))
@@ -46,9 +46,9 @@ def _plan(variants: Variants, streams: bool):
             if y is None:
                 y = memory.fresh(shape, dtype) if small else empty(shape, dtype)
             if as_they_are:
-                kernel(*arguments[:-1], y, *given, count, number)
+                kernel(*arguments[:-1], y, *more, count, number)
             else:
-                kernel(*[contiguous(x).reshape(form) for x in (*arguments[:-1], y)], *given, count, number)
+                kernel(*[contiguous(x).reshape(form) for x in (*arguments[:-1], y)], *more, count, number)
             return y
 
         return run
