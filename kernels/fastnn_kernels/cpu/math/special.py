@@ -1,6 +1,6 @@
 """The error function and the activations built on it, and others that need more than e^x in one place.
 
-In the same style, and measured in the same way, as `_elementary`.
+In the same style, and measured in the same way, as `elementary`.
 """
 
 from ...ground.jit import exact
@@ -105,7 +105,7 @@ def _gelu_tanh_argument(x):
 
 @exact
 def gelu_tanh(x):
-    """Return the approximation of gelu that is made with tanh."""
+    """Return the approximation of gelu by tanh."""
     T = type(x)
     u, low, _ = _gelu_tanh_argument(x)
     v = -GELU_TANH_END(x) if x < -GELU_TANH_END(x) else x

@@ -18,7 +18,7 @@ from .machine import vector_bytes, vector_registers
 # The largest tile that leaves registers for one row of B and one broadcast: 14 x 2 vectors of 32, 6 x 2 of 16.
 TILE_VECTORS = 2
 TILE_ROWS = (vector_registers() - 1) // TILE_VECTORS - 1
-# How many panel rows ahead a tile of few rows fetches B into the second-level cache: so far is memory from there.
+# How many panel rows ahead a tile of few rows prefetches B into the second-level cache, from memory.
 AHEAD_PACKED, AHEAD_IN_PLACE = 64, 2
 # k: length of the sum; a, b, init, c: addresses; *_row, *_col: strides in elements; n: columns of a masked tile
 ARGUMENTS = [I64] * 11
