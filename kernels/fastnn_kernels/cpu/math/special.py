@@ -105,7 +105,7 @@ def _gelu_tanh_argument(x):
 
 @exact
 def gelu_tanh(x):
-    """Return the approximation of gelu that is made with tanh."""
+    """Return the approximation of gelu by tanh."""
     T = type(x)
     u, low, _ = _gelu_tanh_argument(x)
     v = -GELU_TANH_END(x) if x < -GELU_TANH_END(x) else x

@@ -8,10 +8,14 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from .machine import features, vector_bytes
+from .machine import cpu_name, features, vector_bytes
 
 I1, I32, I64, VOID = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.VoidType()
 HAS_FMA = bool({"fma", "neon", "fp-armv8"} & features())
+# Rows of A that a tile reaches from one pointer. LLVM steps from row to row by a chain of additions, which for 14 rows
+# lasts 14 cycles: as long as the 28 multiplications of a round on Intel's CPUs, which have two units for them. AMD's
+# Zen 4 has one and does not notice, and LLVM's code for it runs out of registers with more pointers.
+GROUP = 5 if vector_bytes() == 64 and not cpu_name().startswith("znver") else 16
 SCALARS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType(), types.int32: I32, types.int64: I64}
 
 
@@ -219,6 +223,18 @@ class Tile:
     def rows(self, builder, pointer, stride, count):
         """Return pointers to `count` rows, `stride` elements apart."""
         return [builder.gep(pointer, [builder.mul(stride, I64(i))]) for i in range(count)]
+
+    def bases(self, builder, pointer, stride, count):
+        """Return pointers to every GROUP-th of `count` rows, to advance in a loop; see `spread`."""
+        starts = [builder.gep(pointer, [builder.mul(stride, I64(i))]) for i in range(0, count, GROUP)]
+        if len(starts) == 1:
+            return [pointer]
+        kind = ir.FunctionType(pointer.type, [pointer.type])  # LLVM shall take them for unrelated
+        return [builder.asm(kind, "", "=r,0", [start], side_effect=False) for start in starts]
+
+    def spread(self, builder, bases, stride, count):
+        """Return pointers to all rows."""
+        return [builder.gep(bases[i // GROUP], [builder.mul(stride, I64(i % GROUP))]) for i in range(count)]
 
     def at(self, builder, pointer, j):
         """Return the pointer to vector j of a row."""

@@ -18,7 +18,7 @@ from .machine import vector_bytes, vector_registers
 # The largest tile that leaves registers for one row of B and one broadcast: 14 x 2 vectors of 32, 6 x 2 of 16.
 TILE_VECTORS = 2
 TILE_ROWS = (vector_registers() - 1) // TILE_VECTORS - 1
-# How many panel rows ahead a tile of few rows fetches B into the second-level cache: so far is memory from there.
+# How many panel rows ahead a tile of few rows prefetches B into the second-level cache, from memory.
 AHEAD_PACKED, AHEAD_IN_PLACE = 64, 2
 # k: length of the sum; a, b, init, c: addresses; *_row, *_col: strides in elements; n: columns of a masked tile
 ARGUMENTS = [I64] * 11
@@ -40,26 +40,31 @@ class _GemmTile(Tile):
         rows, vectors = self.shape
         a, b, init, c = (self.pointer(builder, address) for address in (a, b, init, c))
         masks = before(builder, n, self.lanes, vectors) if self.masked else [None] * vectors
-        panel = I64(vectors * self.lanes)
+        panel, below = I64(vectors * self.lanes), builder.gep(c, [builder.mul(c_row, I64(rows))])
+        if not self.masked:  # a further block of k: the next tile of C, which begins with loads, arrives meanwhile
+            with builder.if_then(builder.icmp_unsigned("==", init, c)):
+                for row in self.rows(builder, below, c_row, rows):
+                    for j in range(0, vectors, max(1, 64 // vector_bytes())):
+                        prefetch(builder, self.at(builder, row, j), write=1)
         starts = self.rows(builder, init, init_row, rows)
         sums = [self.load(builder, row, j, masks[j]) for row in starts for j in range(vectors)]
-        offsets = [builder.mul(a_row, I64(i)) for i in range(rows)]
         if self.masked:  # few rows: B comes from memory; in place, the panels behind this one are the rest of its rows
             packed = builder.icmp_signed("==", b_row, panel)
             ahead = builder.mul(panel, builder.select(packed, I64(AHEAD_PACKED), I64(AHEAD_IN_PLACE)))
 
         def step(builder, k, values):
-            a, b, *sums = values
+            b, a, sums = values[0], values[1 : 1 + len(bases)], values[1 + len(bases) :]
             y = [self.load(builder, b, j, masks[j]) for j in range(vectors)]
             if self.masked:
                 for j in range(0, vectors, max(1, 64 // vector_bytes())):
                     prefetch(builder, self.at(builder, builder.gep(b, [ahead]), j))
-            x = [self.splat(builder, builder.load(builder.gep(a, [offset]))) for offset in offsets]
+            x = [self.splat(builder, builder.load(row)) for row in self.spread(builder, a, a_row, rows)]
             products = [(factor, vector) for factor in x for vector in y]
             sums = [fma(builder, *pair, total) for pair, total in zip(products, sums, strict=True)]
-            return [builder.gep(a, [a_col]), builder.gep(b, [b_row]), *sums]
+            return [builder.gep(b, [b_row]), *[builder.gep(row, [a_col]) for row in a], *sums]
 
-        _, _, *sums = loop(builder, k_end, [a, b, *sums], step)
+        bases = self.bases(builder, a, a_row, rows)
+        sums = loop(builder, k_end, [b, *bases, *sums], step)[1 + len(bases) :]
         for i, row in enumerate(self.rows(builder, c, c_row, rows)):
             for j in range(vectors):
                 self.store(builder, sums[i * vectors + j], row, j, masks[j])

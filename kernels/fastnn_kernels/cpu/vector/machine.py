@@ -25,6 +25,11 @@ def features() -> frozenset[str]:
     return frozenset(word[1:] for word in words.split(",") if word.startswith("+"))
 
 
+def cpu_name() -> str:
+    """Return the CPU that LLVM compiles for, as it names it: NUMBA_CPU_NAME, else the host."""
+    return config.CPU_NAME or llvm.get_host_cpu_name()
+
+
 @cache
 def vector_bytes() -> int:
     """Return the bytes of the widest vector: 64 (AVX-512), 32 (AVX2 with FMA), else 16 (SSE, NEON)."""

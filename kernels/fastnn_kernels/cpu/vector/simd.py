@@ -167,10 +167,10 @@ def vector_at(typing_context, number, address, length):
 
     def codegen(context, builder, signature, args):
         size = I64(number.bitwidth // 8)
-        made = context.make_array(array)(context, builder)
+        view = context.make_array(array)(context, builder)
         pointer = builder.inttoptr(args[1], llvm_type(number).as_pointer())
-        context.populate_array(made, data=pointer, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
-        return made._getvalue()
+        context.populate_array(view, data=pointer, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
+        return view._getvalue()
 
     return array(number, types.intp, types.intp), codegen
 
@@ -181,10 +181,10 @@ def part(typing_context, x, start, length):
     row = types.Array(x.dtype, 1, "C")
 
     def codegen(context, builder, signature, args):
-        whole, made = context.make_array(x)(context, builder, args[0]), context.make_array(row)(context, builder)
+        whole, view = context.make_array(x)(context, builder, args[0]), context.make_array(row)(context, builder)
         data, size = builder.gep(whole.data, [args[1]]), whole.itemsize
-        context.populate_array(made, data=data, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
-        return made._getvalue()
+        context.populate_array(view, data=data, shape=[args[2]], strides=[size], itemsize=size, meminfo=None)
+        return view._getvalue()
 
     return row(x, types.intp, types.intp), codegen
 
@@ -272,7 +272,7 @@ def prefetch(typing_context, address):
 
 @intrinsic
 def fence(typing_context):
-    """Wait until everything stored so far can be seen by others: vectors stored past the caches come out of order."""
+    """Wait until all stores can be seen by other threads: streaming stores become visible out of order."""
 
     def codegen(context, builder, signature, args):
         builder.fence("seq_cst")

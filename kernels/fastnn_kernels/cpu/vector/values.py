@@ -463,7 +463,7 @@ def sum_of_lanes(typing_context, x):
 
 @intrinsic
 def times_power_of_2(typing_context, x, n):
-    """Return x 2^n for whole numbers n (of floats), rounded once where the result is subnormal; 0 far below."""
+    """Return x 2^n for whole numbers n (of floats), rounded once where the result is subnormal; 0 below those."""
 
     def codegen(context, builder, signature, args):
         kind, bits = llvm_type(x), x.dtype.bitwidth

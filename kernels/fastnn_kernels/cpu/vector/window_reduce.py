@@ -235,8 +235,8 @@ def window_argmax(
         source, bests = window.pointer_to(at), window.variables(window.everywhere(floor))
         lowest = builder.fcmp_ordered("==", floor, ir.Constant(floor.type, float("-inf")))
         nd, nh, nw = cgutils.unpack_tuple(builder, counts, 3)
-        some = builder.icmp_signed(">", builder.mul(builder.mul(nd, nh), nw), I64(0))
-        first = builder.select(builder.and_(lowest, some), I32(0), I32(-1))
+        has_taps = builder.icmp_signed(">", builder.mul(builder.mul(nd, nh), nw), I64(0))
+        first = builder.select(builder.and_(lowest, has_taps), I32(0), I32(-1))
         founds = window.variables(window.everywhere(first))
 
         def tap(offset, read, indices):

@@ -5,8 +5,8 @@ m r (Winograd 1980; Lavin and Gray 2015). The matrices are Toom and Cook's: numb
 evaluated, multiplied and put together again at n points, of which one may be infinity. Images have a transform for
 their rows and one for their columns, F(4x4, 3x3) takes 36 products instead of 144; signals have one, F(1x4, 1x3).
 
-Points that come in pairs +-p share their even and odd parts: six of them take 12 instructions for B^T d. Where they lie
-decides the error (Barabasz, Anderson, Soodhalter and Gregg 2020): with 1/sqrt(2) and sqrt(2), whose powers stay near 1,
+Points that come in pairs +-p share their even and odd parts: six of them take 12 instructions for B^T d. Their values
+decide the error (Barabasz, Anderson, Soodhalter and Gregg 2020): with 1/sqrt(2) and sqrt(2), whose powers stay near 1,
 it is a third to a fifth of that with the textbook's 1 and 2.
 """
 
