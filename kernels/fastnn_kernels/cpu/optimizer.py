@@ -88,8 +88,8 @@ def step(problem):
 def magnitude(x, power):
     """Return |x|^power in float64."""
     v = abs(np.float64(x))
-    if power == 2:
-        return v * v
+    if power == 3:
+        return v * v * v
     return v if power == 1 else v**power
 
 

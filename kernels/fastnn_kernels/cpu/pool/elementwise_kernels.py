@@ -2,7 +2,13 @@
 
 import math
 
+import numpy as np
+
 from ...ground.jit import exact, kernel
+from ..math.elementary import exp, log
+from ..vector.simd import constant, load, store
+
+is_float32 = constant(1.0, 0.0)
 
 
 @exact
@@ -18,6 +24,12 @@ def power_of(x, p):
         return type(x)(1) / x
     if p == 0.5:
         return math.sqrt(x)
+    if p == 3:
+        return x * x * x
+    if is_float32(x) == 1:  # in vectors: the logarithm of float64 leaves all digits right
+        power = exp(np.float64(p) * log(np.float64(abs(x))))
+        power = -power if x < 0 and p % 2 == 1 else power
+        return type(x)(np.nan if x < 0 and p != math.floor(p) else power)
     return x**p
 
 
@@ -43,7 +55,7 @@ def avg_pool_backward__quotients(dy, counts, out, lo, hi):
         count, along = counts[k] * counts[depth + i], counts[depth + height :]
         row, result = dy[p, k, i], out[p, k, i]
         for j in range(width):
-            result[j] = over(row[j], count * along[j])
+            store(result, j, over(load(row, j), count * load(along, j)))
 
 
 @kernel("S[::1], T, S[::1]", writes="y", parallel=True)
