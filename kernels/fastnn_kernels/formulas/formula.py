@@ -9,8 +9,8 @@
     def _(dy, x, negative_slope):
         return dy if x > type(x)(0) else dy * negative_slope
 
-Formulas are ordinary functions of numbers. They may call `elementary.*`, `special.*`, `fma`, `math.sqrt` and `abs`, and no
-other functions of this package. Those are the CPU's; a back end that has its own gives them by name, see `rebound`.
+Formulas are ordinary functions of numbers. They may call `elementary.*`, `special.*`, `fma`, `math.sqrt` and `abs`, and
+no other functions of this package. Those are the CPU's; a back end has its own under these names, see `rebound`.
 """
 
 import inspect
