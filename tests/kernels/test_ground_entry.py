@@ -16,6 +16,7 @@ import fastnn_kernels as kernels
 from fastnn_kernels import activation
 from fastnn_kernels.cpu.activation import FUNCTIONS
 from fastnn_kernels.ground import entry
+from fastnn_kernels.ground.backend import load_all
 from fastnn_kernels.ground.jit import Kernel, kernel
 from fastnn_kernels.ground.registry import specs
 
@@ -314,3 +315,11 @@ def test_the_function_gives_what_it_was_given_to_write_to():
         kernels.leaky_relu(halves[:4], out=halves[:4])
     kernels.leaky_relu(halves[:3], out=halves[3:])
     np.testing.assert_array_equal(halves[3:], np.float32(-0.01))
+
+
+def test_entries_have_names_of_their_own():
+    """Machine code from the disk cache is linked by name: two kernels of one name would call each other."""
+    load_all("cpu")
+    names = [spec.kernel.dispatcher.py_func.__qualname__ for spec in specs()]
+    assert len(names) == len(set(names)) > 100
+    assert all(spec.name in name for spec, name in zip(specs(), names, strict=True))
