@@ -26,10 +26,9 @@ from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
 from .ground.memory import empty_pool, pool_stats, set_pool_limit
 from .ground.prepared import Prepared
-from .ground.registry import specs
 from .ground.threads import get_num_threads, set_num_threads, threading_layer, threads
 from .image import *  # noqa: F403
-from .info import info
+from .info import info, specs
 from .loss import *  # noqa: F403
 from .matmul import linear, linear_backward, matmul, prepare_matmul
 from .move import contiguous

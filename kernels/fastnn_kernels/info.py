@@ -3,9 +3,18 @@
 from importlib import import_module
 from typing import Any
 
+from .ground import registry
+from .ground.backend import load_all
 from .ground.cache import cache_folder
 from .ground.memory import pool_stats
+from .ground.registry import KernelSpec
 from .ground.threads import get_num_threads, threading_layer
+
+
+def specs() -> list[KernelSpec]:
+    """Return every kernel that there is; see `KernelSpec`."""
+    load_all("cpu")
+    return registry.specs()
 
 
 def info() -> dict[str, Any]:

@@ -133,6 +133,9 @@ CASES = {
         lambda make, n: k.conv2d_backward_weight(make(n, 6, 4, 5), make(n, 4, 9, 11), (6, 2, 3, 3), 2, 0, 1, 2),
         lambda make, n: k.conv2d_backward_weight(make(n, 4, 9, 11), make(n, 4, 9, 11), (4, 1, 3, 3), 1, 1, 1, 4),
         lambda make, n: k.conv2d_backward_weight(make(n, 33, 13, 12), make(n, 32, 13, 12), (33, 32, 3, 3), 1, 1, 1, 1),
+        lambda make, n: k.conv2d_backward_weight(
+            make(n, 5, 8, 2).transpose(0, 3, 1, 2), make(n, 7, 9, 3).transpose(0, 3, 1, 2), (2, 3, 3, 2)
+        ),
     ],
     "conv2d_backward_bias": [lambda make, n: k.conv2d_backward_bias(make(n, 6, 5, 7))],
     "pad": [

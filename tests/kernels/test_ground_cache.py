@@ -342,7 +342,7 @@ tempfile.TemporaryFile = fail
 )
 def test_the_interpreter_is_part_of_the_key(copy, change):
     copy()
-    late = "import sys, numba, numba.core.codegen, fastnn_kernels._cache\n" + change + RUN
+    late = "import sys, numba, numba.core.codegen, fastnn_kernels.ground.cache\n" + change + RUN
     assert copy(late) == "0 2 4 6 compiled"
 
 

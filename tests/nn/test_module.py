@@ -231,7 +231,7 @@ class TestPackedWeights:
         """Count the packings."""
         calls = []
         pack = kernels.prepare_matmul
-        monkeypatch.setattr(kernels, "prepare_matmul", lambda b: calls.append(b) or pack(b))
+        monkeypatch.setattr(Linear, "_prepare", staticmethod(lambda b: calls.append(b) or pack(b)))
         return calls
 
     def test_packed_once_from_the_second_use_on(self, packings):

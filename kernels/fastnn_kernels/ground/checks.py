@@ -137,7 +137,8 @@ def real_array(function: str, name: str, x) -> ndarray:
     array = as_array(function, name, x)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{function}: {name} must be an array of real numbers, got {array.dtype}")
-    return np.array(array, F4 if array.dtype == F4 else F8, order="C")
+    dtype = F4 if array.dtype == F4 else F8
+    return np.array(array, dtype, order="C").view(dtype)  # an equal dtype of an unpickled array would stay
 
 
 def finite(function: str, name: str, x: ndarray) -> None:
