@@ -158,7 +158,7 @@ def _build_fastnn(layer, direction, threads):
     from fastnn_kernels.ground.memory import empty
 
     def own(x):
-        """Lay images out by pixels in the library's own memory, as PyTorch's copies are and results of layers."""
+        """Copy images channels-last into the library's own memory, as PyTorch's copies are and results of layers."""
         made = np.moveaxis(empty((x.shape[0], *x.shape[2:], x.shape[1]), x.dtype), -1, 1)
         made[...] = x
         return made

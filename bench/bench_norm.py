@@ -1,6 +1,6 @@
 """Normalisation and its gradients: short and long rows and images, in the cache and far beyond it.
 
-PyTorch's batch norm of large images by pixels is timed though its results are 200 eps off; ours may be 100 off.
+PyTorch's batch norm of large channels-last images is timed though its results are 200 eps off; ours may be 100 off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bench.harness import Calls, Case, Unsupported
 LIBRARIES = ("torch",)
 ROWS = {"cached": ((1000, 10), (160, 64), (10, 1000), (3, 4096)), "50 MB": ((200_000, 64), (12_500, 1000))}
 IMAGES = {"cached": ((160, 64), (4, 8, 16, 16)), "50 MB": ((64, 64, 56, 56),)}
-TOLERANCE, PEERS_TOLERANCE = 100.0, 1000.0  # eps, of the largest number; PyTorch loses 200 by pixels
+TOLERANCE, PEERS_TOLERANCE = 100.0, 1000.0  # eps, of the largest number; PyTorch loses 200 channels-last
 EPS = 1e-5
 
 

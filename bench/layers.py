@@ -106,7 +106,7 @@ def centred(rng, shape):
 
 
 def pixels(x):
-    """Lay images out by pixels, channels last, under the same shape."""
+    """Copy images channels-last, under the same shape."""
     return np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
 

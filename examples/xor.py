@@ -2,7 +2,7 @@
 
 One neuron draws one line, and no line has (0, 1) and (1, 0) on one side and (0, 0) and (1, 1) on the other: the best it
 can do is to say 1/2 everywhere. With a hidden layer of two neurons the first layer draws two lines, and the second
-layer takes what lies between them.
+layer takes what is between them.
 
 Not every start leads there: from about one in three, two hidden neurons end up on the same side of things, in a local
 minimum of the loss. With a third one to spare nearly every start succeeds; try `hidden=3` and other seeds.

@@ -12,7 +12,7 @@ from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
 
 from .arithmetic import unbroadcast
 
-FEW = 2  # rows for which a weight as it lies is faster than a packed one
+FEW = 2  # rows for which the weight in place is faster than a packed one
 LARGE = 1 << 20  # elements of a weight from which writing its gradient in place is cheaper than copying it there
 
 

@@ -105,7 +105,7 @@ class Conv2d(_Conv):
     x (B, in_channels, H, W) -> (B, out_channels, OH, OW); weight (out_channels, in_channels / groups, KH, KW), bias
     (out_channels,). Sizes are numbers or pairs (rows, columns); padding may be "same" or "valid", and its mode "zeros",
     "reflect", "replicate" or "circular". Weight and bias start evenly drawn from +-1 / sqrt(fan_in), as in PyTorch. In
-    `eval` mode or inside `no_grad`, a weight that is used a second time is laid out once for the kernel, and again
+    `eval` mode or inside `no_grad`, a weight that is used a second time is packed once for the kernel, and again
     whenever it was written to.
 
     Raises ValueError if a number is not positive or groups do not divide the channels.

@@ -42,7 +42,7 @@ def test_pad_and_its_gradient_match_the_reference(case, mode, dtype):
         np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(kernels.pad_backward(dy, shape, pad, mode), dx)
     if x.ndim > 2:
-        assert np.moveaxis(y, 1, -1).flags.c_contiguous, "images by pixels stay such"
+        assert np.moveaxis(y, 1, -1).flags.c_contiguous, "channels-last images stay so"
         np.testing.assert_array_equal(kernels.pad_backward(by_pixels(dy), shape, pad, mode), dx)
 
 

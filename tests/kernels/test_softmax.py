@@ -60,7 +60,7 @@ def test_past_the_caches_it_is_the_same(name, shape, dtype, monkeypatch):
     monkeypatch.setattr(cpu, "FAR", 0)
     plans.forget()
     try:
-        for shift in (0, near.itemsize):  # only what starts with a cache line can go past the caches
+        for shift in (0, near.itemsize):  # only arrays that start with a cache line get streaming stores
             memory = np.zeros(near.nbytes + 128, np.uint8)
             start = -memory.ctypes.data % 64 + shift
             out = memory[start : start + near.nbytes].view(dtype).reshape(shape)

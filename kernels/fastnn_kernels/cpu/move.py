@@ -30,7 +30,7 @@ def copy_row(number, source, target, n):
 
 
 @kernel("S[:,:,::1], T, S[:,:,::1]", writes="out", parallel=True)
-def relayout__blocks(x, number, out, lo, hi):
+def contiguous__blocks(x, number, out, lo, hi):
     """x(B,R,S) -> out(B,S,R). The range is over B.
 
     Transpose square blocks of vectors; copy the edges number by number.
@@ -82,7 +82,7 @@ def _relayout(x, rows, shape):
 
 def plan_transpose(count: int, rows: int, columns: int, dtype):
     """Return what writes the transposes of `count` matrices, f(x, out), both contiguous and of any shape."""
-    kernel, number = relayout__blocks[dtype], tasks(count * rows * columns, 65536)
+    kernel, number = contiguous__blocks[dtype], tasks(count * rows * columns, 65536)
     before, after = (count, rows, columns), (count, columns, rows)
 
     def transpose(x, out):

@@ -138,7 +138,7 @@ def repeats(table, start, weights, m):
 
 
 @kernel("T[:,:,::1], i8[::1], T[::1], T[:,:,::1]", writes="y", parallel=True)
-def resample__rows(x, taps, weights, y, lo, hi):
+def interpolate__rows(x, taps, weights, y, lo, hi):
     """x(P,N,S) -> y(P,M,S). The range is over P * M."""
     number, count = weights[0], y.shape[1]
     for r in range(lo, hi):
@@ -148,7 +148,7 @@ def resample__rows(x, taps, weights, y, lo, hi):
 
 
 @kernel("T[:,:,::1], i8[::1], T[::1], i8[::1], T[::1], int, T[:,::1], T[:,:,::1]", writes="scratch y", parallel=True)
-def resample__pixels(x, rows, row_weights, columns, weights, size, scratch, y, lo, hi):
+def interpolate__channels_last(x, rows, row_weights, columns, weights, size, scratch, y, lo, hi):
     """x(P,H,W*S) -> y(P,OH,OW*S), S = size. The range is over rows of scratch: tasks, with a row of x each."""
     number, height = row_weights[0], y.shape[1]
     step, width = size * itemsize(number), y.shape[2] // size
@@ -173,7 +173,7 @@ def resample__pixels(x, rows, row_weights, columns, weights, size, scratch, y, l
     writes="scratch y",
     parallel=True,
 )
-def resample__planes(x, rows, row_weights, columns, indices, weights, pairs, scratch, y, lo, hi):
+def interpolate__channels_first(x, rows, row_weights, columns, indices, weights, pairs, scratch, y, lo, hi):
     """x(P,H,W) -> y(P,OH,OW). The range is over rows of scratch: tasks, each with a buffer for ROWS rows of x.
 
     columns, indices, weights: taps by vectors of outputs. pairs: see `weigh_lanes`; a buffer has room for as many.
@@ -267,7 +267,7 @@ def _rows_step(count, size, matrix, dtype):
     if matrix.identity:
         return None
     source, target = (count, matrix.length, size), (count, len(matrix), size)
-    tables, kernel, rows = matrix.by_rows(dtype), resample__rows[dtype], count * len(matrix)
+    tables, kernel, rows = matrix.by_rows(dtype), interpolate__rows[dtype], count * len(matrix)
     number = tasks(prod(target), GRAIN)
 
     def step(x):
@@ -288,9 +288,9 @@ def _images_step(count, height, width, rows, columns, size, dtype):
     source, target = (count, height, width), (count, len(rows), len(columns) * size)
     room = ROWS * (-(-width // vector) + 2 * max(PAIRS, default=0)) * vector
     if size >= vector:
-        kernel, tables = resample__pixels[dtype], (*columns.by_rows(dtype), size)
+        kernel, tables = interpolate__channels_last[dtype], (*columns.by_rows(dtype), size)
     else:
-        kernel, tables = resample__planes[dtype], columns.by_lanes(dtype, size)
+        kernel, tables = interpolate__channels_first[dtype], columns.by_lanes(dtype, size)
     tables, number = (*rows.by_rows(dtype), *tables), tasks(prod(target), GRAIN)
 
     def step(x):
