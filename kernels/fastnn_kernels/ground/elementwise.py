@@ -27,7 +27,7 @@ class Elementwise(NamedTuple):
 
 
 class ElementwiseOperation(Operation):
-    """An operation of arrays of one shape and of numbers: `operation.run(*arrays, *numbers, out)`.
+    """An operation of arrays of one shape and of numbers: `run(*arrays, *numbers, out)`.
 
     A back end may have a quick way, which takes small contiguous arrays in one C call and sends all others to `find`.
     otherwise: see `Operation`.
@@ -40,6 +40,7 @@ class ElementwiseOperation(Operation):
         super().__init__(
             name, self._check, kinds, arguments=(*arrays, *numbers), module=module, in_place=True, otherwise=otherwise
         )
+        self.tell: Callable[..., None] = lambda way: None
         on_switch.append(self.meet)
 
     def _check(self, **given: Any) -> Elementwise:
@@ -56,19 +57,24 @@ class ElementwiseOperation(Operation):
         self.meet()
         return self.run(*arguments)
 
+    def go(self, way: Callable[..., Any]) -> None:
+        """Take a way from now on, and tell the public function, which holds it."""
+        self.run = way
+        self.tell(way)
+
     def meet(self) -> None:
         """Wait for the first array, to take the quick way of its dtype."""
-        self.run = self._single if hasattr(self, "describe") else self._first
+        self.go(self._single if hasattr(self, "describe") else self._first)
 
     def leave_quick_way(self) -> None:
         """Take the general way until `meet` is called."""
         self.prepare()
-        self.run = self._last
+        self.go(self._last)
 
     def _single(self, *arguments: Any) -> Any:
         way = quick_of(current(), self.name, self.module)
         if way is not None and type(arguments[0]) is ndarray and arguments[0].dtype == F4:
-            self.run = way(F4, self._double)
+            self.go(way(F4, self._double))
             return self.run(*arguments)
         return self._double(*arguments)
 
@@ -84,18 +90,25 @@ class ElementwiseOperation(Operation):
 
 def elementwise_entry(operation: ElementwiseOperation, parameters: dict[str, Any], text: str) -> Callable[..., Any]:
     """Make the public function of an elementwise operation. parameters: names and usual values, None where none."""
+    run = operation.run  # here and not in the operation: an attribute would cost a call 15 ns
+
+    def tell(way):
+        nonlocal run
+        run = way
+
+    operation.tell = tell
 
     def one(a, *, out=None):
-        return operation.run(a, out)
+        return run(a, out)
 
     def two(a, b, *, out=None):
-        return operation.run(a, b, out)
+        return run(a, b, out)
 
     def three(a, b, c, *, out=None):
-        return operation.run(a, b, c, out)
+        return run(a, b, c, out)
 
     def four(a, b, c, d, *, out=None):
-        return operation.run(a, b, c, d, out)
+        return run(a, b, c, d, out)
 
     entry = (one, two, three, four)[len(operation.arguments) - 1]
     code = entry.__code__  # with its own names, Python checks the arguments: a third of the time of *args, **named
