@@ -11,6 +11,13 @@ import fastnn_kernels as kernels
 from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
 
 
+def _like(gradient: Any, x: Any) -> Any:
+    """Give the gradient of an operand, which may have been given once for all of a row."""
+    if gradient is None or gradient.shape == getattr(x, "shape", None) or gradient.shape == np.shape(x):
+        return gradient
+    return kernels.sum(gradient, -1).reshape(np.shape(x))
+
+
 def _differentiable(loss: Any, arrays: int) -> Any:
     """Make a differentiable operation of a loss, whose first arguments, `arrays` of them, may be tensors.
 
@@ -31,11 +38,7 @@ def _differentiable(loss: Any, arrays: int) -> Any:
                 gradients = ready
             else:
                 gradients = [g if g is None else kernels.mul(g, np.asarray(dy, g.dtype)) for g in ready]
-            # one operand may be given once for all of a row
-            return tuple(
-                g if g is None or g.shape == np.shape(x) else kernels.sum(g, -1).reshape(np.shape(x))
-                for g, x in zip(gradients, args, strict=False)
-            )
+            return tuple([_like(g, x) for g, x in zip(gradients, args, strict=False)])
 
         return y, backward
 

@@ -168,23 +168,30 @@ def class_logits(problem):
         dx = dx if shape == matrix else dx.reshape(last)
         return dx if last is shape else np.moveaxis(dx, -1, 1)
 
+    wanted = [_need(asked, 0), _need(asked, 1) and not labels]
+    none = [None] * len(asked.needs)
+
     def run(out, x, target, weight, goal, dloss, scale, *_):
         x = x if plain else contiguous(_classes_last(x)).reshape(matrix)
-        weight, dloss = _given(weight, nothing), _given(dloss, nothing)
+        weight = nothing if weight is None else contiguous(weight)
+        dloss = nothing if dloss is None else contiguous(dloss).reshape(-1)
         losses, used = empty((size,), dtype), empty(ONE, F8)
-        gradients = [empty(matrix, dtype) if _need(asked, i) and not (labels and i) else None for i in (0, 1)]
-        dx, dtarget = (no_gradient if g is None else g for g in gradients)
+        dx = empty(matrix, dtype) if wanted[0] else no_gradient
         if labels:
-            goal = contiguous(goal).reshape(-1)
+            goal = contiguous(goal) if goal.ndim == 1 else contiguous(goal).reshape(-1)
             kernel(x, goal, weight, dloss, ignore, smoothing, scale, counted, losses, dx, used, size, number)
         else:
             target = contiguous(_classes_last(target)).reshape(matrix)
             if smooth is not None:
                 plain_target, target = target, empty(matrix, dtype)
                 smooth(plain_target, weight, smoothing, target, size, number)
-            scale = reduction.scale(scale)
-            kernel(x, target, weight, dloss, 1 - smoothing, scale, losses, dx, dtarget, size, number)
-        gradients = [g if g is None else restore(g) for g in gradients[: len(asked.needs)]]
+            dtarget = empty(matrix, dtype) if wanted[1] else no_gradient
+            kernel(x, target, weight, dloss, 1 - smoothing, reduction.scale(scale), losses, dx, dtarget, size, number)
+        gradients = none.copy()
+        if wanted[0]:
+            gradients[0] = dx if shape == matrix else restore(dx)
+        if wanted[1]:
+            gradients[1] = restore(dtarget)
         return reduction.loss(losses, losses, (goal,), used if counted else None), gradients
 
     return run
