@@ -14,12 +14,12 @@ from ..ground.jit import exact, kernel
 from ..ground.memory import ALIGNMENT, FAR, empty
 from ..ground.outputs import target
 from ..ground.threads import tasks
+from .grains import SUMS as GRAIN
 from .vector.simd import address, fence, fma
 from .vector.values import broadcast, pointer, read, read_part, stream, width, write, write_part, zeros
 
 LANES = 16  # counters that are worked on together; with four words each, they serve CHUNK elements
 CHUNK = 4 * LANES
-GRAIN = 16384  # elements worth waking a second thread for
 
 
 @exact

@@ -10,10 +10,10 @@ from ..ground.jit import Kernel, exact, kernel
 from ..ground.memory import empty
 from ..ground.plans import ghost
 from ..ground.threads import tasks
+from .grains import CHEAP
+from .grains import ELEMENTS as GRAIN
 from .vector.simd import load, store
 
-GRAIN = 32768  # elements worth waking a second thread for
-CHEAP = 1 << 17  # the same, where a function costs less than reading its argument
 SMALL = 1 << 16  # bytes of outputs that come from malloc, whose memory is warm, and are not worth a second thread
 
 

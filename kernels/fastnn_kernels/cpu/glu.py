@@ -11,11 +11,11 @@ from ..ground.memory import empty
 from ..ground.outputs import target
 from ..ground.threads import tasks
 from .dropout import CHUNK, LANES, fraction, philox
+from .grains import MOVES as GRAIN
 from .math.elementary import sigmoid
 from .reduction.plan import sum_over
 from .vector.simd import load, store
 
-GRAIN = 1 << 16  # elements worth waking a second thread for
 BLOCK = 64  # rows whose gradients of the slopes are summed together
 
 

@@ -10,6 +10,7 @@ from ..ground.layout import channels_last
 from ..ground.memory import empty
 from ..ground.plans import ghost
 from ..ground.threads import tasks
+from .grains import MOVES
 from .vector.simd import address, itemsize, lanes
 from .vector.transpose import transpose_block
 from .vector.values import lanes_before, no_unroll, pointer_at, read, width, write, zeros
@@ -82,7 +83,7 @@ def _relayout(x, rows, shape):
 
 def plan_transpose(count: int, rows: int, columns: int, dtype):
     """Return what writes the transposes of `count` matrices, f(x, out), both contiguous and of any shape."""
-    kernel, number = contiguous__blocks[dtype], tasks(count * rows * columns, 65536)
+    kernel, number = contiguous__blocks[dtype], tasks(count * rows * columns, MOVES)
     before, after = (count, rows, columns), (count, columns, rows)
 
     def transpose(x, out):

@@ -17,9 +17,9 @@ from ..ground.dtypes import F8
 from ..ground.jit import exact, kernel
 from ..ground.memory import empty
 from ..ground.threads import tasks
+from .grains import SUMS as GRAIN
 from .vector.simd import maximum
 
-GRAIN = 16384  # elements worth waking a second thread for
 BLOCK = 4096  # elements whose powers make one partial sum
 
 regularized = exact(formulas.regularized)

@@ -4,11 +4,11 @@ from ..ground.backend import plans
 from ..ground.checks import F4
 from ..ground.jit import kernel
 from ..ground.threads import tasks
+from .grains import MOVES as GRAIN
 from .vector.simd import address, prefetch
 
 AHEAD = 8  # rows that are asked for before they are read: the prefetcher of the CPU cannot know where the next one is
 LINE = 64  # bytes of a cache line
-GRAIN = 1 << 16  # bytes copied by a task, at least
 
 
 @kernel("u1[:,::1], i8[::1], u1[:,::1]", parallel=True)

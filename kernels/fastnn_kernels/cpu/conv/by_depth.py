@@ -20,6 +20,7 @@ from ...ground.layout import channels_last
 from ...ground.memory import empty, zeros
 from ...ground.plans import ghost
 from ...ground.threads import tasks
+from ..grains import MOVES
 from .direct import plan_fill
 from .im2col import FEW_PIXELS
 from .input_gradient import plan_input, taps
@@ -123,7 +124,7 @@ def plan_volumes_weight(dy, x, window, dw, with_bias=False) -> Callable[..., Non
     convolve = pieces and plan_weight(
         grads[pieces[0]], stacks[pieces[0]], image_window(window), window.groups, part, with_bias
     )
-    add, count_of_tasks = conv3d_backward__add[dtype], tasks(part.size, 65536)
+    add, count_of_tasks = conv3d_backward__add[dtype], tasks(part.size, MOVES)
 
     def compute(dy, x, dw, db=None):
         stacks, grads = lay_out(x), _by_depth(dy)

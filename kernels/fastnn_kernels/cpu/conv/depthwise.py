@@ -11,6 +11,7 @@ from ...ground.memory import empty, streams
 from ...ground.plans import ghost
 from ...ground.records import packed
 from ...ground.threads import tasks
+from ..grains import DEPTHWISE as GRAIN
 from ..move import ghost_last, pixels, plan_transpose, planes
 from ..vector.depthwise_tile import COLUMNS, ENTRY, ROWS, WINDOWS
 from ..vector.simd import vector_bytes
@@ -19,7 +20,6 @@ from .depthwise_kernels import Strips, Tiles
 from .layer import Planned, Window
 from .weight_gradient_kernels import conv2d_backward_weight__sum
 
-GRAIN = 1 << 17  # multiplications of a task, at least
 PLANE_BUFFER = 3 << 13  # bytes of a band of a channel, which stays in the nearest cache
 PIXEL_BUFFER = 3 << 15  # of a vector of channels, whose rows are longer: in the second-level cache
 NARROW = 16  # columns of channels-first images that would leave most lanes of their vectors empty

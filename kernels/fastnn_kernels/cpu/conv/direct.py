@@ -5,13 +5,14 @@ from math import prod
 from ...ground.memory import ALIGNMENT, empty, streams
 from ...ground.records import packed
 from ...ground.threads import tasks
+from ..grains import CONVOLUTION as GRAIN
+from ..grains import MOVES
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
 from . import depthwise
 from .direct_kernels import Bands, conv2d__bands, conv2d__bias, prepare_conv2d__panels
 from .layer import NO_MASK, Planned
 
-GRAIN = 1 << 20  # multiplications of a task, at least
 BUFFER = 1 << 18  # bytes of a band, which stays in the second-level cache
 PIECES = 16  # into how many pieces a convolution is cut at least, where it can be
 
@@ -24,7 +25,7 @@ def plan(layer, x, y, floor, kept, masked):
 
 def plan_fill(y, floor):
     """Plan the result of empty sums, the bias but not below the floor: f(bias, y)."""
-    kernel, batch, count = conv2d__bias[y.dtype], y.shape[0], tasks(y.size, 65536)
+    kernel, batch, count = conv2d__bias[y.dtype], y.shape[0], tasks(y.size, MOVES)
     return lambda bias, y: kernel(bias, floor, y, batch, count)
 
 

@@ -20,6 +20,7 @@ from ...ground.outputs import target
 from ...ground.plans import ghost
 from ...ground.records import packed
 from ...ground.threads import tasks
+from ..grains import MOVES as GRAIN
 from ..matmul.plan import plan_product, plan_products
 from ..move import plan_transpose, planes
 from ..vector.gemm_tile import TILE_ROWS
@@ -33,7 +34,6 @@ MANY_WEIGHTS = 1 << 21  # which take longer to pack than a few pixels to multipl
 ROWS = 4 * TILE_ROWS  # pixels, for which tiles read the weights in place
 COLUMNS = 1 << 21  # bytes of columns at a time, more only where one image has more
 LARGEST = 1 << 23
-GRAIN = 1 << 16  # numbers of a task, at least
 
 
 def refusal(layer) -> str:

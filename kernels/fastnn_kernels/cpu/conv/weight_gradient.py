@@ -11,6 +11,7 @@ from ...ground.notes import note
 from ...ground.outputs import target
 from ...ground.plans import ghost
 from ...ground.threads import tasks
+from ..grains import MOVES
 from ..matmul.plan import plan_product
 from . import depthwise, im2col, weight_gradient_direct, winograd_gradient
 from .select import WORTH, may_round
@@ -25,7 +26,7 @@ def plan_bias(dy):
         ones = np.ones((1, shape[0]), dtype)
         multiply = plan_product(ones, ghost(shape, dtype))
         return lambda dy, db: multiply(ones, places_first(dy).reshape(shape), db[None])
-    kernel, count, in_place = conv2d_backward_bias__rows[dtype], tasks(dy.size, 65536), dy.strides[3] == dy.itemsize
+    kernel, count, in_place = conv2d_backward_bias__rows[dtype], tasks(dy.size, MOVES), dy.strides[3] == dy.itemsize
     return lambda dy, db: kernel(dy if in_place else contiguous(dy), db, db.size, count)
 
 

@@ -10,12 +10,13 @@ from ...ground.memory import empty
 from ...ground.plans import ghost
 from ...ground.records import packed
 from ...ground.threads import tasks
+from ..grains import CONVOLUTION as GRAIN
+from ..grains import ELEMENTS
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
 from . import weight_gradient_kernels as kernels
 from .layer import NO_MASK, Window
 
-GRAIN = 1 << 20  # multiplications of a task, at least
 BUFFER = 1 << 18  # bytes of images and of dy that are multiplied at a time
 SUM = 128  # pixels, at least: every piece reads and writes all of a part
 PARTS = 1 << 23  # bytes of partial sums, at most
@@ -36,7 +37,7 @@ def plan_weight(dy, x, window, groups, dw, with_bias):
     sizes, length, pieces = _cut(window, dy.shape, channels, groups, filters, x.itemsize)
     shapes = (pieces, groups, kh, kw * channels, filters), (pieces if with_bias else 0, number)
     work, table = (tasks(dy.size * channels * kh * kw, GRAIN), length), packed(window, sizes)
-    rows, adders = groups * channels * kh * kw, tasks(pieces * dw.size, 32768)
+    rows, adders = groups * channels * kh * kw, tasks(pieces * dw.size, ELEMENTS)
     multiply, add = kernels.conv2d_backward_weight__bands[dtype], kernels.conv2d_backward_weight__sum[dtype]
     add_sums = kernels.conv2d_backward_bias__parts[dtype]
 
@@ -73,7 +74,7 @@ def _plan_neighbours(count, dy, x, window, dw, with_bias):
     window = window._replace(sw=count * sw, kw=wide)
     convolve = plan_weight(_view(dy, shape, strides), x, window, 1, ghost(memory, dtype), with_bias)
 
-    each, adders = (count, filters, channels, kh, wide), tasks(dw.size * count, 32768)
+    each, adders = (count, filters, channels, kh, wide), tasks(dw.size * count, ELEMENTS)
     add, add_sums = kernels.conv2d_backward_weight__neighbours[dtype], kernels.conv2d_backward_bias__parts[dtype]
 
     def compute(dy, x, dw, db=None, *mask):

@@ -7,13 +7,13 @@ import numpy as np
 from ...ground.memory import empty, zeros
 from ...ground.records import packed
 from ...ground.threads import tasks
+from ..grains import CONVOLUTION as GRAIN
 from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
 from ..vector.simd import vector_bytes
 from ..vector.winograd_tile import FORMS
 from .layer import NO_MASK, Planned
 from .winograd_kernels import CHANNELS, Blocks, Phases, conv2d__winograd, prepare_conv2d__winograd
 
-GRAIN = 1 << 20  # multiplications of a task, at least
 CALL = 1 << 19  # multiplications that take as long as a call
 LARGE_IMAGES = 1 << 23  # bytes of images that are likely to come from memory
 BLOCK = 1 << 19  # bytes of transformed tiles and products in the second-level cache

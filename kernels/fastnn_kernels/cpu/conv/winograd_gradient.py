@@ -10,6 +10,7 @@ from itertools import product
 from ...ground.memory import empty
 from ...ground.records import packed
 from ...ground.threads import tasks
+from ..grains import CONVOLUTION as GRAIN
 from ..move import ghost_last, pixels
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
@@ -17,7 +18,6 @@ from ..vector.winograd_gradient_tile import GRADIENTS
 from . import winograd_gradient_kernels as kernels
 from .layer import NO_MASK, Window
 
-GRAIN = 1 << 20  # multiplications of a task, at least
 SUMS = 5 << 20  # bytes of sums at a time
 TILES = 3 << 20  # bytes of transformed tiles at a time
 CHANNELS = 256  # at a time, lest the sums of few filters take all the room

@@ -17,10 +17,10 @@ from ...ground.memory import empty
 from ...ground.outputs import target
 from ...ground.threads import tasks
 from ..dropout import CHUNK, LANES, fraction, philox
+from ..grains import RANDOM as GRAIN
 from ..math.elementary import log
 from ..vector.simd import bits_of_float, float_from_bits, part, polynomial, rint, stack_bytes, vector_at
 
-GRAIN = 8192  # numbers written by a task, at least
 BORDERS = {"constant": 0, "reflect": 1, "replicate": 2, "circular": 3}
 CONSTANT, REFLECT, REPLICATE, CIRCULAR = BORDERS.values()
 NO_FIELD = {dtype: np.empty((1, 2, 0), dtype) for dtype in (F4, F8)}

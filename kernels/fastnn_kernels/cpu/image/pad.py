@@ -14,10 +14,9 @@ from ...ground.jit import kernel
 from ...ground.memory import empty
 from ...ground.outputs import deliver, into
 from ...ground.threads import tasks
+from ..grains import COPIES as GRAIN
 from ..move import copy_row
 from ..vector.simd import address, part
-
-GRAIN = 32768  # numbers written by a task, at least
 
 
 @kernel("S[:,:,::1], i8[::1], i8[::1], i8[::1], T, S[:,:,::1]", writes="y", parallel=True)

@@ -12,6 +12,7 @@ from ...ground.checks import contiguous
 from ...ground.jit import exact, jitted, kernel
 from ...ground.memory import empty
 from ...ground.threads import tasks
+from ..grains import SUMS as GRAIN
 from ..vector.simd import address, itemsize, lanes, vector_bytes
 from ..vector.values import (
     HAS_LOOKUP,
@@ -34,7 +35,6 @@ from ..vector.values import (
 )
 from .taps import ONE, PAIRS, matrix
 
-GRAIN = 16384  # numbers written by a task, at least
 ROWS = 4  # that are summed before the sums along them: what has just been written takes long to read at other offsets
 
 

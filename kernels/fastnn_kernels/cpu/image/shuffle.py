@@ -10,9 +10,8 @@ from ...ground.checks import contiguous
 from ...ground.jit import jitted, kernel
 from ...ground.memory import empty
 from ...ground.threads import tasks
+from ..grains import SUMS as GRAIN
 from ..vector.simd import address, vector_at
-
-GRAIN = 16384  # numbers of a task, at least
 
 
 @jitted

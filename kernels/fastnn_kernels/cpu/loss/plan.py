@@ -11,10 +11,10 @@ from ...ground.backend import plans
 from ...ground.checks import F8, contiguous
 from ...ground.memory import empty
 from ...ground.threads import tasks
+from ..grains import SUMS as GRAIN
 from . import cross_entropy, elementwise, rows
 from .ctc import ctc_loss__logs
 
-GRAIN = 16384  # elements worth waking a second thread for
 ONE = (1,)
 
 

@@ -18,6 +18,7 @@ from ...ground.plans import ghost
 from ...ground.threads import tasks
 from ..activation import FUNCTIONS
 from ..elementwise import dense, order_of_result
+from ..grains import PRODUCT as GRAIN
 from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
 from ..vector.gemv_tile import ROWS as FEW  # fewer rows take as long as these: memory is what they wait for
 from ..vector.simd import vector_bytes
@@ -33,7 +34,6 @@ from .linear import linear_backward__small
 from .prepared import panels_of
 
 SMALL = 1 << 19  # multiplications; up to here one thread is fastest, its panels on its stack
-GRAIN = 1 << 18  # multiplications of a task, at least
 NO_BIAS = {dtype: np.empty(0, dtype) for dtype in (F4, F8)}
 NO_WORK = {dtype: np.empty((0, 0), dtype) for dtype in (F4, F8)}
 

@@ -5,12 +5,11 @@ import numpy as np
 from ...ground.memory import empty, zeros
 from ...ground.prepared import Prepared
 from ...ground.threads import tasks
+from ..grains import PRODUCT as GRAIN
 from ..vector.gemm_tile import TILE_VECTORS
 from ..vector.simd import vector_bytes
 from .blocks import K_BYTES
 from .kernels import matmul__pack
-
-GRAIN = 1 << 18  # numbers of a task, at least
 
 
 def panels_of(operand: Prepared, transposed: bool):

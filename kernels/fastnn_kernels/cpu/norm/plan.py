@@ -13,9 +13,9 @@ from ...ground.checks import F8, contiguous
 from ...ground.memory import ALIGNMENT, FAR, empty, zeros
 from ...ground.outputs import target
 from ...ground.threads import tasks
+from ..grains import SUMS as GRAIN
 from . import channels_last, local, rows
 
-GRAIN = 16384  # elements worth waking a second thread for
 SHORT = 64  # numbers of a row up to which the kernel with a weight per column is the faster one
 BLOCKS = 64  # of rows, at most, whose sums are added in order
 PIECE = 32768  # numbers in a block of pixels, whose variance is taken while they are in the cache

@@ -12,11 +12,11 @@ from ...ground.dtypes import I8
 from ...ground.memory import empty, zeros
 from ...ground.operation import Layout, layout_of
 from ...ground.threads import tasks
+from ..grains import SUMS as GRAIN
 from . import elementwise_kernels, kernels, unpool_kernels
 from .images import Images
 from .window_tables import divisors, tables, three
 
-GRAIN = 16384  # numbers read by a task, at least
 INT32 = np.dtype(np.int32)
 NARROW = 1 << 31  # pixels of an image whose indices are numbers of 32 bits
 TURNS = 4  # sequences of equal steps in which neighbouring sums may take turns

@@ -14,10 +14,10 @@ from ...ground.memory import FAR, empty
 from ...ground.operation import Layout, layout_of
 from ...ground.plans import ghost
 from ...ground.threads import tasks
+from ..grains import ROWS as GRAIN
 from . import index_kernels, kernels
 
 SMALL = 4096  # fewer results are not allocated from the pool
-GRAIN = 32768  # elements worth waking a second thread for
 SHORT = 32  # a reduced dimension shorter than this is faster with vectors along a kept one
 FEW = 4  # a kept dimension shorter than this leaves vectors along it too empty
 PIECE_OF_ROW, PIECE_OF_ROWS = 8192, 256  # elements of a row, and rows, in one unit of work

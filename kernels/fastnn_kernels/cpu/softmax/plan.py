@@ -9,9 +9,8 @@ from ...ground.checks import contiguous
 from ...ground.jit import Kernel
 from ...ground.memory import SMALL, empty
 from ...ground.threads import tasks
+from ..grains import ROWS as GRAIN
 from . import kernels
-
-GRAIN = 32768  # elements worth waking a second thread for
 
 
 class Variants(NamedTuple):
