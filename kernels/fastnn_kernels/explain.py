@@ -33,14 +33,17 @@ class Explanation(NamedTuple):
     threads: int
 
     def __str__(self) -> str:
-        plural = lambda n, what: f"{n} {what}" + "s" * (n != 1)  # noqa: E731
-        lines = [f"{self.operation}: {plural(len(self.launches), 'launch')}".replace("launchs", "launches")]
-        lines[0] += f", {self.workspace:,} bytes of workspace, up to {plural(self.threads, 'thread')}"
+        launches, threads = _count(len(self.launches), "launch", "es"), _count(self.threads, "thread")
+        lines = [f"{self.operation}: {launches}, {self.workspace:,} bytes of workspace, up to {threads}"]
         lines += [f"  {note}" for note in self.notes]
         for number, launch in enumerate(self.launches, 1):
-            lines.append(f"  {number}. {launch.kernel} in {plural(launch.tasks, 'task')}")
+            lines.append(f"  {number}. {launch.kernel} in {_count(launch.tasks, 'task')}")
             lines += [f"       {argument}" for argument in launch.arguments]
         return "\n".join(lines)
+
+
+def _count(number: int, what: str, ending: str = "s") -> str:
+    return f"{number} {what}{ending * (number != 1)}"
 
 
 def explain(operation: str, *arguments: Any, dtype: Any = np.float32, **options: Any) -> Explanation:
