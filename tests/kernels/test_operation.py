@@ -82,6 +82,21 @@ def test_what_looks_different_is_planned_anew(probe, other):
     assert len(probe.planned) == before + 1
 
 
+def test_strides_are_part_of_the_key(probe):
+    layouts = (
+        array(3, 8)[:, ::2],
+        array(3, 12)[:, ::3],
+        array(4, 3).T,
+        array(3, 4)[::-1],
+        array(3, 4)[:, ::-1],
+        array(3, 5)[:, 1:],
+    )
+    for _ in range(2):
+        for x in layouts:
+            assert probe(x)[0] is x
+    assert [problem[0].strides for problem in probe.planned] == [x.strides for x in layouts]
+
+
 def test_threads_are_part_of_the_key(probe):
     for count in (1, 2, 1, 2):
         with kernels.threads(count):
