@@ -17,7 +17,7 @@ FLOORS = [
     ("trains", ["fastnn.train"]),
     ("layers", ["fastnn.nn", "fastnn.optim", "fastnn.data"]),
     ("gradients", ["fastnn.functional"]),
-    ("the tape", ["fastnn.tensor"]),
+    ("the tape", ["fastnn.tape"]),
     ("WHAT", ["fastnn_kernels.families"]),
     ("HOW", ["fastnn_kernels.cpu", "fastnn_kernels.reference"]),
     ("formulas", ["fastnn_kernels.formulas"]),
@@ -49,7 +49,7 @@ def room(module: str) -> str | None:
         return "fastnn_kernels.families"
     if module in ("fastnn.__main__", "fastnn._version", "fastnn._config", "fastnn._checks"):
         return None
-    return "fastnn.tensor" if module.startswith("fastnn._") else None
+    return "fastnn.tape" if module.startswith("fastnn._") else None
 
 
 def imported(module: str, path: Path):
@@ -81,7 +81,7 @@ def drawing() -> str:
         here = room(module)
         if here is None:
             continue
-        prefix = {"fastnn_kernels.families": "fastnn_kernels.", "fastnn.tensor": "fastnn."}.get(here, f"{here}.")
+        prefix = {"fastnn_kernels.families": "fastnn_kernels.", "fastnn.tape": "fastnn."}.get(here, f"{here}.")
         name = module.removeprefix(prefix).partition(".")[0].strip("_")
         if module.startswith(prefix) and name and not module.endswith("__main__"):
             members.setdefault(here, set()).add(name)

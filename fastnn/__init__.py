@@ -12,7 +12,7 @@ from fastnn import functional, nn, optim
 from fastnn._config import show_config
 from fastnn._version import __version__
 from fastnn.random import manual_seed
-from fastnn.tensor import (
+from fastnn.tape import (
     Array,
     Tensor,
     differentiable,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 
 class Operators:
     """Operators and methods of Tensor that are functions of `fastnn.functional`."""

@@ -24,7 +24,7 @@ FLOORS = [
     BACKENDS,
     ("fastnn_kernels",),  # the families: what can be computed
     ("fastnn._", "fastnn.random"),  # the tape
-    ("fastnn.tensor",),
+    ("fastnn.tape",),
     ("fastnn.functional",),
     ("fastnn.nn", "fastnn.optim", "fastnn.data"),
     ("fastnn.train",),

@@ -10,7 +10,7 @@ from inspect import Parameter, Signature, signature
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, WithBackward, differentiable
+from fastnn.tape import Array, WithBackward, differentiable
 from fastnn_kernels import ACTIVATIONS
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 from .promotion import alike, floating, promoted
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 
 @differentiable

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 from .conv import with_backward
 

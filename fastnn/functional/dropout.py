@@ -10,7 +10,7 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.random import next_philox
-from fastnn.tensor import Array, WithBackward, differentiable
+from fastnn.tape import Array, WithBackward, differentiable
 
 from .shaping import check_array
 

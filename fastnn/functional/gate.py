@@ -7,7 +7,7 @@ from typing import Any
 
 import fastnn_kernels as kernels
 from fastnn.random import next_philox
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 from .activation import leaky_relu
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
+from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
 
 
 def _like(gradient: Any, x: Any) -> Any:

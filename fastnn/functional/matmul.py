@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 from .arithmetic import unbroadcast
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._tensor import ADVICE, FUNCTIONS, WITHOUT_GRADIENT
-from fastnn.tensor import Tensor, unwrap
+from fastnn.tape import Tensor, unwrap
 
 from . import arithmetic, reduction, shaping
 from .matmul import matmul

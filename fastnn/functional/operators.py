@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._tape import Leaf, Node, grad_mode
 from fastnn._tensor import UFUNCS, WITHOUT_GRADIENT
-from fastnn.tensor import Tensor, unwrap, wrap
+from fastnn.tape import Tensor, unwrap, wrap
 
 from . import activation, arithmetic, reduction, shaping
 from .matmul import matmul

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.tensor import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
+from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
 from fastnn_kernels import checks, contiguous
 
 from .arithmetic import unbroadcast

@@ -8,7 +8,7 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn.random import next_philox
-from fastnn.tensor import Array, WithBackward, differentiable, unwrap
+from fastnn.tape import Array, WithBackward, differentiable, unwrap
 
 from .arithmetic import add, div, neg
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.random import generator
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 
 
 def calculate_gain(nonlinearity: str, param: float = 0.01) -> float:

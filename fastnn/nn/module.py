@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn._checks import type_of
 from fastnn._tape import Leaf, clock
-from fastnn.tensor import Tensor, unwrap
+from fastnn.tape import Tensor, unwrap
 
 if TYPE_CHECKING:
     from .summary import Summary

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn._checks import shape_of
 from fastnn._tape import no_grad
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 
 from .module import Module, Parameter, modes_kept
 

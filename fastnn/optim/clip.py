@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 
 from .flat import Flat, leaf_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._tape import ALONE, Leaf, clock
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 
 ALIGNMENT = 64  # bytes: parameters start on cache lines, as the kernels' vectors like it
 PAGE = 4096  # a load is held up by an earlier store to the same place in another page

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._tape import Leaf, enable_grad
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 from fastnn_kernels import OPTIMIZER_RULES
 
 from .flat import Flat, leaf_of

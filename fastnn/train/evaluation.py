@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.data import DataLoader
 from fastnn.nn.module import modes_kept
-from fastnn.tensor import Tensor, no_grad
+from fastnn.tape import Tensor, no_grad
 from fastnn.train.feeding import (
     Data,
     Loss,

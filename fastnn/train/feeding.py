@@ -12,7 +12,7 @@ from fastnn._checks import numbers, real, shown
 from fastnn.data import DataLoader, balanced_weights, train_test_split
 from fastnn.nn import Module
 from fastnn.nn.module import as_made
-from fastnn.tensor import Tensor, unwrap
+from fastnn.tape import Tensor, unwrap
 
 Array = np.ndarray[Any, Any]
 Data = tuple[Array, ...] | Iterable[tuple[Any, ...]]

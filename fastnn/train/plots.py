@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.nn.summary import watching
-from fastnn.tensor import Tensor, no_grad
+from fastnn.tape import Tensor, no_grad
 from fastnn.train.evaluation import predict
 from fastnn.train.feeding import floating
 from fastnn.train.progress import is_share

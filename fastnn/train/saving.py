@@ -20,7 +20,7 @@ from fastnn._checks import path_of
 from fastnn.nn import Module
 from fastnn.nn.module import KNOWN, as_made, at_most
 from fastnn.optim import Optimizer
-from fastnn.tensor import Tensor
+from fastnn.tape import Tensor
 from fastnn.train.checkpoint import StrPath, load_checkpoint, save_checkpoint
 from fastnn.train.loading import LoadError, all_or_nothing, mapping, reading
 

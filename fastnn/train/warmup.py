@@ -14,7 +14,7 @@ from fastnn._checks import shape_of, type_of
 from fastnn.nn import Module
 from fastnn.nn.module import modes_kept
 from fastnn.optim import Optimizer
-from fastnn.tensor import Tensor, no_grad
+from fastnn.tape import Tensor, no_grad
 
 
 def warmup(

@@ -46,7 +46,7 @@ def test_less_is_done_without_a_gradient(name):
 
 
 def test_a_function_is_told():
-    from fastnn.tensor import Array, differentiable
+    from fastnn.tape import Array, differentiable
 
     seen = []
 

@@ -11,7 +11,7 @@ import pytest
 
 from fastnn import Tensor, differentiable, enable_grad, is_grad_enabled, no_grad
 from fastnn import functional as F
-from fastnn.tensor import Array
+from fastnn.tape import Array
 
 
 def leaf(*values, dtype=np.float64):
