@@ -3,7 +3,7 @@
 All take Tensors or arrays. Arrays in, array out: the same computation without a tape.
 """
 
-from . import activation
+from . import activation, diagonals, indexing, rearrange
 from . import numpy_functions as numpy_functions
 from . import operators as operators
 from .activation import *  # noqa: F403  (its names follow from its table)
@@ -26,8 +26,10 @@ from .arithmetic import (
 )
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
+from .diagonals import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .gate import glu, prelu, rrelu
+from .indexing import *  # noqa: F403
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -76,6 +78,7 @@ from .pool import (
     max_unpool3d,
     sum_pool2d,
 )
+from .rearrange import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .resize import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
 from .shaping import (
@@ -104,6 +107,9 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     *activation.__all__,
+    *diagonals.__all__,
+    *indexing.__all__,
+    *rearrange.__all__,
     "abs",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",

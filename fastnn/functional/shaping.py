@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
-from fastnn_kernels import checks, contiguous
+from fastnn_kernels import checks, contiguous, index_reduce
 
 from .arithmetic import unbroadcast
 from .promotion import promoted
@@ -59,6 +59,23 @@ def permute(input: Array, *dims: Any) -> WithBackward:
 
 
 @differentiable
+def _movedim(input: Array, source: tuple[int, ...], destination: tuple[int, ...]) -> WithBackward:
+    y = np.moveaxis(input, source, destination)
+    return y, lambda dy, needs: (np.moveaxis(dy, destination, source),)
+
+
+def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+    """Move dimensions, one or as many each, from where they are to other places; the others keep their order."""
+    check_array("movedim", "input", input)
+    sources, places = (tuple(d) if isinstance(d, tuple | list) else (d,) for d in (source, destination))
+    sources = tuple(checks.normalize_dim("movedim", d, input.ndim, "source") for d in sources)
+    places = tuple(checks.normalize_dim("movedim", d, input.ndim, "destination") for d in places)
+    if len(sources) != len(places) or len(set(sources)) < len(sources) or len(set(places)) < len(places):
+        raise ValueError(f"movedim: source {source} and destination {destination} must be as many, each only once")
+    return _movedim(input, sources, places) if input.ndim else input
+
+
+@differentiable
 def squeeze(input: Array, dim: int | tuple[int, ...] | None = None) -> WithBackward:
     """Drop dimensions of length 1: all, or those of `dim` that have it."""
     if dim is not None:
@@ -81,7 +98,7 @@ def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
 
 def check_array(function: str, name: str, x: Any) -> None:
     """Raise TypeError for anything but a tensor or an array."""
-    if not isinstance(x, Tensor | np.ndarray):
+    if not isinstance(x, Tensor | np.ndarray | np.generic):
         what = "None" if x is None else type(x).__name__
         raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}")
 
@@ -101,11 +118,10 @@ def _getitem(input: Array, index: Any) -> WithBackward:
     y = input[index]
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        dx = np.zeros(input.shape, dy.dtype)
         if _may_repeat(index):
-            np.add.at(dx, index, dy)
-        else:
-            dx[index] = dy
+            return (_added(dy, input.shape, index),)
+        dx = np.zeros(input.shape, dy.dtype)
+        dx[index] = dy
         return (dx,)
 
     return y, backward
@@ -118,6 +134,23 @@ def _may_repeat(index: Any) -> bool:
         and not (isinstance(i, np.ndarray) and (i.dtype == bool or i.ndim == 0))
         for i in (index if isinstance(index, tuple) else (index,))
     )
+
+
+def _added(dy: Any, shape: tuple[int, ...], index: Any) -> Any:
+    """Add the gradients of ``x[index]`` up where they came from: as rows of what the index leaves whole."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if all(isinstance(i, int | slice | np.integer | np.ndarray | list) and np.asarray(i).dtype != bool for i in parts):
+        whole = len(parts)  # dimensions that the index looks at
+    else:
+        whole = len(shape)
+    rows = prod(shape[:whole])
+    places = np.arange(rows).reshape(shape[:whole])[index].reshape(-1)
+    return add_rows(places, dy.reshape(len(places), *shape[whole:]), rows).reshape(shape)
+
+
+def add_rows(index: Any, source: Any, rows: int) -> Any:
+    """Give `rows` rows of zeros after adding to row index[m] the row m of a gradient (M, ...)."""
+    return index_reduce(None, index, source, rows=rows)
 
 
 def getitem(input: Array, index: Any) -> Any:

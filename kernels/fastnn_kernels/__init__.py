@@ -36,6 +36,8 @@ from .norm import *  # noqa: F403
 from .optimizer import OPTIMIZER_RULES, clip_grad_norm, clip_grad_value, nadam_momentum, optimizer_step
 from .pool import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
+from .scan import cumprod, cumprod_backward, cumsum, logcumsumexp, logcumsumexp_backward
+from .scatter import index_reduce
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
 from .take import take
 
@@ -64,6 +66,9 @@ __all__ = [
     "argmin",
     "clip_grad_norm",
     "clip_grad_value",
+    "cumprod",
+    "cumprod_backward",
+    "cumsum",
     "dropout",
     "dropout_backward",
     "empty_pool",
@@ -77,10 +82,13 @@ __all__ = [
     "get_num_threads",
     "glu",
     "glu_backward",
+    "index_reduce",
     "linear",
     "linear_backward",
     "log_softmax",
     "log_softmax_backward",
+    "logcumsumexp",
+    "logcumsumexp_backward",
     "matmul",
     "max",
     "mean",

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fastnn import Tensor, functional, no_grad
-from tests.functional.table import STEP, TABLE, TOLERANCE, WITHOUT_GRADIENT
+from tests.functional.row import STEP, TOLERANCE
+from tests.functional.table import TABLE, WITHOUT_GRADIENT
 
 rows = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 
