@@ -10,11 +10,11 @@ from ..ground.checks import I8, contiguous, indices
 from ..ground.jit import jitted, kernel
 from ..ground.memory import empty
 from ..ground.threads import tasks
-from ..scatter import REDUCTIONS
 from .grains import SUMS as GRAIN
 from .vector.simd import load, store
 
-SUM, PROD, MEAN, AMAX, AMIN = range(len(REDUCTIONS))
+STARTS = {"sum": 0.0, "prod": 1.0, "mean": 0.0, "amax": -math.inf, "amin": math.inf}  # of rows that do not count
+SUM, PROD, MEAN, AMAX, AMIN = range(len(STARTS))
 WIDE = 8  # numbers of a row from which several tasks pay, each of which looks at all indices
 
 
@@ -74,13 +74,10 @@ def index_reduce__rows(x, index, source, reduce, start, counts, out, lo, hi):
                 out[n, i] /= T(counts[n])
 
 
-STARTS = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "amax": -math.inf, "amin": math.inf}
-
-
 @plans("index_reduce")
 def index_reduce(problem):
     """Plan joined rows: run(out, input, index, source, reduce, include_self, rows)."""
-    shape, dtype, code = problem.shape, problem.source.dtype, REDUCTIONS.index(problem.reduce)
+    shape, dtype, code = problem.shape, problem.source.dtype, list(STARTS).index(problem.reduce)
     count, width, given = shape[0], prod(shape[1:]), problem.source.shape[0]
     form, sources = (count, width), (given, width)
     start = math.nan if problem.include_self else STARTS[problem.reduce]
