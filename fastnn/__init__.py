@@ -32,7 +32,7 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-    from fastnn import data
+    from fastnn import data, utils
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -61,13 +61,14 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "threads",
+    "utils",
     "warmup",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `data`, `train`, `save`, `load`, `warmup` and the packages they need when they are first asked for."""
-    if name in ("data", "train"):
+    """Import `data`, `train`, `utils`, `save`, `load`, `warmup` and what they need when they are first asked for."""
+    if name in ("data", "train", "utils"):
         return import_module(f"fastnn.{name}")
     if name == "warmup":
         return import_module("fastnn.train.warmup").warmup

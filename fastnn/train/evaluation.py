@@ -23,6 +23,7 @@ from fastnn.train.feeding import (
     owned,
     samples,
     weighted_loss,
+    whole_batches,
 )
 from fastnn.train.streams import Function, Stream, resolve
 
@@ -60,6 +61,7 @@ def predict(model: Any, x: Array, *, batch_size: int = 256) -> Array:
     x = floating("predict", "x", x, model)
     if x.ndim == 0 or len(x) == 0:
         raise ValueError(f"predict: x needs at least one sample, got shape {x.shape}")
+    whole_batches(batch_size)
     loader = DataLoader(x, batch_size, dtype=dtype_of(model))
     parts = loader if harmless(model) else map(owned, loader)
     with modes_kept(model), no_grad():
@@ -89,7 +91,7 @@ def measure(
                 total += share * number_of("evaluate", value, recorded=False)
                 weight += share
             for stream in streams.values():
-                stream.update(plain(output), y)
+                stream.update(plain(output), plain(y))
             seen += len(x)
     if seen == 0:
         raise ValueError("evaluate: the data gave no batches")

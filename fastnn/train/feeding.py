@@ -43,7 +43,14 @@ def batches(where: str, argument: str, data: Any, model: Any, batch_size: int, *
                 raise ValueError(f"{where}: {name} is for arrays; give it to the DataLoader that makes the batches")
         return cast("Iterable[tuple[Any, ...]]", data)
     arrays = pair(where, argument, data, model)
+    whole_batches(batch_size)
     return DataLoader(tuple(arrays), batch_size, dtype=dtype_of(model), **options)
+
+
+def whole_batches(batch_size: Any) -> None:
+    """Raise ValueError for None, which a `DataLoader` understands as no batches at all."""
+    if batch_size is None:
+        raise ValueError("DataLoader: batch_size must be a positive integer, got None")
 
 
 def pair(where: str, argument: str, data: Any, model: Any) -> list[Array]:

@@ -14,6 +14,7 @@ import fastnn_kernels as kernels
 from fastnn._checks import LARGEST, path_of, shown
 from fastnn.nn.module import modes_kept
 from fastnn.optim import LBFGS
+from fastnn.tape import unwrap
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
 from fastnn.train.checkpoint import StrPath, load_checkpoint
 from fastnn.train.evaluation import Metrics, check_loss, evaluate, measure, predict
@@ -331,7 +332,7 @@ def _epoch(
         total += share * value
         weight += share
         for update in updates:
-            update(output.numpy(), y)
+            update(output.numpy(), unwrap(y))
         if gathered == accumulate:
             gathered, added = 0, 0.0
             for hook in after:

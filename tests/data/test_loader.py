@@ -66,7 +66,7 @@ def test_batches_have_the_form_of_the_data():
     batch = next(iter(DataLoader({"image": X, "label": Y, "id": Y + 1}, 4, shuffle=True)))
     assert list(batch) == ["image", "label", "id"] and batch["image"].shape == (4, 2)
     np.testing.assert_array_equal(batch["label"] + 1, batch["id"])
-    x, y, z = next(iter(DataLoader([X, Y, Y], 4)))
+    x, y, z = next(iter(DataLoader((X, Y, Y), 4)))
     assert x.shape == (4, 2) and y is not z
     assert next(iter(DataLoader(X, 4))).shape == (4, 2)
 
