@@ -3,7 +3,7 @@
 All take Tensors or arrays. Arrays in, array out: the same computation without a tape.
 """
 
-from . import activation, diagonals, indexing, rearrange
+from . import activation, diagonals, indexing, products, rearrange
 from . import numpy_functions as numpy_functions
 from . import operators as operators
 from .activation import *  # noqa: F403  (its names follow from its table)
@@ -28,6 +28,7 @@ from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .diagonals import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from .einsum import einsum
 from .gate import glu, prelu, rrelu
 from .indexing import *  # noqa: F403
 from .loss import (
@@ -78,6 +79,7 @@ from .pool import (
     max_unpool3d,
     sum_pool2d,
 )
+from .products import *  # noqa: F403
 from .rearrange import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .resize import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
@@ -109,6 +111,7 @@ __all__ = [
     *activation.__all__,
     *diagonals.__all__,
     *indexing.__all__,
+    *products.__all__,
     *rearrange.__all__,
     "abs",
     "adaptive_avg_pool1d",
@@ -143,6 +146,7 @@ __all__ = [
     "ctc_loss",
     "div",
     "dropout",
+    "einsum",
     "exp",
     "expand",
     "flatten",

@@ -337,7 +337,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
 # --- joined
 
 
-def _several(function: str, tensors: Any) -> list[Any]:
+def several(function: str, tensors: Any) -> list[Any]:
     """Give the tensors of f(a, b) or f([a, b]). TypeError for what is no tensor."""
     given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], tuple | list) else list(tensors)
     if not given:
@@ -363,34 +363,34 @@ def atleast_3d(*tensors: Any) -> Any:
 
 
 def _deep(function: str, tensors: Any, deepen: Any) -> Any:
-    made = tuple(deepen(x) for x in _several(function, tensors))
+    made = tuple(deepen(x) for x in several(function, tensors))
     return made[0] if len(tensors) == 1 and not isinstance(tensors[0], tuple | list) else made
 
 
 def hstack(tensors: Sequence[Any]) -> Any:
     """Join along dimension 1, vectors along dimension 0."""
-    given = [atleast_1d(x) for x in _several("hstack", (tensors,))]
+    given = [atleast_1d(x) for x in several("hstack", (tensors,))]
     return cat(given, 0 if given[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Any]) -> Any:
     """Join along dimension 0; vectors become rows."""
-    return cat([atleast_2d(x) for x in _several("vstack", (tensors,))], 0)
+    return cat([atleast_2d(x) for x in several("vstack", (tensors,))], 0)
 
 
 def dstack(tensors: Sequence[Any]) -> Any:
     """Join along dimension 2; vectors and matrices get that dimension."""
-    return cat([atleast_3d(x) for x in _several("dstack", (tensors,))], 2)
+    return cat([atleast_3d(x) for x in several("dstack", (tensors,))], 2)
 
 
 def column_stack(tensors: Sequence[Any]) -> Any:
     """Join along dimension 1; vectors become columns."""
-    return cat([x if x.ndim > 1 else reshape(x, -1, 1) for x in _several("column_stack", (tensors,))], 1)
+    return cat([x if x.ndim > 1 else reshape(x, -1, 1) for x in several("column_stack", (tensors,))], 1)
 
 
 def broadcast_tensors(*tensors: Any) -> Any:
     """Repeat tensors to their common shape, without copying; gives a tuple."""
-    given = _several("broadcast_tensors", tensors)
+    given = several("broadcast_tensors", tensors)
     try:
         shape = np.broadcast_shapes(*[x.shape for x in given])
     except ValueError:
@@ -404,7 +404,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
 
     indexing="xy" exchanges the first two dimensions, as numpy.meshgrid does of itself.
     """
-    given = [reshape(x, -1) if x.ndim == 0 else x for x in _several("meshgrid", tensors)]
+    given = [reshape(x, -1) if x.ndim == 0 else x for x in several("meshgrid", tensors)]
     checks.choice("meshgrid", "indexing", indexing, ("ij", "xy"))
     if any(x.ndim > 1 for x in given):
         raise ValueError(f"meshgrid: expected vectors, got shapes {[tuple(x.shape) for x in given]}")
@@ -417,7 +417,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> Any:
 
 def cartesian_prod(*tensors: Any) -> Any:
     """Give all combinations of an element of each vector: (M,), (N,), ... -> (M N ..., their number)."""
-    grids = meshgrid(*_several("cartesian_prod", tensors))
+    grids = meshgrid(*several("cartesian_prod", tensors))
     return grids[0] if len(grids) == 1 else stack([flatten(x) for x in grids], -1)
 
 

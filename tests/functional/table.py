@@ -17,6 +17,7 @@ from fastnn import manual_seed
 from fastnn_kernels.formulas.activation import FORMULAS
 from tests.functional.row import Row, positive
 from tests.functional.table_indexing import INDEXING
+from tests.functional.table_products import PRODUCTS
 from tests.kernels.loss_rows import TABLE as LOSSES
 
 REPEATED = np.array([[0, 2], [2, 2]])
@@ -284,6 +285,6 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
-TABLE |= INDEXING
+TABLE |= INDEXING | PRODUCTS
 
 WITHOUT_GRADIENT = {"argmax", "argmin", "nonzero", "one_hot", "tril_indices", "triu_indices"}
