@@ -184,15 +184,15 @@ def describe_value(item, at):
 @jitted
 def describe_option(item, at):
     """Do as `describe_value`, for a tuple of values, too."""
-    if peek(item + TYPE) != tuple_type():
-        return describe_value(item, at)
-    count = peek(item + VALUE)
-    if count > 12:
-        return -1
-    poke(at, -count - 2)
-    at += 8
+    items, count = 0, 1
+    if peek(item + TYPE) == tuple_type():
+        items, count = item + ITEMS, peek(item + VALUE)
+        if count > 12:
+            return -1
+        poke(at, -count - 2)
+        at += 8
     for i in range(count):
-        at = describe_value(peek(item + ITEMS + 8 * i), at)
+        at = describe_value(peek(items + 8 * i) if items else item, at)
         if at < 0:
             return -1
     return at
@@ -224,28 +224,32 @@ def describe(given, count, kinds, key):
         elif item == none():
             poke(at, 0)
             at += 8
-        elif peek(item + TYPE) == ndarray_type():
-            at = describe_array(item, ALIGNED | WRITEABLE if kind == OUT else ALIGNED, PLAIN, at)
-        elif peek(item + TYPE) == prepared_type():
-            at = describe_array(peek(item + OFFSET), 0, PACKED, at)
         else:
-            return -1
+            flags, mark = ALIGNED | WRITEABLE if kind == OUT else ALIGNED, PLAIN
+            if peek(item + TYPE) == prepared_type():
+                item, flags, mark = peek(item + OFFSET), 0, PACKED
+            elif peek(item + TYPE) != ndarray_type():
+                return -1
+            at = describe_array(item, flags, mark, at)
         if at < 0:
             return -1
     return at - key
 
 
 def find_and_run(owner, given, count):
-    """(plans, general way, kinds, names), arguments and their number -> what the plan for such arguments returns."""
+    """(plans, general way, kinds), arguments and their number -> what the plan for such arguments returns.
+
+    With None for the plans, the key itself is returned.
+    """
     kinds = peek(owner + ITEMS + 16)
     if count == peek(kinds + VALUE):  # the length of a bytes object
         key = key_memory()
         length = describe(given, count, is_bytes(kinds), key)
         if length > 0:
-            name = new_bytes(key, length)
-            if name == 0:
-                return 0
-            plan = find_item(peek(owner + ITEMS), name)
+            name, plans = new_bytes(key, length), peek(owner + ITEMS)
+            if name == 0 or plans == none():
+                return name
+            plan = find_item(plans, name)
             release(name)
             if plan != 0:
                 retain(plan)
@@ -255,29 +259,24 @@ def find_and_run(owner, given, count):
     return python_call(peek(owner + ITEMS + 8), given, count, 0)
 
 
-def key_of(owner, given, count):
-    """(kinds,), arguments and their number -> the key of these arguments, or None."""
-    key = key_memory()
-    length = describe(given, count, is_bytes(peek(owner + ITEMS)), key)
-    if length > 0:
-        return new_bytes(key, length)
-    retain(none())
-    return none()
-
-
 @cache
-def _compiled(function) -> int:
-    """Compile one of the two functions above and return its address."""
+def _compiled() -> int:
+    """Compile the function above and return its address."""
     name_symbols()
-    result = compiled(function, function, "lookup.", **CALLED_BY_C).get_compile_result(types.intp(*[types.intp] * 3))
+    made = compiled(find_and_run, find_and_run, "lookup.", **CALLED_BY_C)
+    result = made.get_compile_result(types.intp(*[types.intp] * 3))
     return result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
+
+
+def _no_key(*arguments):
+    """Return what stands for the key of arguments that cannot be described."""
 
 
 def finder(name: str, plans: dict, general, kinds: bytes):
     """Return the C function f(*arguments) that calls plans[key](*arguments), or else general(*arguments)."""
-    return python_function(name, _compiled(find_and_run), (plans, general, kinds))
+    return python_function(name, _compiled(), (plans, general, kinds))
 
 
 def describer(name: str, kinds: bytes):
     """Return the C function f(*arguments) -> key or None."""
-    return python_function(name, _compiled(key_of), (kinds,))
+    return python_function(name, _compiled(), (None, _no_key, kinds))
