@@ -262,7 +262,7 @@ def vectors_at_once(length, step, vector):
     return 2 if step == 2 or length <= 2 * vector else 4
 
 
-@jitted
+@exact  # which means inlined: a call would cost the loops around it every vector that they keep in a register
 def first_tap(x, y, rows, r):
     """Return (offset in x of the windows of row r of y, index of their first row in x, taps in depth and height)."""
     rest, i = divmod(r, y.shape[2])

@@ -28,7 +28,10 @@ class _Window(Tile):
         super().__init__(builder.module, number)
         self.builder, self.vectors, self.length = builder, vectors, length
         self.places = ir.VectorType(I32, self.lanes)
-        self.inside = before(builder, length, self.lanes, vectors)
+        # a comparison each with the same constant, which LLVM keeps before a loop; those with constants of their own it
+        # repeats in every round: 1.2 to 1.35 times the time
+        starts = range(0, vectors * self.lanes, self.lanes)
+        self.inside = [before(builder, builder.sub(length, I64(start)), self.lanes)[0] for start in starts]
 
     def variables(self, values):
         """Return variables (registers, once LLVM has seen them) that hold these vectors."""
