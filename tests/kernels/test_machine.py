@@ -22,6 +22,14 @@ for dtype in (np.float32, np.float64):
     np.testing.assert_allclose(y, a.astype(np.float64) @ b, rtol=0, atol=2e4 * np.finfo(dtype).eps)
     for product in (y, packed, k.matmul(a[:, :900].T, a)):
         digest.update(product.tobytes())
+for algorithm, groups in (("direct", 1), ("winograd", 1), ("im2col", 1), ("auto", 24)):
+    for last in (False, True):
+        x = rng.standard_normal((3, 60, 50, 24) if last else (3, 24, 60, 50)).astype("f")
+        x = x.transpose(0, 3, 1, 2) if last else x
+        w = rng.standard_normal((48, 24 // groups, 3, 3)).astype("f")
+        y = k.conv2d(x, w, padding=1, groups=groups, algorithm=algorithm)
+        for array in (y, *k.conv2d_backward(y, x, w, padding=1, groups=groups)):
+            digest.update(array.tobytes())
 print(blocks.K_BYTES, blocks.M_ROWS, blocks.N_BYTES, digest.hexdigest())
 """
 

@@ -14,16 +14,18 @@ from ...ground.threads import tasks
 from ..grains import DEPTHWISE as GRAIN
 from ..move import ghost_last, pixels, plan_transpose, planes
 from ..vector.depthwise_tile import COLUMNS, ENTRY, ROWS, WINDOWS
+from ..vector.machine import caches
 from ..vector.simd import vector_bytes
 from . import depthwise_kernels as kernels
 from .depthwise_kernels import Strips, Tiles
 from .layer import Planned, Window
 from .weight_gradient_kernels import conv2d_backward_weight__sum
 
-PLANE_BUFFER = 3 << 13  # bytes of a band of a channel, which stays in the nearest cache
-PIXEL_BUFFER = 3 << 15  # of a vector of channels, whose rows are longer: in the second-level cache
+FIRST, SECOND, _ = caches()
+PLANE_BUFFER = FIRST * 3 // 4  # bytes of a band of a channel
+PIXEL_BUFFER = SECOND * 3 // 32  # of a vector of channels, whose rows are longer
 NARROW = 16  # columns of channels-first images that would leave most lanes of their vectors empty
-BAND = 1 << 19  # bytes of a band of channels-last images and its result, which stay in the second-level cache
+BAND = SECOND // 2  # bytes of a band of channels-last images and its result
 PIECES = 16  # into how many pieces the gradient of the weight is cut at least, where it can be
 LINE = 64  # bytes, to which a task aligns the start of its workspace: fewer are lost before it, whatever the vectors
 

@@ -8,12 +8,13 @@ from ...ground.threads import tasks
 from ..grains import CONVOLUTION as GRAIN
 from ..grains import MOVES
 from ..vector.gemm_tile import TILE_VECTORS
+from ..vector.machine import caches
 from ..vector.simd import vector_bytes
 from . import depthwise
 from .direct_kernels import Bands, conv2d__bands, conv2d__bias, prepare_conv2d__panels
 from .layer import NO_MASK, Planned
 
-BUFFER = 1 << 18  # bytes of a band, which stays in the second-level cache
+BUFFER = caches().second // 4  # bytes of a band
 PIECES = 16  # into how many pieces a convolution is cut at least, where it can be
 
 

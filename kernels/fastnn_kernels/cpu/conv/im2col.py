@@ -32,6 +32,7 @@ FEW_PIXELS = 2048
 FEW_STRIDED_PIXELS = 512
 MANY_WEIGHTS = 1 << 21  # which take longer to pack than a few pixels to multiply by them
 ROWS = 4 * TILE_ROWS  # pixels, for which tiles read the weights in place
+# Not from the size of caches, as the gradient's sums are cut by it.
 COLUMNS = 1 << 21  # bytes of columns at a time, more only where one image has more
 LARGEST = 1 << 23
 

@@ -17,7 +17,8 @@ from ..vector.simd import vector_bytes
 from . import weight_gradient_kernels as kernels
 from .layer import NO_MASK, Window
 
-BUFFER = 1 << 18  # bytes of images and of dy that are multiplied at a time
+# bytes of images and of dy that are multiplied at a time; not from the size of caches, as sums are cut by it
+BUFFER = 1 << 18
 SUM = 128  # pixels, at least: every piece reads and writes all of a part
 PARTS = 1 << 23  # bytes of partial sums, at most
 UNIT = Window(1, 1, 0, 0, 1, 1, 1, 1)

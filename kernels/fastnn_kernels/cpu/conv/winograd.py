@@ -9,17 +9,19 @@ from ...ground.records import packed
 from ...ground.threads import tasks
 from ..grains import CONVOLUTION as GRAIN
 from ..vector.gemm_tile import TILE_ROWS, TILE_VECTORS
+from ..vector.machine import caches
 from ..vector.simd import vector_bytes
 from ..vector.winograd_tile import FORMS
 from .layer import NO_MASK, Planned
 from .winograd_kernels import CHANNELS, Blocks, Phases, conv2d__winograd, prepare_conv2d__winograd
 
 CALL = 1 << 19  # multiplications that take as long as a call
-LARGE_IMAGES = 1 << 23  # bytes of images that are likely to come from memory
-BLOCK = 1 << 19  # bytes of transformed tiles and products in the second-level cache
-MOST = 6 << 20  # ... or in the third, for filters that come from memory once for each block
-LARGE = 1 << 24  # bytes of such filters
-PIECE = 1 << 23  # ... of which so many are transformed and used at a time, where they are not kept
+_, SECOND, THIRD = caches()
+LARGE_IMAGES = THIRD // 2  # bytes of images that are likely to come from memory
+BLOCK = SECOND // 2  # bytes of transformed tiles and products
+MOST = min(THIRD * 3 // 8, 6 << 20)  # ... for filters that come from memory once for each block
+LARGE = THIRD  # bytes of such filters
+PIECE = THIRD // 2  # ... of which so many are transformed and used at a time, where they are not kept
 
 
 def refusal(layer):

@@ -18,6 +18,7 @@ from ..vector.winograd_gradient_tile import GRADIENTS
 from . import winograd_gradient_kernels as kernels
 from .layer import NO_MASK, Window
 
+# These two are not from the size of caches, as sums are cut by them.
 SUMS = 5 << 20  # bytes of sums at a time
 TILES = 3 << 20  # bytes of transformed tiles at a time
 CHANNELS = 256  # at a time, lest the sums of few filters take all the room
