@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-from ..ground.checks import as_float_array, flag, needed
+from ..ground.checks import flag, needed
 from ..ground.operation import Layout, operation
 from .rows import as_statistics, channel_groups, channels_of, check_gradient, gradient, pair
 
@@ -38,7 +38,8 @@ def batch_norm(
     Raises ValueError for another number of channels, for one value per channel in training, and where there are no
     running statistics to use.
     """
-    given = _split("batch_norm", running_mean, running_var, flag("batch_norm", "training", training), momentum)
+    training = flag("batch_norm", "training", training)
+    given = _split(running_mean, running_var, training, momentum)
     return _batch_norm.run(out, input, weight, bias, eps, *given, return_statistics)
 
 
@@ -79,7 +80,7 @@ def instance_norm(
     the mean of those of the images; without use_input_stats they are used. Raises as `batch_norm` does.
     """
     use_input_stats = flag("instance_norm", "use_input_stats", use_input_stats)
-    given = _split("instance_norm", running_mean, running_var, use_input_stats, momentum)
+    given = _split(running_mean, running_var, use_input_stats, momentum)
     return _instance_norm.run(out, input, weight, bias, eps, *given, return_statistics)
 
 
@@ -136,28 +137,20 @@ class ChannelsGradient(NamedTuple):
     needs: tuple[bool, ...]
 
 
-def _split(function, running_mean, running_var, own, momentum):
+def _split(running_mean, running_var, own, momentum):
     """Return (mean, variance, running_mean, running_var, momentum, own): what is used and what is changed."""
-    if own:
-        if running_mean is None and running_var is None:
-            momentum = 0.0
-        return None, None, running_mean, running_var, momentum, True
-    return *_running(function, running_mean, running_var), None, None, 0.0, False
+    if not own:
+        return running_mean, running_var, None, None, 0.0, False
+    if running_mean is None and running_var is None:
+        momentum = 0.0
+    return None, None, running_mean, running_var, momentum, True
 
 
 def _statistics(function, statistics, running_mean, running_var, own):
     """Return (statistics, mean, variance) for a gradient."""
     if own:
         return as_statistics(function, statistics), None, None
-    if statistics is None:
-        return None, *_running(function, running_mean, running_var)
-    return None, *pair(function, statistics)
-
-
-def _running(function, mean, variance):
-    """Return running statistics as arrays; the check refuses None, after it has looked at the input."""
-    mean = mean if mean is None else as_float_array(function, "running_mean", mean)
-    return mean, variance if variance is None else as_float_array(function, "running_var", variance)
+    return None, *((running_mean, running_var) if statistics is None else pair(function, statistics))
 
 
 def _check_running(function, own, channels, mean, variance):

@@ -204,7 +204,7 @@ class _Images:
 
     def flat(self, x):
         """Return an array flat in the order in which kernels see it, without a copy if its memory is in that order."""
-        return (x.transpose(self.last_axes) if self.last else x).ravel()
+        return (x.transpose(self.last_axes) if self.last else x).reshape(-1)
 
     def in_order(self, layout):
         """Return whether `flat` copies no array of a layout."""
@@ -254,7 +254,8 @@ class _Images:
 
         def normalize(x, mean, variance, *rest):
             # the kernel writes statistics where it has parts, and so refuses read-only ones
-            mean, variance = (v if v.flags.writeable else v.copy() for v in (mean, variance))
+            mean = mean if mean.flags.writeable else mean.copy()
+            variance = variance if variance.flags.writeable else variance.copy()
             kernel(x, mean, variance, *rest, *options)
 
         return normalize
@@ -263,28 +264,25 @@ class _Images:
 @plans("batch_norm")
 def norm_channels(problem):
     """Plan a norm of channels over a batch."""
-    images, own = _Images(problem.input), problem.own_statistics
+    images, own, returned = _Images(problem.input), problem.own_statistics, problem.statistics
     c, dtype = images.channels, images.dtype
+    if images.size == 0:
+        return _nothing(problem, (2, c))
     ones, nothing = np.ones(c, dtype), np.zeros(c, dtype)
-    normalize = images.statistics() if own else images.constants()
+    normalize, update = images.statistics() if own else images.constants(), _update(problem, images.each)
     direct = problem.out is not None and images.in_order(problem.out)
-    update = _update(problem, images.each) if images.size else None
-    returned, is_empty = problem.statistics, images.size == 0
 
     def run(out, x, weight, bias, eps, mean, variance, running_mean, running_var, momentum, *_):
         weight, bias = ones if weight is None else weight, nothing if bias is None else bias
         y, flat = (out, images.flat(out)) if direct else images.result()
         if own:
-            statistics = zeros((2, c), dtype) if is_empty else memory.fresh((2, c), dtype)
-            if not is_empty:
-                normalize(images.flat(x), weight, bias, flat, statistics, eps)
+            mean, variance = statistics = memory.fresh((2, c), dtype)
+            normalize(images.flat(x), weight, bias, flat, statistics, eps)
             if update is not None:
-                mean, variance = statistics
                 update(mean, variance, momentum, running_mean, running_var)
         else:
             statistics = mean, variance
-            if not is_empty:
-                normalize(images.flat(x), mean, variance, weight, bias, flat, eps)
+            normalize(images.flat(x), mean, variance, weight, bias, flat, eps)
         if out is not None and not direct:
             out[...] = y
             y = out
