@@ -1,7 +1,8 @@
 """Neural networks on Numba kernels that are compiled for your CPU: tensors, layers, training.
 
 `fastnn.kernels` has the kernels on plain arrays, `fastnn.functional` the differentiable operations, `fastnn.nn` the
-layers, `fastnn.optim` the optimizers, `fastnn.train` the training loop, `fastnn.data` data sets and loaders.
+layers, `fastnn.optim` the optimizers, `fastnn.train` the training loop, `fastnn.data` data sets and loaders. Names are
+PyTorch's where it has them, so that many scripts run with ``import fastnn as torch``.
 """
 
 from importlib import import_module
@@ -10,8 +11,23 @@ from typing import TYPE_CHECKING, Any
 import fastnn_kernels as kernels
 from fastnn import functional, nn, optim
 from fastnn._config import show_config
+from fastnn._constructors import *  # noqa: F403
+from fastnn._device import device
+from fastnn._draws import *  # noqa: F403
+from fastnn._dtypes import *  # noqa: F403
 from fastnn._version import __version__
-from fastnn.random import manual_seed
+from fastnn.functional.top_level import *  # noqa: F403
+from fastnn.random import (
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
+from fastnn.settings import *  # noqa: F403
 from fastnn.tape import (
     Array,
     Tensor,
@@ -32,46 +48,78 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
+<<<<<<< HEAD
     from fastnn import data, utils
+=======
+    from fastnn import accelerator, autograd, backends, cuda, data, jit, mps, xpu
+>>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
 __all__ = [
     "Array",
+    "Generator",
     "Tensor",
     "__version__",
+    "accelerator",
+    "autograd",
+    "backends",
+    "cuda",
     "data",
+    "default_generator",
+    "device",
     "differentiable",
     "enable_grad",
     "flush_denormal",
+    "fork_rng",
     "functional",
     "get_flush_denormal",
     "get_num_threads",
+    "get_rng_state",
     "inference_mode",
+    "initial_seed",
     "is_grad_enabled",
+    "jit",
     "kernels",
     "load",
     "manual_seed",
+    "mps",
     "nn",
     "no_grad",
     "optim",
     "save",
+    "seed",
     "set_flush_denormal",
     "set_grad_enabled",
     "set_num_threads",
+    "set_rng_state",
     "show_config",
     "threads",
     "utils",
     "warmup",
+    "xpu",
 ]
+
+LAZY = {"accelerator", "autograd", "backends", "cuda", "data", "jit", "mps", "train", "utils", "xpu"}
+ABSENT = {
+    **dict.fromkeys(("bfloat16", "chalf", "complex32", "complex64", "cfloat", "complex128", "cdouble"), "dtype"),
+    **dict.fromkeys(("qint8", "quint8", "qint32"), "dtype"),
+}
 
 
 def __getattr__(name: str) -> Any:
+<<<<<<< HEAD
     """Import `data`, `train`, `utils`, `save`, `load`, `warmup` and what they need when they are first asked for."""
     if name in ("data", "train", "utils"):
+=======
+    """Import `data`, `train`, `save`, `load`, `warmup` ... and the packages they need when they are first asked for."""
+    if name in LAZY:
+>>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
         return import_module(f"fastnn.{name}")
     if name == "warmup":
         return import_module("fastnn.train.warmup").warmup
     if name in ("load", "save"):
         return getattr(import_module("fastnn.train.saving"), name)
+    if name in ABSENT:
+        raise AttributeError(f"fastnn has no {ABSENT[name]} {name}: it computes in float32 and float64")
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

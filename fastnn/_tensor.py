@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _dtypes
+from fastnn._dtypes import FLOATS
 from fastnn._tape import (
     Leaf,
     Node,
@@ -88,15 +90,11 @@ class Tensor(Operators):
         """Give the number of elements."""
         return self._data.size
 
-    def size(self, dim: int | None = None) -> int | tuple[int, ...]:
-        """Give the shape, or one entry of it."""
-        return self._data.shape if dim is None else self._data.shape[dim]
-
     def __len__(self) -> int:
         return len(self._data)
 
     def __repr__(self) -> str:
-        digits = np.array2string(self._data, separator=", ", prefix="Tensor(")
+        digits = np.array2string(self._data, separator=", ", prefix="Tensor(", **PRINTING)
         kind = "" if self._data.dtype == np.float32 else f", dtype={self._data.dtype}"
         return f"Tensor({digits}{kind}{', requires_grad=True' if self._node is not None else ''})"
 
@@ -105,10 +103,6 @@ class Tensor(Operators):
         return format(self._data.item(), spec) if self._data.ndim == 0 else super().__format__(spec)
 
     # --- leaving the tape
-
-    def numpy(self) -> np.ndarray:
-        """Give the array itself, not a copy. That of a parameter is read-only: write through the parameter."""
-        return self._data
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self._data, dtype=dtype, copy=copy)
@@ -195,18 +189,6 @@ class Tensor(Operators):
         if value.shape != target.shape:
             raise ValueError(f"data: expected shape {target.shape}, got {value.shape}")
         target[...] = value
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if self._node is not None and (grad_mode.enabled or type(self._node) is Node):
-            raise RuntimeError(
-                "item assignment on a tensor that requires a gradient: use where() or cat(), or write to a leaf inside "
-                "no_grad()"
-            )
-        if isinstance(value, Tensor):
-            if value._node is not None and grad_mode.enabled:
-                raise RuntimeError("item assignment cannot record the gradient of the assigned tensor: detach() it")
-            value = value._data
-        self._writable()[plain_index(index)] = value
 
     def __copy__(self) -> Tensor:
         return self.detach()
@@ -342,9 +324,9 @@ class _Data(Tensor):
         return wrap(self._data).__reduce__()
 
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ONE = {dtype: np.ones((), dtype) for dtype in FLOATS}
 OWN_SLOTS = {"__weakref__", "__dict__", "_data", "_node", "_owner", "_leaf", "_memory"}  # those of fastnn's own classes
+PRINTING: dict[str, Any] = {}  # how numbers are shown, where that is not NumPy's way; see `set_printoptions`
 # filled by fastnn.functional:
 UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}  # what computes a ufunc of tensors
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}  # ... another function; NotImplemented for some arguments
@@ -373,14 +355,22 @@ def as_array(data: Any) -> np.ndarray:
         return data._data
     if isinstance(data, np.ma.MaskedArray):
         raise TypeError("Tensor: data is a masked array; fill it first: data.filled(0)")
-    typed = hasattr(data, "dtype")
+    typed = hasattr(data, "__array__") or hasattr(data, "__array_interface__") or hasattr(data, "__dlpack__")
     try:
-        array = np.asarray(data)
-    except ValueError as error:
+        array = np.asarray(data) if hasattr(data, "__array__") or not typed else _foreign(data)
+    except (ValueError, RuntimeError, BufferError) as error:
         raise TypeError(f"Tensor: cannot make an array of {type(data).__name__}: {error}") from None
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(f"Tensor: data must be numbers, got an array of dtype {array.dtype}")
-    return array.astype(np.float32) if array.dtype == np.float64 and not typed else canonical(array)
+    if typed:
+        return canonical(array)
+    return array.astype(_dtypes.default, copy=False) if array.dtype == np.float64 else array
+
+
+def _foreign(data: Any) -> np.ndarray:
+    """Give the memory of another library's array."""
+    array: np.ndarray = np.from_dlpack(data) if hasattr(data, "__dlpack__") else np.asarray(data)
+    return array
 
 
 def canonical(array: np.ndarray) -> np.ndarray:

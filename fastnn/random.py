@@ -6,10 +6,16 @@ Two streams hang on the seed. `generator()` is NumPy's generator, for everything
 compute them again instead of storing them.
 """
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
+
+from fastnn._device import CPU, check_device, device
 
 _lock = threading.Lock()
 _seed: int
@@ -17,15 +23,131 @@ _philox_calls: int
 _generator: np.random.Generator
 
 
-def manual_seed(seed: int) -> None:
-    """Start every random stream of the library anew from `seed`, any integer of 0 to 2**64 - 1."""
-    global _seed, _philox_calls, _generator
+def _checked(seed: Any) -> int:
     if not 0 <= seed < 2**64:
         raise ValueError(f"manual_seed: seed must be in 0 .. 2**64 - 1, got {seed}")
+    return int(seed)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start every random stream of the library anew from `seed`, any integer of 0 to 2**64 - 1.
+
+    Gives the generator that all draw from where no other is named.
+    """
+    global _seed, _philox_calls, _generator
+    seed = _checked(seed)
     with _lock:
-        _seed = int(seed)
+        _seed = seed
         _philox_calls = 0
         _generator = np.random.default_rng(_seed)
+    return default_generator
+
+
+def _drawn_seed() -> int:
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+
+
+def seed() -> int:
+    """Start every random stream anew from a seed that the system draws, and give the seed."""
+    drawn = _drawn_seed()
+    manual_seed(drawn)
+    return drawn
+
+
+def initial_seed() -> int:
+    """Give the seed that the streams started from."""
+    return _seed
+
+
+class Generator:
+    """A stream of random numbers of its own, for functions that take `generator`.
+
+    Generator() starts from a seed that the system draws; `manual_seed(seed)` starts it anew and gives it back.
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        check_device("Generator", device)
+        self.seed()
+
+    @property
+    def device(self) -> device:
+        """Where it draws: on the CPU."""
+        return CPU
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """NumPy's generator, which draws."""
+        return self._numpy
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from a seed, and give the generator."""
+        self._seed = _checked(seed)
+        self._numpy = np.random.default_rng(self._seed)
+        return self
+
+    def seed(self) -> int:
+        """Start anew from a seed that the system draws, and give the seed."""
+        self.manual_seed(_drawn_seed())
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """Give the seed that it started from."""
+        return self._seed
+
+    def get_state(self) -> dict[str, Any]:
+        """Give the state, for `set_state`."""
+        return {"seed": self._seed, "generator": self._numpy.bit_generator.state}
+
+    def set_state(self, new_state: dict[str, Any]) -> Generator:
+        """Continue from where `get_state` found a generator. Raises ValueError for anything else."""
+        fresh = np.random.default_rng(0)
+        try:
+            fresh.bit_generator.state = new_state["generator"]
+            self._seed, self._numpy = _checked(new_state["seed"]), fresh
+        except (TypeError, LookupError, ValueError, AttributeError, OverflowError) as error:
+            raise ValueError(f"set_state: this is not a state of a generator: {error!r}") from error
+        return self
+
+
+class _Default(Generator):
+    """The generator of all who name none: its state is that of the whole library."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        return _generator
+
+    def manual_seed(self, seed: int) -> Generator:
+        return manual_seed(seed)
+
+    def seed(self) -> int:
+        return seed()
+
+    def initial_seed(self) -> int:
+        return _seed
+
+    def get_state(self) -> dict[str, Any]:
+        return get_state()
+
+    def set_state(self, new_state: dict[str, Any]) -> Generator:
+        set_state(new_state)
+        return self
+
+
+default_generator: Generator = _Default()
+
+
+def numpy_generator(generator: Any = None) -> np.random.Generator:
+    """Give NumPy's generator that draws for a `Generator`, for NumPy's own, or for None: the library's."""
+    if generator is None:
+        return _generator
+    if isinstance(generator, Generator):
+        return generator.numpy
+    if isinstance(generator, np.random.Generator):
+        return generator
+    raise TypeError(f"generator must be a fastnn.Generator, got {type(generator).__name__}")
 
 
 def generator() -> np.random.Generator:
@@ -67,4 +189,19 @@ def set_state(state: dict[str, Any]) -> None:
         _seed, _philox_calls, _generator = seed, calls, fresh
 
 
-manual_seed(int(np.random.SeedSequence().generate_state(1, np.uint64)[0]))
+def fork_rng(devices: Any = None, enabled: bool = True) -> Any:
+    """Leave all streams, at the end of a ``with`` block, as they were at its beginning."""
+    return _kept() if enabled else nullcontext()
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    state = get_state()
+    try:
+        yield
+    finally:
+        set_state(state)
+
+
+get_rng_state, set_rng_state = get_state, set_state
+seed()

@@ -23,7 +23,9 @@ FLOORS = [
     ("fastnn_kernels.formulas",),
     BACKENDS,
     ("fastnn_kernels",),  # the families: what can be computed
-    ("fastnn._", "fastnn.random"),  # the tape
+    ("fastnn._device",),
+    ("fastnn.random",),
+    ("fastnn._",),  # the tape
     ("fastnn.tape",),
     ("fastnn.functional",),
     ("fastnn.nn", "fastnn.optim", "fastnn.data"),

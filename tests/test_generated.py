@@ -13,6 +13,7 @@ import pytest
 
 import fastnn_kernels
 from fastnn import functional, nn
+from fastnn.functional import top_level  # noqa: F401  (read as functional.top_level)
 from fastnn_kernels.formulas.activation import FORMULAS
 
 ROOT = Path(__file__).parents[1]
@@ -20,9 +21,9 @@ KERNELS = Path(fastnn_kernels.__file__).parent
 HEAD = "# What tests/test_generated.py makes of the table in fastnn_kernels/formulas/activation.py, for editors.\n"
 
 
-def stub_of_functions(module, kind):
+def stub_of_functions(module, kind, head=HEAD):
     """Declare the functions of a module, all of whose arguments that are no arrays are of one type."""
-    lines = [HEAD + f"from typing import Any\n\n__all__ = {module.__all__}\n"]
+    lines = [head + f"from typing import Any\n\n__all__ = {module.__all__}\n"]
     for name in module.__all__:
         function = getattr(module, name)
         arguments = []
@@ -31,12 +32,71 @@ def stub_of_functions(module, kind):
                 arguments.append("*")
             usual = p.default if p.default is not p.empty else None
             annotation = kind.get(type(usual), "Any")
-            if p.name in ("input", "dy", "y", "out"):
+            if p.name in ("input", "other", "dy", "y", "out"):
                 annotation = "Any"
             elif p.default is p.empty:
                 annotation = "float"
             arguments.append(f"{p.name}: {annotation}" + ("" if p.default is p.empty else " = ..."))
         lines.append(f"def {name}({', '.join(arguments)}) -> Any: ...")
+    return "\n".join(lines) + "\n"
+
+
+def declared(function, first):
+    """Give the arguments of a function from place `first` on, for a stub."""
+    arguments, named = [], False
+    for p in list(inspect.signature(function).parameters.values())[first:]:
+        if p.kind is p.KEYWORD_ONLY and not named:
+            arguments.append("*")
+        named |= p.kind in (p.KEYWORD_ONLY, p.VAR_POSITIONAL)
+        stars = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        usual = "" if p.default is p.empty else " = ..."
+        arguments.append(f"{stars}{p.name}: Any{usual}")
+    return ", ".join(arguments)
+
+
+def stub_of_methods():
+    """Declare the methods and operators that Tensor gets from `fastnn.functional`."""
+    lines = [
+        "# What tests/test_generated.py makes of the tables in fastnn/functional/names.py, for editors.",
+        "import builtins",
+        "from typing import Any",
+        "",
+        "import numpy as np",
+        "",
+        "from fastnn.tape import Tensor",
+        "",
+        "class Operators:",
+    ]
+    returned = {
+        "bool": "builtins.bool",
+        "int": "builtins.int",
+        "None": "None",
+        "np.ndarray": "np.ndarray[Any, Any]",
+        "Any": "Any",
+    }
+    several = ("sort", "topk", "split", "chunk", "unbind", "max", "min", "median", "mode", "kthvalue", "tensor_split")
+    for name, method in sorted(functional.operators.everyday(functional.functions()).items()):
+        if isinstance(method, property):
+            kind = "Tensor" if name in ("T", "H", "mT", "mH") else "Any"
+            lines += ["    @property", f"    def {name}(self) -> {kind}: ..."]
+            continue
+        if name in ("__hash__", "__eq__", "__ne__"):  # those of object, for type checkers
+            continue
+        kind = "Any" if name in several else "Tensor"
+        if name in functional.methods.METHODS or name == "__setitem__":
+            kind = returned.get(method.__annotations__.get("return", "Any"), "Tensor")
+        arguments = declared(method, 1)
+        lines.append(f"    def {name}({', '.join(['self', arguments] if arguments else ['self'])}) -> {kind}: ...")
+    return "\n".join(lines) + "\n"
+
+
+def stub_of_top_level():
+    """Declare the functions that stand at the top level of `fastnn`."""
+    names, own = functional.names, functional.methods.TOP_LEVEL
+    lines = ["# What tests/test_generated.py makes of the tables in fastnn/functional/names.py, for type checkers."]
+    for name in functional.top_level.__all__:
+        source = names.ALIASES.get(name, name)
+        lines.append(f"from {'.methods' if source in own else '.'} import {source} as {name}")
     return "\n".join(lines) + "\n"
 
 
@@ -102,6 +162,16 @@ FILES = {
     ROOT / "fastnn/functional/activation.pyi": lambda: stub_of_functions(
         functional.activation, {float: "float", str: "str", bool: "bool"}
     ),
+    ROOT / "fastnn/functional/comparison.pyi": lambda: (
+        stub_of_functions(
+            functional.comparison,
+            {bool: "bool"},
+            "# What tests/test_generated.py makes of the table in comparison.py.\n",
+        )
+        + "\nUFUNCS: dict[str, Any]\n"
+    ),
+    ROOT / "fastnn/functional/top_level.pyi": stub_of_top_level,
+    ROOT / "fastnn/_operators.pyi": stub_of_methods,
     ROOT / "fastnn/nn/activation.pyi": stub_of_layers,
     ROOT / "docs/activations.md": page,
     ROOT / "docs/architecture.svg": lambda: runpy.run_path(str(ROOT / "docs/draw_architecture.py"))["drawing"](),

@@ -3,9 +3,12 @@
 All take Tensors or arrays. Arrays in, array out: the same computation without a tape.
 """
 
+<<<<<<< HEAD
 from . import activation, diagonals, indexing, products, rearrange
+=======
+from . import activation, comparison, operators
+>>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
 from . import numpy_functions as numpy_functions
-from . import operators as operators
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import (
     abs,
@@ -24,6 +27,7 @@ from .arithmetic import (
     sub,
     where,
 )
+from .comparison import *  # noqa: F403  (its names follow from its table)
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .diagonals import *  # noqa: F403
@@ -109,10 +113,14 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     *activation.__all__,
+<<<<<<< HEAD
     *diagonals.__all__,
     *indexing.__all__,
     *products.__all__,
     *rearrange.__all__,
+=======
+    *comparison.__all__,
+>>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
     "abs",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
@@ -221,3 +229,11 @@ __all__ = [
     "var",
     "where",
 ]
+
+
+def functions() -> dict[str, object]:
+    """Give all functions by name."""
+    return {name: globals()[name] for name in __all__}
+
+
+operators.install(functions())

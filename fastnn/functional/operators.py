@@ -2,169 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastnn._tape import Leaf, Node, grad_mode
+import fastnn_kernels as kernels
+from fastnn._tape import grad_mode
 from fastnn._tensor import UFUNCS, WITHOUT_GRADIENT
-from fastnn.tape import Tensor, unwrap, wrap
+from fastnn.tape import Tensor
 
-from . import activation, arithmetic, reduction, shaping
-from .matmul import matmul
-from .promotion import alike, promoted
+from . import in_place, methods, names
+from .comparison import UFUNCS as MASKS
+from .promotion import alike
+
+# kernels that may write over their first argument, for what is done in place most often
+WRITING: dict[str, Callable[..., Any]] = {
+    "add": kernels.add,
+    "sub": kernels.sub,
+    "mul": kernels.mul,
+    "div": kernels.div,
+}
+# ufuncs whose names here are others; all others are found by their own
+RENAMED = {
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "arctanh": "atanh",
+    "absolute": "abs",
+    "fabs": "abs",
+    "degrees": "rad2deg",
+    "radians": "deg2rad",
+    "divide": "div",
+    "float_power": "float_power",
+    "mod": "remainder",
+    "multiply": "mul",
+    "negative": "neg",
+    "power": "pow",
+    "rint": "round",
+    "subtract": "sub",
+}
+NUMPYS = """
+absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil copysign cos cosh deg2rad degrees divide
+exp exp2 expm1 fabs float_power floor floor_divide fmax fmin fmod heaviside hypot log log10 log1p log2 logaddexp
+logaddexp2 matmul maximum minimum multiply negative positive power rad2deg radians reciprocal remainder rint sign sin
+sinh sqrt square subtract tan tanh trunc
+""".split()
 
 
 def _reflected(operation: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, other: operation(other, self)
 
 
-def _in_place(operation: Callable[..., Any], ufunc: np.ufunc) -> Callable[..., Any]:
-    def method(self: Tensor, other: Any) -> Tensor:
-        node = self._node
-        other_recorded = isinstance(other, Tensor) and other._node is not None
-        if type(node) is Node or (grad_mode.enabled and node is None and other_recorded):
-            result: Tensor = operation(self, other)  # a new tensor under the old name: same values, right gradients
-            return result
-        if grad_mode.enabled and type(node) is Leaf:
-            raise RuntimeError(
-                "a leaf tensor that requires a gradient cannot be changed in place while operations are recorded: "
-                "use `with no_grad():` or write to .data"
-            )
-        target, value = self._writable(), unwrap(other)
-        if not alike(target, value):
-            value = promoted(ufunc.__name__, input=target, other=value)[1]
-        ufunc(target, value, out=target, casting="same_kind")
-        return self
+def _arithmetic(name: str, operation: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Tensor]:
+    """Make an in-place form that has a quick way for plain memory."""
 
+    def method(self: Tensor, other: Any, **options: Any) -> Tensor:
+        if self._node is None and not options:
+            value = other
+            if isinstance(other, Tensor):
+                value = other._data
+                if other._node is not None and grad_mode.enabled:
+                    return in_place.become(name, self, operation, other)
+            target = self._writable()
+            if alike(target, value) and (type(value) is not np.ndarray or value.shape == target.shape):
+                kernel(target, value, out=target)
+                return self
+        return in_place.become(name, self, operation, other, **options)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"Do as `{operation.__name__}`, in place: the tensor itself gets the result."
     return method
 
 
-def _logical(ufunc: np.ufunc) -> Callable[..., Any]:
-    """Make an operation that has no gradient: comparisons, what joins masks, ufuncs that give truth values."""
-
-    def unary(x: Any) -> Any:
-        return wrap(ufunc(unwrap(x)))
-
-    def binary(a: Any, b: Any) -> Any:
-        a, b = unwrap(a), unwrap(b)
-        if not alike(a, b) and b is not None:  # `x == None` is a question, too
-            a, b = promoted(ufunc.__name__, input=a, other=b)
-        return wrap(ufunc(a, b))
-
-    return unary if ufunc.nin == 1 else binary
+def _in_place(name: str, function: str, operation: Callable[..., Any]) -> Callable[..., Tensor]:
+    if function in WRITING:
+        return _arithmetic(name, operation, WRITING[function])
+    return in_place.in_place(name, operation)
 
 
-_ARITHMETIC: tuple[tuple[str, Callable[..., Any], np.ufunc], ...] = (
-    ("add", arithmetic.add, np.add),
-    ("sub", arithmetic.sub, np.subtract),
-    ("mul", arithmetic.mul, np.multiply),
-    ("truediv", arithmetic.div, np.true_divide),
-    ("pow", arithmetic.pow, np.power),
-    ("matmul", matmul, np.matmul),
-)
-_COMPARISONS: tuple[tuple[str, np.ufunc], ...] = (
-    ("lt", np.less),
-    ("le", np.less_equal),
-    ("gt", np.greater),
-    ("ge", np.greater_equal),
-    ("eq", np.equal),
-    ("ne", np.not_equal),
-)
-_BITWISE: tuple[tuple[str, np.ufunc], ...] = (
-    ("and", np.bitwise_and),
-    ("or", np.bitwise_or),
-    ("xor", np.bitwise_xor),
-)
-
-for _name, _operation, _ufunc in _ARITHMETIC:
-    setattr(Tensor, f"__{_name}__", _operation)
-    setattr(Tensor, f"__r{_name}__", _reflected(_operation))
-    UFUNCS[_ufunc] = _operation
-    if _name != "matmul":
-        setattr(Tensor, f"__i{_name}__", _in_place(_operation, _ufunc))
-
-for _ufunc in (
-    np.logical_and, np.logical_or, np.logical_xor, np.logical_not, np.invert, np.isfinite, np.isinf, np.isnan,
-    np.signbit, *[_ufunc for _, _ufunc in _COMPARISONS + _BITWISE],
-):  # fmt: skip
-    UFUNCS[_ufunc] = _logical(_ufunc)
-    WITHOUT_GRADIENT.add(_ufunc)
-
-for _name, _ufunc in _COMPARISONS:
-    setattr(Tensor, f"__{_name}__", UFUNCS[_ufunc])
-
-for _name, _ufunc in _BITWISE:
-    setattr(Tensor, f"__{_name}__", UFUNCS[_ufunc])
-    setattr(Tensor, f"__r{_name}__", _reflected(UFUNCS[_ufunc]))
-    setattr(Tensor, f"__i{_name}__", _in_place(UFUNCS[_ufunc], _ufunc))
-
-setattr(Tensor, "__invert__", UFUNCS[np.invert])  # noqa: B010
+def everyday(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """Give all methods and operators that Tensor gets, by name."""
+    known = dict(functions)
+    known.update({alias: known[name] for alias, name in names.ALIASES.items() if name in known})
+    both = names.BOTH | {alias for alias, name in names.ALIASES.items() if name in names.BOTH}
+    made = {name: known[name] for name in both | names.METHODS if name in known}
+    made |= methods.METHODS
+    made["view"] = functions["reshape"]
+    made["__getitem__"] = functions["getitem"]
+    made |= {"__neg__": functions["neg"], "__abs__": functions["abs"], "__pos__": lambda self: self}
+    made["__invert__"] = functions["bitwise_not"]
+    for operator, name in names.OPERATORS.items():
+        if name in functions:
+            operation = functions[name]
+            made[f"__{operator}__"] = operation
+            made[f"__r{operator}__"] = _reflected(operation)
+            if name != "matmul":
+                made[f"__i{operator}__"] = _in_place(f"__i{operator}__", name, operation)
+    for name in names.COMPARISONS:
+        made[f"__{name}__"] = functions[name]
+    if "__mod__" in made and "__floordiv__" in made:
+        made["__divmod__"] = lambda self, other: (self // other, self % other)
+        made["__rdivmod__"] = lambda self, other: (other // self, other % self)
+    for name in names.IN_PLACE | {a for a, name in names.ALIASES.items() if name in names.IN_PLACE}:
+        if name in known:
+            function = names.ALIASES.get(name, name)
+            made[f"{name}_"] = _in_place(f"{name}_", function, known[name])
+    for name in names.RESHAPING:
+        if name in known:
+            made[f"{name}_"] = in_place.reshaping(f"{name}_", known[name])
+    made |= in_place.METHODS
+    for name, (get, text) in methods.PROPERTIES.items():
+        made[name] = property(get, doc=text)
+    made["__hash__"] = object.__hash__  # a class that gets __eq__ keeps hashing by identity
+    return made
 
 
-def _truth(reduce: Callable[..., Any]) -> Callable[..., Any]:
-    """Make the method that tells whether all or any elements are true."""
-
-    def method(self: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-        return wrap(reduce(self._data, axis=dim, keepdims=keepdim))
-
-    method.__doc__ = f"Tell whether {reduce.__name__} elements, or those along `dim`, are true: a tensor of bool."
-    return method
-
-
-_METHODS: dict[str, Callable[..., Any]] = {
-    "__neg__": arithmetic.neg,
-    "__abs__": arithmetic.abs,
-    "__getitem__": shaping.getitem,
-    "abs": arithmetic.abs,
-    "clamp": arithmetic.clamp,
-    "clip": arithmetic.clamp,
-    "exp": arithmetic.exp,
-    "log": arithmetic.log,
-    "pow": arithmetic.pow,
-    "sqrt": arithmetic.sqrt,
-    "matmul": matmul,
-    "all": _truth(np.all),
-    "any": _truth(np.any),
-    "argmax": reduction.argmax,
-    "argmin": reduction.argmin,
-    "max": reduction.max,
-    "mean": reduction.mean,
-    "min": reduction.min,
-    "prod": reduction.prod,
-    "std": reduction.std,
-    "sum": reduction.sum,
-    "var": reduction.var,
-    "broadcast_to": shaping.broadcast_to,
-    "chunk": shaping.chunk,
-    "expand": shaping.expand,
-    "flatten": shaping.flatten,
-    "permute": shaping.permute,
-    "reshape": shaping.reshape,
-    "split": shaping.split,
-    "squeeze": shaping.squeeze,
-    "transpose": shaping.transpose,
-    "unsqueeze": shaping.unsqueeze,
-    "view": shaping.reshape,
-}
-for _name, _operation in _METHODS.items():
-    setattr(Tensor, _name, _operation)
-
-setattr(Tensor, "T", property(shaping.permute, doc="The tensor with its dimensions reversed."))  # noqa: B010
-setattr(Tensor, "__hash__", object.__hash__)  # noqa: B010  # a class that gets __eq__ keeps hashing by identity
-
-UFUNCS.update(
-    {
-        np.absolute: arithmetic.abs,
-        np.exp: arithmetic.exp,
-        np.log: arithmetic.log,
-        np.maximum: arithmetic.maximum,
-        np.minimum: arithmetic.minimum,
-        np.negative: arithmetic.neg,
-        np.sqrt: arithmetic.sqrt,
-        np.square: lambda x: arithmetic.mul(x, x),
-        np.tanh: activation.tanh,
-        np.reciprocal: lambda x: arithmetic.div(1.0, x),
-    }
-)
+def install(functions: Mapping[str, Any]) -> None:
+    """Set the methods and operators of Tensor, and what computes NumPy's ufuncs of tensors."""
+    for name, method in everyday(functions).items():
+        setattr(Tensor, name, method)
+    for name in NUMPYS:
+        own = RENAMED.get(name, name)
+        if own in functions:
+            UFUNCS[getattr(np, name)] = functions[own]
+    UFUNCS[np.square] = lambda x: functions["mul"](x, x)
+    UFUNCS[np.reciprocal] = lambda x: functions["div"](1.0, x)
+    for name, ufunc in MASKS.items():
+        UFUNCS[ufunc] = functions[name]
+        WITHOUT_GRADIENT.add(ufunc)

@@ -1,0 +1,17 @@
+"""The functions that stand at the top level of `fastnn`, as PyTorch's do: those of `names` that there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fastnn.functional as functional
+
+from . import names
+from .methods import TOP_LEVEL
+
+_known: dict[str, Any] = {**TOP_LEVEL, **{name: getattr(functional, name) for name in functional.__all__}}
+_known.update({alias: _known[name] for alias, name in names.ALIASES.items() if name in _known})
+_wanted = names.BOTH | names.TOP_LEVEL | names.ALIASES.keys()
+_found = {name: function for name, function in _known.items() if name in _wanted or name in TOP_LEVEL}
+globals().update(_found)
+__all__ = sorted(_found)  # noqa: PLE0605
