@@ -48,11 +48,7 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
-    from fastnn import data, utils
-=======
-    from fastnn import accelerator, autograd, backends, cuda, data, jit, mps, xpu
->>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
+    from fastnn import accelerator, autograd, backends, cuda, data, jit, mps, utils, xpu
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -108,13 +104,8 @@ ABSENT = {
 
 
 def __getattr__(name: str) -> Any:
-<<<<<<< HEAD
-    """Import `data`, `train`, `utils`, `save`, `load`, `warmup` and what they need when they are first asked for."""
-    if name in ("data", "train", "utils"):
-=======
     """Import `data`, `train`, `save`, `load`, `warmup` ... and the packages they need when they are first asked for."""
     if name in LAZY:
->>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
         return import_module(f"fastnn.{name}")
     if name == "warmup":
         return import_module("fastnn.train.warmup").warmup

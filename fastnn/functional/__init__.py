@@ -3,11 +3,7 @@
 All take Tensors or arrays. Arrays in, array out: the same computation without a tape.
 """
 
-<<<<<<< HEAD
-from . import activation, diagonals, indexing, products, rearrange
-=======
-from . import activation, comparison, operators
->>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
+from . import activation, comparison, diagonals, indexing, operators, products, rearrange
 from . import numpy_functions as numpy_functions
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import (
@@ -113,14 +109,11 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     *activation.__all__,
-<<<<<<< HEAD
+    *comparison.__all__,
     *diagonals.__all__,
     *indexing.__all__,
     *products.__all__,
     *rearrange.__all__,
-=======
-    *comparison.__all__,
->>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
     "abs",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",

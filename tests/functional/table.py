@@ -285,10 +285,6 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
-<<<<<<< HEAD
 TABLE |= INDEXING | PRODUCTS
 
-WITHOUT_GRADIENT = {"argmax", "argmin", "nonzero", "one_hot", "tril_indices", "triu_indices"}
-=======
-WITHOUT_GRADIENT = {"argmax", "argmin", "one_hot", *F.comparison.__all__}
->>>>>>> 925235d (import fastnn as torch: constructors, dtypes, devices, everyday methods and operators of Tensor from one table)
+WITHOUT_GRADIENT = {"argmax", "argmin", "nonzero", "one_hot", "tril_indices", "triu_indices", *F.comparison.__all__}
