@@ -35,8 +35,19 @@ def test_mnist_5k_is_what_it_says():
     assert y.shape == (5000,) and y.dtype == np.int64
     assert x.min() == 0 and x.max() == 1
     assert np.bincount(y).tolist() == [500] * 10
-    raw = np.rint(x * 255).astype(np.uint8).tobytes() + y.astype(np.uint8).tobytes()
+    order = np.empty(5000, int)
+    order[np.random.RandomState(0).permutation(5000)] = np.arange(5000)  # noqa: NPY002
+    raw = np.rint(x[order] * 255).astype(np.uint8).tobytes() + y[order].astype(np.uint8).tobytes()
     assert hashlib.sha256(raw).hexdigest() == "809ec085d551285cf9efad12c42a6aead98c62f96eb9936cc5b778870773e50d"
+
+
+def test_mnist_5k_comes_shuffled():
+    """Any stretch of it has all classes, so that the first 4,000 can be learned from and the rest tested."""
+    x, y = mnist_5k()
+    assert np.bincount(y[:4000], minlength=10).min() > 350 and len(set(y[:60].tolist())) == 10
+    again, labels = mnist_5k()
+    np.testing.assert_array_equal(x, again)
+    np.testing.assert_array_equal(y, labels)
 
 
 def test_mnist_reads_plain_and_gzip_files(root):
