@@ -29,6 +29,7 @@ from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_tr
 from .diagonals import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .einsum import einsum
+from .embedding import embedding
 from .gate import glu, prelu, rrelu
 from .indexing import *  # noqa: F403
 from .loss import (
@@ -147,6 +148,7 @@ __all__ = [
     "ctc_loss",
     "div",
     "dropout",
+    "embedding",
     "einsum",
     "exp",
     "expand",

@@ -66,6 +66,7 @@ from . import dropout as dropout
 from . import dsplit as dsplit
 from . import dstack as dstack
 from . import einsum as einsum
+from . import embedding as embedding
 from . import eq as eq
 from .methods import equal as equal
 from . import erf as erf

@@ -6,6 +6,7 @@ from .container import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, DepthwiseConv2d, SeparableConv2d
 from .conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from .embedding import Embedding
 from .gate import GLU, PReLU, RReLU
 from .linear import Linear
 from .loss import (
@@ -126,6 +127,7 @@ __all__ = [
     "CrossEntropyLoss",
     "DepthwiseConv2d",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Fold",
     "GLU",

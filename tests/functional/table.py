@@ -133,6 +133,8 @@ TABLE = {
     "matmul stacks": Row(F.matmul, ((2, 1, 3, 4), (5, 4, 2))),
     "matmul stack matrix": Row(F.matmul, ((2, 3, 4), (4, 5))),
     "matmul matrix stack": Row(F.matmul, ((3, 4), (2, 4, 5))),
+    "embedding": Row(lambda weight: F.embedding(REPEATED, weight, padding_idx=-1), ((4, 3),)),
+    "embedding by count": Row(lambda weight: F.embedding([2, 0, 1], weight, scale_grad_by_freq=True), ((4, 3),)),
     "linear": Row(F.linear, ((3, 4), (5, 4), (5,))),
     "linear without bias": Row(F.linear, ((2, 3, 4), (5, 4))),
     "linear vector": Row(F.linear, ((4,), (5, 4), (5,))),
