@@ -3,7 +3,18 @@
 All take Tensors or arrays. Arrays in, array out: the same computation without a tape.
 """
 
-from . import activation, comparison, diagonals, indexing, operators, products, rearrange
+from . import (
+    activation,
+    comparison,
+    counting,
+    diagonals,
+    indexing,
+    operators,
+    products,
+    rearrange,
+    scan,
+    sorting,
+)
 from . import numpy_functions as numpy_functions
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import (
@@ -26,6 +37,7 @@ from .arithmetic import (
 from .comparison import *  # noqa: F403  (its names follow from its table)
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
+from .counting import *  # noqa: F403
 from .diagonals import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .einsum import einsum
@@ -84,6 +96,7 @@ from .products import *  # noqa: F403
 from .rearrange import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
 from .resize import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
+from .scan import *  # noqa: F403
 from .shaping import (
     broadcast_to,
     cat,
@@ -100,6 +113,7 @@ from .shaping import (
     unsqueeze,
 )
 from .softmax import gumbel_softmax, log_softmax, softmax, softmin
+from .sorting import *  # noqa: F403
 
 __all__ = [
     "local_response_norm",
@@ -111,10 +125,13 @@ __all__ = [
     "dropout3d",
     *activation.__all__,
     *comparison.__all__,
+    *counting.__all__,
     *diagonals.__all__,
     *indexing.__all__,
     *products.__all__,
     *rearrange.__all__,
+    *scan.__all__,
+    *sorting.__all__,
     "abs",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",

@@ -19,10 +19,12 @@ from .arithmetic import mul, unbroadcast
 from .shaping import add_rows, broadcast_to, check_array, flatten, getitem, movedim, reshape
 
 __all__ = [
+    "argwhere",
     "gather",
     "index_add",
     "index_copy",
     "index_fill",
+    "index_put",
     "index_reduce",
     "index_select",
     "masked_fill",
@@ -223,6 +225,12 @@ def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     if not isinstance(input, Tensor):
         return made
     return tuple(map(wrap, made)) if as_tuple else wrap(made)
+
+
+def argwhere(input: Any) -> Any:
+    """Give the indices of all elements other than 0: int64 (count, ndim)."""
+    check_array("argwhere", "input", input)
+    return nonzero(input)
 
 
 # --- put
@@ -466,3 +474,29 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     wide = input if input.shape == shape else broadcast_to(input, shape)
     part = getitem(reshape(source, -1), slice(len(places)))
     return reshape(_put(reshape(wide, -1), part, places, "masked_scatter"), shape)
+
+
+def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """Give ``input`` after ``input[indices] = values``, or ``+=`` with `accumulate`, where repeated elements add up.
+
+    indices: a tuple of arrays of integers or bools, as many as dimensions or fewer. values: broadcast to what they
+    name.
+    """
+    check_array("index_put", "input", input)
+    if not isinstance(indices, tuple | list):
+        raise TypeError(f"index_put: indices must be a tuple of arrays, got {type(indices).__name__}")
+    index = tuple(unwrap(i) for i in indices)
+    places = np.arange(prod(input.shape)).reshape(input.shape)[index]
+    if not isinstance(values, Tensor):
+        values = np.asarray(values)
+    try:
+        wide = values if values.shape == places.shape else broadcast_to(values, places.shape)
+    except ValueError:
+        raise ValueError(f"index_put: values of shape {values.shape} do not fit {places.shape}") from None
+    flat, source, places = reshape(input, -1), reshape(wide, -1), places.reshape(-1)
+    y = (
+        _joined(flat, source, places, "sum", True, "index_put")
+        if accumulate
+        else _put(flat, source, places, "index_put")
+    )
+    return reshape(y, input.shape)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from fastnn._tensor import as_array, canonical
+from fastnn._recording import Array, WithBackward, differentiable
+from fastnn._tensor import Tensor, as_array, canonical
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 NUMBERS = bool, int, float, complex, np.generic
@@ -54,7 +55,7 @@ def promoted(function: str, floats: bool = False, /, **operands: Any) -> tuple[A
     if any(x.dtype.kind not in "biuf" for x in arrays) or not all(isinstance(x, (ndarray, *NUMBERS)) for x in made):
         return tuple(made)
     dtype = _common(arrays, [x for x in made if not isinstance(x, ndarray)], floats)
-    return tuple(made) if dtype is None else tuple(_cast(x, dtype) for x in made)
+    return tuple(made) if dtype is None else tuple(_converted(x, dtype) for x in made)
 
 
 def _common(arrays: list[Any], numbers: list[Any], floats: bool) -> np.dtype[Any] | None:
@@ -68,7 +69,7 @@ def _common(arrays: list[Any], numbers: list[Any], floats: bool) -> np.dtype[Any
     return None
 
 
-def _cast(x: Any, dtype: np.dtype[Any]) -> Any:
+def _converted(x: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(x, ndarray):
         return x.astype(dtype, copy=False)
     return float(x) if isinstance(x, np.floating) else x.item() if isinstance(x, np.integer | np.bool_) else x
@@ -79,3 +80,18 @@ def floating(function: str, x: Any) -> Any:
     if type(x) is ndarray and (x.dtype is F4 or x.dtype is F8):
         return x
     return promoted(function, True, input=x)[0]
+
+
+@differentiable
+def _cast(input: Array, dtype: Any) -> WithBackward:
+    return input.astype(dtype), lambda dy, needs: (dy.astype(input.dtype),)
+
+
+def cast(input: Any, dtype: Any) -> Any:
+    """Give `input` in another dtype; itself if it has that. Gradients pass between float32 and float64."""
+    dtype = np.dtype(dtype)
+    if input.dtype == dtype:
+        return input
+    if isinstance(input, Tensor) and dtype not in (F4, F8):
+        input = input.detach()
+    return _cast(input, dtype)

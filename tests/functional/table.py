@@ -17,6 +17,7 @@ from fastnn import manual_seed
 from fastnn_kernels.formulas.activation import FORMULAS
 from tests.functional.row import Row, positive
 from tests.functional.table_indexing import INDEXING
+from tests.functional.table_order import ORDER
 from tests.functional.table_products import PRODUCTS
 from tests.kernels.loss_rows import TABLE as LOSSES
 
@@ -287,6 +288,9 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
-TABLE |= INDEXING | PRODUCTS
+TABLE |= INDEXING | ORDER | PRODUCTS
 
-WITHOUT_GRADIENT = {"argmax", "argmin", "nonzero", "one_hot", "tril_indices", "triu_indices", *F.comparison.__all__}
+WITHOUT_GRADIENT = {
+    "argmax", "argmin", "argsort", "argwhere", "bincount", "bucketize", "histc", "nonzero", "one_hot", "searchsorted",
+    "tril_indices", "triu_indices", "unique", "unique_consecutive", "unravel_index", *F.comparison.__all__,
+}  # fmt: skip
