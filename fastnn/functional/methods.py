@@ -14,25 +14,12 @@ from fastnn.tape import Array, Tensor, WithBackward, differentiable, unwrap, wra
 from fastnn_kernels import contiguous as packed
 
 from . import shaping
+from .promotion import cast
 
 CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
 
 
 # --- conversions
-
-
-@differentiable
-def _cast(input: Array, dtype: Any) -> WithBackward:
-    return input.astype(dtype), lambda dy, needs: (dy.astype(input.dtype),)
-
-
-def cast(input: Any, dtype: Any) -> Any:
-    """Give `input` in another dtype; itself if it has that. Gradients pass between float32 and float64."""
-    if input.dtype is dtype:
-        return input
-    if isinstance(input, Tensor) and input._node is not None and dtype not in _dtypes.FLOATS:
-        input = input.detach()
-    return _cast(input, dtype)
 
 
 @differentiable
