@@ -20,7 +20,7 @@ from fastnn.random import numpy_generator
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index, unwrap
 
 from .arithmetic import unbroadcast
-from .methods import cast
+from .promotion import cast
 
 REFUSED = (
     "a leaf tensor that requires a gradient cannot be changed in place while operations are recorded: use "
