@@ -103,6 +103,19 @@ def _filled(input: Array, value: Any) -> WithBackward:
 
 
 @differentiable
+def _diagonal_filled(input: Array, value: Any, wrap: bool) -> WithBackward:
+    y = input.copy()
+    np.fill_diagonal(y, value, wrap)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        dx = dy.copy()
+        np.fill_diagonal(dx, 0, wrap)
+        return (dx,)
+
+    return y, backward
+
+
+@differentiable
 def _copied(input: Array, source: Array) -> WithBackward:
     y = np.empty_like(input)
     y[...] = source
@@ -137,6 +150,16 @@ def _assigned(input: Array, value: Array, index: Any) -> WithBackward:
 def fill_(self: Tensor, value: Any) -> Tensor:
     """Set all elements to one number."""
     return become("fill_", self, _filled, unwrap(value))
+
+
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Set the diagonal of a matrix, or of a tensor whose dimensions are of one length, to one number.
+
+    wrap: in a matrix with more rows than columns, begin again below.
+    """
+    if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
+        raise ValueError(f"fill_diagonal_: expected a matrix, or dimensions of one length, got shape {self.shape}")
+    return become("fill_diagonal_", self, _diagonal_filled, unwrap(fill_value), wrap)
 
 
 def zero_(self: Tensor) -> Tensor:
@@ -215,6 +238,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "copy_": copy_,
     "exponential_": _drawn("exponential_", _exponential, "Draw from the exponential distribution of rate `lambd`."),
     "fill_": fill_,
+    "fill_diagonal_": fill_diagonal_,
     "log_normal_": _drawn("log_normal_", _log_normal, "Draw numbers whose logarithms are normal."),
     "normal_": _drawn("normal_", _normal, "Draw normal numbers of this `mean` and `std`."),
     "random_": _drawn("random_", _random, "Draw integers of low <= x < high; all that the dtype holds if none given."),

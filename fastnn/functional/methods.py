@@ -15,6 +15,7 @@ from fastnn_kernels import contiguous as packed
 
 from . import shaping
 from .promotion import cast
+from .rearrange import unfold_dimension
 
 CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
 
@@ -291,18 +292,6 @@ def _swapped(self: Tensor) -> Any:
     return shaping.transpose(self, -2, -1)
 
 
-def repeat(self: Any, *sizes: Any) -> Any:
-    """Repeat the whole tensor `sizes` times along each dimension; more sizes than dimensions add some in front."""
-    counts = _constructors.shape_of("repeat", sizes)
-    added = len(counts) - self.ndim
-    if added < 0:
-        raise ValueError(f"repeat: {counts} has fewer entries than shape {tuple(self.shape)}")
-    shape = (1,) * added + tuple(self.shape)
-    apart = shaping.reshape(self, [n for length in shape for n in (1, length)])
-    spread = shaping.broadcast_to(apart, tuple(n for pair in zip(counts, shape, strict=True) for n in pair))
-    return shaping.reshape(spread, [count * length for count, length in zip(counts, shape, strict=True)])
-
-
 METHODS: dict[str, Any] = {
     "allclose": allclose,
     "clone": clone,
@@ -332,7 +321,6 @@ METHODS: dict[str, Any] = {
     "new_zeros": new_zeros,
     "numpy": numpy,
     "pin_memory": cpu,
-    "repeat": repeat,
     "reshape_as": view_as,
     "share_memory_": cpu,
     "size": size,
@@ -341,6 +329,7 @@ METHODS: dict[str, Any] = {
     "to": to,
     "type": type_,
     "type_as": type_as,
+    "unfold": unfold_dimension,
     "view_as": view_as,
     **{
         name: _converter(name, getattr(_dtypes, dtype))

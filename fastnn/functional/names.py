@@ -15,8 +15,8 @@ BOTH = frozenset(
     count_nonzero cov cross cummax cummin cumprod cumsum deg2rad det diag diag_embed diagflat diagonal diff digamma
     dist div dot dsplit eq erf erfc erfinv exp exp2 expm1 flatten flip fliplr flipud float_power floor floor_divide
     fmax fmin fmod frac frexp gather ge gt hardshrink heaviside histc hsplit hypot index_add index_copy index_fill
-    index_put index_select inner inverse isfinite isin isinf isnan isneginf isposinf isreal kron kthvalue ldexp le
-    lerp lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not
+    index_put index_reduce index_select inner inverse isfinite isin isinf isnan isneginf isposinf isreal kron kthvalue
+    ldexp le lerp lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not
     logical_or logical_xor logit logsumexp lt masked_fill masked_scatter masked_select matmul matrix_power max
     maximum mean median min minimum mm mode moveaxis msort mul mv nan_to_num nanmean nanmedian nanquantile nansum
     narrow ne neg nextafter nonzero norm outer permute pinverse positive pow prelu prod quantile rad2deg ravel
@@ -47,8 +47,8 @@ IN_PLACE = frozenset(
     abs acos acosh add addbmm addcdiv addcmul addmm addmv addr asin asinh atan atan2 atanh baddbmm bitwise_and
     bitwise_not bitwise_or bitwise_xor ceil clamp clip copysign cos cosh cumprod cumsum deg2rad digamma div eq erf
     erfc erfinv exp exp2 expm1 float_power floor floor_divide fmod frac ge gt heaviside hypot index_add index_copy
-    index_fill index_put le ldexp lerp lgamma log log10 log1p log2 logical_and logical_not logical_or logical_xor
-    logit lt masked_fill masked_scatter mul nan_to_num ne neg pow rad2deg reciprocal relu remainder renorm round
+    index_fill index_put index_reduce le ldexp lerp lgamma log log10 log1p log2 logical_and logical_not
+    logical_or logical_xor logit lt masked_fill masked_scatter mul nan_to_num ne neg pow rad2deg reciprocal relu remainder renorm round
     rsqrt scatter scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub tan tanh tril triu trunc
     xlogy
     """.split()

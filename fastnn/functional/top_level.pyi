@@ -101,6 +101,7 @@ from . import index_add as index_add
 from . import index_copy as index_copy
 from . import index_fill as index_fill
 from . import index_put as index_put
+from . import index_reduce as index_reduce
 from . import index_select as index_select
 from . import inner as inner
 from . import instance_norm as instance_norm

@@ -123,3 +123,19 @@ def test_gradients_of_repeated_elements_add_up_in_a_kernel():
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call(np.zeros((3, 4)))
+
+
+def test_methods_of_tensors():
+    x = Tensor(np.zeros((3, 3)))
+    assert x.fill_diagonal_(2) is x
+    np.testing.assert_array_equal(x, 2 * np.eye(3))
+    tall = Tensor(np.zeros((5, 2)))
+    np.testing.assert_array_equal(tall.fill_diagonal_(1, wrap=True).sum(1), [1, 1, 0, 1, 1])
+    assert Tensor(np.arange(5)).unfold(0, 2, 2).tolist() == [[0, 1], [2, 3]]
+    with pytest.raises(ValueError, match=r"fill_diagonal_: expected a matrix, .* got shape \(2, 3, 3\)"):
+        Tensor(np.zeros((2, 3, 3))).fill_diagonal_(1)
+    leaf = Tensor(np.ones((2, 2)), requires_grad=True)
+    y = leaf * 3
+    y.fill_diagonal_(0)
+    y.sum().backward()
+    np.testing.assert_array_equal(leaf.grad, [[0, 3], [3, 0]])
