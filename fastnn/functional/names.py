@@ -48,9 +48,9 @@ IN_PLACE = frozenset(
     bitwise_not bitwise_or bitwise_xor ceil clamp clip copysign cos cosh cumprod cumsum deg2rad digamma div eq erf
     erfc erfinv exp exp2 expm1 float_power floor floor_divide fmod frac ge gt heaviside hypot index_add index_copy
     index_fill index_put index_reduce le ldexp lerp lgamma log log10 log1p log2 logical_and logical_not
-    logical_or logical_xor logit lt masked_fill masked_scatter mul nan_to_num ne neg pow rad2deg reciprocal relu remainder
-    renorm round rsqrt scatter scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub tan tanh tril triu
-    trunc xlogy
+    logical_or logical_xor logit lt masked_fill masked_scatter mul nan_to_num ne neg pow rad2deg reciprocal relu
+    remainder renorm round rsqrt scatter scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub tan
+    tanh tril triu trunc xlogy
     """.split()
 )
 # ... and those that give it another shape
