@@ -29,12 +29,12 @@ clock = count(1)  # next(clock) is atomic; 28 ns
 class Leaf:
     """Where gradients end: the tape's view of a tensor that a person made with ``requires_grad=True``.
 
-    `grad` is the gradient collected so far, or None. `buffer`, where an optimizer has set it, is the memory in which
+    `grad` is the gradient collected so far, or None; `shown` is the tensor that people have of it. `buffer`, where an optimizer has set it, is the memory in which
     `grad` must live: a part of one flat array, which `owner` has. `version` is the time of the last write into the
     tensor's own memory.
     """
 
-    __slots__ = ("buffer", "dtype", "grad", "owner", "shape", "version")
+    __slots__ = ("buffer", "dtype", "grad", "hooks", "owner", "shape", "shown", "version")
 
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.shape = shape
@@ -42,6 +42,8 @@ class Leaf:
         self.grad: np.ndarray | None = None
         self.buffer: np.ndarray | None = None
         self.owner: Any = None
+        self.hooks: Any = None
+        self.shown: Any = None  # a weak reference: that a person keeps a gradient must be seen by its references
         self.version = next(clock)
 
     def set(self, gradient: np.ndarray) -> None:
@@ -95,12 +97,22 @@ ALONE = _references_of_one()  # getrefcount of a leaf's buffer that has no other
 class Node:
     """One recorded operation. `backward` is None once the graph was freed."""
 
-    __slots__ = ("backward", "order", "parents", "takes_out")
+    __slots__ = ("backward", "order", "parents", "retained", "takes_out")
 
     backward: Callable[..., Any] | None
     order: int
     parents: list[Node | Leaf | None]  # one per array argument; None where no gradient is needed
     takes_out: bool
+    retained: Any  # the tensor's gradient, if `retain_grad` asked for it
+
+    def name(self) -> str:
+        """Give the name of the operation, as PyTorch shows it: "MulBackward"."""
+        if self.backward is None:
+            return "Freed"
+        return "".join(part.title() for part in _name(self.backward).split("_")) + "Backward"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
 
 
 _order = attrgetter("order")

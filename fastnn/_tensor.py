@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Tensor(Operators):
     number, a NumPy scalar or a tensor without dimensions does not change the precision of the others: float32 stays
     float32 after ``x / np.sqrt(64)``. Operators, methods and
     the functions of `fastnn.functional` compute new tensors; if any input requires a gradient, the result does too,
-    and `result.backward()` adds d result / d x to `x.grad`, an array, of every x made with ``requires_grad=True``.
+    and `result.backward()` adds d result / d x to `x.grad`, a tensor, of every x made with ``requires_grad=True``.
 
     NumPy functions accept tensors: those with a counterpart here (``np.exp(x)``, ``array + x``, ``np.concatenate``) are
     recorded, those that have no gradient (``np.isfinite``) compute, all others refuse tensors that require a gradient
@@ -248,9 +249,19 @@ class Tensor(Operators):
         return type(self._node) is not Node
 
     @property
-    def grad(self) -> np.ndarray | None:
-        """The gradient collected by `backward`, an array; None before the first, and on tensors that are no leaves."""
-        return self._node.grad if type(self._node) is Leaf else None
+    def grad(self) -> Tensor | None:
+        """The gradient collected by `backward`, a tensor; None before the first, and on tensors that are no leaves."""
+        leaf = self._node
+        if type(leaf) is not Leaf:
+            return getattr(leaf, "retained", None)
+        array = leaf.grad
+        if array is None:
+            return None
+        shown: Tensor | None = None if leaf.shown is None else leaf.shown()
+        if shown is None or shown._data is not array:
+            shown = wrap(array)
+            leaf.shown = ref(shown)
+        return shown
 
     @grad.setter
     def grad(self, value: Any) -> None:
@@ -262,9 +273,9 @@ class Tensor(Operators):
         if value is None:
             leaf.forget()
             return
+        value = np.asarray(unwrap(value))
         if value is leaf.grad:  # x.grad *= 0.5 ends here
             return
-        value = np.asarray(unwrap(value))
         if value.shape != leaf.shape:
             raise ValueError(f"grad: expected shape {leaf.shape}, got {value.shape}")
         leaf.set(value)

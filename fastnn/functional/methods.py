@@ -101,6 +101,12 @@ def half(self: Tensor) -> Tensor:
     raise RuntimeError("half: fastnn computes in float32 and float64; x.to(fastnn.float16) gives numbers to keep")
 
 
+def astype(self: Tensor, dtype: Any) -> Tensor:
+    """Give the tensor in another dtype, as NumPy calls `to`; itself if it has that."""
+    made: Tensor = cast(self, dtype_of("astype", dtype))
+    return made
+
+
 def _converter(name: str, dtype: Any) -> Callable[..., Tensor]:
     def method(self: Tensor, memory_format: Any = None) -> Tensor:
         made: Tensor = cast(self, dtype)
@@ -294,8 +300,10 @@ def _swapped(self: Tensor) -> Any:
 
 METHODS: dict[str, Any] = {
     "allclose": allclose,
+    "astype": astype,
     "clone": clone,
     "contiguous": contiguous,
+    "copy": clone,
     "cpu": cpu,
     "cuda": cuda,
     "data_ptr": data_ptr,

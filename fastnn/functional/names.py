@@ -78,6 +78,7 @@ ALIASES = {
     "multiply": "mul",
     "negative": "neg",
     "not_equal": "ne",
+    "ravel": "flatten",
     "row_stack": "vstack",
     "subtract": "sub",
     "swapdims": "swapaxes",

@@ -279,6 +279,32 @@ class TestBackward:
         assert [x.grad[0] for x in leaves] == [400.0 * i for i in range(8)]
 
 
+class TestGrad:
+    def test_is_a_tensor_of_the_memory_that_collects(self):
+        x = leaf(1.0, 2.0)
+        (x * 3).sum().backward()
+        g = x.grad
+        assert isinstance(g, Tensor) and g is x.grad and not g.requires_grad and g.tolist() == [3, 3]
+        (x * 3).sum().backward()
+        assert g is x.grad and g.tolist() == [6, 6]
+        g.zero_()
+        assert x.grad.tolist() == [0, 0]
+        x.grad += 1
+        assert x.grad.tolist() == [1, 1] and np.linalg.norm(x.grad) == np.sqrt(2)
+
+    def test_can_be_set(self):
+        x = leaf(1.0, 2.0)
+        for value in (Tensor([5.0, 6.0]), np.array([5.0, 6.0]), [5, 6]):
+            x.grad = value
+            assert x.grad.tolist() == [5, 6] and x.grad.dtype == np.float64
+        with pytest.raises(ValueError, match=r"grad: expected shape \(2,\), got \(3,\)"):
+            x.grad = np.zeros(3)
+        x.grad = None
+        assert x.grad is None
+        with pytest.raises(RuntimeError, match="grad can be set on leaf tensors"):
+            (x * 2).grad = np.zeros(2)
+
+
 class TestModes:
     def test_no_grad_records_nothing(self):
         x = leaf(1.0)
@@ -451,7 +477,7 @@ class TestDifferentiable:
         for _ in range(2):
             double(x).sum().backward()
         assert targets[0] is None and targets[1] is buffer and targets[2] is None
-        assert x.grad is buffer and buffer.tolist() == [4, 4]
+        assert x.grad.numpy() is buffer and buffer.tolist() == [4, 4]
 
     def test_mistakes_in_operations_are_named(self):
         @differentiable

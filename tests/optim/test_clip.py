@@ -22,7 +22,7 @@ def test_clip_grad_norm(flat, rng):
     parameters = make(rng)
     if flat:
         optimizer = optim.SGD(parameters)
-    before = [p.grad.copy() for p in parameters]
+    before = [p.grad.numpy().copy() for p in parameters]
     norm = np.sqrt(sum((g**2).sum() for g in before))
     assert optim.clip_grad_norm_(parameters, 100.0) == pytest.approx(norm, rel=1e-12)
     optim.clip_grad_norm_(iter(parameters), 0.5)
@@ -37,7 +37,7 @@ def test_clip_grad_norm(flat, rng):
 def test_clip_grad_value(rng):
     parameters = make(rng)
     parameters[1].grad = None
-    before = [p.grad.copy() for p in parameters if p.grad is not None]
+    before = [p.grad.numpy().copy() for p in parameters if p.grad is not None]
     optim.clip_grad_value_(parameters, 0.5)
     after = [p.grad for p in parameters if p.grad is not None]
     for one, other in zip(before, after, strict=True):
@@ -55,7 +55,7 @@ def test_bad_arguments(rng):
     with pytest.raises(ValueError, match="max_norm must not be negative, got -1"):
         optim.clip_grad_norm_(parameters, -1)
     parameters[0].grad[0] = np.inf
-    before = parameters[1].grad.copy()
+    before = parameters[1].grad.numpy().copy()
     with pytest.raises(RuntimeError, match="clip_grad_norm_: the norm of the gradients is inf; they were not changed"):
         optim.clip_grad_norm_(parameters, 1.0, error_if_nonfinite=True)
     np.testing.assert_array_equal(parameters[1].grad, before)

@@ -108,7 +108,7 @@ KEEP = {
     "reshaped": lambda g: g.reshape(-1),
     "view of a view": lambda g: g.T[:2][::2],
     "tensor": lambda g: Tensor(g).numpy(),
-    "memoryview": lambda g: np.asarray(memoryview(g)),
+    "memoryview": lambda g: np.asarray(memoryview(g.numpy())),
 }
 
 

@@ -281,7 +281,7 @@ def test_gradients_are_clipped_as_those_of_the_whole_group():
 
     class Watch(Callback):
         def on_gradients(self, run):
-            seen.append(run.model.weight.grad.copy())
+            seen.append(run.model.weight.grad.numpy().copy())
 
     model = nn.Linear(4, 2).double()
     state = model.state_dict()
