@@ -29,9 +29,9 @@ clock = count(1)  # next(clock) is atomic; 28 ns
 class Leaf:
     """Where gradients end: the tape's view of a tensor that a person made with ``requires_grad=True``.
 
-    `grad` is the gradient collected so far, or None; `shown` is the tensor that people have of it. `buffer`, where an optimizer has set it, is the memory in which
-    `grad` must live: a part of one flat array, which `owner` has. `version` is the time of the last write into the
-    tensor's own memory.
+    `grad` is the gradient collected so far, or None; `shown` is the tensor that people have of it. `buffer`, where an
+    optimizer has set it, is the memory in which `grad` must live: a part of one flat array, which `owner` has.
+    `version` is the time of the last write into the tensor's own memory.
     """
 
     __slots__ = ("buffer", "dtype", "grad", "hooks", "owner", "shape", "shown", "version")

@@ -163,6 +163,7 @@ from . import poisson_nll_loss as poisson_nll_loss
 from . import pow as pow
 from . import prelu as prelu
 from . import prod as prod
+from . import flatten as ravel
 from . import relu as relu
 from . import repeat_interleave as repeat_interleave
 from . import reshape as reshape
