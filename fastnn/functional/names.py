@@ -19,7 +19,7 @@ BOTH = frozenset(
     ldexp le lerp lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not
     logical_or logical_xor logit logsumexp lt masked_fill masked_scatter masked_select matmul matrix_power max
     maximum mean median min minimum mm mode moveaxis msort mul mv nan_to_num nanmean nanmedian nanquantile nansum
-    narrow ne neg nextafter nonzero norm outer permute pinverse positive pow prelu prod quantile rad2deg ravel
+    narrow ne neg nextafter nonzero norm outer permute pinverse positive pow prelu prod quantile rad2deg
     reciprocal relu remainder renorm repeat_interleave reshape roll rot90 round rsqrt scatter scatter_add
     scatter_reduce select sgn sigmoid sign signbit sin sinc sinh slogdet softmax sort split sqrt square squeeze std
     sub sum svd swapaxes t take take_along_dim tan tanh tensor_split tile topk trace transpose tril triu trunc
@@ -40,7 +40,7 @@ TOP_LEVEL = frozenset(
     """.split()
 )
 # methods only
-METHODS = frozenset("expand expand_as repeat reshape_as view view_as".split())
+METHODS = frozenset("expand".split())
 # methods that end in _ and write into the tensor, each made of the function before the _
 IN_PLACE = frozenset(
     """
