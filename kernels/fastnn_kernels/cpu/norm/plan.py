@@ -204,7 +204,7 @@ class _Images:
 
     def flat(self, x):
         """Return an array flat in the order in which kernels see it, without a copy if its memory is in that order."""
-        return (x.transpose(self.last_axes) if self.last else x).reshape(-1)
+        return contiguous(x.transpose(self.last_axes) if self.last else x).reshape(-1)
 
     def in_order(self, layout):
         """Return whether `flat` copies no array of a layout."""
