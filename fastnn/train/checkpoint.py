@@ -8,6 +8,7 @@ as JSON in the header's metadata.
 from __future__ import annotations
 
 import glob
+import io
 import json
 import math
 import os
@@ -17,16 +18,19 @@ import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from safetensors.numpy import save as _serialise
 
 from fastnn._checks import path_of
+from fastnn.tape import Tensor
+from fastnn.train import torch_file
 from fastnn.train.loading import LoadError, reading
 
 Array = np.ndarray[Any, Any]
 StrPath = str | os.PathLike[str]
+File = StrPath | IO[bytes]
 
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
@@ -34,6 +38,7 @@ DTYPES = {
 }  # fmt: skip
 WRITABLE = set(map(np.dtype, DTYPES.values()))
 DIMENSIONS = 64  # NumPy's limit
+_NAMED = {dtype.name for dtype in WRITABLE}
 _FORMAT = 1  # raised when an older reader could misunderstand the file
 _CHECKSUM = b'"crc32":"'  # cannot stand anywhere else in a header: within strings, JSON escapes the quotes
 
@@ -94,8 +99,10 @@ def save_weights(model: Any, path: StrPath) -> None:
     write_atomically(path, _sealed({name: _plain(name, array) for name, array in model.state_dict().items()}))
 
 
-def load_weights(model: Any, path: StrPath) -> None:
-    """Read a safetensors file into a model: one of `save_weights`, a checkpoint of `fit`, or one from PyTorch.
+def load_weights(model: Any, path: File) -> None:
+    """Read weights into a model: a file of `save_weights`, `fastnn.save`, a checkpoint of `fit`, or one from PyTorch.
+
+    Those of PyTorch are safetensors files, or what `torch.save` wrote of a state_dict, see `fastnn.load`.
 
     Half precision (float16, bfloat16) is converted.
 
@@ -107,25 +114,54 @@ def load_weights(model: Any, path: StrPath) -> None:
         (a ValueError) if it is damaged, or names or shapes do not fit. Nothing has been changed then.
     """
     _check_model("load_weights", model)
-    tensors, metadata = _read("load_weights", path)
-    if "fastnn" in metadata:
-        tensors = {name.removeprefix("model."): a for name, a in tensors.items() if name.startswith("model.")}
-    with reading("model", path, "load_weights"):
-        model.load_state_dict(tensors)
+    content = bytes_of("load_weights", path)
+    with reading("", path, "load_weights"):
+        weights = weights_in(content)
+        with reading("model"):
+            model.load_state_dict(weights)
 
 
-def save_checkpoint(path: StrPath, state: dict[str, Any]) -> None:
+def weights_in(content: bytes) -> Any:
+    """Give the weights in a file by name: of a state_dict, a checkpoint of `fit`, or a file of PyTorch."""
+    if content.startswith(torch_file.ZIP):
+        return torch_file.read_torch(io.BytesIO(content))
+    arrays, metadata = unsealed(content)
+    if "fastnn" not in metadata:
+        return arrays
+    state = unpacked(arrays, metadata)[0]
+    return state["model"] if isinstance(state, dict) and isinstance(state.get("model"), dict) else state
+
+
+def save_checkpoint(path: File, state: dict[str, Any]) -> None:
     """Write a tree of dictionaries, lists, arrays and JSON values as one safetensors file, atomically.
+
+    Tensors come back as tensors, arrays as arrays. `path` may be a file that is open for writing bytes.
 
     Raises TypeError, and writes nothing, if the tree holds something else.
     """
-    path_of("save_checkpoint", path)
+    if not hasattr(path, "write"):
+        path_of("save_checkpoint", path)
+    write(path, packed(state))
+
+
+def packed(state: Any, **about: str) -> bytes:
+    """Give the content of a file that holds a tree; `about` says what kind of tree it is."""
     arrays: dict[str, Array] = {}
     tree = _split(state, "", arrays)
-    write_atomically(path, _sealed(arrays, {"fastnn": json.dumps({"format": _FORMAT, "state": tree})}))
+    return _sealed(arrays, {"fastnn": json.dumps({"format": _FORMAT, **about, "state": tree})})
 
 
-def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict[str, Any]:
+def write(file: File, content: bytes) -> None:
+    """Write a file: atomically under a path, or into a file that is open."""
+    if isinstance(file, str | os.PathLike):
+        write_atomically(file, content)
+    elif hasattr(file, "write"):
+        file.write(content)
+    else:
+        raise TypeError(f"save: path must be a string, a path or a file, got {type(file).__name__}")
+
+
+def load_checkpoint(path: File, *, function: str = "load_checkpoint") -> dict[str, Any]:
     """Read back what `save_checkpoint` wrote, bit for bit; `function` is named in errors.
 
     Raises
@@ -135,23 +171,41 @@ def load_checkpoint(path: StrPath, *, function: str = "load_checkpoint") -> dict
     LoadError
         (a ValueError) if the file is damaged, or is not a checkpoint.
     """
-    arrays, metadata = _read(function, path)
-    if "fastnn" not in metadata:
-        raise LoadError("holds weights only, it is not a checkpoint; see load_weights", "", os.fspath(path), function)
-    with reading("header", path, function):
+    content = bytes_of(function, path)
+    with reading("", path, function):
+        arrays, metadata = unsealed(content)
+        if "fastnn" not in metadata:
+            raise LoadError("holds weights only, it is not a checkpoint; see load_weights")
+        state: dict[str, Any] = unpacked(arrays, metadata)[0]
+        if not isinstance(state, dict):
+            raise LoadError("is damaged: its state is not a dictionary", "header")
+    return state
+
+
+def unpacked(arrays: dict[str, Array], metadata: dict[str, str]) -> tuple[Any, str]:
+    """Give the tree of a file, and what kind of tree it is. Raises LoadError for what `packed` did not write."""
+    with reading("header"):
         try:
             content = json.loads(metadata["fastnn"])
             if not isinstance(content, dict) or not isinstance(content.get("format"), int):
                 raise ValueError("it names no format")
             version = content["format"]
-            state: dict[str, Any] = _join(content.get("state"), arrays) if version <= _FORMAT else {}
-            if not isinstance(state, dict):
-                raise ValueError("its state is not a dictionary")
+            state = _join(content.get("state"), arrays) if version <= _FORMAT else None
         except (ValueError, TypeError, RecursionError) as error:
             raise LoadError(f"is damaged: {type(error).__name__}: {error}") from error
         if version > _FORMAT:
             raise LoadError(f"has format {str(version)[:20]}; this version reads {_FORMAT}")
-    return state
+    return state, str(content.get("kind", ""))
+
+
+def bytes_of(where: str, file: File) -> bytes:
+    """Read a file that is open, from where it stands, or one under a path."""
+    if hasattr(file, "read"):
+        content = file.read()
+        if not isinstance(content, bytes):
+            raise TypeError(f"{where}: the file must be open for reading bytes, it gave {type(content).__name__}")
+        return content
+    return Path(path_of(where, file)).read_bytes()
 
 
 def _plain(name: str, value: Any) -> Array:
@@ -179,10 +233,9 @@ def _check_sum(content: bytes, header: bytes, expected: str) -> None:
         raise LoadError(f"is not a safetensors file, or damaged: its checksum is {found:08x}, it should be {expected}")
 
 
-def _read(where: str, path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
+def unsealed(content: bytes) -> tuple[dict[str, Array], dict[str, str]]:
     """Read a safetensors file: its arrays (copies) and its metadata. Everything that the header says is checked."""
-    content = Path(path_of(where, path)).read_bytes()
-    with reading("", path, where):
+    with reading():
         size = int.from_bytes(content[:8], "little")
         try:
             if not 0 < size <= len(content) - 8:
@@ -261,10 +314,13 @@ def _split(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         value = value.item()
     if hasattr(value, "__array__"):
         array = _plain(name, value)
+        kind = ("leaf" if value.requires_grad else "tensor") if isinstance(value, Tensor) else "array"
         while name in arrays or name == "__metadata__":  # {"a.b": x, "a": {"b": y}}
             name += "'"
         arrays[name] = array
-        return {"array": name}
+        return {kind: name}
+    if isinstance(value, np.dtype):
+        return {"dtype": value.name}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"save: {name or 'the state'} is a {type(value).__name__}, which cannot be written")
@@ -277,10 +333,12 @@ def _join(tree: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(tree, list) or len(tree) != 1:
         raise ValueError("a part of the state is neither a value nor a container")
     ((kind, content),) = tree.items()
-    if kind == "array" and isinstance(content, str):
+    if kind in ("array", "tensor", "leaf") and isinstance(content, str):
         if content not in arrays:
             raise ValueError(f"there is no array {content[:60]!r}")
-        return arrays[content]
+        return arrays[content] if kind == "array" else Tensor(arrays[content], requires_grad=kind == "leaf")
+    if kind == "dtype" and isinstance(content, str) and content in _NAMED:
+        return np.dtype(content)
     if kind not in ("dict", "list", "tuple") or not isinstance(content, list):
         raise ValueError(f"{kind[:20]!r} is not a kind of container")
     if kind != "dict":

@@ -44,10 +44,17 @@ def reading(field: str = "", path: Any = "", function: str = "") -> Iterator[Non
         raise
     except LoadError as error:
         inner = f"{field}.{error.field}" if field and error.field else field or error.field
-        raise LoadError(error.problem, inner, error.path or os.fspath(path), error.function or function) from error
+        raise LoadError(error.problem, inner, error.path or shown_path(path), error.function or function) from error
     except Exception as error:
         reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise LoadError(f"cannot be loaded: {reason}", field, os.fspath(path), function) from error
+        raise LoadError(f"cannot be loaded: {reason}", field, shown_path(path), function) from error
+
+
+def shown_path(path: Any) -> str:
+    """Give a path, or the name of a file that is open, for a message."""
+    if hasattr(path, "read"):
+        return str(getattr(path, "name", "") or type(path).__name__)
+    return str(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else ""
 
 
 def count(field: str, value: Any) -> int:

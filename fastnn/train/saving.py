@@ -1,13 +1,15 @@
-"""Whole models in one file: `fastnn.save` and `fastnn.load`.
+"""`fastnn.save` and `fastnn.load`: state dicts and other trees of data, or whole models, in one file.
 
-The file is a checkpoint (see `fastnn.train.checkpoint`): named arrays behind a JSON header. The architecture is written
-as the names of layers and the arguments they were made with, and only layers of `fastnn.nn` and optimizers of
-`fastnn.optim` are made from it: whatever a file says, nothing in it is executed.
+The file is a checkpoint (see `fastnn.train.checkpoint`): named arrays behind a JSON header. The architecture of a model
+is written as the names of layers and the arguments they were made with, and only layers of `fastnn.nn` and optimizers
+of `fastnn.optim` are made from it: whatever a file says, nothing in it is executed. `load` also reads the files of
+PyTorch (see `fastnn.train.torch_file`).
 """
 
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +23,8 @@ from fastnn.nn import Module
 from fastnn.nn.module import KNOWN, as_made, at_most
 from fastnn.optim import Optimizer
 from fastnn.tape import Tensor
-from fastnn.train.checkpoint import StrPath, load_checkpoint, save_checkpoint
+from fastnn.train import torch_file
+from fastnn.train.checkpoint import File, bytes_of, packed, unpacked, unsealed, write
 from fastnn.train.loading import LoadError, all_or_nothing, mapping, reading
 
 DEPTH = 50  # of containers in containers; a file that is deeper is no model
@@ -37,36 +40,57 @@ class Saved:
 
 
 def save(
-    model: Module, path: StrPath, *, optimizer: Optimizer | None = None, config: dict[str, Any] | None = None
+    obj: Any,
+    f: File,
+    pickle_module: Any = None,
+    pickle_protocol: Any = None,
+    *,
+    optimizer: Optimizer | None = None,
+    config: dict[str, Any] | None = None,
 ) -> None:
-    """Write a model to a safetensors file, atomically: weights, architecture, random streams, optimizer.
+    """Write data, or a model, to a safetensors file.
 
-    Layers are written with what their attributes say now, and what is shared (a layer used twice, one parameter of two
-    layers) is shared again after `load`.
+    Data are tensors, arrays, numbers, texts, bools, None, dtypes, and dicts, lists and tuples of them, such as a
+    state_dict, or a dictionary of the state_dicts of model, optimizer and schedule. `load` gives them back as they are.
+    Nothing is pickled.
+
+    Of a model are written: weights, architecture, random streams, optimizer. Layers are written with what their
+    attributes say now, and what is shared (a layer used twice, one parameter of two layers) is shared again after
+    `load`.
 
     Parameters
     ----------
-    model : Module
-        If it is made of layers of `fastnn.nn` only, `load` can make it anew; else it must be given to `load`.
-    path : path
-        The file. Other programs find the weights in it under their PyTorch names behind `model.`.
+    obj : data or Module
+        If a model is made of layers of `fastnn.nn` only, `load` can make it anew; else it must be given to `load`.
+    f : path or file
+        A file under a path is replaced atomically. A file that is open for writing bytes is written to. Other programs
+        find the arrays in it under their dotted names, those of a model behind `model.`.
+    pickle_module, pickle_protocol
+        Accepted for PyTorch's sake, and without effect.
     optimizer : Optimizer, optional
-        Its settings and state are kept, too.
+        With a model: its settings and state are kept, too.
     config : dict, optional
-        Anything else worth keeping: JSON values and arrays, such as the names of classes or the mean of the data.
+        With a model: anything else worth keeping, such as the names of classes or the mean of the data.
 
     Raises
     ------
     TypeError
-        If `config` holds something else.
+        If there is something else to write, such as an object of a class of your own. Nothing is written then.
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"save: model must be a Module, got {type(model).__name__}")
+    if not hasattr(f, "write"):
+        path_of("save", f)
+    if not isinstance(obj, Module):
+        if optimizer is not None or config is not None:
+            raise TypeError(f"save: optimizer and config are kept with a Module, not with a {type(obj).__name__}")
+        if hasattr(obj, "state_dict"):
+            raise TypeError(f"save: a {type(obj).__name__} cannot be written, its state_dict() can")
+        write(f, packed(obj, kind="tree"))
+        return
+    model = obj
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(f"save: optimizer must be an Optimizer, got {type(optimizer).__name__}")
     if config is not None and not isinstance(config, dict):
         raise TypeError(f"save: config must be a dictionary, got {type(config).__name__}")
-    path_of("save", path)
     state = {
         "model": dict(model.state_dict()),
         "architecture": describe(model),
@@ -75,72 +99,148 @@ def save(
         "config": config or {},
         "random": streams.get_state(),
     }
-    save_checkpoint(path, state)
+    write(f, packed(state))
 
 
 def load(
-    path: StrPath, model: Module | None = None, *, optimizer: Optimizer | None = None, random: bool = False
-) -> Saved:
-    """Read back what `save` wrote.
+    f: File,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    model: Module | None = None,
+    optimizer: Optimizer | None = None,
+    random: bool = False,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+) -> Any:
+    """Read back what `save` wrote, a safetensors file of others, or what PyTorch's `torch.save` wrote.
+
+    Files of PyTorch are read without PyTorch, if they hold tensors and plain containers; bfloat16 becomes float32.
+    Nothing in any file is executed.
 
     Parameters
     ----------
-    path : path
-        The file.
+    f : path or file
+        A file under a path, or one that is open for reading bytes, such as a BytesIO.
+    map_location : optional
+        Accepted for PyTorch's sake: everything is loaded to the CPU, wherever it was. RuntimeError for another device.
+        A Module in this place is taken as `model`.
     model : Module, optional
-        Takes the weights. Without it the model is made as the file describes it.
+        Takes the weights of a file with a model. Without it the model is made as the file describes it.
     optimizer : Optimizer, optional
         Takes settings and state. Without it one is made if the file has one.
     random : bool
         Continue the random streams where they were.
+    pickle_module, weights_only, mmap
+        Accepted for PyTorch's sake, and without effect.
 
     Returns
     -------
+    data
+        What was given to `save` or `torch.save`. Of a safetensors file of others: a dict of tensors.
+    Module
+        If a model was saved alone; in eval mode if it was made here.
     Saved
-        With `model` (in eval mode if it was made here), `optimizer` (None if none was saved) and `config`.
+        If a model was saved with an optimizer or a config, or an optimizer is given: with `model`, `optimizer` (None if
+        none was saved) and `config`.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     LoadError
-        (a ValueError) if it is damaged, not written by `save`, does not fit the model, or asks for anything but layers
-        and optimizers of this library, or for more weights than it holds. Nothing has been changed then.
+        (a ValueError) if it is damaged, a checkpoint of `fit`, does not fit the model, or asks for anything but data,
+        layers and optimizers of this library, or for more weights than it holds. Nothing has been changed then.
 
     Examples
     --------
-    >>> import os, tempfile
-    >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
-    >>> save(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), path, config={"classes": ["cat", "dog"]})
-    >>> saved = load(path)
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> save({"epoch": 3, "model": nn.Linear(3, 2).state_dict()}, file)
+    >>> _ = file.seek(0)
+    >>> state = load(file)
+    >>> state["epoch"], state["model"]["weight"].shape
+    (3, (2, 3))
+    >>> file = io.BytesIO()
+    >>> save(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), file, config={"classes": ["cat", "dog"]})
+    >>> _ = file.seek(0)
+    >>> saved = load(file)
     >>> saved.model(np.ones((1, 3), np.float32)).shape, saved.config["classes"]
     ((1, 2), ['cat', 'dog'])
     """
+    if isinstance(map_location, Module):
+        model, map_location = map_location, None
+    _check_location(map_location)
     if model is not None and not isinstance(model, Module):
         raise TypeError(f"load: model must be a Module, got {type(model).__name__}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(f"load: optimizer must be an Optimizer, got {type(optimizer).__name__}")
-    state = load_checkpoint(path, function="load")
-    with reading("", path, "load"):
-        if not isinstance(state, dict) or not {"model", "architecture", "optimizer", "config", "random"} <= set(state):
-            raise LoadError("was not written by fastnn.save; for a checkpoint of fit see fit(resume=...)")
-        config = dict(mapping("config", state["config"]))
-        weights = mapping("model", state["model"])
-        if model is None:
-            with reading("architecture"):
-                model = build(state["architecture"], weights, state.get("ties", []))
-            model.eval()
-        with all_or_nothing(model, optimizer):
-            with reading("model"):
-                model.load_state_dict(weights)
-            with reading("optimizer"):
-                if optimizer is None and state["optimizer"] is not None:
-                    optimizer = _optimizer(model, mapping("", state["optimizer"], "type", "groups", "state"))
-                elif optimizer is not None and state["optimizer"] is not None:
-                    optimizer.load_state_dict(mapping("", state["optimizer"], "state")["state"])
-            with reading("random"):
-                if random:
-                    streams.set_state(state["random"])
+    content = bytes_of("load", f)
+    with reading("", f, "load"):
+        state, kind = _content(content)
+        if kind != "model":
+            if model is not None or optimizer is not None:
+                raise LoadError("holds no model: load it alone, and give what it holds to load_state_dict")
+            return state
+        saved = _model(state, model, optimizer, random)
+    alone = state["optimizer"] is None and not saved.config and optimizer is None
+    return saved.model if alone else saved
+
+
+def _content(content: bytes) -> tuple[Any, str]:
+    """Give what is in a file, and whether that is a "tree" or a "model"."""
+    if content.startswith(torch_file.ZIP):
+        return torch_file.read_torch(io.BytesIO(content)), "tree"
+    if content.startswith(torch_file.OLD):
+        raise LoadError(
+            "is of the format that PyTorch wrote before version 1.6, a pickle, which is not read; write it anew with "
+            "PyTorch: torch.save(torch.load(path), path)"
+        )
+    if content[:1] == b"\x80" and content.endswith(b"."):
+        raise LoadError("is a pickle, which could run any program when it is read")
+    arrays, metadata = unsealed(content)
+    if "fastnn" not in metadata:
+        return {name: Tensor(array) for name, array in arrays.items()}, "tree"
+    state, kind = unpacked(arrays, metadata)
+    if kind == "tree":
+        return state, kind
+    if not isinstance(state, dict) or not {"model", "architecture", "optimizer", "config", "random"} <= set(state):
+        raise LoadError("was not written by fastnn.save; for a checkpoint of fit see fit(resume=...)")
+    return state, "model"
+
+
+def _check_location(location: Any) -> None:
+    """Raise RuntimeError if something should be loaded to another device than the CPU."""
+    if isinstance(location, dict):
+        for place in location.values():
+            _check_location(place)
+    elif location is not None and not callable(location):
+        name = str(getattr(location, "type", location)) if not isinstance(location, str) else location
+        if not isinstance(location, str) and not hasattr(location, "type"):
+            raise TypeError(f"load: map_location must be a device, or model a Module, got {type(location).__name__}")
+        if name.partition(":")[0] != "cpu":
+            raise RuntimeError(f"load: there is no device {name!r} here: fastnn computes on the CPU")
+
+
+def _model(state: dict[str, Any], model: Module | None, optimizer: Optimizer | None, random: bool) -> Saved:
+    """Make the model that a file describes, or let `model` take its weights."""
+    config = dict(mapping("config", state["config"]))
+    weights = mapping("model", state["model"])
+    if model is None:
+        with reading("architecture"):
+            model = build(state["architecture"], weights, state.get("ties", []))
+        model.eval()
+    with all_or_nothing(model, optimizer):
+        with reading("model"):
+            model.load_state_dict(weights)
+        with reading("optimizer"):
+            if optimizer is None and state["optimizer"] is not None:
+                optimizer = _optimizer(model, mapping("", state["optimizer"], "type", "groups", "state"))
+            elif optimizer is not None and state["optimizer"] is not None:
+                optimizer.load_state_dict(mapping("", state["optimizer"], "state")["state"])
+        with reading("random"):
+            if random:
+                streams.set_state(state["random"])
     return Saved(model, optimizer, config)
 
 

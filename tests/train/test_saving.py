@@ -39,7 +39,7 @@ def test_every_layer_can_be_made_anew(name, tmp_path):
     if describe(model) is None:
         pytest.skip("made with arguments that are no JSON values")
     fastnn.save(model, tmp_path / "layer")
-    saved = fastnn.load(tmp_path / "layer").model
+    saved = fastnn.load(tmp_path / "layer")
     assert type(saved) is type(model) and repr(saved) == repr(model)
     x = row.batch(2)
     np.testing.assert_array_equal(np.asarray(saved(x)), np.asarray(model(x)))
@@ -78,7 +78,7 @@ def test_precision_and_exchanged_layers(tmp_path):
     model = net().double()
     setattr(model, "1", nn.Tanh())
     fastnn.save(model, tmp_path / "net")
-    saved = fastnn.load(tmp_path / "net").model
+    saved = fastnn.load(tmp_path / "net")
     assert repr(saved) == repr(model) and saved[0].weight.dtype == np.float64
 
 
