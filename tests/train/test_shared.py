@@ -75,7 +75,7 @@ def test_what_is_shared_is_shared_again(make, tmp_path):
     for name, array in model.state_dict().items():
         assert saved.model.state_dict()[name].tobytes() == array.tobytes()
     fastnn.save(saved.model, tmp_path / "again")  # and once more
-    assert sharing(fastnn.load(tmp_path / "again").model) == sharing(model)
+    assert sharing(fastnn.load(tmp_path / "again")) == sharing(model)
 
 
 @pytest.mark.parametrize("make", TIED)
@@ -93,7 +93,7 @@ def test_files_from_before(tmp_path):
     state = load_checkpoint(tmp_path / "net")
     del state["ties"]
     save_checkpoint(tmp_path / "net", state)
-    saved = fastnn.load(tmp_path / "net").model
+    saved = fastnn.load(tmp_path / "net")
     assert saved[0].weight is not saved[2].weight
     np.testing.assert_array_equal(predict(saved, X), predict(model, X))
 
@@ -142,7 +142,7 @@ def test_attributes_that_were_set_since(name, tmp_path):
     model = nn.Sequential(make())
     change(model[0])
     fastnn.save(model, tmp_path / "net")
-    saved = fastnn.load(tmp_path / "net").model
+    saved = fastnn.load(tmp_path / "net")
     assert repr(saved) == repr(model)
     np.testing.assert_array_equal(predict(saved, X), predict(model, X))
 
@@ -152,7 +152,7 @@ def test_strides_that_were_set_since(tmp_path):
     model[0].stride, model[1].stride, model[2].stride = (2, 1), 1, (2, 2)
     fastnn.save(model, tmp_path / "net")
     x = rng.standard_normal((2, 1, 9, 9)).astype(np.float32)
-    np.testing.assert_array_equal(predict(fastnn.load(tmp_path / "net").model, x), predict(model, x))
+    np.testing.assert_array_equal(predict(fastnn.load(tmp_path / "net"), x), predict(model, x))
 
 
 def test_what_cannot_be_described_is_not():
@@ -176,7 +176,7 @@ def test_what_cannot_be_described_is_not():
 def test_dtypes_given_as_types_and_mixed(tmp_path):
     model = nn.Sequential(nn.Linear(4, 3, dtype=np.float64), nn.Linear(3, 2))
     fastnn.save(model, tmp_path / "net")
-    saved = fastnn.load(tmp_path / "net").model
+    saved = fastnn.load(tmp_path / "net")
     assert [p.dtype for p in saved.parameters()] == [p.dtype for p in model.parameters()]
 
 
