@@ -42,7 +42,7 @@ from .diagonals import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .einsum import einsum
 from .embedding import embedding
-from .gate import glu, prelu, rrelu
+from .gate import glu, prelu, rrelu, rrelu_
 from .indexing import *  # noqa: F403
 from .loss import (
     binary_cross_entropy,
@@ -222,6 +222,7 @@ __all__ = [
     "reshape",
     "rms_norm",
     "rrelu",
+    "rrelu_",
     "smooth_l1_loss",
     "soft_margin_loss",
     "softmax",

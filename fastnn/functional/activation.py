@@ -13,6 +13,8 @@ import fastnn_kernels as kernels
 from fastnn.tape import Array, WithBackward, differentiable
 from fastnn_kernels import ACTIVATIONS
 
+IN_PLACE = ("celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold")  # that have a name ending in _, too
+
 
 @differentiable(in_place=True)
 def gelu(input: Array, approximate: str = "none", *, out: Any = None) -> WithBackward:
@@ -40,5 +42,19 @@ def _operation(name: str) -> Callable[..., Any]:
 
 
 _operations = {name: _operation(name) for name in ACTIVATIONS if name not in ("gelu", "gelu_tanh", "exp", "log")}
+
+
+def _in_place(name: str) -> Callable[..., Any]:
+    """Make PyTorch's function whose name ends in _: the operation with inplace=True."""
+
+    def operation(input: Any, *parameters: Any, **named: Any) -> Any:
+        return _operations[name](input, *parameters, inplace=True, **named)
+
+    operation.__name__ = operation.__qualname__ = f"{name}_"
+    operation.__doc__ = f"Do as `{name}` with ``inplace=True``."
+    return operation
+
+
+_operations |= {f"{name}_": _in_place(name) for name in IN_PLACE}
 globals().update(_operations)
 __all__ = ["gelu", *_operations]  # noqa: PLE0604

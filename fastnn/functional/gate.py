@@ -14,13 +14,14 @@ from .activation import leaky_relu
 
 @differentiable
 def prelu(input: Array, weight: Array) -> WithBackward:
-    """Give x above 0, weight x below; input (N, C, ...), weight (C), or (1) for all (He et al., 2015)."""
+    """Give x above 0, weight x below; input (N, C, ...), weight (C), or (1) or () for all (He et al., 2015)."""
+    slopes = weight if getattr(weight, "shape", (1,)) else weight.reshape(1)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        dx, dweight = kernels.prelu_backward(dy, input, weight)
-        return dx, dweight
+        dx, dweight = kernels.prelu_backward(dy, input, slopes)
+        return dx, dweight.reshape(weight.shape)
 
-    return kernels.prelu(input, weight), backward
+    return kernels.prelu(input, slopes), backward
 
 
 def rrelu(
@@ -36,6 +37,11 @@ def rrelu(
     if training:
         return _rrelu(input, lower, upper, inplace=inplace)
     return leaky_relu(input, (lower + upper) / 2, inplace=inplace)
+
+
+def rrelu_(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Any:
+    """Do as `rrelu` with ``inplace=True``."""
+    return rrelu(input, lower, upper, training, True)
 
 
 def _random_slopes(input: Array, lower: float, upper: float, *, out: Any = None) -> WithBackward:

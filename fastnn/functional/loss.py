@@ -10,6 +10,8 @@ import numpy as np
 import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
 
+from .shaping import broadcast_to, reshape
+
 
 def _like(gradient: Any, x: Any) -> Any:
     """Give the gradient of an operand, which may have been given once for all of a row."""
@@ -67,13 +69,66 @@ hinge_embedding_loss = _differentiable(kernels.hinge_embedding_loss, 2)
 margin_ranking_loss = _differentiable(kernels.margin_ranking_loss, 3)
 soft_margin_loss = _differentiable(kernels.soft_margin_loss, 2)
 poisson_nll_loss = _differentiable(kernels.poisson_nll_loss, 2)
-gaussian_nll_loss = _differentiable(kernels.gaussian_nll_loss, 3)
-multi_margin_loss = _differentiable(kernels.multi_margin_loss, 2)
-multilabel_margin_loss = _differentiable(kernels.multilabel_margin_loss, 2)
+_gaussian_nll_loss = _differentiable(kernels.gaussian_nll_loss, 3)
+_multi_margin_loss = _differentiable(kernels.multi_margin_loss, 2)
+_multilabel_margin_loss = _differentiable(kernels.multilabel_margin_loss, 2)
 multilabel_soft_margin_loss = _differentiable(kernels.multilabel_soft_margin_loss, 2)
 cosine_embedding_loss = _differentiable(kernels.cosine_embedding_loss, 3)
-triplet_margin_loss = _differentiable(kernels.triplet_margin_loss, 3)
+_triplet_margin_loss = _differentiable(kernels.triplet_margin_loss, 3)
 ctc_loss = _differentiable(kernels.ctc_loss, 4)
+
+
+def gaussian_nll_loss(
+    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Any:  # fmt: skip
+    """Give the loss of `kernels.gaussian_nll_loss`; var may be a number, too, and input and target are broadcast."""
+    shape, wanted = getattr(input, "shape", None), getattr(target, "shape", None)
+    if isinstance(var, int | float) and shape is not None:
+        var = np.full(shape, var, input.dtype)
+    if shape != wanted and shape is not None and wanted is not None:
+        try:
+            common = np.broadcast_shapes(shape, wanted)
+        except ValueError:
+            raise ValueError(f"gaussian_nll_loss: input has shape {shape} but target has {wanted}") from None
+        input, target = broadcast_to(input, common), broadcast_to(target, common)
+    return _gaussian_nll_loss(input, target, var, full, eps, reduction)
+
+
+def multi_margin_loss(
+    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+) -> Any:  # fmt: skip
+    """Give the loss of `kernels.multi_margin_loss`; input () counts as (1,), and a vector may have a target (1,)."""
+    shape = np.shape(unwrap(input))
+    if not shape:
+        input = reshape(input, 1)
+    if len(shape) < 2 and np.shape(unwrap(target)) == (1,):
+        input = reshape(input, 1, -1)
+    return _multi_margin_loss(input, target, p, margin, weight, reduction)
+
+
+def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """Give the loss of `kernels.multilabel_margin_loss`; input () counts as (1,)."""
+    if not np.shape(unwrap(input)):
+        input, target = reshape(input, 1), np.reshape(unwrap(target), -1)
+    return _multilabel_margin_loss(input, target, reduction)
+
+
+def triplet_margin_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """Give the loss of `kernels.triplet_margin_loss`; numbers count as vectors of one element."""
+    if not np.shape(unwrap(anchor)):
+        anchor, positive, negative = (
+            reshape(x, -1) if not np.shape(unwrap(x)) else x for x in (anchor, positive, negative)
+        )
+    return _triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction)
 
 
 def one_hot(target: Any, num_classes: int = -1) -> Any:

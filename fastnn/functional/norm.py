@@ -7,6 +7,9 @@ from typing import Any
 import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable, unwrap
 
+from .arithmetic import add, mul
+from .shaping import getitem
+
 
 @differentiable
 def _norm(
@@ -79,7 +82,13 @@ def batch_norm(
     """
     running = unwrap(running_mean), unwrap(running_var)
     given = kernels.batch_norm, kernels.batch_norm_backward, running, training, momentum, eps
-    return _channels(input, weight, bias, *given)
+    try:
+        return _channels(input, weight, bias, *given)
+    except ValueError:
+        if getattr(input, "shape", None) != (0,):
+            raise
+        y = input if weight is None else mul(input, getitem(weight, 0))  # PyTorch takes it, though it has no channels
+        return y if bias is None else add(y, getitem(bias, 0))
 
 
 def instance_norm(
@@ -103,7 +112,7 @@ def instance_norm(
 
 @differentiable
 def normalize(input: Array, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> WithBackward:
-    """Give x / max(|x|_p, eps) over `dim`, with |x|_p = (sum |x|^p)^(1/p); p may be infinite."""
+    """Give x / max(|x|_p, eps) over `dim`, with |x|_p = (sum |x|^p)^(1/p); any p, see `kernels.normalize`."""
     y = kernels.normalize(input, p, dim, eps)
     return y, lambda dy, needs: (kernels.normalize_backward(dy, input, p, dim, eps),)
 

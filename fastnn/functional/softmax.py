@@ -14,22 +14,36 @@ from .arithmetic import add, div, neg
 
 
 @differentiable
-def softmax(input: Array, dim: int = -1) -> WithBackward:
-    """Give e^x / sum(e^x) over `dim`."""
-    y = kernels.softmax(input, dim)
-    return y, lambda dy, needs: (kernels.softmax_backward(dy, y, dim),)
+def softmax(input: Array, dim: int | None = -1, dtype: Any = None) -> WithBackward:
+    """Give e^x / sum(e^x) over `dim`, computed in `dtype` if one is given.
+
+    dim=None stands for dimension 0 of at most 1 or of 3 dimensions and for dimension 1 of others, as in PyTorch.
+    """
+    x, dim = (input, dim) if dtype is None and dim is not None else _asked(input, dim, dtype)
+    y = kernels.softmax(x, dim)
+    return y, lambda dy, needs: (_back(kernels.softmax_backward(dy, y, dim), input),)
 
 
 @differentiable
-def log_softmax(input: Array, dim: int = -1) -> WithBackward:
-    """Give the logarithm of softmax over `dim`, computed without its underflow."""
-    y = kernels.log_softmax(input, dim)
-    return y, lambda dy, needs: (kernels.log_softmax_backward(dy, y, dim),)
+def log_softmax(input: Array, dim: int | None = -1, dtype: Any = None) -> WithBackward:
+    """Give the logarithm of softmax over `dim`, computed without its underflow; dim and dtype as there."""
+    x, dim = (input, dim) if dtype is None and dim is not None else _asked(input, dim, dtype)
+    y = kernels.log_softmax(x, dim)
+    return y, lambda dy, needs: (_back(kernels.log_softmax_backward(dy, y, dim), input),)
 
 
-def softmin(input: Any, dim: int = -1) -> Any:
-    """Give softmax of -input: the smallest gets the largest share."""
-    return softmax(neg(input), dim)
+def _asked(input: Any, dim: int | None, dtype: Any) -> tuple[Any, int]:
+    x = input if dtype is None else input.astype(dtype, copy=False)
+    return x, dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+
+
+def _back(gradient: Any, input: Any) -> Any:
+    return gradient if gradient.dtype is input.dtype else gradient.astype(input.dtype)
+
+
+def softmin(input: Any, dim: int | None = -1, dtype: Any = None) -> Any:
+    """Give softmax of -input: the smallest gets the largest share. dim and dtype as there."""
+    return softmax(neg(input), dim, dtype)
 
 
 def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:

@@ -288,6 +288,32 @@ TABLE |= {
     "softmin": Row(F.softmin, ((3, 4),)),
 }
 
+TABLE |= {  # --- in place, of a result that is to be kept
+    "celu_": Row(lambda x: F.celu_(F.mul(x, 1)), ((3, 4),)),
+    "elu_": Row(lambda x: F.elu_(F.mul(x, 1), 0.5), ((3, 4),)),
+    "hardtanh_": Row(lambda x: F.hardtanh_(F.mul(x, 1), -0.5, 0.7), ((3, 4),)),
+    "leaky_relu_": Row(lambda x: F.leaky_relu_(F.mul(x, 1), negative_slope=0.3), ((3, 4),)),
+    "relu_": Row(lambda x: F.relu_(F.mul(x, 1)), ((3, 4),)),
+    "rrelu_": Row(lambda x: F.rrelu_(F.mul(x, 1)), ((3, 4),)),
+    "selu_": Row(lambda x: F.selu_(F.mul(x, 1)), ((3, 4),)),
+    "threshold_": Row(lambda x: F.threshold_(F.mul(x, 1), 0.1, 0.7), ((3, 4),)),
+}
+TABLE |= {
+    "normalize negative": Row(F.normalize, make=positive((3, 4)), options={"p": -1.5}),
+    "normalize smallest": Row(F.normalize, make=positive((3, 4)), options={"p": -np.inf, "dim": 0}),
+    "normalize number": Row(F.normalize, ((3, 4),), {"p": 0}),
+    "avg_pool2d negative": Row(
+        F.avg_pool2d, ((2, 3, 6, 7),), {"kernel_size": (3,), "padding": (1,), "divisor_override": -3}
+    ),
+    "prelu scalar": Row(F.prelu, ((3, 4), ())),
+    "softmax none": Row(F.softmax, ((2, 3, 4),), {"dim": None}),
+    "softmin none": Row(F.softmin, ((2, 3),), {"dim": None}),
+    "gaussian_nll_loss broadcast": Row(F.gaussian_nll_loss, ((3, 1), (4,)), {"var": 0.5, "reduction": "sum"}),
+    "multi_margin_loss number": Row(lambda x: F.multi_margin_loss(x, np.array(0)), ((),)),
+    "multi_margin_loss vector": Row(lambda x: F.multi_margin_loss(x, np.array([2]), reduction="none"), ((4,),)),
+    "multilabel_margin_loss number": Row(lambda x: F.multilabel_margin_loss(x, np.array(0)), ((),)),
+    "triplet_margin_loss numbers": Row(F.triplet_margin_loss, ((), (), ())),
+}
 TABLE |= INDEXING | ORDER | PRODUCTS
 
 WITHOUT_GRADIENT = {

@@ -136,6 +136,10 @@ def test_sums_norms_and_divisors():
     np.testing.assert_array_equal(kernels.sum_pool2d(x, 3, 2, 0, True), reference.avg_pool(x, axes, divisor=1))
     y = kernels.avg_pool2d(x, 3, 2, 0, True, divisor_override=4)
     np.testing.assert_array_equal(y, reference.avg_pool(x, axes, divisor=4))
+    np.testing.assert_array_equal(kernels.avg_pool2d(x, (3,), (2,), (0,), True, divisor_override=-4), -y)
+    np.testing.assert_array_equal(kernels.max_pool2d(x, (3,), (2,), (1,), (1,)), kernels.max_pool2d(x, 3, 2, 1))
+    with pytest.raises(ValueError, match="avg_pool2d: divisor_override must not be 0"):
+        kernels.avg_pool2d(x, 3, divisor_override=0)
     for p in (1, 2, 3.5):
         np.testing.assert_allclose(kernels.lp_pool2d(x, p, 3, 2, True), reference.lp_pool(x, p, axes, 9), rtol=1e-13)
     assert np.isnan(kernels.lp_pool2d(-x, 3.5, 3, 2)).all()

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from ..ground.checks import ADDRESSABLE, check_ndim, conv_output_size, integer, needed, padding_sides, sizes
+from ..ground.checks import ADDRESSABLE, check_ndim, conv_output_size, integer, needed, padding_sides
 from ..ground.operation import Layout, Operation, operation
+from ..pool.windows import alone, sizes
 
 GRADIENT_FROM_OUTPUT = ("relu", "sigmoid", "tanh", "leaky_relu")
 ACTIVATIONS = (None, *GRADIENT_FROM_OUTPUT, "gelu")
@@ -161,7 +162,7 @@ def window_of(
             f"(shape {weight_shape}{ending})"
         )
     if not transposed:
-        sides = padding_sides(function, padding, kernel, stride, dilation)
+        sides = padding_sides(function, alone(padding), kernel, stride, dilation)
         size = conv_output_size(function, input_shape[2:], kernel, stride, sides, dilation)
         return Window(stride, sides[::2], dilation, tuple(kernel), groups), (input_shape[0], count, *size)
     for extra, s, d in zip(output_padding, stride, dilation, strict=True):

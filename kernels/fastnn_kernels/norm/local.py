@@ -11,15 +11,16 @@ from .rows import check_gradient
 
 
 def normalize(input, p=2.0, dim=1, eps=1e-12, *, out=None):
-    """Return x / max(|x|_p, eps) over `dim`, with |x|_p = (sum |x|^p)^(1/p), the largest |x| for p = infinity.
+    """Return x / max(|x|_p, eps) over `dim`, with |x|_p = (sum |x|^p)^(1/p).
 
-    ValueError for p <= 0 or a `dim` out of range. PyTorch's `out` argument is here by keyword.
+    For p = inf that is the largest |x|, for -inf the smallest, for 0 how many are not 0. ValueError if p is NaN
+    or `dim` out of range. PyTorch's `out` argument is here by keyword.
     """
     return _normalize.run(out, input, p, dim, eps)
 
 
 def normalize_backward(dy, input, p=2.0, dim=1, eps=1e-12, *, out=None):
-    """Return the gradient of normalize's input; where several share the largest |x|, each gets an even part."""
+    """Return the gradient of normalize's input; where several share the largest or smallest |x|, in even parts."""
     return _normalize_backward.run(out, dy, input, p, dim, eps)
 
 
@@ -64,8 +65,8 @@ class Neighbours(NamedTuple):
 
 def _length(function, arrays, p, dim):
     p = number(function, "p", p)
-    if not p > 0:
-        raise ValueError(f"{function}: p must be positive, got {p}")
+    if p != p:
+        raise ValueError(f"{function}: p must be a number, got {p}")
     return Length(arrays, p, normalize_dim(function, dim, arrays[-1].ndim))
 
 

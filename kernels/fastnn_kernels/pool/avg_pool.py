@@ -6,7 +6,7 @@ Inputs and layouts are as in `max_pool`.
 from math import prod
 from typing import NamedTuple
 
-from ..ground.checks import flag, integer, integers
+from ..ground.checks import INT_LIMIT, flag, integer, integers
 from ..ground.operation import Layout, operation
 from .windows import Axis, adaptive, check_dims, check_gradient, gradient_of, result, size_of, sliding
 
@@ -180,7 +180,9 @@ def _means(name, size, kernel_size, stride, padding, ceil_mode, count_include_pa
     """Return the windows, whether padding counts, and the divisor."""
     axes = sliding(name, size, kernel_size, stride, padding, 1, ceil_mode)
     if divisor_override is not None:
-        divisor_override = integer(name, "divisor_override", divisor_override, 1)
+        divisor_override = integer(name, "divisor_override", divisor_override, -INT_LIMIT)
+        if not divisor_override:
+            raise ValueError(f"{name}: divisor_override must not be 0")
     return axes, flag(name, "count_include_pad", count_include_pad), divisor_override
 
 

@@ -6,9 +6,9 @@ Channels-last input gives channels-last output.
 
 from typing import NamedTuple
 
-from ..ground.checks import flag, integer, sizes
+from ..ground.checks import flag, integer
 from ..ground.operation import Layout, operation
-from .windows import Axis, adaptive, check_dims, check_gradient, gradient_of, result, size_of, sliding
+from .windows import Axis, adaptive, check_dims, check_gradient, gradient_of, result, size_of, sizes, sliding
 
 COMPACT = "compact"
 

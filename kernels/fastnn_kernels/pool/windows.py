@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-from ..ground.checks import ADDRESSABLE, check_ndim, flag, integer, sizes
+from ..ground.checks import ADDRESSABLE, check_ndim, flag, integer
+from ..ground.checks import sizes as sizes_of
 from ..ground.operation import Layout, Operation
 
 
@@ -22,6 +23,16 @@ class Axis(NamedTuple):
     stride: int = 1
     padding: int = 0
     dilation: int = 1
+
+
+def sizes(function: str, name: str, value, count: int, minimum: int) -> tuple[int, ...]:
+    """Return `count` sizes from an integer, as many of them or a tuple of one."""
+    return sizes_of(function, name, alone(value), count, minimum)
+
+
+def alone(value):
+    """Return a tuple of one size as the size that it is, for all axes as in PyTorch, and anything else as it is."""
+    return value[0] if type(value) is tuple and len(value) == 1 else value
 
 
 def size_of(function: str, x: Layout, dims: int, name: str = "input") -> tuple[int, ...]:

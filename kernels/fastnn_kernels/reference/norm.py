@@ -90,8 +90,9 @@ def gradient(problem):
 
 
 def _length(x, p):
-    largest = np.abs(x).max(initial=0)
-    return largest if p == inf else (np.abs(x) ** p).sum() ** (1 / p)
+    if abs(p) == inf:
+        return np.abs(x).max(initial=0) if p > 0 else np.abs(x).min(initial=inf)
+    return np.count_nonzero(x) if p == 0 else (np.abs(x) ** p).sum() ** (1 / p)
 
 
 def _vectors(row_of):
@@ -126,7 +127,10 @@ def normalize_backward(dy, x, p, eps):
     if not length > eps:
         return dy / eps
     size = np.abs(x) / length
-    slope = (size == 1) / max((size == 1).sum(), 1) if p == inf else np.where(x == 0, 0, size ** (p - 1))
+    if abs(p) == inf:
+        slope = (size == 1) / max((size == 1).sum(), 1)
+    else:
+        slope = np.where((x == 0) | (p == 0), 0, size ** (p - 1))
     return (dy - np.copysign(slope, x) * (dy * x).sum() / length) / length
 
 

@@ -11,7 +11,7 @@ BLOCK = 1024  # pixels of a plane whose sums stay in the first-level cache
 
 @jitted
 def length(x, p):
-    """Return (sum |x|^p)^(1/p), the largest |x| for infinite p."""
+    """Return (sum |x|^p)^(1/p); the largest |x| for p = inf, the smallest for -inf, how many are not 0 for 0."""
     T = x.dtype.type
     total = T(0)
     if p == 2:
@@ -21,6 +21,15 @@ def length(x, p):
     if p == math.inf:
         for i in range(x.size):
             total = max(total, abs(x[i]))
+        return total
+    if p == -math.inf:
+        total = T(math.inf)
+        for i in range(x.size):
+            total = min(total, abs(x[i]))
+        return total
+    if p == 0:
+        for i in range(x.size):
+            total += T(x[i] != 0)
         return total
     for i in range(x.size):
         total += T(abs(x[i]) ** p)
@@ -42,7 +51,7 @@ def normalize__rows(x, out, p, eps, lo, hi):
 def normalize_backward__rows(dy, x, dx, p, eps, lo, hi):
     """dy(R C), x(R C) -> dx(R C) = (dy - slope of the length sum(dy x) / length) / length; dy / eps below eps.
 
-    Compute the length and sum(dy x); for p = inf count the largest numbers; compute dx.
+    Compute the length and sum(dy x); for infinite p count the largest numbers or the smallest; compute dx.
     """
     T = x.dtype.type
     for r in range(lo, hi):
@@ -59,10 +68,10 @@ def normalize_backward__rows(dy, x, dx, p, eps, lo, hi):
         for c in range(row.size):
             ties += abs(row[c]) == size
         for c in range(row.size):
-            if p == math.inf:
+            if abs(p) == math.inf:
                 slope = T(abs(row[c]) == size) / T(max(ties, 1))
             else:
-                slope = T((abs(row[c]) * scale) ** (p - 1)) if row[c] != 0 else T(0)
+                slope = T((abs(row[c]) * scale) ** (p - 1)) if row[c] != 0 and p != 0 else T(0)
             result[c] = (a[c] - math.copysign(slope, row[c]) * total) * scale
 
 
