@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
 
+from fastnn._constructors import write_out
+from fastnn._dtypes import dtype_of
 from fastnn._tape import Leaf, Node, grad_mode
-from fastnn._tensor import Tensor, recorded, unrecorded
+from fastnn._tensor import Tensor, recorded, unrecorded, wrap
 
 Needs: TypeAlias = tuple[bool, ...]
 Gradients: TypeAlias = tuple[Any, ...]
@@ -95,7 +97,8 @@ def _differentiable(
         raise TypeError(f"differentiable: {function.__qualname__} has no leading argument annotated Array")
     total = None if variadic else len(names)
     by_name = frozenset(names)
-    tells = "needs" in signature.parameters
+    known = frozenset(signature.parameters)
+    tells = "needs" in known
     refuse = partial(_refuse, function.__name__.lstrip("_"), names, variadic)
 
     @wraps(function)
@@ -110,6 +113,8 @@ def _differentiable(
         try:
             y, backward = function(*[x._data if isinstance(x, Tensor) else x for x in args], **options)
         except (AttributeError, TypeError) as error:
+            if options and (y := respelled(operation, known, args, options)) is not NotImplemented:
+                return y
             refuse(error, *args)
             raise
         if not any(isinstance(x, Tensor) for x in args):
@@ -137,6 +142,8 @@ def _differentiable(
             try:
                 return function(a, *rest, **options)[0]
             except (AttributeError, TypeError) as error:
+                if options and (y := respelled(unary, known, (a, *rest), options)) is not NotImplemented:
+                    return y
                 refuse(error, a)
                 raise
         source = a._node
@@ -145,6 +152,8 @@ def _differentiable(
         try:
             y, backward = function(a._data, *rest, **options) if rest or options else function(a._data)
         except (AttributeError, TypeError) as error:
+            if options and (y := respelled(unary, known, (a, *rest), options)) is not NotImplemented:
+                return y
             refuse(error, a)
             raise
         if source is None or not grad_mode.enabled:
@@ -167,6 +176,10 @@ def _differentiable(
         try:
             y, backward = function(a, b, *rest, **options) if rest or options else function(a, b)
         except (AttributeError, TypeError) as error:
+            if options:
+                given_again = (_tensor_again(given, a, source_a), _tensor_again(given, b, source_b), *rest)
+                if (y := respelled(binary, known, given_again, options)) is not NotImplemented:
+                    return y
             refuse(error, a, b)
             raise
         if not given:
@@ -193,6 +206,11 @@ def _differentiable(
         try:
             y, backward = function(a, b, c, *rest, **options) if rest or options else function(a, b, c)
         except (AttributeError, TypeError) as error:
+            if options:
+                pairs = (a, source_a), (b, source_b), (c, source_c)
+                given_again = (*[_tensor_again(given, x, source) for x, source in pairs], *rest)
+                if (y := respelled(ternary, known, given_again, options)) is not NotImplemented:
+                    return y
             refuse(error, a, b, c)
             raise
         if not given:
@@ -202,6 +220,73 @@ def _differentiable(
         return recorded(y, backward, [source_a, source_b, source_c], writes_gradients)
 
     return {1: unary, 2: binary, 3: ternary}.get(total, operation) if total else operation
+
+
+def _tensor_again(given: bool, array: Any, node: Any) -> Any:
+    """Give the tensor that an array was taken from, or one like it where another argument was a tensor."""
+    return wrap(array, node) if given and isinstance(array, np.ndarray) else array
+
+
+SPELLINGS = {"axis": ("dim", "dims"), "keepdims": ("keepdim",), "ddof": ("correction",), "dims": ("dim",)}
+
+
+def respelled(call: Callable[..., Any], known: frozenset[str], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call a function again that did not know an option, with NumPy's spellings turned into its own.
+
+    ``axis`` is `dim`, ``keepdims`` `keepdim`, ``ddof`` and PyTorch's ``unbiased`` `correction`. Where a function has
+    none of its own, ``dtype`` converts its first argument, and ``out`` is a tensor or array that its result is written
+    to. Gives NotImplemented if there is nothing to turn: then the error was another one. Only calls that went wrong
+    come here; others pay nothing for it.
+    """
+    made: dict[str, Any] = {}
+    out = dtype = None
+    for name, value in options.items():
+        if name == "out" and (name not in known or isinstance(value, Tensor)):
+            out = value
+        elif name == "needs" or name in known:
+            made[name] = value
+        elif name == "dtype":
+            dtype = value
+        elif name == "unbiased" and "correction" in known:
+            made["correction"] = 1 if value else 0
+        else:
+            own = next((own for own in SPELLINGS.get(name, ()) if own in known), None)
+            if own is None or own in options:
+                return NotImplemented
+            made[own] = tuple(value) if isinstance(value, list) else value
+    if made == options and out is None and dtype is None:
+        return NotImplemented
+    made.pop("needs", None)
+    if dtype is not None:
+        first = args[0] if hasattr(args[0], "astype") else np.asarray(args[0])
+        args = (first.astype(dtype_of(call.__name__, dtype)), *args[1:])
+    y = call(*args, **made)
+    return y if out is None else write_out(call.__name__, out, y)
+
+
+def either_spelling(function: Any) -> Any:
+    """Let a function with `dim` that is not `differentiable` itself take NumPy's spellings, too: see `respelled`.
+
+    Gives other functions as they are.
+    """
+    if hasattr(function, "__wrapped__") or not hasattr(function, "__code__"):
+        return function
+    code = function.__code__
+    known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    if known.isdisjoint(("dim", "dims", "keepdim")):
+        return function
+
+    @wraps(function)
+    def spelled(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except TypeError:
+            y = respelled(function, known, args, options) if options else NotImplemented
+            if y is NotImplemented:
+                raise
+            return y
+
+    return spelled
 
 
 def _refuse(function: str, names: list[str], variadic: bool, error: Exception, *args: Any) -> None:

@@ -6,7 +6,7 @@
 """
 
 from fastnn._grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from fastnn._recording import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn._recording import Array, Gradients, Needs, WithBackward, differentiable, either_spelling
 from fastnn._tensor import UFUNCS, Tensor, plain_index, unwrap, wrap
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Tensor",
     "WithBackward",
     "differentiable",
+    "either_spelling",
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",

@@ -3,6 +3,8 @@
 All take Tensors or arrays. Arrays in, array out: the same computation without a tape.
 """
 
+from fastnn.tape import either_spelling
+
 from . import (
     activation,
     comparison,
@@ -249,4 +251,6 @@ def functions() -> dict[str, object]:
     return {name: globals()[name] for name in __all__}
 
 
+for _name in __all__:
+    globals()[_name] = either_spelling(globals()[_name])
 operators.install(functions())

@@ -86,7 +86,7 @@ def _in_place(name: str, function: str, operation: Callable[..., Any]) -> Callab
 
 def everyday(functions: Mapping[str, Any]) -> dict[str, Any]:
     """Give all methods and operators that Tensor gets, by name."""
-    known = dict(functions)
+    known = {**functions, "t": methods.t}
     known.update({alias: known[name] for alias, name in names.ALIASES.items() if name in known})
     both = names.BOTH | {alias for alias, name in names.ALIASES.items() if name in names.BOTH}
     made = {name: known[name] for name in both | names.METHODS if name in known}
