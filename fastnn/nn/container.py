@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from typing import Any, Self
 
-from .module import Module, as_made
+from .module import Module, as_made, can_fuse
 
 Step = tuple[Module, Module | None, Module | None]  # a layer, the activation behind it, the pooling behind that
 
@@ -24,6 +24,8 @@ class _List(Module):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end. Raises TypeError, with nothing changed, if one of them is not a Module."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"{type(self).__name__}: extend needs modules, got {type(modules).__name__}")
         for i, module in enumerate(added := list(modules)):
             self._checked(str(len(self) + i), module)
         for module in added:
@@ -32,19 +34,18 @@ class _List(Module):
 
     def insert(self, index: int, module: Module) -> Self:
         """Put a module before the one at `index`; all are named by their positions afterwards."""
-        modules = list(self.children())
+        modules = list(self)
         modules.insert(index, self._checked(str(index), module))
         return self._rename(modules)
 
-    def pop(self, index: int = -1) -> Module:
+    def pop(self, index: int | slice = -1) -> Module:
         """Take a module out and give it; the others are named by their positions afterwards."""
-        modules = list(self.children())
-        module = modules.pop(index)
-        self._rename(modules)
+        module: Module = self[index]
+        del self[index]
         return module
 
     def _rename(self, modules: list[Module]) -> Self:
-        for name, _ in list(self.named_children()):
+        for name, _ in list(self._children()):
             delattr(self, name)
         for i, module in enumerate(modules):
             setattr(self, str(i), module)
@@ -56,19 +57,33 @@ class _List(Module):
         return module
 
     def __len__(self) -> int:
-        return len(list(self.children()))
+        return sum(1 for _ in self._children())
 
     def __iter__(self) -> Iterator[Module]:
-        return self.children()
+        return iter([module for _, module in self._children()])
+
+    def __contains__(self, module: object) -> bool:
+        return any(module is own for own in self)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        return list(self)[index]
 
     def __setitem__(self, index: int, module: Module) -> None:
-        name = list(self.named_children())[index][0]
+        name = list(self._children())[index][0]
         setattr(self, name, self._checked(name, module))
 
     def __delitem__(self, index: int | slice) -> None:
-        modules = list(self.children())
+        modules = list(self)
         del modules[index]
         self._rename(modules)
+
+    def __add__(self, other: Iterable[Module]) -> Self:
+        if not isinstance(other, Iterable):
+            return NotImplemented
+        return type(self)().extend(self).extend(other)
+
+    def __iadd__(self, other: Iterable[Module]) -> Self:
+        return self.extend(other)
 
 
 class Sequential(_List):
@@ -106,12 +121,12 @@ class Sequential(_List):
                 input = layer(input)
                 continue
             # looked up anew in every call: modules may have been changed since the plan was made
-            name = activation.fused_name if as_made(activation) else None
-            if pool is not None and _commute(activation, pool):
+            name = activation.fused_name if can_fuse(activation) else None
+            if pool is not None and _commute(activation, pool, can_fuse):
                 # the largest of the activations is the activation of the largest, which is fewer numbers
                 input = pool(layer(input), activation=name)
                 continue
-            input = layer(input, activation=name) if name and as_made(layer) else activation(layer(input))
+            input = layer(input, activation=name) if name and can_fuse(layer) else activation(layer(input))
             if pool is not None:
                 input = pool(input)
         return input
@@ -119,9 +134,9 @@ class Sequential(_List):
     def _make_plan(self) -> list[Step]:
         """Find each layer that can take an activation with one behind it, and the pooling behind that."""
         plan: list[Step] = []
-        for module in self.children():
+        for module in self:
             layer, activation, pool = plan[-1] if plan else (None, None, None)
-            if pool is None and activation is not None and _commute(activation, module):
+            if pool is None and activation is not None and _commute(activation, module, as_made):
                 plan[-1] = (layer, activation, module)  # type: ignore[assignment]
             elif activation is None and as_made(module) and hasattr(module, "fused_name") and _takes_activation(layer):
                 plan[-1] = (layer, module, None)  # type: ignore[assignment]
@@ -132,14 +147,20 @@ class Sequential(_List):
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return Sequential(dict(list(self.named_children())[index]))
-        return list(self.children())[index]
+            return Sequential(dict(list(self._children())[index]))
+        return list(self)[index]
+
+    def __mul__(self, times: int) -> Sequential:
+        if not isinstance(times, int) or times < 1:
+            raise TypeError(f"Sequential: it can be repeated a positive number of times, got {times!r}")
+        return Sequential(*list(self) * times)
+
+    __rmul__ = __mul__
 
 
-def _commute(activation: Module, pool: Module) -> bool:
+def _commute(activation: Module, pool: Module, fits: Callable[[Module], bool]) -> bool:
     """Say whether a pooling gives the same before and after an activation."""
-    known = as_made(activation) and as_made(pool)
-    return known and activation.fused_name in getattr(pool, "commutes_with", ())
+    return fits(activation) and fits(pool) and activation.fused_name in getattr(pool, "commutes_with", ())
 
 
 def _takes_activation(layer: Module | None) -> bool:
@@ -149,11 +170,72 @@ def _takes_activation(layer: Module | None) -> bool:
 class ModuleList(_List):
     """A list of modules whose parameters belong to the module it is assigned to; it has no forward of its own."""
 
-    def __init__(self, modules: Any = ()) -> None:
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        for module in modules:
-            self.append(module)
+        self.extend(() if modules is None else modules)
 
     def __getitem__(self, index: int | slice) -> Any:
-        modules = list(self.children())[index]
-        return ModuleList(modules) if isinstance(index, slice) else modules
+        found: Any = list(self)[index]
+        return ModuleList(found) if isinstance(index, slice) else found
+
+
+class ModuleDict(Module):
+    """A dictionary of modules whose parameters belong to the module it is assigned to; it has no forward of its own.
+
+    modules: a mapping, or pairs. Raises TypeError for what is no Module, KeyError for names that contain a dot or are
+    those of a method ("pop", "type").
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None) -> None:
+        super().__init__()
+        if modules is not None:
+            self.update(modules)
+
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add modules, in the place of those of the same names."""
+        if not isinstance(modules, Iterable):
+            raise TypeError(f"ModuleDict: expected a mapping or pairs, got {type(modules).__name__}")
+        for name, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
+            self[name] = module
+
+    def __getitem__(self, name: str) -> Any:
+        return self._modules[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"ModuleDict: expected modules, got {type(module).__name__} at {name!r}")
+        self.add_module(name, module)
+
+    def __delitem__(self, name: str) -> None:
+        del self._modules[name]
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def keys(self) -> Iterable[str]:
+        """Give the names."""
+        return self._modules.keys()
+
+    def values(self) -> Iterable[Module]:
+        """Give the modules."""
+        return self._modules.values()
+
+    def items(self) -> Iterable[tuple[str, Module]]:
+        """Give names and modules."""
+        return self._modules.items()
+
+    def pop(self, name: str) -> Module:
+        """Take a module out and give it."""
+        module: Module = self[name]
+        del self[name]
+        return module
+
+    def clear(self) -> None:
+        """Take all modules out."""
+        self._modules.clear()

@@ -13,7 +13,7 @@ from fastnn import functional as F
 from fastnn_kernels import checks
 
 from . import init
-from .module import Module, Parameter, as_made, fresh
+from .module import Module, Parameter, can_fuse, fresh
 from .packed import Packed
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
@@ -188,4 +188,4 @@ def with_activation(layer: Module, input: Any, activation: str | None) -> Any:
     """Compute a layer and the activation of that name, in one kernel if the layer is one of this package."""
     if activation is None:
         return layer(input)
-    return layer(input, activation) if as_made(layer) else getattr(F, activation)(layer(input))
+    return layer(input, activation) if can_fuse(layer) else getattr(F, activation)(layer(input))

@@ -1,85 +1,26 @@
-"""Module, what every layer is, and Parameter, what it learns."""
+"""Module, what every layer is."""
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from fastnn._checks import type_of
-from fastnn._tape import Leaf, clock
-from fastnn.tape import Tensor, unwrap
+from fastnn._device import check_device, device
+from fastnn._dtypes import FLOATS, dtype_of
+from fastnn._handle import RemovableHandle
+from fastnn.tape import Tensor, unwrap, wrap
+
+from .hooks import Hooks
+from .parameter import Buffer, Parameter, UninitializedParameter, at_most, fresh
+from .tree import Tree
 
 if TYPE_CHECKING:
     from .summary import Summary
 
-
-class Parameter(Tensor):
-    """A Tensor that a layer learns. The data is copied, so that nobody else can write into it unnoticed.
-
-    Layers may keep a packed copy of their weights, so every write must be seen: `version` is the time of the last one.
-    Writes go through the parameter: in-place operators and item assignment inside `no_grad`, ``p.data -= ...``,
-    ``p.data[...] = ...``, `load_state_dict`, optimizer steps. Arrays got from it (``p.numpy()``, views, state_dict)
-    are copies or read-only. Not noticed: writes after ``array.setflags(write=True)``, or through a raw pointer.
-    """
-
-    __slots__ = ("_leaf", "_memory")
-
-    _leaf: Leaf  # stays when requires_grad is off, for its version
-    _memory: np.ndarray
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data)
-        kind = self._data.dtype.type
-        if kind not in (np.float32, np.float64):
-            raise TypeError(f"Parameter: data must be float32 or float64, got {self._data.dtype}")
-        memory = np.array(self._data, kind, order="C")  # in the machine's byte order, whatever the data came in
-        self._leaf = Leaf(memory.shape, memory.dtype)
-        self._node = self._leaf if requires_grad else None
-        self._move(memory)
-
-    _fill = __init__
-
-    def _move(self, memory: np.ndarray) -> None:
-        self._memory = memory
-        self._data = memory.view()
-        self._data.flags.writeable = False
-        self._leaf.version = next(clock)
-
-    def _writable(self) -> np.ndarray:
-        self._leaf.version = next(clock)
-        return self._memory
-
-    @property
-    def version(self) -> int:
-        """When the parameter was last written; grows with every write, and differs between all parameters."""
-        return self._leaf.version
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether operations on this parameter are recorded; off, it is frozen: optimizers leave it alone."""
-        return self._node is not None
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self._node = self._leaf if value else None
-        if not value:
-            self._leaf.forget()
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class Buffer(Tensor):
-    """A Tensor that belongs to a layer's state (and to its state_dict) but is not learned."""
-
-    __slots__ = ()
-
-
+__all__ = ["KNOWN", "Buffer", "Loaded", "Module", "Parameter", "as_made", "at_most", "can_fuse", "fresh", "modes_kept"]
 MADE_AGAIN = {"_plan", "_prepared"}  # the plan of a Sequential, the packed weights of a layer
 KNOWN: dict[type, Callable[..., Any]] = {}  # the layers of `fastnn.nn`, and their forward
 
@@ -91,32 +32,9 @@ def as_made(module: Module) -> bool:
     return own and kind.__call__ is Module.__call__
 
 
-class _Room(threading.local):
-    left: int | None = None  # how many numbers new layers may still have; None: as many as they like
-
-
-_room = _Room()
-
-
-@contextmanager
-def at_most(numbers: int) -> Iterator[None]:
-    """Bound the number of weights of layers created inside; ValueError before memory for more is allocated."""
-    before, _room.left = _room.left, numbers
-    try:
-        yield
-    finally:
-        _room.left = before
-
-
-def fresh(shape: tuple[int, ...], value: Any, dtype: Any) -> np.ndarray:
-    """Give memory for a parameter or buffer of a new layer, filled with a value."""
-    if _room.left is not None:
-        _room.left -= math.prod(map(int, shape))
-        if _room.left < 0:
-            few = f"an array of shape {shape} does not belong to so few weights"
-            raise ValueError(f"{few}: the model has more weights than the file")
-    dtype = type_of("Parameter", dtype)
-    return np.full(shape, value, dtype) if value else np.zeros(shape, dtype)
+def can_fuse(module: Module) -> bool:
+    """Say whether a module is a layer of `fastnn.nn` itself, and nobody watches it by hooks."""
+    return module._hooks is None and as_made(module)
 
 
 @contextmanager
@@ -130,7 +48,36 @@ def modes_kept(model: Module) -> Iterator[None]:
             module.training = training
 
 
-class Module:
+class Loaded(NamedTuple):
+    """What `Module.load_state_dict` found on one side only."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"Loaded(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
+def target_dtype(function: str, target: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Give the dtype out of the arguments of `to`, None if there is none; RuntimeError for another device."""
+    given = [*target, *[options[name] for name in ("device", "dtype", "tensor") if name in options]]
+    unknown = options.keys() - {"device", "dtype", "tensor", "non_blocking", "copy", "memory_format"}
+    if unknown:
+        raise TypeError(f"{function}: unknown argument {min(unknown)!r}")
+    dtype = None
+    for x in given:
+        if isinstance(x, Tensor):
+            dtype = x.dtype
+        elif isinstance(x, device) or type(x).__name__ == "device" or (isinstance(x, str) and x not in np.sctypeDict):
+            check_device(function, x)
+        elif x is not None and not isinstance(x, bool):
+            dtype = dtype_of(function, x)
+    return dtype
+
+
+class Module(Tree):
     """A layer, or a network of layers.
 
     Subclasses define ``forward(self, ...)``. What is assigned to an attribute is part of the module: a `Parameter` is
@@ -139,6 +86,7 @@ class Module:
     """
 
     training: bool = True
+    _hooks: Hooks | None = None
     fused_name: str | None  # set by activations: the name by which kernels know them, None if they have no such
     made_from: tuple[tuple[Any, ...], dict[str, Any]]  # the arguments it was made with, for `fastnn.save`
 
@@ -162,61 +110,8 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute the output."""
-        return self.forward(*inputs, **options)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (value is None or isinstance(value, Parameter)) and isinstance(self.__dict__.get(name), Parameter):
-            raise TypeError(
-                f"{type(self).__name__}.{name} is a Parameter; assign a Parameter, or write its values with "
-                f"{name}.data[...] = array"
-            )
-        object.__setattr__(self, name, value)
-
-    # --- what it is made of
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """Give (name, module) of each direct child, in the order of assignment."""
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module):
-                yield name, value
-
-    def children(self) -> Iterator[Module]:
-        """Give each direct child."""
-        for _, child in self.named_children():
-            yield child
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """Give (dotted name, module) of this module (its name is `prefix`) and everything below, parents first."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
-
-    def modules(self) -> Iterator[Module]:
-        """Give this module and everything below, parents first, each once."""
-        seen = set()
-        for _, module in self.named_modules():
-            if module not in seen:
-                seen.add(module)
-                yield module
-
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Give (dotted name, parameter) of everything this module learns; a shared parameter comes once."""
-        seen = set()
-        for name, value in self._named_state():
-            if isinstance(value, Parameter) and value not in seen:
-                seen.add(value)
-                yield name, value
-
-    def parameters(self) -> Iterator[Parameter]:
-        """Give everything this module learns."""
-        for _, parameter in self.named_parameters():
-            yield parameter
-
-    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
-        for prefix, module in self.named_modules():
-            for name, value in module.__dict__.items():
-                if isinstance(value, Parameter | Buffer):
-                    yield f"{prefix}.{name}" if prefix else name, value
+        hooks = self._hooks
+        return self.forward(*inputs, **options) if hooks is None else hooks.call(self, inputs, options)
 
     # --- modes
 
@@ -239,27 +134,97 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with ``set_to_none=False`` those that are there become 0."""
         for parameter in self.parameters():
-            parameter._leaf.forget()
+            leaf = parameter._leaf
+            if set_to_none:
+                leaf.forget()
+            elif leaf.grad is not None:
+                leaf.grad[...] = 0
+
+    # --- hooks
+
+    def _hook(self, kind: str, hook: Callable[..., Any], *options: Any) -> RemovableHandle:
+        hooks = self._hooks
+        if hooks is None:
+            hooks = self.__dict__["_hooks"] = Hooks()
+        try:
+            return hooks.add(kind, hook, self._drop_hooks, *options)
+        finally:
+            self._drop_hooks()
+
+    def _drop_hooks(self) -> None:
+        if not self._hooks:  # a module without hooks runs as if there never had been any
+            self.__dict__.pop("_hooks", None)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before `forward`; what it gives, unless None, are other arguments.
+
+        with_kwargs: ``hook(module, args, kwargs)``, which gives None or both. `prepend`: before the other hooks.
+        Gives a handle whose `remove()` takes the hook off. Layers with hooks are not fused with others.
+        """
+        return self._hook("before", hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after `forward`; what it gives, unless None, is the output instead.
+
+        with_kwargs: ``hook(module, args, kwargs, output)``. always_call: also when `forward` raises, with None as
+        output. Otherwise as `register_forward_pre_hook`.
+        """
+        return self._hook("after", hook, prepend, with_kwargs, always_call)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` when the gradients of the outputs are there; it may give others."""
+        return self._hook("gradients_before", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when the gradients of the inputs are there.
+
+        Both are tuples, with None for what has no gradient. What the hook gives, unless None, are the gradients of the
+        inputs from then on. Only positional inputs are watched.
+        """
+        return self._hook("gradients", hook, prepend)
+
+    register_backward_hook = register_full_backward_hook
 
     # --- state
 
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Give all parameters and buffers by dotted name: copies, which later training does not change."""
-        return {name: np.array(value._data) for name, value in self._named_state()}
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Tensor]:
+        """Give all parameters and buffers by dotted name: copies, which later training does not change.
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> None:
+        prefix: stands before all names. destination: the dictionary to write into. keep_vars: the parameters and
+        buffers themselves.
+        """
+        made = {} if destination is None else destination
+        for name, value in self._named_state():
+            made[prefix + name] = value if keep_vars else wrap(np.array(value._data))
+        return made
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Loaded:
         """Take all values from `state_dict`: arrays, Tensors, or PyTorch's tensors by the same names.
 
         Values are converted to the dtype that the module has. With ``strict=False``, names that only one side has are
-        passed over.
+        passed over; the result says which: `missing_keys`, `unexpected_keys`. `assign` is ignored.
 
         Raises ValueError that lists every missing, unexpected or misshapen entry; then nothing was changed.
         """
-        for target, array in self.fitting(state_dict, strict):
+        fitting = self.fitting(state_dict, strict)
+        for target, array in fitting:
             target[...] = array
+        own = dict(self._named_state())
+        return Loaded([x for x in own if x not in state_dict], [x for x in state_dict if x not in own])
 
     def fitting(self, state_dict: Mapping[str, Any], strict: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
         """Give what `load_state_dict` would write, as (memory, array); raises what it raises."""
@@ -280,6 +245,8 @@ class Module:
                 continue
             if name not in own:
                 problems.append(f"unexpected: {name} {array.shape}")
+            elif isinstance(own[name], UninitializedParameter):
+                problems.append(f"{name} has no shape yet: run the model once, then load")
             elif array.shape != own[name].shape:
                 problems.append(f"shape of {name}: {array.shape}, expected {own[name].shape}")
             elif not np.can_cast(array.dtype, own[name].dtype, "same_kind"):
@@ -290,23 +257,31 @@ class Module:
             raise ValueError(f"load_state_dict: does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
         return [(own[name]._writable(), array) for name, array in arrays.items()]
 
-    def to(self, dtype: Any) -> Self:
-        """Convert all parameters and floating-point buffers to float32 or float64. Gives the module.
+    # --- conversions
 
-        Make optimizers afterwards: those made before refuse to step.
+    def to(self, *target: Any, **options: Any) -> Self:
+        """Convert all parameters and floating-point buffers: ``to(dtype)``, ``to("cpu", dtype)``, ``to(tensor)``.
+
+        Gives the module. A device alone changes nothing; one that is not the CPU raises RuntimeError. Parameters can be
+        float32 or float64. Make optimizers afterwards: those made before refuse to step.
         """
-        dtype = np.dtype(dtype)
-        if dtype not in (np.float32, np.float64):
+        dtype = target_dtype("to", target, options)
+        if dtype is None:
+            return self
+        if dtype not in FLOATS:
             raise TypeError(f"to: parameters can be float32 or float64, not {dtype}")
-        for _, value in self._named_state():
+        for _, value in self._members(Parameter | Buffer):
+            if value.dtype == dtype:
+                continue
             if isinstance(value, Parameter):
-                value._leaf.owner = None
-                value._leaf = Leaf(value.shape, dtype)
-                value._node = value._leaf if value._node is not None else None
-                value._move(value._data.astype(dtype))
+                value._convert(value._data.astype(dtype))
             elif value.dtype.kind == "f":
                 value._data = value._data.astype(dtype)
         return self
+
+    def type(self, dst_type: Any) -> Self:
+        """Compute in another dtype from now on; see `to`."""
+        return self.to(dtype=dst_type)
 
     def float(self) -> Self:
         """Compute in float32 from now on; see `to`."""
@@ -315,6 +290,35 @@ class Module:
     def double(self) -> Self:
         """Compute in float64 from now on; see `to`."""
         return self.to(np.float64)
+
+    def half(self) -> Self:
+        """Raise RuntimeError: nothing here computes in float16."""
+        raise RuntimeError("half: fastnn computes in float32 and float64")
+
+    def bfloat16(self) -> Self:
+        """Raise RuntimeError: nothing here computes in bfloat16."""
+        raise RuntimeError("bfloat16: fastnn computes in float32 and float64")
+
+    def cpu(self) -> Self:
+        """Give the module: it is on the CPU."""
+        return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raise RuntimeError: there is no GPU here."""
+        check_device("cuda", "cuda")
+        return self
+
+    def share_memory(self) -> Self:
+        """Give the module: threads share its memory already."""
+        return self
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Give the module, whose parameters are on the CPU already."""
+        check_device("to_empty", device)
+        return self
+
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """Do nothing: kernels are compiled when they are first called."""
 
     # --- showing it
 
@@ -337,7 +341,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.named_children()]
+        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in self._children()]
         if not lines:
             return f"{type(self).__name__}({self.extra_repr()})"
         return f"{type(self).__name__}({self.extra_repr()}\n  " + "\n  ".join(lines) + "\n)"

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn._checks import numbers, real, shown
 from fastnn.data import DataLoader, balanced_weights, train_test_split
 from fastnn.nn import Module
-from fastnn.nn.module import as_made
+from fastnn.nn.module import can_fuse
 from fastnn.tape import Tensor, unwrap
 
 Array = np.ndarray[Any, Any]
@@ -92,7 +92,7 @@ def harmless(*parts: Any) -> bool:
     """Say whether models, losses and metrics never write into their inputs: those of fastnn that are not in place."""
     for part in parts:
         if isinstance(part, Module):
-            if not all(as_made(module) and not getattr(module, "inplace", False) for module in part.modules()):
+            if not all(can_fuse(module) and not getattr(module, "inplace", False) for module in part.modules()):
                 return False
         else:
             origin = getattr(part, "function", part)  # of a metric that was made of a function

@@ -50,7 +50,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """Give all that is needed to continue bit for bit."""
         return {
-            "model": dict(self.model.state_dict()),
+            "model": {name: np.asarray(value) for name, value in self.model.state_dict().items()},
             "optimizer": self.optimizer.state_dict(),
             "callbacks": [callback.state_dict() for callback in self.callbacks],
             "random": random.get_state(),

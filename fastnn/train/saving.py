@@ -92,7 +92,7 @@ def save(
     if config is not None and not isinstance(config, dict):
         raise TypeError(f"save: config must be a dictionary, got {type(config).__name__}")
     state = {
-        "model": dict(model.state_dict()),
+        "model": {name: np.asarray(value) for name, value in model.state_dict().items()},
         "architecture": describe(model),
         "ties": _ties(model),
         "optimizer": None if optimizer is None else _written(model, optimizer),
@@ -256,7 +256,7 @@ def describe(model: Module, depth: int = 0, seen: dict[int, int] | None = None) 
     if not as_made(model) or made_from is None or depth > DEPTH:
         return None
     seen[id(model)] = len(seen)
-    children = dict(model.named_children())
+    children = dict(model._children())
     container = isinstance(model, nn.Sequential | nn.ModuleList)
     if container:  # whose layers may have been exchanged since
         if list(children) != [str(i) for i in range(len(children))]:
@@ -275,7 +275,7 @@ def describe(model: Module, depth: int = 0, seen: dict[int, int] | None = None) 
     part = {"layer": kind.__name__, "args": args, "options": options, "dtype": dtype}
     if children and not container:  # made by the layer itself: they must still be what it makes
         before = streams.get_state()
-        twins = dict(_build(part, [], 0).named_children())
+        twins = dict(_build(part, [], 0)._children())
         streams.set_state(before)
         if {name: describe(twin) for name, twin in twins.items()} != {
             name: describe(c) for name, c in children.items()
@@ -295,7 +295,7 @@ def _arguments(layer: Module, args: tuple[Any, ...], options: dict[str, Any]) ->
             loose = list(bound.get(name, ()))
         elif parameter.kind is parameter.VAR_KEYWORD:
             named.update(bound.get(name, {}))
-        elif name != "dtype":  # which is written for itself
+        elif name not in ("dtype", "device"):  # which are written for itself
             value = vars(layer).get(name, bound.get(name, parameter.default))
             if name == "bias":
                 value = value is not None and value is not False
@@ -330,7 +330,7 @@ def _ties(model: Module) -> list[list[str]]:
 
 def _tie(model: Module, ties: Any) -> None:
     """Let the parameters with these names be one, for each list of names."""
-    modules = dict(model.named_modules())
+    modules = dict(model._tree())
     for names in ties:
         first = None
         for name in names:

@@ -48,7 +48,7 @@ def test_at_any_time(way, moment):
     other = COPIES[way](model)
     assert [module.training for module in other.modules()] == [module.training for module in model.modules()]
     for name, array in model.state_dict().items():
-        assert other.state_dict()[name].tobytes() == array.tobytes()
+        assert np.asarray(other.state_dict()[name]).tobytes() == np.asarray(array).tobytes()
     for mine in (model, other):
         for _ in range(2):  # from the third time on, both compute with packed weights
             predict(mine, X)

@@ -252,7 +252,7 @@ def test_counts_and_names(row):
 
 
 def test_every_layer_has_a_row():
-    containers = {nn.Module, nn.Sequential, nn.ModuleList}
+    containers = {nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict}
     of_integers = {nn.Embedding}  # tests/nn/test_embedding.py
     of_two = {nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d}  # values and indices: tests/nn/test_pool.py
     losses = {getattr(nn, name) for name in nn.__all__ if name.endswith("Loss")}  # tests/nn/test_loss.py

@@ -176,7 +176,7 @@ class TestState:
         ours.load_state_dict(theirs.state_dict())
         expected = theirs(torch.from_numpy(x.numpy())).detach().numpy()
         np.testing.assert_allclose(ours(x).numpy(), expected, rtol=1e-5, atol=1e-6)
-        theirs.load_state_dict({name: torch.from_numpy(array) for name, array in ours.state_dict().items()})
+        theirs.load_state_dict({name: torch.from_numpy(array.numpy()) for name, array in ours.state_dict().items()})
 
 
 class TestSequential:

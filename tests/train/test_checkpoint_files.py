@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from fastnn import nn
+from fastnn import Tensor, nn
 from fastnn.train import load_checkpoint, load_weights, save_checkpoint, save_weights
 
 STATE = {
@@ -31,6 +31,8 @@ def same(a, b):
         return isinstance(b, dict) and list(a) == list(b) and all(same(a[key], b[key]) for key in a)
     if isinstance(a, (list, tuple)):
         return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, Tensor):
+        a, b = a.numpy(), b.numpy()
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     return a == b

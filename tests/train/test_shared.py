@@ -73,7 +73,7 @@ def test_what_is_shared_is_shared_again(make, tmp_path):
         fastnn.manual_seed(3)
         fit(mine, (X, X), loss=F.mse_loss, optimizer=other, epochs=2, progress=False, batch_size=4)
     for name, array in model.state_dict().items():
-        assert saved.model.state_dict()[name].tobytes() == array.tobytes()
+        assert saved.model.state_dict()[name].numpy().tobytes() == array.numpy().tobytes()
     fastnn.save(saved.model, tmp_path / "again")  # and once more
     assert sharing(fastnn.load(tmp_path / "again")) == sharing(model)
 
