@@ -35,7 +35,7 @@ def stub_of_functions(module, kind, head=HEAD):
             if p.name in ("input", "other", "dy", "y", "out"):
                 annotation = "Any"
             elif p.default is p.empty:
-                annotation = "float"
+                annotation = "float" if kind else "Any"
             arguments.append(f"{p.name}: {annotation}" + ("" if p.default is p.empty else " = ..."))
         lines.append(f"def {name}({', '.join(arguments)}) -> Any: ...")
     return "\n".join(lines) + "\n"
@@ -155,12 +155,20 @@ def page():
     return "\n".join(lines) + "\n"
 
 
+TABLE_OF = "# What tests/test_generated.py makes of the table in fastnn_kernels/formulas/{}.py, for editors.\n"
 FILES = {
     KERNELS / "activation.pyi": lambda: stub_of_functions(
         fastnn_kernels.activation, {float: "float", str: "str", bool: "bool"}
     ),
     ROOT / "fastnn/functional/activation.pyi": lambda: stub_of_functions(
         functional.activation, {float: "float", str: "str", bool: "bool"}
+    ),
+    KERNELS / "arithmetic.pyi": lambda: stub_of_functions(fastnn_kernels.arithmetic, {}, TABLE_OF.format("arithmetic")),
+    KERNELS / "mathematics.pyi": lambda: stub_of_functions(
+        fastnn_kernels.mathematics, {}, TABLE_OF.format("mathematics")
+    ),
+    ROOT / "fastnn/functional/mathematics.pyi": lambda: stub_of_functions(
+        functional.mathematics, {}, TABLE_OF.format("mathematics")
     ),
     ROOT / "fastnn/functional/comparison.pyi": lambda: (
         stub_of_functions(

@@ -7,10 +7,12 @@ from fastnn.tape import either_spelling
 
 from . import (
     activation,
+    arithmetic,
     comparison,
     counting,
     diagonals,
     indexing,
+    mathematics,
     operators,
     products,
     rearrange,
@@ -19,23 +21,7 @@ from . import (
 )
 from . import numpy_functions as numpy_functions
 from .activation import *  # noqa: F403  (its names follow from its table)
-from .arithmetic import (
-    abs,
-    add,
-    clamp,
-    clip,
-    div,
-    exp,
-    log,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    pow,
-    sqrt,
-    sub,
-    where,
-)
+from .arithmetic import *  # noqa: F403
 from .comparison import *  # noqa: F403  (its names follow from its table)
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
@@ -70,6 +56,7 @@ from .loss import (
     soft_margin_loss,
     triplet_margin_loss,
 )
+from .mathematics import *  # noqa: F403  (its names follow from its table)
 from .matmul import linear, matmul
 from .norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, normalize, rms_norm
 from .pad import pad
@@ -126,22 +113,22 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     *activation.__all__,
+    *arithmetic.__all__,
     *comparison.__all__,
     *counting.__all__,
     *diagonals.__all__,
     *indexing.__all__,
+    *mathematics.__all__,
     *products.__all__,
     *rearrange.__all__,
     *scan.__all__,
     *sorting.__all__,
-    "abs",
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
-    "add",
     "argmax",
     "argmin",
     "avg_pool1d",
@@ -154,8 +141,6 @@ __all__ = [
     "cat",
     "channel_shuffle",
     "chunk",
-    "clamp",
-    "clip",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -165,11 +150,9 @@ __all__ = [
     "cosine_embedding_loss",
     "cross_entropy",
     "ctc_loss",
-    "div",
     "dropout",
     "embedding",
     "einsum",
-    "exp",
     "expand",
     "flatten",
     "fold",
@@ -187,7 +170,6 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "linear",
-    "log",
     "log_softmax",
     "lp_pool1d",
     "lp_pool2d",
@@ -201,16 +183,12 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
-    "maximum",
     "mean",
     "min",
-    "minimum",
     "mse_loss",
-    "mul",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
-    "neg",
     "nll_loss",
     "one_hot",
     "pad",
@@ -218,7 +196,6 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
-    "pow",
     "prelu",
     "prod",
     "reshape",
@@ -230,11 +207,9 @@ __all__ = [
     "softmax",
     "softmin",
     "split",
-    "sqrt",
     "squeeze",
     "stack",
     "std",
-    "sub",
     "sum",
     "sum_pool2d",
     "transpose",
@@ -242,7 +217,6 @@ __all__ = [
     "unfold",
     "unsqueeze",
     "var",
-    "where",
 ]
 
 

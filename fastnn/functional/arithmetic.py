@@ -1,11 +1,12 @@
 """Element by element: + - * / ** and friends, with NumPy's broadcasting and PyTorch's choice of dtypes.
 
-Kernels compute + - * /, exp and log of floats; NumPy the rest.
+Kernels compute floats; integers NumPy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 from .promotion import alike, floating, promoted
+
+__all__ = ["add", "clamp", "clip", "div", "exp", "log", "maximum", "minimum", "mul", "pow", "sub", "where"]
+
+__all__ = ["add", "clamp", "clip", "div", "exp", "log", "maximum", "minimum", "mul", "pow", "sub", "where"]
 
 
 def _computed(kernel: Callable[..., Any], name: str, a: Any, b: Any, floats: bool = False) -> Any:
@@ -83,31 +88,44 @@ def div(input: Array, other: Array) -> WithBackward:
 
 
 @differentiable
-def neg(input: Array) -> WithBackward:
-    """Give ``-input``."""
-    return np.negative(input), lambda dy, needs: (kernels.mul(dy, -1.0),)
-
-
-@differentiable
 def pow(input: Array, exponent: Array) -> WithBackward:
     """Give ``input ** exponent``. Of 0 ** exponent, the gradient of the exponent is 0 (for exponent >= 0)."""
+    power = _POWERS.get(exponent) if type(exponent) is int or type(exponent) is float else None
+    if power is not None and type(input) is np.ndarray and input.dtype.char in "fd":
+        return power(input)
     x, e = (input, exponent) if alike(input, exponent) else promoted("pow", input=input, exponent=exponent)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        y = x**e
+    with np.errstate(divide="ignore", invalid="ignore"):  # of integers, which NumPy computes
+        y = kernels.pow(x, e)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            dinput = dexponent = None
-            if needs[0]:
-                slope = x if np.ndim(e) == 0 and e == 2 else x ** (e - 1)
-                slope = np.where(np.equal(e, 0), 0, e * slope)  # not 0 * inf at input 0
-                dinput = unbroadcast(dy * slope, input)
-            if needs[1]:
-                slope = np.where((np.equal(x, 0)) & (np.greater_equal(e, 0)), 0, y * np.log(x))
-                dexponent = unbroadcast(dy * slope, exponent)
-            return dinput, dexponent
+        return (
+            unbroadcast(kernels.pow_backward(dy, x, e), input) if needs[0] else None,
+            unbroadcast(kernels.pow_backward_exponent(dy, x, e, y), exponent) if needs[1] else None,
+        )
 
     return y, backward
+
+
+def _square(x: Any) -> WithBackward:
+    return kernels.square(x), lambda dy, needs: (kernels.square_backward(dy, x), None)
+
+
+def _cube(x: Any) -> WithBackward:
+    square = kernels.square(x)
+    return kernels.mul(square, x), lambda dy, needs: (kernels.mul(kernels.mul(square, 3.0), dy), None)
+
+
+def _root(x: Any) -> WithBackward:
+    y = kernels.sqrt(x)
+    return y, lambda dy, needs: (kernels.sqrt_backward(dy, y), None)
+
+
+def _reciprocal(x: Any) -> WithBackward:
+    y = kernels.reciprocal(x)
+    return y, lambda dy, needs: (kernels.reciprocal_backward(dy, y), None)
+
+
+_POWERS: dict[Any, Callable[[Any], WithBackward]] = {2: _square, 3: _cube, 0.5: _root, -1: _reciprocal}
 
 
 @differentiable
@@ -127,21 +145,6 @@ def log(input: Array) -> WithBackward:
 
 
 @differentiable
-def sqrt(input: Array) -> WithBackward:
-    """Give the square root of each element; nan below 0."""
-    with np.errstate(invalid="ignore"):
-        y = np.sqrt(floating("sqrt", input))
-
-    return y, lambda dy, needs: (kernels.div(dy, kernels.mul(y, 2.0)),)
-
-
-@differentiable
-def abs(input: Array) -> WithBackward:
-    """Give the magnitude of each element; the gradient at 0 is 0."""
-    return np.abs(input), lambda dy, needs: (dy * np.sign(input),)
-
-
-@differentiable
 def _clamp(input: Array, min: Array | None, max: Array | None) -> WithBackward:
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
@@ -149,17 +152,20 @@ def _clamp(input: Array, min: Array | None, max: Array | None) -> WithBackward:
     if not ((low is None or alike(x, low)) and (high is None or alike(x, high))):
         made = iter(promoted("clamp", input=x, **{k: v for k, v in (("min", low), ("max", high)) if v is not None}))
         x, low, high = next(made), None if low is None else next(made), None if high is None else next(made)
-    y = np.clip(x, low, high)
+    if type(x) is np.ndarray and x.dtype.char in "fd":  # and not of integers, which NumPy computes
+        low, high = -inf if low is None else low, inf if high is None else high
+    if type(low) is type(high) is float and low == low and high == high:
+        y = kernels.hardtanh(x, low, high)
+    elif low is None or high is None:
+        y = kernels.maximum(x, low) if high is None else kernels.minimum(x, high)
+    else:
+        y = kernels.clamp(x, low, high)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        below = False if low is None else x < low
-        above = False if high is None else x > high
-        crossed = False if low is None or high is None else np.greater(low, high)
-        zero = dy.dtype.type(0)
         return (
-            unbroadcast(np.where(np.logical_or(below, above), zero, dy), input) if needs[0] else None,
-            unbroadcast(np.where(np.logical_and(below, np.logical_not(crossed)), dy, zero), min) if needs[1] else None,
-            unbroadcast(np.where(np.logical_or(above, crossed), dy, zero), max) if needs[2] else None,
+            unbroadcast(kernels.clamp_backward(dy, x, low, high), input) if needs[0] else None,
+            unbroadcast(kernels.clamp_backward_min(dy, x, low, high), min) if needs[1] else None,
+            unbroadcast(kernels.clamp_backward_max(dy, x, low, high), max) if needs[2] else None,
         )
 
     return y, backward
@@ -181,40 +187,38 @@ clip = clamp
 def where(condition: Array, input: Array, other: Array) -> WithBackward:
     """Give `input` where `condition` holds and `other` elsewhere, all three broadcast. No gradient for `condition`."""
     a, b = (input, other) if alike(input, other) else promoted("where", input=input, other=other)
-    y = np.where(condition, a, b)
+    y = kernels.where(condition, a, b)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        zero = dy.dtype.type(0)
         return (
             None,
-            unbroadcast(np.where(condition, dy, zero), input) if needs[1] else None,
-            unbroadcast(np.where(condition, zero, dy), other) if needs[2] else None,
+            unbroadcast(kernels.where(condition, dy, 0.0), input) if needs[1] else None,
+            unbroadcast(kernels.where(condition, 0.0, dy), other) if needs[2] else None,
         )
 
     return y, backward
 
 
-def _extremum(pick: np.ufunc, input: Any, other: Any) -> WithBackward:
-    a, b = (input, other) if alike(input, other) else promoted(pick.__name__, input=input, other=other)
-    y = pick(a, b)
+def _extremum(name: str, input: Any, other: Any) -> WithBackward:
+    pick, backward_of_first = getattr(kernels, name), getattr(kernels, f"{name}_backward")
+    a, b = (input, other) if alike(input, other) else promoted(name, input=input, other=other)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
-        half = np.where(np.equal(a, b), dy.dtype.type(0.5), dy.dtype.type(0))
         return (
-            unbroadcast(dy * np.where(half, half, y == a), input) if needs[0] else None,
-            unbroadcast(dy * np.where(half, half, y == b), other) if needs[1] else None,
+            unbroadcast(backward_of_first(dy, a, b), input) if needs[0] else None,
+            unbroadcast(backward_of_first(dy, b, a), other) if needs[1] else None,
         )
 
-    return y, backward
+    return pick(a, b), backward
 
 
 @differentiable
 def maximum(input: Array, other: Array) -> WithBackward:
     """Give the larger of each two elements, NaN if either is; equal ones share the gradient evenly."""
-    return _extremum(np.maximum, input, other)
+    return _extremum("maximum", input, other)
 
 
 @differentiable
 def minimum(input: Array, other: Array) -> WithBackward:
     """Give the smaller of each two elements, NaN if either is; equal ones share the gradient evenly."""
-    return _extremum(np.minimum, input, other)
+    return _extremum("minimum", input, other)

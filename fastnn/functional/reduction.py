@@ -101,25 +101,13 @@ def prod(input: Array, dim: int | None = None, keepdim: bool = False) -> WithBac
     """Multiply all elements, or those along `dim`."""
     y = _reduce("prod", input, dim, keepdim)
 
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        # the product of the others: where one factor is 0, only that one has a gradient
-        dy, zero = _restore(dy, dim, keepdim, input.shape), input == 0
-        factors = np.where(zero, input.dtype.type(1), input)
-        others = _reduce("prod", factors, dim, True) / factors
-        zeros = np.count_nonzero(zero, axis=dim if input.ndim else None, keepdims=True)
-        return (np.where(zeros == zero, dy * others, dy.dtype.type(0)),)
-
-    return y, backward
+    return y, lambda dy, needs: (kernels.prod_backward(dy, input, dim),)
 
 
 def _all(input: Any, y: Any) -> WithBackward:
     """Let all elements that equal the extremum share its gradient evenly."""
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        hits = input == y if y == y else np.isnan(input)
-        return (hits * (dy / dy.dtype.type(np.count_nonzero(hits))),)
-
-    return y, backward
+    shape = (1,) * input.ndim
+    return y, lambda dy, needs: (kernels.extremum_backward(dy.reshape(shape), input, y.reshape(shape)),)
 
 
 def _along(name: str, input: Any, dim: int, keepdim: bool) -> WithBackward:

@@ -10,7 +10,8 @@ import fastnn_kernels as kernels
 from fastnn.random import next_philox
 from fastnn.tape import Array, WithBackward, differentiable, unwrap
 
-from .arithmetic import add, div, neg
+from .arithmetic import add, div
+from .mathematics import neg
 
 
 @differentiable

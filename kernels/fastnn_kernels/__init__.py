@@ -3,9 +3,9 @@
 from .ground import environment  # noqa: F401  (first: it makes Numba's import safe)
 
 # isort: split
-from . import activation, conv, image, loss, norm, peak, pool
+from . import activation, arithmetic, conv, image, loss, mathematics, norm, peak, pool
 from .activation import *  # noqa: F403  (its names follow from its table)
-from .arithmetic import add, div, mul, sub
+from .arithmetic import *  # noqa: F403  (its names follow from its table)
 from .conv import *  # noqa: F403
 from .dropout import (
     alpha_dropout,
@@ -20,6 +20,7 @@ from .dropout import (
 from .explain import explain
 from .formulas.activation import FORMULAS as ACTIVATIONS
 from .formulas.activation import FUSED
+from .formulas.mathematics import FORMULAS as MATHEMATICS
 from .glu import glu, glu_backward, prelu, prelu_backward, rrelu, rrelu_backward
 from .ground import checks
 from .ground.backend import use
@@ -30,12 +31,13 @@ from .ground.threads import get_num_threads, set_num_threads, threading_layer, t
 from .image import *  # noqa: F403
 from .info import info, specs
 from .loss import *  # noqa: F403
+from .mathematics import *  # noqa: F403  (its names follow from its table)
 from .matmul import linear, linear_backward, matmul, prepare_matmul
 from .move import contiguous
 from .norm import *  # noqa: F403
 from .optimizer import OPTIMIZER_RULES, clip_grad_norm, clip_grad_value, nadam_momentum, optimizer_step
 from .pool import *  # noqa: F403
-from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
+from .reduction import argmax, argmin, extremum_backward, max, mean, min, prod, prod_backward, std, sum, var
 from .scan import cumprod, cumprod_backward, cumsum, logcumsumexp, logcumsumexp_backward
 from .scatter import index_reduce
 from .softmax import log_softmax, log_softmax_backward, softmax, softmax_backward
@@ -46,20 +48,21 @@ PreparedMatmul = Prepared
 __all__ = [
     "ACTIVATIONS",
     "FUSED",
+    "MATHEMATICS",
     "Prepared",
     "checks",
     "contiguous",
     "info",
     *activation.__all__,
+    *arithmetic.__all__,
     *conv.__all__,
     *image.__all__,
     *loss.__all__,
+    *mathematics.__all__,
     *norm.__all__,
     *pool.__all__,
     "OPTIMIZER_RULES",
     "PreparedMatmul",
-    "add",
-    "div",
     "alpha_dropout",
     "alpha_dropout_backward",
     "argmax",
@@ -73,6 +76,7 @@ __all__ = [
     "dropout_backward",
     "empty_pool",
     "explain",
+    "extremum_backward",
     "feature_alpha_dropout",
     "feature_alpha_dropout_backward",
     "feature_dropout",
@@ -93,7 +97,6 @@ __all__ = [
     "max",
     "mean",
     "min",
-    "mul",
     "nadam_momentum",
     "optimizer_step",
     "peak",
@@ -102,6 +105,7 @@ __all__ = [
     "prelu_backward",
     "prepare_matmul",
     "prod",
+    "prod_backward",
     "rrelu",
     "rrelu_backward",
     "set_flush_denormal",
@@ -111,7 +115,6 @@ __all__ = [
     "softmax_backward",
     "specs",
     "std",
-    "sub",
     "sum",
     "take",
     "threading_layer",

@@ -7,6 +7,9 @@ memory as the input's do, or to `out`, which must have the shape and dtype of th
 Errors in ulp are the largest over all 2^32 float32 arguments, and over millions of random float64 ones.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from .formulas.activation import FORMULAS
 from .formulas.formula import Formula
 from .ground.elementwise import ElementwiseOperation, elementwise_entry
@@ -32,29 +35,35 @@ def _approximation(function, approximate):
     raise ValueError(f"{function}: approximate must be 'none' or 'tanh', got {approximate!r}")
 
 
-def _forward(spec: Formula):
+def _forward(spec: Formula, module: str):
     """Make the public function of a formula."""
     accuracy = "Exact." if not any(spec.ulp) else f"At most {spec.ulp[0]} ulp in float32, {spec.ulp[1]} in float64."
     summary, _, rest = spec.doc.partition("\n\n")
     text = "\n\n".join(filter(None, (f"Return {summary}.", rest, accuracy)))
-    return _entry(spec.name, ("input",), spec.parameters, text)
+    return _entry(spec.name, module, ("input",), spec.parameters, text)
 
 
-def _backward(spec: Formula):
+def _backward(spec: Formula, module: str):
     """Make the public function of a formula's gradient."""
     second = {"output": "y", "input": "input"}[spec.gradient_of]
     text = f"Return dy times the slope of {spec.name} at its {spec.gradient_of}{' y' * (second == 'y')}."
-    return _entry(f"{spec.name}_backward", ("dy", second), spec.parameters, text)
+    return _entry(f"{spec.name}_backward", module, ("dy", second), spec.parameters, text)
 
 
-def _entry(name, arrays, parameters, text):
-    return elementwise_entry(ElementwiseOperation(name, __name__, arrays, parameters), parameters, text)
+def _entry(name, module, arrays, parameters, text):
+    return elementwise_entry(ElementwiseOperation(name, module, arrays, parameters), parameters, text)
 
 
-_entries = {}
-for _spec in FORMULAS.values():
-    _entries[_spec.name] = _forward(_spec)
-    _entries[f"{_spec.name}_backward"] = _backward(_spec)
+def entries_of(formulas: dict[str, Formula], module: str) -> dict[str, Callable[..., Any]]:
+    """Make the public functions of formulas and of their gradients. module: whose twins in the back ends plan them."""
+    made = {}
+    for spec in formulas.values():
+        made[spec.name] = _forward(spec, module)
+        made[f"{spec.name}_backward"] = _backward(spec, module)
+    return made
+
+
+_entries = entries_of(FORMULAS, __name__)
 _GELU = {"none": _entries.pop("gelu"), "tanh": _entries.pop("gelu_tanh")}
 _GELU_BACKWARD = {"none": _entries.pop("gelu_backward"), "tanh": _entries.pop("gelu_tanh_backward")}
 globals().update(_entries)

@@ -1,4 +1,4 @@
-"""Reductions over any axes: sum, mean, var, std, prod, max, min, argmax and argmin.
+"""Reductions over any axes: sum, mean, var, std, prod, max, min, argmax and argmin, and gradients of some.
 
 All take float32 or float64 arrays of any shape and strides (TypeError for other dtypes) and NumPy's arguments. axis: an
 integer, a tuple of integers, or None for all; ValueError if one is out of range or comes twice. keepdims: keep reduced
@@ -80,6 +80,23 @@ def argmin(x, axis=None, *, keepdims=False, out=None):
     return _argmin.run(out, x, axis, keepdims)
 
 
+def prod_backward(dy, x, axis=None, *, out=None):
+    """Return the gradient of prod: dy times the product of the other factors, for each element of x.
+
+    dy: an array of the product's shape, with or without the reduced axes. Where one factor is 0, only that one has a
+    gradient. ValueError for other shapes.
+    """
+    return _prod_backward.run(out, dy, x, axis)
+
+
+def extremum_backward(dy, x, y, *, out=None):
+    """Return the gradient of max or min: dy, shared evenly by the elements of x that equal y; NaN equals NaN.
+
+    dy, y: arrays of one shape, with length 1 in the axes that were reduced (ValueError).
+    """
+    return _extremum_backward.run(out, dy, x, y)
+
+
 class Reduction(NamedTuple):
     """The axes, ascending, that an array is reduced over, and by what.
 
@@ -100,6 +117,37 @@ class Reduction(NamedTuple):
         shape, axes, keepdims = self.x.shape, self.axes, self.keepdims
         shape = tuple(1 if d in axes else n for d, n in enumerate(shape) if keepdims or d not in axes)
         return shape, I8 if self.kind in ("argmax", "argmin") else self.x.dtype
+
+
+class ReductionGradient(NamedTuple):
+    """The gradient of a reduction over axes."""
+
+    x: Layout
+    axes: tuple[int, ...]
+
+    @property
+    def result(self):
+        """Return the shape and dtype of the result."""
+        return self.x.shape, self.x.dtype
+
+
+@operation("dy x")
+def _prod_backward(dy, x, axis):
+    axes = _axes("prod_backward", axis, x.ndim)
+    whole = tuple(1 if d in axes else n for d, n in enumerate(x.shape))
+    if dy.shape not in (whole, tuple(n for d, n in enumerate(x.shape) if d not in axes)):
+        raise ValueError(f"prod_backward: dy must have shape {whole} for x {x.shape}, axis={axis}, got {dy.shape}")
+    return ReductionGradient(x, axes)
+
+
+@operation("dy x y")
+def _extremum_backward(dy, x, y):
+    fits = len(y.shape) == x.ndim and all(n in (1, m) for n, m in zip(y.shape, x.shape, strict=True))
+    if dy.shape != y.shape or not fits:
+        raise ValueError(
+            f"extremum_backward: dy {dy.shape} and y {y.shape} must have the shape of x {x.shape}, or length 1"
+        )
+    return ReductionGradient(x, tuple(d for d, n in enumerate(y.shape) if n == 1))
 
 
 def _operation(name, kind, mean=False):

@@ -17,6 +17,7 @@ from fastnn import manual_seed
 from fastnn_kernels.formulas.activation import FORMULAS
 from tests.functional.row import Row, positive
 from tests.functional.table_indexing import INDEXING
+from tests.functional.table_mathematics import MATHEMATICS
 from tests.functional.table_order import ORDER
 from tests.functional.table_products import PRODUCTS
 from tests.kernels.loss_rows import TABLE as LOSSES
@@ -53,7 +54,6 @@ TABLE = {
     "mul": Row(F.mul, ((2, 3, 4), (3, 1))),
     "mul number": Row(F.mul, ((3, 4),), {"other": 2.5}),
     "div": Row(F.div, make=positive((3, 4), (4,))),
-    "neg": Row(F.neg, ((3, 4),)),
     "pow square": Row(F.pow, ((3, 4),), {"exponent": 2}),
     "pow cube": Row(F.pow, ((3, 4),), {"exponent": 3}),
     "pow zero": Row(F.pow, ((3, 4),), {"exponent": 0}),
@@ -61,8 +61,6 @@ TABLE = {
     "pow array": Row(F.pow, make=positive((3, 1), (4,))),
     "exp": Row(F.exp, ((3, 4),)),
     "log": Row(F.log, make=positive((3, 4))),
-    "sqrt": Row(F.sqrt, make=positive((3, 4))),
-    "abs": Row(F.abs, ((3, 4),)),
     "clamp": Row(F.clamp, ((5, 4),), {"min": -0.5, "max": 0.7}),
     "clamp below": Row(F.clamp, ((5, 4),), {"min": -0.5}),
     "clamp between arrays": Row(
@@ -314,7 +312,7 @@ TABLE |= {
     "multilabel_margin_loss number": Row(lambda x: F.multilabel_margin_loss(x, np.array(0)), ((),)),
     "triplet_margin_loss numbers": Row(F.triplet_margin_loss, ((), (), ())),
 }
-TABLE |= INDEXING | ORDER | PRODUCTS
+TABLE |= INDEXING | MATHEMATICS | ORDER | PRODUCTS
 
 WITHOUT_GRADIENT = {
     "argmax", "argmin", "argsort", "argwhere", "bincount", "bucketize", "histc", "nonzero", "one_hot", "searchsorted",

@@ -72,6 +72,27 @@ def test_training_steps(name):
     assert losses[0] == losses[1]
 
 
+def elementwise(a, b):
+    """Compute a number of all functions of elements, and of reductions with gradients of their own."""
+    a, b = F.sqrt(F.add(F.square(a), 1.0)), F.abs(b)
+    y = F.pow(a, b) + F.pow(a, 1.5) + a**2 + a**3 - F.neg(b) * F.sin(a) / F.exp(b)
+    y = F.clamp(y, -2.0, 2.0) + F.clamp(y, a, b) + F.maximum(y, b) * F.minimum(a, 0.5)
+    y = F.where(b.detach(), y, F.log1p(b)) if hasattr(b, "detach") else y
+    return F.sum(y) + F.prod(y) + F.max(y) - F.min(y) + F.mean(F.tanh(y))
+
+
+def test_functions_of_elements():
+    values = RNG.uniform(0.5, 1, (2, 3, 4)).astype(np.float32)
+    seen = []
+    for refuse in (False, True):
+        with allocator(refusing) if refuse else allocator(np.empty):
+            a, b = (fastnn.Tensor(x.view(Refusing) if refuse else x, requires_grad=True) for x in values)
+            loss = elementwise(a, b)
+            loss.backward()
+        seen.append([np.asarray(x).tobytes() for x in (loss, a.grad, b.grad)])
+    assert seen[0] == seen[1]
+
+
 def test_the_arrays_do_refuse():
     with allocator(refusing):
         results = [kernels.relu(np.ones(3, np.float32)), kernels.matmul(*[np.ones((99, 99))] * 2)]

@@ -17,6 +17,7 @@ import numpy as np
 import fastnn_kernels as k
 from fastnn_kernels.formulas.activation import FORMULAS
 from fastnn_kernels.ground import plans
+from tests.kernels import elementwise_cases
 from tests.kernels.loss_rows import TABLE
 
 SETTINGS = {
@@ -386,16 +387,9 @@ CASES = {
 }
 
 CASES |= {
-    "add": [lambda make, n: k.add(make(n, 7), make(n, 7)), lambda make, n: k.add(make(9, n, 7), make(n, 1))],
     "contiguous": [
         lambda make, n: k.contiguous(make(n, 5, 6, 7).transpose(0, 3, 1, 2)),
         lambda make, n: k.contiguous(make(n, 7).T),
-    ],
-    "mul": [lambda make, n: k.mul(make(n, 7), make(n, 7)), lambda make, n: k.mul(make(n, 7), make(7))],
-    "sub": [lambda make, n: k.sub(make(n, 7), make(n, 7)), lambda make, n: k.sub(make(3, 1, 7), make(n, 7))],
-    "div": [
-        lambda make, n: k.div(make(n, 7), make.positive(n, 7)),
-        lambda make, n: k.div(make(n, 7), make.positive(n, 1)),
     ],
     "prelu": [
         lambda make, n: k.prelu(make(n, 7, 5), make(7)),
@@ -456,3 +450,4 @@ def _reductions(name):
 
 
 CASES |= {name: _reductions(name) for name in "sum mean var std prod max min argmax argmin".split()}
+CASES |= elementwise_cases.CASES

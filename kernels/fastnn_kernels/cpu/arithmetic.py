@@ -1,90 +1,211 @@
-"""Arithmetic of two arrays on a CPU: of one shape along memory, of others row by row."""
+"""Functions of one to four arrays on a CPU: of one shape along memory, of others row by row."""
 
+import inspect
 from functools import partial
 from math import prod
 
 import numpy as np
 
-from ..formulas.arithmetic import FORMULAS
+from ..formulas.arithmetic import FORMULAS, PARTS
 from ..ground.backend import plans, quick
 from ..ground.checks import contiguous
-from ..ground.jit import exact, kernel
+from ..ground.jit import exact, jitted, kernel
 from ..ground.memory import empty
+from ..ground.operation import layout_of
+from ..ground.plans import ghost
 from ..ground.threads import tasks
 from .elementwise import CHEAP, SMALL, dense
-from .vector.simd import load, part, store
+from .vector.simd import address, itemsize, load, part, stack_bytes, store, vector_at
 
 DIMENSIONS = 3  # of arrays that are broadcast without a copy, after those have been joined that can be
+REPEATED, ROW = 512, 8192  # elements of a row at once, with and without a repeated number among the operands
+ROOM = 8 * REPEATED
+FIRST = 4  # of the table's entries that belong to an operand
 
 
-def _vector(name, formula):
-    """Make the kernel of a function of two numbers for arrays of one shape."""
+def _vector_1(formula):
+    def vector(a, out, lo, hi):
+        a, out = a[lo:hi], out[lo:hi]
+        for i in range(out.size):
+            store(out, i, formula(load(a, i)))
 
+    return vector
+
+
+def _vector_2(formula):
     def vector(a, b, out, lo, hi):
         a, b, out = a[lo:hi], b[lo:hi], out[lo:hi]
         for i in range(out.size):
             store(out, i, formula(load(a, i), load(b, i)))
 
-    vector.__doc__ = "a(n), b(n) -> out(n)"
-    return kernel("S[::1], S[::1], S[::1]", parallel=True, name=f"{name}__vector")(vector)
+    return vector
 
 
-def _rows(name, formula):
-    """Make the kernel of a function of two numbers for arrays that are broadcast."""
+def _vector_3(formula):
+    def vector(a, b, c, out, lo, hi):
+        a, b, c, out = a[lo:hi], b[lo:hi], c[lo:hi], out[lo:hi]
+        for i in range(out.size):
+            store(out, i, formula(load(a, i), load(b, i), load(c, i)))
 
+    return vector
+
+
+def _vector_4(formula):
+    def vector(a, b, c, d, out, lo, hi):
+        a, b, c, d, out = a[lo:hi], b[lo:hi], c[lo:hi], d[lo:hi], out[lo:hi]
+        for i in range(out.size):
+            store(out, i, formula(load(a, i), load(b, i), load(c, i), load(d, i)))
+
+    return vector
+
+
+@jitted
+def item_at(steps, item, lo):
+    """Return the place of an item: its row along P and R, its first element, how many it has, whether to fill rooms."""
+    count, n, longest, pieces = steps[0], steps[1], steps[2], steps[3]
+    r = item // pieces
+    first = (item - r * pieces) * longest
+    outer = r // count
+    return outer, r - outer * count, first, min(longest, n - first), first == 0 or item == lo
+
+
+@jitted
+def source(x, steps, at, outer, row, first, length, fill, room):
+    """Return the address of an operand's elements: in memory, or in a room filled with the one that is repeated."""
+    start = outer * steps[at] + row * steps[at + 1]
+    if steps[at + 2]:
+        return address(x) + itemsize(x[0]) * (start + first)
+    if fill:
+        repeated = vector_at(x[0], room, length)
+        number = x[start]
+        for i in range(length):
+            repeated[i] = number
+    return room
+
+
+def _rows_2(formula):
     def rows(a, b, out, steps, lo, hi):
-        count, n = steps[0], steps[1]
-        a_outer, a_row, a_step, b_outer, b_row, b_step = steps[2], steps[3], steps[4], steps[5], steps[6], steps[7]
-        for r in range(lo, hi):
-            outer, row = r // count, r % count
-            y = part(out, r * n, n)
-            u = part(a, outer * a_outer + row * a_row, n if a_step else 1)
-            v = part(b, outer * b_outer + row * b_row, n if b_step else 1)
-            if a_step == b_step:
-                for i in range(n):
-                    store(y, i, formula(load(u, i), load(v, i)))
-            elif a_step:
-                number = v[0]
-                for i in range(n):
-                    store(y, i, formula(load(u, i), number))
-            else:
-                number = u[0]
-                for i in range(n):
-                    store(y, i, formula(number, load(v, i)))
+        p, q = stack_bytes(ROOM), stack_bytes(ROOM)
+        for item in range(lo, hi):
+            outer, row, first, n, fill = item_at(steps, item, lo)
+            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, n, fill, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, n, fill, q), n)
+            y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
+            for i in range(n):
+                store(y, i, formula(load(u, i), load(v, i)))
 
-    rows.__doc__ = (
-        "a, b -> out(P,R,C), where steps holds R, C and how far a and b go per P, R and C. The range is over P R."
-    )
-    return kernel("S[::1], S[::1], S[::1], i8[::1]", parallel=True, name=f"{name}__rows")(rows)
+    return rows
 
 
-def _plan(vector, rows, problem):
-    """Plan arrays of one shape, or of shapes that are broadcast."""
-    out = None if problem.out is None else problem.out.ghost()
-    if not hasattr(problem, "shape"):
-        return dense(vector, CHEAP, [x.ghost() for x in problem.arrays], out)
-    shape, dtype = problem.result
-    direct, size = out is None or out.flags.c_contiguous, prod(shape)
-    lengths, *steps = _joined(shape, [x.shape for x in problem.arrays])
-    if len(lengths) > DIMENSIONS or not size:
-        same = dense(vector, CHEAP, [np.broadcast_to(x.ghost(), shape) for x in problem.arrays], out)
-        return lambda out, *arrays: same(out, *[np.broadcast_to(x, shape) for x in arrays])
-    lengths, *steps = (
-        (fill,) * (DIMENSIONS - len(each)) + each for fill, each in ((1, lengths), *((0, s) for s in steps))
-    )
-    table = np.array((*lengths[1:], *steps[0], *steps[1]), np.int64)
-    count, compute = size // lengths[2], rows[dtype]
-    number = min(count, tasks(size, CHEAP))
+def _rows_3(formula):
+    def rows(a, b, c, out, steps, lo, hi):
+        p, q, r = stack_bytes(ROOM), stack_bytes(ROOM), stack_bytes(ROOM)
+        for item in range(lo, hi):
+            outer, row, first, n, fill = item_at(steps, item, lo)
+            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, n, fill, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, n, fill, q), n)
+            w = vector_at(c[0], source(c, steps, FIRST + 6, outer, row, first, n, fill, r), n)
+            y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
+            for i in range(n):
+                store(y, i, formula(load(u, i), load(v, i), load(w, i)))
 
-    def run(out, a, b):
-        y = out if direct and out is not None else empty(shape, dtype)
-        compute(contiguous(a).reshape(-1), contiguous(b).reshape(-1), y.reshape(-1), table, count, number)
-        if direct:
-            return y
-        out[...] = y
-        return out
+    return rows
 
-    return run
+
+def _rows_4(formula):
+    def rows(a, b, c, d, out, steps, lo, hi):
+        p, q, r, s = stack_bytes(ROOM), stack_bytes(ROOM), stack_bytes(ROOM), stack_bytes(ROOM)
+        for item in range(lo, hi):
+            outer, row, first, n, fill = item_at(steps, item, lo)
+            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, n, fill, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, n, fill, q), n)
+            w = vector_at(c[0], source(c, steps, FIRST + 6, outer, row, first, n, fill, r), n)
+            x = vector_at(d[0], source(d, steps, FIRST + 9, outer, row, first, n, fill, s), n)
+            y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
+            for i in range(n):
+                store(y, i, formula(load(u, i), load(v, i), load(w, i), load(x, i)))
+
+    return rows
+
+
+def _rows_of_choice(formula):
+    def rows(condition, a, b, out, steps, lo, hi):
+        p, q = stack_bytes(ROOM), stack_bytes(ROOM)
+        for item in range(lo, hi):
+            outer, row, first, n, fill = item_at(steps, item, lo)
+            c = part(condition, outer * steps[FIRST] + row * steps[FIRST + 1] + first, n)
+            u = vector_at(a[0], source(a, steps, FIRST + 3, outer, row, first, n, fill, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 6, outer, row, first, n, fill, q), n)
+            y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
+            for i in range(n):
+                store(y, i, formula(load(c, i), load(u, i), load(v, i)))
+
+    return rows
+
+
+VECTORS = {1: _vector_1, 2: _vector_2, 3: _vector_3, 4: _vector_4}
+ROWS = {2: _rows_2, 3: _rows_3, 4: _rows_4}
+
+
+class Function:
+    """The kernels of a function of several numbers: `vector` for arrays of one shape, `rows` for broadcast ones."""
+
+    def __init__(self, function):
+        name, formula = function.__name__, exact(function)
+        names = list(inspect.signature(function).parameters)
+        self.count = len(names)
+        kinds = ", ".join("u1[::1]" if each == "condition" else "S[::1]" for each in (*names, "out"))
+        vector = VECTORS[self.count](formula)
+        vector.__doc__ = f"{', '.join(f'{each}(n)' for each in names)} -> out(n)"
+        self.vector = kernel(kinds, parallel=True, name=f"{name}__vector")(vector)
+        self.plain = "condition" not in names
+        if self.count > 1:
+            rows = (ROWS[self.count] if self.plain else _rows_of_choice)(formula)
+            rows.__doc__ = (
+                f"{', '.join(names)} -> out(P,R,C), where steps holds R, C, the elements of a piece of a row and the "
+                "pieces of a row, then how far each operand goes per P, R and C. The range is over pieces."
+            )
+            self.rows = kernel(f"{kinds}, i8[::1]", parallel=True, name=f"{name}__rows")(rows)
+
+    def plan(self, problem):
+        """Plan arrays of one shape, or of shapes that are broadcast: run(out, *arrays)."""
+        out = None if problem.out is None else problem.out.ghost()
+        ghosts = [x.ghost() for x in problem.arrays]
+        if not hasattr(problem, "shape") or all(x.shape == problem.shape for x in ghosts):
+            return dense(self.vector, CHEAP, ghosts, out)
+        shape, dtype = problem.result
+        lengths, *steps = _joined(shape, [x.shape for x in problem.arrays])
+        if not self.plain and prod(shape) and lengths and not steps[0][-1]:  # a condition is not repeated within rows
+            condition, *others = problem.arrays
+            whole = self.plan(problem._replace(arrays=(layout_of(ghost(shape, condition.dtype)), *others)))
+            return lambda out, condition, *arrays: whole(out, contiguous(np.broadcast_to(condition, shape)), *arrays)
+        if len(lengths) > DIMENSIONS or not prod(shape):
+            same = dense(self.vector, CHEAP, [np.broadcast_to(x, shape) for x in ghosts], out)
+            return lambda out, *arrays: same(out, *[np.broadcast_to(x, shape) for x in arrays])
+        return self._broadcast(shape, dtype, lengths, steps, all(x.flags.c_contiguous for x in ghosts), out)
+
+    def _broadcast(self, shape, dtype, lengths, steps, flat, out):
+        direct = out is None or out.flags.c_contiguous
+        lengths, *steps = (
+            (fill,) * (DIMENSIONS - len(each)) + each for fill, each in ((1, lengths), *((0, s) for s in steps))
+        )
+        outer, count, n = lengths
+        longest = min(n, ROW if all(step[2] for step in steps) else REPEATED)
+        pieces = -(-n // longest)
+        table = np.array((count, n, longest, pieces, *[s for step in steps for s in step]), np.int64)
+        items, compute = outer * count * pieces, self.rows[dtype]
+        number, line = min(items, tasks(prod(shape), CHEAP)), len(shape) == 1
+
+        def run(out, *arrays):
+            y = out if direct and out is not None else empty(shape, dtype)
+            views = [x.reshape(-1) for x in arrays] if flat else [contiguous(x).reshape(-1) for x in arrays]
+            compute(*views, y if line else y.reshape(-1), table, items, number)
+            if direct:
+                return y
+            out[...] = y
+            return out
+
+        return run
 
 
 def _joined(shape, shapes):
@@ -106,8 +227,10 @@ def _joined(shape, shapes):
     return tuple(lengths), *map(tuple, steps)
 
 
-for _name, _function in FORMULAS.items():
-    _formula = exact(_function)
-    _kernels = _vector(_name, _formula), _rows(_name, _formula)
-    quick(_name, lambda dtype, otherwise, kernel=_kernels[0]: kernel.flat(dtype, 2, SMALL, otherwise))
-    plans(_name)(partial(_plan, *_kernels))
+FUNCTIONS = {name: Function(function) for name, function in {**FORMULAS, **PARTS}.items()}
+for _name in FORMULAS:
+    _function = FUNCTIONS[_name]
+    if _function.plain:
+        _flat = partial(_function.vector.flat, inputs=_function.count, limit=SMALL)
+        quick(_name, lambda dtype, otherwise, flat=_flat: flat(dtype, owner=otherwise))
+    plans(_name)(partial(Function.plan, _function))

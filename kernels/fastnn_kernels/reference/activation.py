@@ -19,7 +19,7 @@ def _constant(values):
 CONSTANTS = {name: _constant(c.values) for name, c in vars(formulas).items() if hasattr(c, "values") and name.isupper()}
 
 
-def _elementwise(formula, arrays, parameters):
+def elementwise(formula, arrays, parameters):
     """Return formula(*elements, *parameters) for each element of arrays of one shape."""
     y = np.empty(arrays[0].shape, arrays[0].dtype)
     numbers = [y.dtype.type(number) for number in parameters]
@@ -28,24 +28,25 @@ def _elementwise(formula, arrays, parameters):
     return y
 
 
-def _plan(formula, problem):
+def plan(formula, problem):
+    """Plan a formula of arrays of one shape, and of numbers."""
     count = len(problem.arrays)
-    return lambda out, *given: deliver(out, _elementwise(formula, given[:count], given[count:]))
+    return lambda out, *given: deliver(out, elementwise(formula, given[:count], given[count:]))
 
 
 def activated(name, x):
     """Return the activation of this name of an array, with its usual parameters; x itself for None."""
-    return x if name is None else _elementwise(FORWARD[name], [x], formulas.FORMULAS[name].usual_parameters)
+    return x if name is None else elementwise(FORWARD[name], [x], formulas.FORMULAS[name].usual_parameters)
 
 
 def activated_backward(name, dy, value):
     """Return dy times the slope of an activation at `value`, the input or output that it takes; dy for None."""
-    return dy if name is None else _elementwise(BACKWARD[name], [dy, value], formulas.FORMULAS[name].usual_parameters)
+    return dy if name is None else elementwise(BACKWARD[name], [dy, value], formulas.FORMULAS[name].usual_parameters)
 
 
 FORWARD, BACKWARD = {}, {}
 for _name, _spec in formulas.FORMULAS.items():
     FORWARD[_name] = rebound(_spec.function, {**NAMES, **CONSTANTS})
     BACKWARD[_name] = rebound(_spec.slope, {**NAMES, **CONSTANTS})
-    plans(_name)(partial(_plan, FORWARD[_name]))
-    plans(f"{_name}_backward")(partial(_plan, BACKWARD[_name]))
+    plans(_name)(partial(plan, FORWARD[_name]))
+    plans(f"{_name}_backward")(partial(plan, BACKWARD[_name]))

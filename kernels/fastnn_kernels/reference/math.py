@@ -7,13 +7,18 @@ import numpy as np
 
 
 def _of_float(function):
-    """Make a function of a NumPy number of its dtype, computed in float64; infinity where that overflows."""
+    """Make a function of a NumPy number of its dtype, computed in float64.
+
+    Infinity where that overflows, NaN beyond its domain.
+    """
 
     def compute(x):
         try:
             return type(x)(function(float(x)))
         except OverflowError:
             return type(x)(np.inf)
+        except ValueError:
+            return type(x)(np.nan)
 
     return compute
 
@@ -85,4 +90,35 @@ def fma(a, b, c):
     return a * b + c
 
 
-NAMES = {"elementary": elementary, "special": special, "fma": fma}
+def _sinh(x):
+    return math.copysign(math.inf, x) if abs(x) > 711 else math.sinh(x)
+
+
+def _atanh(x):
+    return math.copysign(math.inf, x) if abs(x) == 1 else math.atanh(x)
+
+
+def _exp2(x):
+    return math.inf if x > 1024 else 2.0**x
+
+
+exponential = SimpleNamespace(
+    exp2=_of_float(_exp2),
+    expm1=_of_float(math.expm1),
+    sinh=_of_float(_sinh),
+    cosh=_of_float(math.cosh),
+    log1p=_of_float(lambda x: -math.inf if x == -1 else math.log1p(x)),
+    log2=_of_float(lambda x: -math.inf if x == 0 else math.log2(x)),
+    log10=_of_float(lambda x: -math.inf if x == 0 else math.log10(x)),
+)
+trigonometric = SimpleNamespace(sin=_of_float(math.sin), cos=_of_float(math.cos))
+library = SimpleNamespace(
+    atanh=_of_float(_atanh),
+    atan2=lambda y, x: np.arctan2(y, x),
+    hypot=lambda x, y: np.hypot(x, y),
+    **{name: _of_float(getattr(math, name)) for name in "sqrt tan asin acos atan asinh acosh erfc".split()},
+)
+NAMES = {
+    **{"elementary": elementary, "special": special, "exponential": exponential, "trigonometric": trigonometric},
+    **{"math": library, "fma": fma, "rint": np.rint, "power": np.power, "with_sign": np.copysign},
+}

@@ -26,3 +26,32 @@ def reduce(problem):
         return y if out is not None or shape else y[()]
 
     return run
+
+
+@plans("prod_backward")
+def prod_backward(problem):
+    """Multiply the other factors of each element."""
+    (shape, dtype), axes = problem.result, problem.axes
+    kept = tuple(1 if d in axes else n for d, n in enumerate(shape))
+
+    def run(out, dy, x, *_):
+        dx, dy = np.empty(shape, dtype), np.broadcast_to(dy.reshape(kept), shape)
+        for place in np.ndindex(shape):
+            rows = tuple(slice(None) if d in axes else i for d, i in enumerate(place))
+            others = np.array(x, np.float64)
+            others[place] = 1
+            dx[place] = dy[place] * others[rows].prod()
+        return deliver(out, dx)
+
+    return run
+
+
+@plans("extremum_backward")
+def extremum_backward(problem):
+    """Share dy among the elements that equal y."""
+
+    def run(out, dy, x, y):
+        hits = (x == y) | (np.isnan(x) & np.isnan(y))
+        return deliver(out, np.where(hits, dy / hits.sum(problem.axes, keepdims=True), 0).astype(x.dtype))
+
+    return run

@@ -253,3 +253,6 @@ def _stage(rows, inner, others, lane, stay, base, results, size, first, limit, d
         geometry += [getattr(d, field) for field in fields for d in dims]
     number = tasks(items, max(-(-GRAIN * items // size), 1))
     return _Stage(rows, np.array(geometry, I8), items, number, first, blocks * results)
+
+
+from . import gradient as gradient  # noqa: E402  (it plans by reductions)
