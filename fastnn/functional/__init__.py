@@ -11,6 +11,7 @@ from . import (
     comparison,
     counting,
     diagonals,
+    distance,
     indexing,
     mathematics,
     operators,
@@ -27,6 +28,7 @@ from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .counting import *  # noqa: F403
 from .diagonals import *  # noqa: F403
+from .distance import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from .einsum import einsum
 from .embedding import embedding
@@ -44,6 +46,7 @@ from .loss import (
     huber_loss,
     kl_div,
     l1_loss,
+    linear_cross_entropy,
     margin_ranking_loss,
     mse_loss,
     multi_margin_loss,
@@ -55,6 +58,7 @@ from .loss import (
     smooth_l1_loss,
     soft_margin_loss,
     triplet_margin_loss,
+    triplet_margin_with_distance_loss,
 )
 from .mathematics import *  # noqa: F403  (its names follow from its table)
 from .matmul import linear, matmul
@@ -117,6 +121,7 @@ __all__ = [
     *comparison.__all__,
     *counting.__all__,
     *diagonals.__all__,
+    *distance.__all__,
     *indexing.__all__,
     *mathematics.__all__,
     *products.__all__,
@@ -170,6 +175,7 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "linear",
+    "linear_cross_entropy",
     "log_softmax",
     "lp_pool1d",
     "lp_pool2d",
@@ -214,6 +220,7 @@ __all__ = [
     "sum_pool2d",
     "transpose",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "unsqueeze",
     "var",

@@ -9,8 +9,14 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
+from fastnn_kernels import checks
 
-from .shaping import broadcast_to, reshape
+from .arithmetic import add, clamp, minimum, sub
+from .distance import pairwise_distance
+from .matmul import linear
+from .reduction import mean
+from .reduction import sum as total
+from .shaping import broadcast_to, check_array, reshape
 
 
 def _like(gradient: Any, x: Any) -> Any:
@@ -129,6 +135,69 @@ def triplet_margin_loss(
             reshape(x, -1) if not np.shape(unwrap(x)) else x for x in (anchor, positive, negative)
         )
     return _triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Any = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Any:
+    """Give max(0, margin + d(anchor, positive) - d(anchor, negative)) of each, or the mean or sum.
+
+    distance_function: of two tensors (N, ...), `pairwise_distance` if none is given. swap: d(positive, negative) counts
+    where it is smaller than d(anchor, negative). Raises ValueError for other reductions.
+    """
+    name = "triplet_margin_with_distance_loss"
+    checks.choice(name, "reduction", reduction, ("none", "mean", "sum"))
+    for which, x in (("anchor", anchor), ("positive", positive), ("negative", negative)):
+        check_array(name, which, x)
+    distance = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = minimum(far, distance(positive, negative))
+    y = clamp(add(sub(near, far), margin), 0.0)
+    return y if reduction == "none" else mean(y) if reduction == "mean" else total(y)
+
+
+def linear_cross_entropy(
+    input: Any,
+    linear_weight: Any,
+    target: Any,
+    *,
+    linear_bias: Any = None,
+    weight: Any = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Any:
+    """Give ``cross_entropy(linear(input, linear_weight, linear_bias), target, ...)``.
+
+    input (N, K) or (K,), linear_weight (C, K), or (C, D, ..., K) for a loss of (N, C, D, ...); the bias has its shape
+    without K. `options`, which say how PyTorch cuts the product, are not looked at.
+    """
+    name = "linear_cross_entropy"
+    check_array(name, "input", input)
+    check_array(name, "linear_weight", linear_weight)
+    shape, inputs = tuple(linear_weight.shape), tuple(input.shape)
+    if len(shape) < 2 or not inputs or inputs[-1] != shape[-1] or len(inputs) > 2 or (len(shape) > 2 > len(inputs)):
+        raise ValueError(f"{name}: input of shape {inputs} does not fit a linear_weight of shape {shape}")
+    bias = linear_bias
+    if len(shape) > 2:
+        linear_weight = reshape(linear_weight, -1, shape[-1])
+        bias = None if bias is None else reshape(bias, -1)
+    logits = linear(input, linear_weight, bias)
+    if len(shape) > 2:
+        logits = reshape(logits, (inputs[0], *shape[:-1]))
+    ignored = -100 if ignore_index is None else ignore_index
+    return cross_entropy(
+        logits, target, weight, ignore_index=ignored, reduction=reduction, label_smoothing=label_smoothing
+    )
 
 
 def one_hot(target: Any, num_classes: int = -1) -> Any:

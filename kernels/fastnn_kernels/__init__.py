@@ -7,6 +7,7 @@ from . import activation, arithmetic, conv, image, loss, mathematics, norm, peak
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import *  # noqa: F403  (its names follow from its table)
 from .conv import *  # noqa: F403
+from .distance import cdist, cdist_backward
 from .dropout import (
     alpha_dropout,
     alpha_dropout_backward,
@@ -67,6 +68,8 @@ __all__ = [
     "alpha_dropout_backward",
     "argmax",
     "argmin",
+    "cdist",
+    "cdist_backward",
     "clip_grad_norm",
     "clip_grad_value",
     "cumprod",

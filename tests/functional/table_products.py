@@ -1,6 +1,8 @@
-"""Rows of the table for products of vectors, matrices and stacks of them."""
+"""Rows of the table for products and distances of vectors, matrices and stacks of them."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from fastnn import functional as F
 from tests.functional.row import Row
@@ -37,4 +39,27 @@ PRODUCTS = {
     "einsum elements": Row(lambda *xs: F.einsum("ij,j,k->kij", *xs), ((2, 3), (3,), (2,))),
     "einsum sums": Row(lambda *xs: F.einsum("ij,kl->", *xs), ((2, 3), (3, 2))),
     "einsum lists": Row(lambda x, y: F.einsum(x, [0, 1], y, [1, 2], [2, 0]), ((2, 3), (3, 4))),
+    # --- distance
+    "cdist": Row(F.cdist, ((2, 3, 4), (2, 5, 4))),
+    "cdist broadcast": Row(F.cdist, ((2, 1, 3, 4), (5, 4)), {"p": 3.5}),
+    "cdist sum": Row(F.cdist, ((3, 4), (2, 4)), {"p": 1}),
+    "cdist largest": Row(F.cdist, ((3, 4), (2, 4)), {"p": np.inf}),
+    "cdist of itself": Row(lambda x: F.cdist(x, x), ((3, 4),)),
+    "pdist": Row(F.pdist, ((4, 3),)),
+    "pairwise_distance": Row(F.pairwise_distance, ((3, 4), (4,)), {"eps": 0.1}),
+    "pairwise_distance keepdim": Row(F.pairwise_distance, ((2, 1, 4), (3, 4)), {"p": 1, "keepdim": True}),
+    "cosine_similarity": Row(F.cosine_similarity, ((3, 4), (3, 4))),
+    "cosine_similarity broadcast": Row(F.cosine_similarity, ((2, 3, 4), (3, 1)), {"dim": -1, "eps": 0.9}),
+    "triplet_margin_with_distance_loss": Row(
+        F.triplet_margin_with_distance_loss, ((3, 4), (3, 4), (3, 4)), {"swap": True, "reduction": "sum"}
+    ),
+    "triplet_margin_with_distance_loss cosine": Row(
+        F.triplet_margin_with_distance_loss, ((3, 4), (3, 4), (3, 4)), {"distance_function": F.cosine_similarity}
+    ),
+    "linear_cross_entropy": Row(
+        lambda x, w, b: F.linear_cross_entropy(x, w, np.array([0, 2, 1]), linear_bias=b), ((3, 4), (5, 4), (5,))
+    ),
+    "linear_cross_entropy deep": Row(
+        lambda x, w: F.linear_cross_entropy(x, w, np.array([[0, 2], [1, 1]]), label_smoothing=0.2), ((2, 4), (5, 2, 4))
+    ),
 }

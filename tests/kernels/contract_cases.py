@@ -359,6 +359,14 @@ CASES = {
         lambda make, n: k.index_reduce(make(n, 3), make.labels(n, max(n, 1)), make(n, 3), "amin", False),
         lambda make, n: k.index_reduce(None, make.labels(3 * n, max(n, 1)), make(3 * n), rows=n + 2),
     ],
+    "cdist": [
+        lambda make, n: k.cdist(make(n, 37), make(9, 37)),
+        lambda make, n: k.cdist(make(3, n, 7), make(3, 4, 7), 1.5, 1e-3),
+    ],
+    "cdist_backward": [
+        lambda make, n: k.cdist_backward(make(n, 4), make(n, 37), make(4, 37), make.positive(n, 4)),
+        lambda make, n: k.cdist_backward(make(3, n, 4), make(3, n, 7), make(3, 4, 7), make.positive(3, n, 4), 1),
+    ],
     "cumsum": [
         lambda make, n: k.cumsum(make(n, 37), 1),
         lambda make, n: k.cumsum(make(3, n, 370), 1, True),
