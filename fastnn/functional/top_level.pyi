@@ -51,6 +51,7 @@ from . import broadcast_to as broadcast_to
 from . import bucketize as bucketize
 from . import cartesian_prod as cartesian_prod
 from . import cat as cat
+from . import cdist as cdist
 from . import ceil as ceil
 from . import celu as celu
 from . import chain_matmul as chain_matmul
@@ -72,6 +73,7 @@ from . import conv_transpose3d as conv_transpose3d
 from . import cos as cos
 from . import cosh as cosh
 from . import cosine_embedding_loss as cosine_embedding_loss
+from . import cosine_similarity as cosine_similarity
 from . import ctc_loss as ctc_loss
 from . import cummax as cummax
 from . import cummin as cummin
@@ -180,6 +182,8 @@ from . import nonzero as nonzero
 from . import ne as not_equal
 from .methods import numel as numel
 from . import outer as outer
+from . import pairwise_distance as pairwise_distance
+from . import pdist as pdist
 from . import permute as permute
 from . import pixel_shuffle as pixel_shuffle
 from . import pixel_unshuffle as pixel_unshuffle
