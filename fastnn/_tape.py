@@ -80,19 +80,29 @@ class Leaf:
         self, gradient: np.ndarray, node: Node, backward: Callable[..., Any], out: np.ndarray | None = None
     ) -> None:
         """Add a gradient that `backward` of `node` computed; `out` is the buffer it was told to write it into."""
-        if self.version > node.order:
-            raise RuntimeError(
-                f"backward: a leaf tensor of shape {self.shape} was written to after {_name(backward)} used it; its "
-                "gradient would be that of other values"
-            )
+        if self.version > node.order or gradient.shape != self.shape:
+            self.refuse(gradient, backward)
         if gradient is out:  # written in place
             self.grad = gradient
-            return
+        elif self.grad is None:
+            self.set(gradient)
+        else:
+            self.grad += gradient
+
+    def refuse(self, gradient: np.ndarray, backward: Callable[..., Any]) -> None:
+        """Raise RuntimeError for a gradient of another shape, or of other values."""
         if gradient.shape != self.shape:
             raise RuntimeError(
                 f"backward: {_name(backward)} gave a gradient of shape {gradient.shape} for a leaf of shape "
                 f"{self.shape}"
             )
+        raise RuntimeError(
+            f"backward: a leaf tensor of shape {self.shape} was written to after {_name(backward)} used it; its "
+            "gradient would be that of other values"
+        )
+
+    def add(self, gradient: np.ndarray) -> None:
+        """Add to what was collected."""
         if self.grad is None:
             self.set(gradient)
         else:
@@ -132,16 +142,55 @@ class Node:
 _order = attrgetter("order")
 
 
-def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
-    """Carry `gradient` from `root` to every leaf that it depends on, and add it up there."""
-    gradients: dict[Node, Any] = {root: gradient}
-    nodes = [root]
+class Hooked:
+    """A backward function with functions before it that see the gradient, and may give another in its place."""
+
+    __slots__ = ("hooks", "retain", "undo")
+
+    def __init__(self, undo: Callable[..., Any]) -> None:
+        self.undo = undo
+        self.hooks: dict[Any, Callable[[np.ndarray], np.ndarray | None]] = {}
+        self.retain: Callable[[np.ndarray], None] | None = None
+
+    def seen(self, dy: Any) -> Any:
+        """Give the gradient after all hooks."""
+        dy = after_hooks(self.hooks, dy)
+        if self.retain is not None:
+            self.retain(dy)
+        return dy
+
+    def __call__(self, dy: Any, needs: tuple[bool, ...], *outs: Any) -> Any:
+        return self.undo(self.seen(dy), needs, *outs)
+
+
+def after_hooks(hooks: dict[Any, Callable[[np.ndarray], np.ndarray | None]], dy: np.ndarray) -> np.ndarray:
+    """Give a gradient after hooks, each of which may give another."""
+    for hook in tuple(hooks.values()):
+        changed = hook(dy)
+        if changed is not None:
+            if changed.shape != dy.shape:
+                raise RuntimeError(f"a hook gave a gradient of shape {changed.shape} in place of one of {dy.shape}")
+            dy = changed
+    return dy
+
+
+def backpropagate(
+    gradients: dict[Node, Any], retain_graph: bool, wanted: dict[Node | Leaf, np.ndarray | None] | None = None
+) -> None:
+    """Carry the gradients of some nodes to every leaf that these depend on, and add them up there.
+
+    With `wanted`, no leaf is changed: the gradients of those nodes and leaves are put there, and what leads to none of
+    them is left out.
+    """
+    nodes = list(gradients)
     for node in nodes:  # grows while it is walked
         for parent in node.parents:
             if type(parent) is Node and parent not in gradients:
                 gradients[parent] = None
                 nodes.append(parent)
     nodes.sort(key=_order, reverse=True)
+    useful = None if wanted is None else _leading_to(wanted, nodes)
+    held: dict[Leaf, np.ndarray] = {}  # of leaves that do not just add it up: with hooks, or wanted
     for node in nodes:
         dy = gradients.pop(node)
         backward, parents = node.backward, node.parents
@@ -150,6 +199,14 @@ def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
                 "backward: this graph was already walked and freed; pass retain_graph=True to the first backward() "
                 "to walk it twice"
             )
+        if wanted is not None:
+            if node in wanted and dy is not None:
+                if type(backward) is Hooked:
+                    dy, backward = backward.seen(dy), backward.undo
+                wanted[node] = dy
+            if node not in useful:  # type: ignore[operator]
+                continue
+            parents = [parent if parent in useful or parent in wanted else None for parent in parents]  # type: ignore[operator]
         if not retain_graph:
             node.backward = None
             node.parents = []
@@ -159,6 +216,8 @@ def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
         outs: Any = NO_OUT
         if node.takes_out:
             outs = tuple([_destination(parent, parents) for parent in parents])
+            if wanted is not None:
+                outs = (None,) * len(parents)
             results = backward(dy, needs, outs)
         else:
             results = backward(dy, needs)
@@ -172,8 +231,27 @@ def backpropagate(root: Node, gradient: np.ndarray, retain_graph: bool) -> None:
             if type(parent) is Node:
                 before = gradients[parent]
                 gradients[parent] = result if before is None else added(before, result)
+            elif wanted is not None or parent.hooks:  # type: ignore[union-attr]
+                if parent.version > node.order or result.shape != parent.shape:  # type: ignore[union-attr]
+                    parent.refuse(result, backward)  # type: ignore[union-attr]
+                held[parent] = added(held[parent], result) if parent in held else result  # type: ignore[index]
             else:
                 parent.receive(result, node, backward, out)  # type: ignore[union-attr]
+    for leaf, gradient in held.items():
+        gradient = after_hooks(leaf.hooks, gradient) if leaf.hooks else gradient
+        if wanted is None:
+            leaf.add(gradient)
+        else:
+            wanted[leaf] = gradient
+
+
+def _leading_to(wanted: dict[Node | Leaf, Any], nodes: list[Node]) -> set[Any]:
+    """Give the nodes from which a walk back comes to what is wanted. nodes: from the latest to the earliest."""
+    found: set[Any] = set()
+    for node in reversed(nodes):
+        if any(parent in wanted or parent in found for parent in node.parents):
+            found.add(node)
+    return found
 
 
 NO_OUT = repeat(None)
@@ -181,13 +259,15 @@ NO_OUT = repeat(None)
 
 def _destination(parent: Node | Leaf | None, parents: list[Node | Leaf | None]) -> np.ndarray | None:
     """Where the gradient of `parent` can be written at once: memory that waits for its first and only gradient."""
-    if type(parent) is Leaf and parent.grad is None and parents.count(parent) == 1:
+    if type(parent) is Leaf and parent.grad is None and not parent.hooks and parents.count(parent) == 1:
         return parent.buffer
     return None
 
 
 def _name(backward: Callable[..., Any]) -> str:
     """Name the operation in which `backward` was made."""
+    if type(backward) is Hooked:
+        backward = backward.undo
     operation, _, own = backward.__qualname__.rpartition(".<locals>.")
     return operation.rpartition(".")[2] or own
 

@@ -284,34 +284,22 @@ class Tensor(Operators):
         """Forget the gradient."""
         self.grad = None
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+    def backward(
+        self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
         """Add the derivative of this tensor with respect to every leaf it depends on to that leaf's `grad`.
 
         `gradient`, of this tensor's shape, weighs its elements; it may be left out for a single element. The graph is
-        freed on the way unless `retain_graph`.
+        freed on the way unless `retain_graph`. With `inputs`, only these leaves collect their gradients.
 
-        Raises RuntimeError if nothing was recorded, if the graph was freed before, or if a leaf was written to since.
+        Raises RuntimeError if nothing was recorded, if the graph was freed before, or if a leaf was written to since;
+        NotImplementedError for `create_graph`: there are no second derivatives.
         """
         node = self._node
-        if node is None:
-            raise RuntimeError("backward: this tensor does not require a gradient, nothing was recorded")
-        if gradient is None:
-            if self._data.size != 1:
-                raise RuntimeError(
-                    f"backward: a tensor of shape {self._data.shape} needs an explicit gradient; only single elements "
-                    "have a default of 1"
-                )
-            gradient = _ONE[self._data.dtype] if self._data.ndim == 0 else np.ones_like(self._data)
+        if create_graph or inputs is not None or type(node) is not Node:
+            _gradients.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
         else:
-            gradient = np.asarray(unwrap(gradient), self._data.dtype)
-            if gradient.shape != self._data.shape:
-                raise ValueError(f"backward: expected a gradient of shape {self._data.shape}, got {gradient.shape}")
-        if isinstance(node, Node):
-            backpropagate(node, gradient, retain_graph)
-        elif node.grad is None:
-            node.set(gradient)
-        else:
-            node.grad += gradient
+            backpropagate({node: initial_gradient(self, gradient)}, bool(retain_graph))
 
 
 class _Data(Tensor):
@@ -399,6 +387,22 @@ def _rebuild(kind: type[Tensor], data: np.ndarray, requires_grad: bool) -> Tenso
     return tensor
 
 
+def initial_gradient(tensor: Tensor, gradient: Any) -> np.ndarray:
+    """Give the gradient that a walk back starts from: what was given, or 1 for a single element."""
+    data = tensor._data
+    if gradient is None:
+        if data.size != 1:
+            raise RuntimeError(
+                f"backward: a tensor of shape {data.shape} needs an explicit gradient; only single elements "
+                "have a default of 1"
+            )
+        return _ONE[data.dtype] if data.ndim == 0 else np.ones_like(data)
+    made = np.asarray(unwrap(gradient), data.dtype)
+    if made.shape != data.shape:
+        raise ValueError(f"backward: expected a gradient of shape {data.shape}, got {made.shape}")
+    return made
+
+
 def _refuse_recorded(name: str, arguments: Any) -> None:
     """Raise TypeError if a tensor among the arguments of a NumPy function requires a gradient."""
     if grad_mode.enabled and _any_recorded(arguments):
@@ -466,3 +470,6 @@ def _several(results: tuple[Any, ...], node: Node) -> tuple[Tensor, ...]:
         part.order = next(clock)
         tensors.append(wrap(result, part if result.dtype in FLOATS else None))
     return tuple(tensors)
+
+
+from fastnn import _gradients  # noqa: E402  (which needs the class)

@@ -7,7 +7,7 @@
 
 from fastnn._grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from fastnn._recording import Array, Gradients, Needs, WithBackward, differentiable, either_spelling
-from fastnn._tensor import UFUNCS, Tensor, plain_index, unwrap, wrap
+from fastnn._tensor import UFUNCS, Tensor, as_array, plain_index, recorded, unwrap, wrap
 
 __all__ = [
     "UFUNCS",
@@ -16,6 +16,7 @@ __all__ = [
     "Needs",
     "Tensor",
     "WithBackward",
+    "as_array",
     "differentiable",
     "either_spelling",
     "enable_grad",
@@ -23,6 +24,7 @@ __all__ = [
     "is_grad_enabled",
     "no_grad",
     "plain_index",
+    "recorded",
     "set_grad_enabled",
     "unwrap",
     "wrap",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _constructors, _dtypes
+from fastnn import _constructors, _dtypes, _gradients
 from fastnn._device import CPU, check_device, device
 from fastnn._dtypes import dtype_of
 from fastnn.tape import Array, Tensor, WithBackward, differentiable, unwrap, wrap
@@ -329,7 +329,9 @@ METHODS: dict[str, Any] = {
     "new_zeros": new_zeros,
     "numpy": numpy,
     "pin_memory": cpu,
+    "register_hook": _gradients.register_hook,
     "reshape_as": view_as,
+    "retain_grad": _gradients.retain_grad,
     "share_memory_": cpu,
     "size": size,
     "stride": stride,
@@ -355,6 +357,7 @@ PROPERTIES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "nbytes": (lambda self: self._data.nbytes, "The bytes of all elements."),
     "is_cpu": (lambda self: True, "True."),
     **dict.fromkeys(("is_cuda", "is_mps", "is_quantized", "is_sparse", "is_meta"), (lambda self: False, "False.")),
+    "retains_grad": (_gradients.retains_grad, "Whether `retain_grad` was called on this result."),
     "T": (shaping.permute, "The tensor with its dimensions reversed."),
     "mT": (_swapped, "The tensor with its last two dimensions exchanged."),
     "H": (t, "A matrix with its two dimensions exchanged."),
