@@ -87,7 +87,7 @@ class Leaf:
         elif self.grad is None:
             self.set(gradient)
         else:
-            self.grad += gradient
+            add_to(self.grad, gradient)
 
     def refuse(self, gradient: np.ndarray, backward: Callable[..., Any]) -> None:
         """Raise RuntimeError for a gradient of another shape, or of other values."""
