@@ -27,6 +27,20 @@ class TestTables:
         assert not names.ALIASES.keys() & (names.BOTH | names.TOP_LEVEL | names.METHODS)
 
 
+def test_packages_stand_where_pytorchs_do():
+    import fastnn.autograd as autograd
+    import fastnn.backends.cudnn as cudnn
+    import fastnn.nn.functional as F
+    import fastnn.optim.lr_scheduler as lr_scheduler
+    from fastnn.autograd.function import Function
+    from fastnn.nn import init
+    from fastnn.utils.data import DataLoader
+
+    assert F.relu is fastnn.relu and fastnn.nn.functional is F and fastnn.nn.init is init
+    assert fastnn.autograd is autograd and autograd.Function is Function and fastnn.backends.cudnn is cudnn
+    assert fastnn.utils.data.DataLoader is DataLoader and fastnn.optim.lr_scheduler is lr_scheduler
+
+
 class TestDevices:
     def test_there_is_only_the_cpu(self):
         assert not fastnn.cuda.is_available() and fastnn.cuda.device_count() == 0

@@ -1,6 +1,6 @@
 """Layers."""
 
-from . import activation, init
+from . import activation, functional, init
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .container import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, DepthwiseConv2d, SeparableConv2d
@@ -193,6 +193,7 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "functional",
     "init",
 ]
 
