@@ -6,8 +6,6 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import numpy as np
-
 import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn_kernels import checks
@@ -26,6 +24,10 @@ class Filters(Packed):
     _axes: int
     _operation: Callable[..., Any]
 
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.default_(self.weight, self.bias)
+
 
 class _Conv(Filters):
     """A bank of filters that slides over `_axes` axes, and a bias."""
@@ -41,7 +43,8 @@ class _Conv(Filters):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         name, axes = type(self).__name__, self._axes
@@ -60,9 +63,9 @@ class _Conv(Filters):
         self.padding_mode = padding_mode
         # as F.pad takes it, the last axis first
         self._border = [n for axis in reversed(range(axes)) for n in sides[2 * axis : 2 * axis + 2]]
-        self.weight = Parameter(fresh((out_channels, in_channels // groups, *self.kernel_size), 0, dtype))
-        self.bias = Parameter(fresh((out_channels,), 0, dtype)) if bias else None
-        init.default_(self.weight, self.bias)
+        self.weight = Parameter(fresh((out_channels, in_channels // groups, *self.kernel_size), 0, dtype, device))
+        self.bias = Parameter(fresh((out_channels,), 0, dtype, device)) if bias else None
+        self.reset_parameters()
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
         """Compute the layer, and an activation in the same kernel: what `Sequential` finds behind it."""
@@ -144,10 +147,12 @@ class DepthwiseConv2d(Conv2d):
         multiplier: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         outputs = channels * multiplier
-        super().__init__(channels, outputs, kernel_size, stride, padding, dilation, channels, bias, padding_mode, dtype)
+        window = kernel_size, stride, padding, dilation
+        super().__init__(channels, outputs, *window, channels, bias, padding_mode, device, dtype)
 
 
 class SeparableConv2d(Module):
@@ -169,14 +174,15 @@ class SeparableConv2d(Module):
         bias: bool = True,
         padding_mode: str = "zeros",
         activation: str | None = None,
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         between = activation is not None
         self.depthwise = DepthwiseConv2d(
-            in_channels, kernel_size, stride, padding, dilation, 1, between, padding_mode, dtype
+            in_channels, kernel_size, stride, padding, dilation, 1, between, padding_mode, device, dtype
         )
-        self.pointwise = Conv2d(in_channels, out_channels, 1, bias=bias, dtype=dtype)
+        self.pointwise = Conv2d(in_channels, out_channels, 1, bias=bias, device=device, dtype=dtype)
         self.activation = activation
 
     def forward(self, input: Any, activation: str | None = None) -> Any:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-
 import fastnn_kernels as kernels
 from fastnn import functional as F
 from fastnn_kernels import checks
 
-from . import init
 from .conv import Filters
 from .module import Parameter, fresh
 
@@ -31,7 +28,8 @@ class _ConvTranspose(Filters):
         bias: bool = True,
         dilation: Any = 1,
         padding_mode: str = "zeros",
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         name, axes = type(self).__name__, self._axes
@@ -47,9 +45,9 @@ class _ConvTranspose(Filters):
             raise ValueError(f"{name}: {in_channels} -> {out_channels} channels do not divide into groups={groups}")
         if padding_mode != "zeros":
             raise ValueError(f"{name}: padding_mode must be 'zeros', got {padding_mode!r}")
-        self.weight = Parameter(fresh((in_channels, out_channels // groups, *self.kernel_size), 0, dtype))
-        self.bias = Parameter(fresh((out_channels,), 0, dtype)) if bias else None
-        init.default_(self.weight, self.bias)
+        self.weight = Parameter(fresh((in_channels, out_channels // groups, *self.kernel_size), 0, dtype, device))
+        self.bias = Parameter(fresh((out_channels,), 0, dtype, device)) if bias else None
+        self.reset_parameters()
 
     def forward(self, input: Any, output_size: Any = None, activation: str | None = None) -> Any:
         """Compute the layer, and an activation in the same kernel: what `Sequential` finds behind it.

@@ -35,7 +35,7 @@ class Embedding(Module):
         _weight: Any = None,
         _freeze: bool = False,
         device: Any = None,
-        dtype: Any = np.float32,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         rows = checks.integer("Embedding", "num_embeddings", num_embeddings, 1)
@@ -49,7 +49,7 @@ class Embedding(Module):
         self.max_norm, self.norm_type = max_norm, norm_type
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         if _weight is None:
-            self.weight = Parameter(fresh((rows, length), 0, dtype))
+            self.weight = Parameter(fresh((rows, length), 0, dtype, device))
             self.reset_parameters()
         else:
             given = np.asarray(unwrap(_weight))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastnn import functional as F
 from fastnn._checks import real
 from fastnn_kernels import checks
@@ -16,14 +14,14 @@ from .module import Module, Parameter, fresh
 class PReLU(Module):
     """x above 0, weight x below: the weight (num_parameters) is learned, one for all or one per channel."""
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None) -> None:
         super().__init__()
         num_parameters = checks.integer("PReLU", "num_parameters", num_parameters, -checks.INT_LIMIT)
         init = real("PReLU", "init", init)
         if num_parameters < 1:
             raise ValueError(f"PReLU: num_parameters must be at least 1, got {num_parameters}")
         self.num_parameters = num_parameters
-        self.weight = Parameter(fresh((num_parameters,), init, np.float32))
+        self.weight = Parameter(fresh((num_parameters,), init, dtype, device))
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""

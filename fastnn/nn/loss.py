@@ -18,8 +18,14 @@ class _Loss(Module):
     function: Callable[..., Any]
     reductions: tuple[str, ...] = ("none", "mean", "sum")
 
-    def __init__(self, reduction: str = "mean", **options: Any) -> None:
+    def __init__(self, reduction: str = "mean", size_average: Any = None, reduce: Any = None, **options: Any) -> None:
         super().__init__()
+        if isinstance(size_average, str):
+            raise TypeError(
+                f"{type(self).__name__}: size_average must be True or False; write reduction={size_average!r}"
+            )
+        if size_average is not None or reduce is not None:  # how PyTorch named reductions before 0.4
+            reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
         if reduction not in self.reductions:
             *others, last = map(repr, self.reductions)
             wanted = f"{', '.join(others)} or {last}"
@@ -43,9 +49,17 @@ class CrossEntropyLoss(_Loss):
     function = staticmethod(F.cross_entropy)
 
     def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
+        super().__init__(
+            reduction, size_average, reduce, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing
+        )
 
 
 class NLLLoss(_Loss):
@@ -53,8 +67,15 @@ class NLLLoss(_Loss):
 
     function = staticmethod(F.nll_loss)
 
-    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        ignore_index: int = -100,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight, ignore_index=ignore_index)
 
 
 class MSELoss(_Loss):
@@ -62,8 +83,13 @@ class MSELoss(_Loss):
 
     function = staticmethod(F.mse_loss)
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
 
 
 class L1Loss(_Loss):
@@ -71,8 +97,13 @@ class L1Loss(_Loss):
 
     function = staticmethod(F.l1_loss)
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
 
 
 class SmoothL1Loss(_Loss):
@@ -80,8 +111,14 @@ class SmoothL1Loss(_Loss):
 
     function = staticmethod(F.smooth_l1_loss)
 
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction, beta=beta)
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, beta=beta)
 
 
 class HuberLoss(_Loss):
@@ -98,8 +135,14 @@ class BCELoss(_Loss):
 
     function = staticmethod(F.binary_cross_entropy)
 
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction, weight=weight)
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight)
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -107,8 +150,15 @@ class BCEWithLogitsLoss(_Loss):
 
     function = staticmethod(F.binary_cross_entropy_with_logits)
 
-    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        pos_weight: Any = None,
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight, pos_weight=pos_weight)
 
 
 class KLDivLoss(_Loss):
@@ -117,8 +167,14 @@ class KLDivLoss(_Loss):
     function = staticmethod(F.kl_div)
     reductions = ("none", "batchmean", "mean", "sum")
 
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction, log_target=log_target)
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, log_target=log_target)
 
 
 class HingeEmbeddingLoss(_Loss):
@@ -126,8 +182,14 @@ class HingeEmbeddingLoss(_Loss):
 
     function = staticmethod(F.hinge_embedding_loss)
 
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(reduction, margin=margin)
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, margin=margin)
 
 
 class MarginRankingLoss(_Loss):
@@ -135,8 +197,14 @@ class MarginRankingLoss(_Loss):
 
     function = staticmethod(F.margin_ranking_loss)
 
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction, margin=margin)
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, margin=margin)
 
 
 class SoftMarginLoss(_Loss):
@@ -144,8 +212,13 @@ class SoftMarginLoss(_Loss):
 
     function = staticmethod(F.soft_margin_loss)
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
 
 
 class MultiMarginLoss(_Loss):
@@ -153,8 +226,16 @@ class MultiMarginLoss(_Loss):
 
     function = staticmethod(F.multi_margin_loss)
 
-    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction, p=p, margin=margin, weight=weight)
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: Any = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, p=p, margin=margin, weight=weight)
 
 
 class MultiLabelMarginLoss(_Loss):
@@ -162,8 +243,13 @@ class MultiLabelMarginLoss(_Loss):
 
     function = staticmethod(F.multilabel_margin_loss)
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce)
 
 
 class MultiLabelSoftMarginLoss(_Loss):
@@ -171,8 +257,14 @@ class MultiLabelSoftMarginLoss(_Loss):
 
     function = staticmethod(F.multilabel_soft_margin_loss)
 
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction, weight=weight)
+    def __init__(
+        self,
+        weight: Any = None,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight)
 
 
 class CosineEmbeddingLoss(_Loss):
@@ -180,8 +272,14 @@ class CosineEmbeddingLoss(_Loss):
 
     function = staticmethod(F.cosine_embedding_loss)
 
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction, margin=margin)
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, margin=margin)
 
 
 class TripletMarginLoss(_Loss):
@@ -190,9 +288,38 @@ class TripletMarginLoss(_Loss):
     function = staticmethod(F.triplet_margin_loss)
 
     def __init__(
-        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, reduction: str = "mean"
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        size_average: Any = None,
+        reduce: Any = None,
+        reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction, margin=margin, p=p, eps=eps, swap=swap)
+        super().__init__(reduction, size_average, reduce, margin=margin, p=p, eps=eps, swap=swap)
+
+
+class TripletMarginWithDistanceLoss(_Loss):
+    """An anchor nearer to one point than to another, by a distance of one's own choice.
+
+    See `functional.triplet_margin_with_distance_loss`.
+    """
+
+    def __init__(
+        self,
+        *,
+        distance_function: Callable[..., Any] | None = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, distance_function=distance_function, margin=margin, swap=swap)
+
+    @staticmethod
+    def function(*arrays: Any, **options: Any) -> Any:
+        """Compute the loss."""
+        return F.triplet_margin_with_distance_loss(*arrays, **options)
 
 
 class PoissonNLLLoss(_Loss):
@@ -200,8 +327,16 @@ class PoissonNLLLoss(_Loss):
 
     function = staticmethod(F.poisson_nll_loss)
 
-    def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean") -> None:
-        super().__init__(reduction, log_input=log_input, full=full, eps=eps)
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: Any = None,
+        eps: float = 1e-8,
+        reduce: Any = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, log_input=log_input, full=full, eps=eps)
 
 
 class GaussianNLLLoss(_Loss):

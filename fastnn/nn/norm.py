@@ -10,6 +10,7 @@ import numpy as np
 from fastnn import functional as F
 from fastnn_kernels import checks
 
+from . import init
 from .module import Buffer, Module, Parameter, fresh
 
 
@@ -19,9 +20,16 @@ class _Norm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
-    def _learn(self, shape: tuple[int, ...], weight: bool, bias: bool, dtype: Any) -> None:
-        self.weight = Parameter(fresh(shape, 1, dtype)) if weight else None
-        self.bias = Parameter(fresh(shape, 0, dtype)) if bias else None
+    def _learn(self, shape: tuple[int, ...], weight: bool, bias: bool, device: Any, dtype: Any) -> None:
+        self.weight = Parameter(fresh(shape, 1, dtype, device)) if weight else None
+        self.bias = Parameter(fresh(shape, 0, dtype, device)) if bias else None
+
+    def reset_parameters(self) -> None:
+        """Begin anew: with a weight of 1, a bias of 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
     def flops(self, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
         """Count a subtraction and a fused multiply-add per element."""
@@ -40,13 +48,14 @@ class LayerNorm(_Norm):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = _shape("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self._learn(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
+        self._learn(self.normalized_shape, elementwise_affine, elementwise_affine and bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
@@ -65,13 +74,14 @@ class RMSNorm(_Norm):
         normalized_shape: Any,
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = _shape("RMSNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self._learn(self.normalized_shape, elementwise_affine, False, dtype)
+        self._learn(self.normalized_shape, elementwise_affine, False, device, dtype)
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
@@ -105,7 +115,15 @@ class GroupNorm(_Norm):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: Any = np.float32
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         num_groups = checks.integer("GroupNorm", "num_groups", num_groups, -checks.INT_LIMIT)
@@ -116,7 +134,7 @@ class GroupNorm(_Norm):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self._learn((num_channels,), affine, affine, dtype)
+        self._learn((num_channels,), affine, affine and bias, device, dtype)
 
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
@@ -132,8 +150,8 @@ class GroupNorm(_Norm):
 class _ChannelNorm(_Norm):
     """What normalises channels may keep running statistics for use in `eval` mode.
 
-    momentum: the weight of a new batch; None: all batches of a `BatchNorm` count the same. In `eval` mode without
-    running statistics, those of the batch are used.
+    bias=False: a weight, but no bias. momentum: the weight of a new batch; None: all batches of a `BatchNorm` count the
+    same. In `eval` mode without running statistics, those of the batch are used.
     """
 
     dims: tuple[int, ...] = ()
@@ -148,7 +166,10 @@ class _ChannelNorm(_Norm):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         num_features = checks.integer(type(self).__name__, "num_features", num_features, -checks.INT_LIMIT)
@@ -159,7 +180,7 @@ class _ChannelNorm(_Norm):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self._learn((num_features,), affine, affine, dtype)
+        self._learn((num_features,), affine, affine and bias, device, dtype)
         self.running_mean = Buffer(fresh((num_features,), 0, dtype)) if track_running_stats else None
         self.running_var = Buffer(fresh((num_features,), 1, dtype)) if track_running_stats else None
         self.num_batches_tracked = Buffer(fresh((), 0, np.int64)) if track_running_stats else None
@@ -186,6 +207,11 @@ class _ChannelNorm(_Norm):
             self.running_mean._data[...] = 0
             self.running_var._data[...] = 1
             self.num_batches_tracked._data[...] = 0
+
+    def reset_parameters(self) -> None:
+        """Begin anew: with a weight of 1, a bias of 0, and no batches."""
+        self.reset_running_stats()
+        super().reset_parameters()
 
     def extra_repr(self) -> str:
         """Give the arguments to show in the representation."""
@@ -250,9 +276,12 @@ class _InstanceNorm(_ChannelNorm):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
-        dtype: Any = np.float32,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def _axis(self, input: Any) -> int:
         return int(input.ndim == self.dims[1])

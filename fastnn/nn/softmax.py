@@ -39,3 +39,13 @@ class LogSoftmax(Softmax):
     def forward(self, input: Any) -> Any:
         """Compute the layer."""
         return F.log_softmax(input, self.dim)
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of (B, C, H, W) or (C, H, W), at every pixel."""
+
+    def forward(self, input: Any) -> Any:
+        """Compute the layer."""
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: input must have 3 or 4 dimensions, got shape {tuple(input.shape)}")
+        return F.softmax(input, -3)

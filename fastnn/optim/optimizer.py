@@ -112,6 +112,8 @@ class Optimizer:
         for parameter in parameters:
             if not isinstance(parameter, Tensor):
                 raise TypeError(f"{name}: expected parameters, got {type(parameter).__name__}")
+            if type(parameter).__name__ == "UninitializedParameter":
+                raise ValueError(f"{name}: a parameter has no shape yet: run the model once before")
             if id(parameter) in seen:
                 raise ValueError(f"{name}: a parameter of shape {parameter.shape} is given twice")
             seen.add(id(parameter))

@@ -88,7 +88,7 @@ class TestForward:
         net = Sequential(Linear(2, 3), ReLU())
         net[0].register_forward_hook(lambda *_: None)
         fastnn.save(net, tmp_path / "net")
-        assert repr(fastnn.load(tmp_path / "net").model) == repr(net)
+        assert repr(fastnn.load(tmp_path / "net")) == repr(net)
 
 
 class TestBackward:
@@ -130,9 +130,7 @@ class TestBackward:
             kept = []
             for layer in net:
                 layer.register_full_backward_hook(
-                    lambda module, into, out, kept=kept: kept.extend(
-                        np.array(x) for x in (*into, *out) if x is not None
-                    )
+                    lambda module, into, out, kept=kept: kept.extend(x.tolist() for x in (*into, *out) if x is not None)
                 )
             told.append(kept)
         x = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)

@@ -150,6 +150,8 @@ TABLE = {
     "PReLU of one": Row(nn.PReLU, {}, (3, 4), (3, 4)),
     "RReLU": Row(nn.RReLU, {}, (3, 4), (3, 4)),
     "GLU": Row(nn.GLU, {"dim": 1}, (6, 4), (3, 4)),
+    "Softmax2d": Row(nn.Softmax2d, {}, (3, 4, 2), (3, 4, 2)),
+    "Unflatten": Row(nn.Unflatten, {"dim": 1, "unflattened_size": (2, -1)}, (6, 4), (2, 3, 4)),
     "Softmin": Row(nn.Softmin, {}, (3, 4), (3, 4)),
     "Softmax": Row(nn.Softmax, {}, (3, 4), (3, 4)),
     "LogSoftmax": Row(nn.LogSoftmax, {"dim": 1}, (3, 4), (3, 4)),
@@ -253,8 +255,11 @@ def test_counts_and_names(row):
 
 def test_every_layer_has_a_row():
     containers = {nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict}
+    containers.add(nn.DataParallel)
     of_integers = {nn.Embedding}  # tests/nn/test_embedding.py
     of_two = {nn.MaxUnpool1d, nn.MaxUnpool2d, nn.MaxUnpool3d}  # values and indices: tests/nn/test_pool.py
+    of_two |= {nn.Bilinear, nn.CosineSimilarity, nn.PairwiseDistance}  # tests/nn/test_two_inputs.py
+    lazy = {getattr(nn, name) for name in nn.__all__ if name.startswith("Lazy")}  # tests/nn/test_lazy.py
     losses = {getattr(nn, name) for name in nn.__all__ if name.endswith("Loss")}  # tests/nn/test_loss.py
     layers = {x for name in nn.__all__ if isinstance(x := getattr(nn, name), type) and issubclass(x, Module)}
-    assert layers - containers - losses - of_integers - of_two == {row.layer for row in TABLE.values()}
+    assert layers - containers - losses - of_integers - of_two - lazy == {row.layer for row in TABLE.values()}

@@ -25,7 +25,7 @@ LAYERS = {
     "cosine_embedding_loss": nn.CosineEmbeddingLoss,
     "triplet_margin_loss": nn.TripletMarginLoss,
 }
-OTHERS = [nn.CrossEntropyLoss, nn.NLLLoss, nn.CTCLoss]
+OTHERS = [nn.CrossEntropyLoss, nn.NLLLoss, nn.CTCLoss, nn.TripletMarginWithDistanceLoss]
 ALL = [*LAYERS.values(), *OTHERS]
 rows = [pytest.param(row, id=name) for name, row in TABLE.items() if row.name in LAYERS]
 
@@ -49,7 +49,7 @@ def test_losses_of_labels(reduction, rng):
     x, labels = Tensor(rng.normal(size=(5, 3))), np.array([0, 2, 1, 1, 0])
     weight = np.array([1.0, 2.0, 0.5])
     expected = functional.cross_entropy(x, labels, weight, 2, reduction, 0.1).numpy()
-    layer = nn.CrossEntropyLoss(weight, 2, reduction, 0.1)
+    layer = nn.CrossEntropyLoss(weight, None, 2, None, reduction, 0.1)
     np.testing.assert_array_equal(layer(x, labels).numpy(), expected)
     expected = functional.nll_loss(x, labels, weight, reduction=reduction).numpy()
     np.testing.assert_array_equal(nn.NLLLoss(weight, reduction=reduction)(x, labels).numpy(), expected)
