@@ -12,6 +12,7 @@ from fastnn import random
 from fastnn._checks import LARGEST, numbers, shown, whole
 
 Array = np.ndarray[Any, Any]
+ENDLESS = 1 << 20  # samples, from which they are not drawn all at once: some loops ask for 10^10 and stop on the way
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -97,8 +98,16 @@ class RandomSampler(Sampler[int]):
             return generator.permutation(n)[:count]
         return np.concatenate([generator.permutation(n) for _ in range(-(-count // n))])[:count]
 
+    def drawn(self, generator: np.random.Generator) -> Iterator[int]:
+        """Draw the indices of an epoch one after the other; of an endless one, a part at a time."""
+        if not (self.replacement and self.num_samples > ENDLESS and len(self.data_source)):
+            yield from self.order(generator).tolist()
+            return
+        for start in range(0, self.num_samples, ENDLESS):
+            yield from generator.integers(len(self.data_source), size=min(ENDLESS, self.num_samples - start)).tolist()
+
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order(numpy_generator("RandomSampler", self.generator)).tolist())
+        return self.drawn(numpy_generator("RandomSampler", self.generator))
 
     def __len__(self) -> int:
         return self.num_samples
@@ -204,6 +213,9 @@ def order_of(sampler: Any, generator: np.random.Generator) -> Array:
 
 def indices_of(sampler: Any, generator: np.random.Generator) -> Iterator[Any]:
     """Go through the indices of an epoch of a sampler, as `order_of` gives them; a sampler may go on forever."""
+    if type(sampler).__iter__ is RandomSampler.__iter__ and sampler.num_samples > ENDLESS:
+        own = sampler.generator
+        return iter(sampler.drawn(generator if own is None else numpy_generator("DataLoader", own)))
     if type(sampler).__iter__ in (RandomSampler.__iter__, WeightedRandomSampler.__iter__):
         return iter(order_of(sampler, generator).tolist())
     return iter(sampler)

@@ -124,3 +124,11 @@ def test_indices_that_are_not_there(data):
 def test_bad_input(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_an_endless_sampler_draws_a_part_at_a_time():
+    sampler = RandomSampler(range(7), replacement=True, num_samples=10**10, generator=generator())
+    first = [index for index, _ in zip(sampler, range(50), strict=False)]
+    assert len(set(first)) == 7 and len(sampler) == 10**10
+    loader = DataLoader(range(7), batch_size=4, sampler=sampler)
+    assert next(iter(loader)).shape == (4,)
