@@ -88,7 +88,17 @@ from .pool import (
 from .products import *  # noqa: F403
 from .rearrange import *  # noqa: F403
 from .reduction import argmax, argmin, max, mean, min, prod, std, sum, var
-from .resize import channel_shuffle, interpolate, pixel_shuffle, pixel_unshuffle
+from .resize import (
+    affine_grid,
+    channel_shuffle,
+    grid_sample,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 from .scan import *  # noqa: F403
 from .shaping import (
     broadcast_to,
@@ -111,7 +121,12 @@ from .sorting import *  # noqa: F403
 __all__ = [
     "local_response_norm",
     "normalize",
+    "affine_grid",
     "alpha_dropout",
+    "grid_sample",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
     "feature_alpha_dropout",
     "dropout1d",
     "dropout2d",

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn_kernels import checks
+
+from .matmul import matmul
+from .shaping import check_array, reshape, transpose
 
 
 @differentiable
@@ -28,6 +34,67 @@ def interpolate(
         return (kernels.interpolate_backward(dy, input.shape, *arguments),)
 
     return kernels.interpolate(input, *arguments), backward
+
+
+def upsample(
+    input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool = False
+) -> Any:  # fmt: skip
+    """Give `interpolate` of the same arguments: its older name."""
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """Give `interpolate` with mode "nearest": an older name."""
+    return interpolate(input, size, scale_factor)
+
+
+def upsample_bilinear(input: Any, size: Any = None, scale_factor: Any = None) -> Any:
+    """Give `interpolate` of images with mode "bilinear" and align_corners: an older name."""
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
+@differentiable
+def grid_sample(
+    input: Array, grid: Array, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool = False
+) -> WithBackward:
+    """Sample images (B, C, H, W) at x and y (B, OH, OW, 2), or volumes at x, y and z (B, OD, OH, OW, 3), from -1 to 1.
+
+    mode: "bilinear", "nearest" or "bicubic" (images only). padding_mode, what is outside: "zeros", "border" or
+    "reflection". Both input and grid have gradients. See `kernels.grid_sample`.
+    """
+    arguments = mode, padding_mode, False if align_corners is None else align_corners
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        return kernels.grid_sample_backward(dy, input, grid, *arguments, needs=needs)  # type: ignore[no-any-return]
+
+    return kernels.grid_sample(input, grid, *arguments), backward
+
+
+def affine_grid(theta: Any, size: Any, align_corners: bool | None = False) -> Any:
+    """Give the grid of affine maps for `grid_sample`: what is at p in the result is at theta @ (p, 1) in the input.
+
+    theta (B, 2, 3) for images of `size` (B, C, OH, OW) -> (B, OH, OW, 2); (B, 3, 4) for (B, C, OD, OH, OW) ->
+    (B, OD, OH, OW, 3). With align_corners -1 and 1 are the centres of the outermost pixels, else their outer edges.
+    """
+    check_array("affine_grid", "theta", theta)
+    shape = checks.integers("affine_grid", "size", tuple(size) if isinstance(size, list | tuple) else size, 1)
+    axes = len(shape) - 2
+    if axes not in (2, 3) or tuple(theta.shape) != (shape[0], axes, axes + 1):
+        raise ValueError(f"affine_grid: theta of shape {theta.shape} does not fit size {shape}")
+    lines = [_line(n, bool(align_corners)) for n in shape[:1:-1]]  # x, y, z
+    made = np.ones((*shape[2:], axes + 1), theta.dtype)
+    for a, line in enumerate(lines):
+        made[..., a] = line.reshape(-1, *(1,) * a)
+    y = matmul(made.reshape(-1, axes + 1), transpose(theta, 1, 2))
+    return reshape(y, (shape[0], *shape[2:], axes))
+
+
+def _line(n: int, align_corners: bool) -> Any:
+    """Give the positions of n pixels from -1 to 1."""
+    if n == 1:
+        return np.zeros(1)
+    line = np.linspace(-1, 1, n)
+    return line if align_corners else line * ((n - 1) / n)
 
 
 @differentiable

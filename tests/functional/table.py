@@ -25,6 +25,7 @@ from tests.kernels.loss_rows import TABLE as LOSSES
 REPEATED = np.array([[0, 2], [2, 2]])
 LABELS = np.array([0, 3, 1, 1, 2])
 MEANS = np.array([0.5, -1, 0.25, 1])
+GRID = np.linspace(-1.9, 1.9, 24, dtype=np.float32).reshape(2, 3, 2, 2)
 MASK = np.array([[True, False, True], [False, False, True]])
 
 
@@ -265,6 +266,22 @@ TABLE = {
     ),
     "interpolate bicubic": Row(F.interpolate, ((1, 2, 4, 5),), {"scale_factor": (2, 0.7), "mode": "bicubic"}),
     "interpolate area": Row(F.interpolate, ((1, 2, 5, 6),), {"size": (3, 8), "mode": "area"}),
+    "upsample": Row(F.upsample, ((2, 3, 4, 5),), {"scale_factor": 2}),
+    "upsample_nearest": Row(F.upsample_nearest, ((2, 3, 4),), {"size": 7}),
+    "upsample_bilinear": Row(F.upsample_bilinear, ((2, 3, 4, 5),), {"size": (3, 7)}),
+    **{
+        f"grid_sample {mode} {padding} {axes} {align}": Row(
+            F.grid_sample,
+            ((2, 3, 4, 5), (2, 3, 2, 2)) if axes == 2 else ((2, 2, 3, 4, 5), (2, 2, 1, 3, 3)),
+            {"mode": mode, "padding_mode": padding, "align_corners": align},
+        )
+        for mode, axes in (("bilinear", 2), ("bilinear", 3), ("bicubic", 2))
+        for padding in ("zeros", "border", "reflection")
+        for align in (False, True)
+    },
+    "grid_sample nearest": Row(lambda x: F.grid_sample(x, GRID, "nearest", "reflection"), ((2, 3, 4, 5),)),
+    "affine_grid": Row(F.affine_grid, ((2, 2, 3),), {"size": (2, 3, 4, 5)}),
+    "affine_grid volume": Row(F.affine_grid, ((2, 3, 4),), {"size": [2, 1, 3, 4, 1], "align_corners": True}),
     "pixel_shuffle": Row(F.pixel_shuffle, ((2, 8, 3, 2),), {"upscale_factor": 2}),
     "pixel_unshuffle": Row(F.pixel_unshuffle, ((2, 6, 9),), {"downscale_factor": 3}),
     "channel_shuffle": Row(F.channel_shuffle, ((2, 6, 3),), {"groups": 3}),

@@ -259,6 +259,17 @@ CASES = {
     "interpolate_backward": [
         lambda make, n: k.interpolate_backward(make(n, 3, 5, 7), (n, 3, 3, 9), (5, 7), mode="bilinear")
     ],
+    "grid_sample": [
+        lambda make, n: k.grid_sample(make(n, 3, 5, 7), make(n, 4, 3, 2), "bilinear", "reflection"),
+        lambda make, n: k.grid_sample(make(n, 2, 3, 4, 5), make(n, 2, 3, 2, 3), "nearest", "border", True),
+        lambda make, n: k.grid_sample(make(n, 3, 5, 7), make(n, 4, 3, 2), "bicubic", "border"),
+    ],
+    "grid_sample_backward": [
+        lambda make, n: k.grid_sample_backward(make(n, 3, 4, 3), make(n, 3, 5, 7), make(n, 4, 3, 2)),
+        lambda make, n: k.grid_sample_backward(
+            make(n, 3, 20, 30), make(n, 3, 5, 7), make(n, 20, 30, 2), "bicubic", "reflection", True
+        ),
+    ],
     "pixel_shuffle": [lambda make, n: k.pixel_shuffle(make(n, 8, 3, 5), 2)],
     "pixel_unshuffle": [lambda make, n: k.pixel_unshuffle(make(n, 3, 6, 4), 2)],
     "channel_shuffle": [lambda make, n: k.channel_shuffle(make(n, 6, 5), 2)],

@@ -1,3 +1,3 @@
 """Plans of the operations on images, which stand with their kernels."""
 
-from . import augment, pad, resize, shuffle  # noqa: F401
+from . import augment, pad, resize, sample, shuffle  # noqa: F401
