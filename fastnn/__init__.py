@@ -48,7 +48,7 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-    from fastnn import accelerator, autograd, backends, cuda, data, jit, mps, utils, xpu
+    from fastnn import accelerator, amp, autograd, backends, cuda, data, jit, mps, utils, xpu
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -58,6 +58,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "accelerator",
+    "amp",
     "autograd",
     "backends",
     "cuda",
@@ -96,7 +97,7 @@ __all__ = [
     "xpu",
 ]
 
-LAZY = {"accelerator", "autograd", "backends", "cuda", "data", "jit", "mps", "train", "utils", "xpu"}
+LAZY = {"accelerator", "amp", "autograd", "backends", "cuda", "data", "jit", "mps", "train", "utils", "xpu"}
 ABSENT = {
     **dict.fromkeys(("bfloat16", "chalf", "complex32", "complex64", "cfloat", "complex128", "cdouble"), "dtype"),
     **dict.fromkeys(("qint8", "quint8", "qint32"), "dtype"),

@@ -8,7 +8,6 @@ CPU), `requires_grad`, and `out`, a tensor or array of the result's shape that i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from operator import index
 from typing import Any
 
@@ -285,17 +284,23 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
     return finish("logspace", np.logspace(*ends, _steps("logspace", steps), base=base).astype(kind), **options)
 
 
-def _typed(name: str, dtype: Any) -> Callable[..., Tensor]:
-    """Make PyTorch's older constructor of one dtype: of sizes, or of data."""
+class _Typed(type):
+    """PyTorch's older constructors of one dtype, of sizes or of data; they are also names for tensors of that dtype."""
 
-    def make(*given: Any) -> Tensor:
+    dtype: Any
+
+    def __call__(cls, *given: Any) -> Any:
         if not given or all(isinstance(n, int) for n in given):
-            return empty(*(given or (0,)), dtype=dtype)
-        return tensor(given[0], dtype=dtype)
+            return empty(*(given or (0,)), dtype=cls.dtype)
+        return tensor(given[0], dtype=cls.dtype)
 
-    make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"Make a tensor of {dtype}: ``{name}(2, 3)`` of sizes, ``{name}([1, 2])`` of data."
-    return make
+    def __instancecheck__(cls, x: object) -> bool:
+        return isinstance(x, Tensor) and x.dtype == cls.dtype
+
+
+def _typed(name: str, dtype: Any) -> Any:
+    text = f"Make a tensor of {dtype}: ``{name}(2, 3)`` of sizes, ``{name}([1, 2])`` of data."
+    return _Typed(name, (), {"dtype": dtype, "__doc__": text})
 
 
 FloatTensor = _typed("FloatTensor", _dtypes.float32)

@@ -62,6 +62,8 @@ class Tensor(Operators):
         self._data = as_array(data)
         self._node = None
         if requires_grad:
+            if requires_grad is not True and not isinstance(requires_grad, np.bool_):
+                raise TypeError("Tensor: expected (data, requires_grad); of sizes, fastnn.empty(2, 3) makes a tensor")
             self.requires_grad = True
 
     _fill = __init__  # makes what copies and pickles start from, whatever arguments a subclass wants

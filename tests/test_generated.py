@@ -94,9 +94,14 @@ def stub_of_top_level():
     """Declare the functions that stand at the top level of `fastnn`."""
     names, own = functional.names, functional.methods.TOP_LEVEL
     lines = ["# What tests/test_generated.py makes of the tables in fastnn/functional/names.py, for type checkers."]
+    lines.append("from typing import Any\n")
     for name in functional.top_level.__all__:
         source = names.ALIASES.get(name, name)
-        lines.append(f"from {'.methods' if source in own else '.'} import {source} as {name}")
+        if name.endswith("_"):
+            lines.append(f"def {name}(input: Any, *args: Any, **options: Any) -> Any: ...")
+            continue
+        module = own[source].__module__ if source in own else "."
+        lines.append(f"from {module} import {source} as {name}")
     return "\n".join(lines) + "\n"
 
 

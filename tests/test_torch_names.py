@@ -41,6 +41,29 @@ def test_packages_stand_where_pytorchs_do():
     assert fastnn.utils.data.DataLoader is DataLoader and fastnn.optim.lr_scheduler is lr_scheduler
 
 
+class TestMixedPrecision:
+    def test_changes_nothing(self):
+        from fastnn.cuda import amp
+
+        x, scaler = fastnn.ones(2, requires_grad=True), fastnn.amp.GradScaler("cpu")
+        optimizer = fastnn.optim.SGD([x], lr=1.0)
+
+        @fastnn.amp.autocast("cpu")
+        def double(x):
+            return x * 2
+
+        with fastnn.amp.autocast(device_type="cpu", dtype=fastnn.float32), amp.autocast(enabled=False):
+            scaler.scale(double(x).sum()).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        scaler.update()
+        assert x.tolist() == [-1, -1] and scaler.get_scale() == 1 and not scaler.is_enabled()
+        scaler.load_state_dict(scaler.state_dict())
+        with pytest.raises(TypeError, match="autocast: fastnn computes in float32 and float64"):
+            fastnn.amp.autocast("cpu", dtype=fastnn.float16)
+        fastnn.amp.autocast("cpu", dtype=fastnn.float16, enabled=False)
+
+
 class TestDevices:
     def test_there_is_only_the_cpu(self):
         assert not fastnn.cuda.is_available() and fastnn.cuda.device_count() == 0

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._constructors import shape_of
 from fastnn._draws import bernoulli_array, integers_array, normal_array, uniform_array
 from fastnn._tape import Leaf, Node, grad_mode
 from fastnn.random import numpy_generator
@@ -177,6 +178,18 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     return become("copy_", self, _copied, source)
 
 
+def resize_(self: Tensor, *sizes: Any) -> Tensor:
+    """Give the tensor another size: its elements in their order, cut off or followed by zeros. Not for gradients."""
+    if self._node is not None:
+        raise RuntimeError("resize_: a tensor that requires a gradient keeps its size")
+    shape = shape_of("resize_", sizes)
+    made = np.zeros(shape, self._data.dtype)
+    count = min(made.size, self._data.size)
+    made.reshape(-1)[:count] = self._data.reshape(-1)[:count]
+    self._data = made
+    return self
+
+
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """Assign to a part of the tensor: ``x[index] = value``, for any index NumPy knows."""
     index = plain_index(index)
@@ -242,6 +255,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "log_normal_": _drawn("log_normal_", _log_normal, "Draw numbers whose logarithms are normal."),
     "normal_": _drawn("normal_", _normal, "Draw normal numbers of this `mean` and `std`."),
     "random_": _drawn("random_", _random, "Draw integers of low <= x < high; all that the dtype holds if none given."),
+    "resize_": resize_,
     "uniform_": _drawn("uniform_", _uniform, "Draw numbers of a <= x < b, all as probable."),
     "zero_": zero_,
 }

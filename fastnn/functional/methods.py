@@ -1,4 +1,4 @@
-"""Methods of Tensor that are no functions of `fastnn.functional`: conversions, questions, new tensors like this one."""
+"""Methods of Tensor that are no functions of `fastnn.functional`: questions, new tensors like this one, shapes."""
 
 from __future__ import annotations
 
@@ -7,156 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import _constructors, _dtypes, _gradients
-from fastnn._device import CPU, check_device, device
-from fastnn._dtypes import dtype_of
-from fastnn.tape import Array, Tensor, WithBackward, differentiable, unwrap, wrap
-from fastnn_kernels import contiguous as packed
+from fastnn import _constructors, _draws, _gradients
+from fastnn._device import CPU
+from fastnn.tape import Tensor, unwrap, wrap
 
-from . import shaping
-from .promotion import cast
+from . import arithmetic, conversion, reduction, shaping
+from .conversion import clone
 from .rearrange import unfold_dimension
-
-CHANNELS_LAST = {"channels_last": 4, "channels_last_3d": 5}
-
-
-# --- conversions
-
-
-@differentiable
-def clone(input: Array, *, memory_format: Any = None) -> WithBackward:
-    """Give a copy, through which gradients pass."""
-    if type(input) is np.ndarray and input.dtype in _dtypes.FLOATS and input.ndim:
-        y = packed(input)
-        return (input.copy() if y is input else y), lambda dy, needs: (dy,)
-    return np.array(input), lambda dy, needs: (dy,)
-
-
-@differentiable
-def _contiguous(input: Array) -> WithBackward:
-    y = packed(input) if input.dtype in _dtypes.FLOATS else np.ascontiguousarray(input).reshape(input.shape)
-    return y, lambda dy, needs: (dy,)
-
-
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """Give the tensor in memory without gaps, last dimension fastest (or channels): itself where it is so already."""
-    if memory_format in CHANNELS_LAST and self.ndim == CHANNELS_LAST[memory_format]:
-        last = shaping.permute(self, 0, *range(2, self.ndim), 1)
-        if is_contiguous(last):
-            return self
-        y: Tensor = shaping.permute(_contiguous(last), 0, self.ndim - 1, *range(1, self.ndim - 1))
-        return y
-    return self if self._data.flags.c_contiguous else _contiguous(self)
-
-
-def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
-    """Tell whether memory has no gaps and the last dimension is fastest (or the channels, if that is asked)."""
-    data = self._data
-    if memory_format in CHANNELS_LAST:
-        fits = data.ndim == CHANNELS_LAST[memory_format]
-        return fits and data.transpose(0, *range(2, data.ndim), 1).flags.c_contiguous
-    return data.flags.c_contiguous
-
-
-def to(self: Tensor, *target: Any, **options: Any) -> Tensor:
-    """Give the tensor in another dtype: ``to(dtype)``, ``to("cpu", dtype)``, ``to(other)``; itself if it has that.
-
-    `copy` asks for a copy in any case, `memory_format` for channels that are last in memory. Devices other than the
-    CPU raise RuntimeError.
-    """
-    dtype, where = options.pop("dtype", None), options.pop("device", None)
-    flags = [x for x in target if isinstance(x, bool)]  # non_blocking, copy
-    for x in target:
-        if isinstance(x, Tensor):
-            dtype = x.dtype
-        elif isinstance(x, device) or (isinstance(x, str) and x not in np.sctypeDict) or type(x).__name__ == "device":
-            where = x
-        elif x is not None and not isinstance(x, bool):
-            dtype = x
-    options.pop("non_blocking", None)
-    copy, layout = options.pop("copy", len(flags) > 1 and flags[1]), options.pop("memory_format", None)
-    if options:
-        raise TypeError(f"to: unknown argument {min(options)!r}")
-    if where is not None:
-        check_device("to", where)
-    y = self if dtype is None else cast(self, dtype_of("to", dtype))
-    if y is self and copy:
-        y = clone(self)
-    return y if layout is None else contiguous(y, layout) if layout in CHANNELS_LAST else y
-
-
-def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
-    """Give the tensor itself: it is on the CPU."""
-    return self
-
-
-def cuda(self: Tensor, device: Any = None, *options: Any, **named: Any) -> Tensor:
-    """Raise RuntimeError: there is no GPU here."""
-    check_device("cuda", "cuda")
-    raise AssertionError  # not reached
-
-
-def half(self: Tensor) -> Tensor:
-    """Raise RuntimeError: nothing here computes in float16."""
-    raise RuntimeError("half: fastnn computes in float32 and float64; x.to(fastnn.float16) gives numbers to keep")
-
-
-def astype(self: Tensor, dtype: Any) -> Tensor:
-    """Give the tensor in another dtype, as NumPy calls `to`; itself if it has that."""
-    made: Tensor = cast(self, dtype_of("astype", dtype))
-    return made
-
-
-def _converter(name: str, dtype: Any) -> Callable[..., Tensor]:
-    def method(self: Tensor, memory_format: Any = None) -> Tensor:
-        made: Tensor = cast(self, dtype)
-        return made
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = f"Give the tensor as {dtype}; itself if it is that."
-    return method
-
-
-TYPES = {
-    "FloatTensor": _dtypes.float32,
-    "DoubleTensor": _dtypes.float64,
-    "HalfTensor": _dtypes.float16,
-    "LongTensor": _dtypes.int64,
-    "IntTensor": _dtypes.int32,
-    "ShortTensor": _dtypes.int16,
-    "CharTensor": _dtypes.int8,
-    "ByteTensor": _dtypes.uint8,
-    "BoolTensor": _dtypes.bool,
-}
-
-
-def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
-    """Give the tensor as `dtype`, which may be a name such as "torch.LongTensor"; without one, give that name."""
-    if dtype is None:
-        return next((f"fastnn.{name}" for name, kind in TYPES.items() if kind == self.dtype), f"fastnn.{self.dtype}")
-    name = dtype.rpartition(".")[2] if isinstance(dtype, str) else getattr(dtype, "__name__", "")
-    return cast(self, TYPES[name] if name in TYPES else dtype_of("type", dtype))
-
-
-def type_as(self: Tensor, other: Any) -> Tensor:
-    """Give the tensor in the dtype of another."""
-    made: Tensor = cast(self, other.dtype)
-    return made
-
-
-def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
-    """Give the array itself, not a copy. That of a parameter is read-only: write through the parameter."""
-    return self._data
-
-
-def detach_(self: Tensor) -> Tensor:
-    """Make the tensor forget how it was made: it requires no gradient from now on. Gives the tensor."""
-    if self.is_leaf:
-        self.requires_grad = False
-    else:
-        self._node = None
-    return self
-
 
 # --- questions
 
@@ -239,6 +96,24 @@ def grad_fn(self: Tensor) -> Any:
     return None if self.is_leaf else self._node
 
 
+def is_same_size(self: Any, other: Any) -> bool:
+    """Tell whether another tensor has the same shape."""
+    return tuple(self.shape) == tuple(other.shape)
+
+
+def storage_offset(self: Tensor) -> int:
+    """Give where the first element is in its memory, in elements."""
+    base = self._data.base
+    if not isinstance(base, np.ndarray):
+        return 0
+    return (data_ptr(self) - int(base.__array_interface__["data"][0])) // self._data.itemsize
+
+
+def contains(self: Tensor, element: Any) -> bool:
+    """Tell whether any element equals a number."""
+    return bool(np.any(self._data == unwrap(element)))
+
+
 # --- tensors like this one
 
 
@@ -271,6 +146,44 @@ def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **o
     return _constructors.full(size, fill_value, dtype=_dtyped(self, dtype), **options)
 
 
+# --- numbers by chance and by function
+
+
+def bernoulli(self: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
+    """Draw 1 with the probability that each element gives (or with `p`), else 0."""
+    return _draws.bernoulli(self, p, generator=generator)
+
+
+def multinomial(self: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Draw indices with the elements of each row as weights; see `fastnn.multinomial`."""
+    return _draws.multinomial(self, num_samples, replacement, generator=generator)
+
+
+def apply_(self: Tensor, callable: Callable[..., Any]) -> Tensor:
+    """Put ``callable(element)`` in the place of each element, one by one: slow. For tensors without a gradient."""
+    if self._node is not None:
+        raise RuntimeError("apply_: this tensor requires a gradient, which a Python function does not have")
+    data = self._writable()
+    data[...] = np.array([callable(x) for x in data.reshape(-1).tolist()], data.dtype).reshape(data.shape)
+    return self
+
+
+def where(self: Tensor, condition: Any, other: Any) -> Any:
+    """Give the elements where `condition` holds and those of `other` elsewhere."""
+    return arithmetic.where(condition, self, other)
+
+
+def sum_to_size(self: Any, *size: Any) -> Any:
+    """Sum over the dimensions that broadcasting from `size` to this shape would repeat."""
+    shape = _constructors.shape_of("sum_to_size", size)
+    added = self.ndim - len(shape)
+    if added < 0 or any(n not in (1, m) for n, m in zip(shape, self.shape[added:], strict=True)):
+        raise ValueError(f"sum_to_size: size {shape} does not fit shape {tuple(self.shape)}")
+    repeated = [added + i for i, n in enumerate(shape) if n != self.shape[added + i]]
+    dims = (*range(added), *repeated)
+    return shaping.reshape(reduction.sum(self, dims, True), shape) if dims else self
+
+
 # --- shapes
 
 
@@ -299,21 +212,29 @@ def _swapped(self: Tensor) -> Any:
 
 
 METHODS: dict[str, Any] = {
+    "__contains__": contains,
+    "__reversed__": lambda self: shaping.getitem(self, slice(None, None, -1)),
     "allclose": allclose,
-    "astype": astype,
-    "clone": clone,
-    "contiguous": contiguous,
-    "copy": clone,
-    "cpu": cpu,
-    "cuda": cuda,
+    "apply_": apply_,
+    "bernoulli": bernoulli,
+    "conj": conversion.cpu,
+    "resolve_conj": conversion.cpu,
+    "resolve_neg": conversion.cpu,
+    "is_conj": lambda self: False,
+    "is_neg": lambda self: False,
+    "is_inference": lambda self: False,
+    "is_shared": lambda self: False,
+    "is_same_size": is_same_size,
+    "multinomial": multinomial,
+    "storage_offset": storage_offset,
+    "sum_to_size": sum_to_size,
+    "where": where,
+    "new": new_empty,
     "data_ptr": data_ptr,
-    "detach_": detach_,
     "element_size": lambda self: self._data.itemsize,
     "equal": equal,
     "expand_as": expand_as,
     "get_device": lambda self: -1,
-    "half": half,
-    "is_contiguous": is_contiguous,
     "is_floating_point": is_floating_point,
     "is_complex": lambda self: False,
     "is_nonzero": is_nonzero,
@@ -327,28 +248,17 @@ METHODS: dict[str, Any] = {
     "new_ones": new_ones,
     "new_tensor": new_tensor,
     "new_zeros": new_zeros,
-    "numpy": numpy,
-    "pin_memory": cpu,
+    "pin_memory": conversion.cpu,
     "register_hook": _gradients.register_hook,
     "reshape_as": view_as,
     "retain_grad": _gradients.retain_grad,
-    "share_memory_": cpu,
+    "share_memory_": conversion.cpu,
     "size": size,
     "stride": stride,
     "t": t,
-    "to": to,
-    "type": type_,
-    "type_as": type_as,
     "unfold": unfold_dimension,
     "view_as": view_as,
-    **{
-        name: _converter(name, getattr(_dtypes, dtype))
-        for name, dtype in {
-            **{name: name for name in ("float", "double", "long", "int", "short", "bool")},
-            "byte": "uint8",
-            "char": "int8",
-        }.items()
-    },
+    **conversion.METHODS,
 }
 PROPERTIES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "device": (lambda self: CPU, "Where the tensor is: on the CPU."),
@@ -356,7 +266,13 @@ PROPERTIES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "itemsize": (lambda self: self._data.itemsize, "The bytes of one element."),
     "nbytes": (lambda self: self._data.nbytes, "The bytes of all elements."),
     "is_cpu": (lambda self: True, "True."),
-    **dict.fromkeys(("is_cuda", "is_mps", "is_quantized", "is_sparse", "is_meta"), (lambda self: False, "False.")),
+    **dict.fromkeys(
+        ("is_cuda", "is_mps", "is_xpu", "is_meta", "is_quantized", "is_sparse", "is_mkldnn", "is_nested"),
+        (lambda self: False, "False."),
+    ),
+    "layout": (lambda self: "strided", "How elements lie in memory: with strides."),
+    "output_nr": (lambda self: 0, "0."),
+    "real": (lambda self: self, "The tensor itself: there are no complex numbers."),
     "retains_grad": (_gradients.retains_grad, "Whether `retain_grad` was called on this result."),
     "T": (shaping.permute, "The tensor with its dimensions reversed."),
     "mT": (_swapped, "The tensor with its last two dimensions exchanged."),

@@ -40,7 +40,7 @@ TOP_LEVEL = frozenset(
     """.split()
 )
 # methods only
-METHODS = frozenset("expand".split())
+METHODS = frozenset("expand repeat".split())
 # methods that end in _ and write into the tensor, each made of the function before the _
 IN_PLACE = frozenset(
     """

@@ -116,6 +116,8 @@ def expand(input: Array, *sizes: Any) -> Any:
 @differentiable
 def _getitem(input: Array, index: Any) -> WithBackward:
     y = input[index]
+    if type(y) is not np.ndarray:  # a number of NumPy: a view of it can be written to
+        y = input[(*index, ...) if isinstance(index, tuple) else (index, ...)]
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         if _may_repeat(index):
