@@ -1,7 +1,7 @@
 # What tests/test_generated.py makes of the tables in fastnn/functional/names.py, for type checkers.
 from typing import Any
 
-from .methods import Size as Size
+from fastnn.functional.methods import Size as Size
 from . import abs as abs
 def abs_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import abs as absolute
@@ -23,7 +23,7 @@ def addmv_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import addr as addr
 def addr_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import all as all
-from .methods import allclose as allclose
+from fastnn.functional.methods import allclose as allclose
 from . import alpha_dropout as alpha_dropout
 from . import any as any
 from . import acos as arccos
@@ -88,7 +88,7 @@ from . import clamp as clamp
 def clamp_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import clip as clip
 def clip_(input: Any, *args: Any, **options: Any) -> Any: ...
-from .methods import clone as clone
+from fastnn.functional.conversion import clone as clone
 from . import column_stack as column_stack
 from . import combinations as combinations
 from . import cat as concat
@@ -112,7 +112,7 @@ from . import cumprod as cumprod
 def cumprod_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cumsum as cumsum
 def cumsum_(input: Any, *args: Any, **options: Any) -> Any: ...
-from .methods import detach as detach
+from fastnn.functional.methods import detach as detach
 def detach_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import diag as diag
 from . import diag_embed as diag_embed
@@ -131,7 +131,7 @@ from . import einsum as einsum
 from . import embedding as embedding
 from . import eq as eq
 def eq_(input: Any, *args: Any, **options: Any) -> Any: ...
-from .methods import equal as equal
+from fastnn.functional.methods import equal as equal
 from . import erf as erf
 def erf_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import erfc as erfc
@@ -182,10 +182,10 @@ def index_reduce_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import index_select as index_select
 from . import inner as inner
 from . import instance_norm as instance_norm
-from .methods import is_floating_point as is_floating_point
-from .methods import is_nonzero as is_nonzero
-from .methods import is_tensor as is_tensor
-from .methods import isclose as isclose
+from fastnn.functional.methods import is_floating_point as is_floating_point
+from fastnn.functional.methods import is_nonzero as is_nonzero
+from fastnn.functional.methods import is_tensor as is_tensor
+from fastnn.functional.methods import isclose as isclose
 from . import isfinite as isfinite
 from . import isinf as isinf
 from . import isnan as isnan
@@ -254,7 +254,7 @@ def negative_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import nonzero as nonzero
 from . import ne as not_equal
 def not_equal_(input: Any, *args: Any, **options: Any) -> Any: ...
-from .methods import numel as numel
+from fastnn.functional.methods import numel as numel
 from . import outer as outer
 from . import pairwise_distance as pairwise_distance
 from . import pdist as pdist
@@ -319,7 +319,7 @@ from . import sum as sum
 from . import swapaxes as swapaxes
 def swapaxes_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import swapaxes as swapdims
-from .methods import t as t
+from fastnn.functional.methods import t as t
 def t_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import take as take
 from . import take_along_dim as take_along_dim
