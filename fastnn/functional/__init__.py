@@ -20,6 +20,7 @@ from . import (
     scan,
     sorting,
 )
+from . import numpy_arrays as numpy_arrays
 from . import numpy_functions as numpy_functions
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import *  # noqa: F403

@@ -16,6 +16,7 @@ from fastnn.tape import Tensor, unwrap
 
 from . import arithmetic, reduction, shaping
 from .matmul import matmul
+from .products import tensordot
 
 
 def _numpy(*functions: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -122,8 +123,10 @@ def _take(a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: 
 
 @_numpy(np.dot)
 def _dot(a: Any, b: Any, out: Any = None) -> Any:
-    if out is not None or np.ndim(b) > 2:
+    if out is not None:
         return NotImplemented
+    if np.ndim(b) > 2 and np.ndim(a):
+        return tensordot(a, b, ([-1], [-2]))
     return arithmetic.mul(a, b) if not np.ndim(a) or not np.ndim(b) else matmul(a, b)
 
 
@@ -187,13 +190,12 @@ WITHOUT_GRADIENT.update(
 _F = "fastnn.functional."
 ADVICE.update(
     {
-        **dict.fromkeys(("vstack", "hstack", "dstack", "column_stack", "append", "block"), f"{_F}cat or {_F}stack"),
-        **dict.fromkeys(("inner", "outer", "vdot", "tensordot", "einsum", "dot", "vecdot"), f"{_F}matmul"),
+        **dict.fromkeys(("append", "block"), f"{_F}cat or {_F}stack"),
+        "dot": f"{_F}matmul",
+        "vecdot": f"{_F}matmul",
         **dict.fromkeys(("max", "min", "amax", "amin"), f"{_F}max or {_F}min"),
-        **dict.fromkeys(("atleast_1d", "atleast_2d", "atleast_3d", "resize"), f"{_F}reshape"),
-        **dict.fromkeys(("repeat", "tile"), f"{_F}expand and {_F}reshape"),
+        "resize": f"{_F}reshape",
         **dict.fromkeys(("choose", "select", "piecewise", "copyto", "putmask"), f"{_F}where"),
-        **dict.fromkeys(("vsplit", "hsplit", "dsplit"), f"{_F}split"),
         "concatenate": f"{_F}cat",
         "stack": f"{_F}stack",
         "clip": f"{_F}clamp",
