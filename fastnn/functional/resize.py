@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,69 @@ from .shaping import check_array, reshape, transpose
 
 
 @differentiable
-def interpolate(
-    input: Array,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool = False,
-    recompute_scale_factor: bool = False,
-) -> WithBackward:
-    """Resample signals (B, C, L), images (B, C, H, W) or volumes (B, C, D, H, W) to `size`, or by `scale_factor`.
-
-    mode: "nearest", "nearest-exact", "linear" (also by the names "bilinear" and "trilinear"), "bicubic" or "area".
-    Raises as `kernels.interpolate` does.
-    """
-    arguments = size, scale_factor, mode, align_corners, recompute_scale_factor
-
+def _interpolate(input: Array, arguments: tuple[Any, ...]) -> WithBackward:
     def backward(dy: Array, needs: Needs) -> Gradients:
         return (kernels.interpolate_backward(dy, input.shape, *arguments),)
 
     return kernels.interpolate(input, *arguments), backward
+
+
+def interpolate(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = False,
+    recompute_scale_factor: bool | None = False,
+    antialias: bool = False,
+) -> Any:
+    """Resample signals (B, C, L), images (B, C, H, W) or volumes (B, C, D, H, W) to `size`, or by `scale_factor`.
+
+    mode: "nearest", "nearest-exact", "linear" (also by the names "bilinear" and "trilinear"), "bicubic" or "area".
+    antialias, for "bilinear" and "bicubic" images: each pixel of a smaller image weighs all that it covers, as in
+    Pillow. Raises as `kernels.interpolate` does.
+    """
+    if antialias:
+        return _antialiased(input, size, scale_factor, mode, bool(align_corners), bool(recompute_scale_factor))
+    return _interpolate(input, (size, scale_factor, mode, align_corners, recompute_scale_factor))
+
+
+def _antialiased(input: Any, size: Any, scale_factor: Any, mode: str, align: bool, recompute: bool) -> Any:
+    """Resample the rows of images, then their columns, by a matrix each."""
+    check_array("interpolate", "input", input)
+    if mode not in ("bilinear", "bicubic") or input.ndim != 4:
+        raise ValueError(
+            f"interpolate: antialias is for modes 'bilinear' and 'bicubic' of (B, C, H, W), got {mode!r}, {input.shape}"
+        )
+    shape = tuple(input.shape)
+    probe = np.broadcast_to(np.zeros((), np.float32), (1, 1, *shape[2:]))  # checks the arguments, tells the size
+    counts = kernels.interpolate(probe, size, scale_factor, mode, align, recompute).shape[2:]
+    factors = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor,) * 2
+    filters = []
+    for length, count, factor in zip(shape[2:], counts, factors, strict=True):
+        step = length / count if factor is None or recompute else 1 / factor
+        if align:
+            step = (length - 1) / (count - 1) if count > 1 else 0.0
+        filters.append(_filter(length, count, step, mode == "bicubic").astype(input.dtype))
+    return matmul(filters[0], matmul(input, filters[1].T))
+
+
+@lru_cache(64)
+def _filter(length: int, count: int, step: float, cubic: bool) -> Any:
+    """Give the weights (count, length) of the pixels of a row in one whose pixels are `step` of these apart."""
+    wide = max(step, 1.0)
+    reach = wide * (2 if cubic else 1)
+    centres = step * (np.arange(count) + 0.5)
+    first = np.maximum((centres - reach + 0.5).astype(int), 0)[:, None]
+    end = np.minimum((centres + reach + 0.5).astype(int), length)[:, None]
+    pixels = np.arange(length)
+    x = np.abs((pixels - centres[:, None] + 0.5) / wide)
+    if cubic:  # Keys' kernel with a = -0.5
+        weights = np.where(x < 1, (1.5 * x - 2.5) * x * x + 1, np.where(x < 2, ((-0.5 * x + 2.5) * x - 4) * x + 2, 0))
+    else:
+        weights = np.maximum(1 - x, 0)
+    weights = np.where((pixels >= first) & (pixels < end), weights, 0)
+    return weights / weights.sum(1, keepdims=True)
 
 
 def upsample(

@@ -266,6 +266,9 @@ TABLE = {
     ),
     "interpolate bicubic": Row(F.interpolate, ((1, 2, 4, 5),), {"scale_factor": (2, 0.7), "mode": "bicubic"}),
     "interpolate area": Row(F.interpolate, ((1, 2, 5, 6),), {"size": (3, 8), "mode": "area"}),
+    "interpolate antialias": Row(
+        F.interpolate, ((1, 2, 6, 7),), {"size": (3, 9), "mode": "bicubic", "antialias": True}
+    ),
     "upsample": Row(F.upsample, ((2, 3, 4, 5),), {"scale_factor": 2}),
     "upsample_nearest": Row(F.upsample_nearest, ((2, 3, 4),), {"size": 7}),
     "upsample_bilinear": Row(F.upsample_bilinear, ((2, 3, 4, 5),), {"size": (3, 7)}),

@@ -29,3 +29,19 @@ def test_older_names(rng):
     np.testing.assert_array_equal(F.upsample_nearest(x, 5), F.interpolate(x, 5))
     expected = F.interpolate(x, 5, mode="bilinear", align_corners=True)
     np.testing.assert_array_equal(F.upsample_bilinear(x, 5), expected)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_antialias(rng, mode):
+    x = rng.normal(size=(2, 3, 8, 12))
+    np.testing.assert_allclose(F.interpolate(x, (8, 12), mode=mode, antialias=True), x, atol=1e-14)
+    ones = F.interpolate(np.ones((1, 1, 8, 12), np.float32), scale_factor=(0.3, 1.7), mode=mode, antialias=True)
+    np.testing.assert_allclose(ones, np.ones((1, 1, 2, 20)), rtol=1e-6)
+    if mode == "bilinear":  # halves of a row: weights 1/8, 3/8, 3/8, 1/8, without what is beyond the edge
+        y = F.interpolate(x, (8, 6), mode=mode, antialias=True)
+        np.testing.assert_allclose(y[..., 1], x[..., 1:5] @ [0.125, 0.375, 0.375, 0.125])
+        np.testing.assert_allclose(y[..., 0], x[..., :3] @ [3 / 7, 3 / 7, 1 / 7])
+    with pytest.raises(ValueError, match="interpolate: antialias is for modes 'bilinear' and 'bicubic' of"):
+        F.interpolate(x[0], 5, mode="linear", antialias=True)
+    with pytest.raises(ValueError, match="interpolate: give one of size and scale_factor"):
+        F.interpolate(x, mode=mode, antialias=True)
