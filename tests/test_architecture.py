@@ -29,6 +29,7 @@ FLOORS = [
     ("fastnn.tape",),
     ("fastnn.functional",),
     ("fastnn.nn", "fastnn.optim", "fastnn.data"),
+    ("fastnn.nn.utils", "fastnn.optim.swa_utils"),  # of both
     ("fastnn.train",),
     ("fastnn",),  # fastnn/__init__.py, the demonstration
     ("fastnn.__main__",),

@@ -1,5 +1,8 @@
 """Layers."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import activation, functional, init
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .container import ModuleDict, ModuleList, Sequential
@@ -105,6 +108,9 @@ from .resize import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample, Upsa
 from .shape import Flatten, Unflatten
 from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from .unfold import Fold, Unfold
+
+if TYPE_CHECKING:
+    from . import utils
 
 __all__ = [
     *activation.__all__,
@@ -233,6 +239,7 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "utils",
 ]
 
 KNOWN.update(
@@ -242,3 +249,10 @@ KNOWN.update(
         if isinstance(layer, type) and issubclass(layer, Module) and layer is not Module
     }
 )
+
+
+def __getattr__(name: str) -> Any:
+    """Import `utils` when it is first asked for."""
+    if name == "utils":
+        return import_module("fastnn.nn.utils")
+    raise AttributeError(f"module 'fastnn.nn' has no attribute {name!r}")

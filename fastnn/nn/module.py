@@ -98,8 +98,13 @@ class Module(Tree):
         return module
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give the state for copies and pickles, without what is rebuilt on demand."""
-        return {name: value for name, value in self.__dict__.items() if name not in MADE_AGAIN}
+        """Give the state for copies and pickles, without what is rebuilt on demand and without graphs."""
+        state = {name: value for name, value in self.__dict__.items() if name not in MADE_AGAIN}
+        for name, value in state.items():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                plain = value.detach()
+                state[name] = Buffer.of(plain, value.persistent) if isinstance(value, Buffer) else plain
+        return state
 
     def __init__(self) -> None:
         self.training = True

@@ -21,6 +21,8 @@ class Packed(Module):
         """Return the packed weight; None while it is trained, and at its first use afterwards."""
         if self.training and grad_mode.enabled:
             return None
+        if not isinstance(self.weight, Parameter):  # computed anew for every call
+            return None
         version = self.weight._leaf.version
         seen, prepared = self._prepared  # as one: another thread may be here, too, and a third may write the weight
         if version != seen:

@@ -14,7 +14,11 @@ from .flat import Flat, leaf_of
 
 
 def clip_grad_norm_(
-    parameters: Iterable[Any] | Tensor, max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
+    parameters: Iterable[Any] | Tensor,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> float:
     """Scale the gradients of all parameters so that their norm, taken together, is at most `max_norm`; give the norm.
 
@@ -24,7 +28,7 @@ def clip_grad_norm_(
     Raises RuntimeError, with nothing changed, for a norm that is NaN or infinite if `error_if_nonfinite`; ValueError
     for a negative max_norm or a norm_type that is not positive.
     """
-    gradients = _gradients("clip_grad_norm_", parameters)
+    gradients = gradients_of("clip_grad_norm_", parameters)
     if error_if_nonfinite:
         norm = kernels.clip_grad_norm(gradients, np.inf, norm_type)
         if not np.isfinite(norm):
@@ -32,12 +36,12 @@ def clip_grad_norm_(
     return float(kernels.clip_grad_norm(gradients, max_norm, norm_type))
 
 
-def clip_grad_value_(parameters: Iterable[Any] | Tensor, clip_value: float) -> None:
+def clip_grad_value_(parameters: Iterable[Any] | Tensor, clip_value: float, foreach: bool | None = None) -> None:
     """Limit every element of the gradients of all parameters to -clip_value .. clip_value."""
-    kernels.clip_grad_value(_gradients("clip_grad_value_", parameters), clip_value)
+    kernels.clip_grad_value(gradients_of("clip_grad_value_", parameters), clip_value)
 
 
-def _gradients(function: str, parameters: Iterable[Any] | Tensor) -> list[np.ndarray]:
+def gradients_of(function: str, parameters: Iterable[Any] | Tensor) -> list[np.ndarray]:
     """Give the gradients: one flat array where an optimizer keeps them together and all of them are wanted."""
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for parameter in given:

@@ -93,3 +93,61 @@ def test_the_seed_decides():
 def test_linear_refuses_empty_features():
     with pytest.raises(ValueError, match="features must be positive, got 3 -> 0"):
         Linear(3, 0)
+
+
+class TestMore:
+    @pytest.mark.parametrize(("mean", "std", "a", "b"), [
+        (0, 1, -2, 2), (0, 0.02, -2, 2), (0, 1, 3, 4), (5, 1, -2, 2), (0, 1, 20, 21), (0, 1, -21, -20),
+    ])  # fmt: skip
+    def test_truncated(self, mean, std, a, b):
+        stats = pytest.importorskip("scipy.stats")
+        values = init.trunc_normal_(Tensor(np.empty(20000)), mean, std, a, b).numpy()
+        assert a <= values.min() and values.max() <= b
+        exact = stats.truncnorm((a - mean) / std, (b - mean) / std, mean, std)
+        assert abs(values.mean() - exact.mean()) < 5 * exact.std() / math.sqrt(20000)
+        assert abs(values.std() / exact.std() - 1) < 0.05
+
+    def test_identities(self):
+        assert init.eye_(Tensor(np.empty((2, 3)))).tolist() == [[1, 0, 0], [0, 1, 0]]
+        conv = Parameter(np.empty((6, 2, 3), np.float32))
+        init.dirac_(conv, groups=2)
+        expected = np.zeros((6, 2, 3))
+        for filter, channel in ((0, 0), (1, 1), (3, 0), (4, 1)):
+            expected[filter, channel, 1] = 1
+        np.testing.assert_array_equal(conv.numpy(), expected)
+
+    def test_sparse(self):
+        values = init.sparse_(Tensor(np.empty((10, 400))), 0.25, std=2.0).numpy()
+        assert ((values == 0).sum(0) == 3).all() and abs(values[values != 0].std() - 2) < 0.1
+
+    def test_generators(self):
+        import fastnn
+
+        fills = (init.uniform_, init.normal_, init.trunc_normal_, init.xavier_uniform_, init.xavier_normal_,
+                 init.kaiming_uniform_, init.kaiming_normal_, init.orthogonal_, lambda w, generator:
+                 init.sparse_(w, 0.5, generator=generator))  # fmt: skip
+        for fill in fills:
+            draws = [fill(Tensor(np.empty((3, 4))), generator=fastnn.Generator().manual_seed(7)) for _ in range(2)]
+            np.testing.assert_array_equal(draws[0].numpy(), draws[1].numpy())
+
+    def test_older_names(self):
+        for name in ("uniform", "normal", "constant", "eye", "xavier_uniform", "kaiming_normal", "orthogonal"):
+            with pytest.warns(FutureWarning, match=f"init.{name} is deprecated"):
+                getattr(init, name)(Tensor(np.empty((2, 2))), *([1.0] if name == "constant" else []))
+
+    def test_gains(self):
+        assert init.calculate_gain("conv2d") == 1 and init.calculate_gain("leaky_relu") == math.sqrt(2 / 1.0001)
+        assert init._calculate_fan_in_and_fan_out(Tensor(np.empty((4, 3, 2)))) == (6, 8)
+
+    def test_errors(self):
+        w = Tensor(np.empty((2, 3, 4)))
+        for call, message in (
+            (lambda: init.eye_(w), r"eye_: expected 2 dimensions, got shape \(2, 3, 4\)"),
+            (lambda: init.dirac_(Tensor(np.empty((2, 2)))), r"dirac_: expected 3 to 5 dimensions"),
+            (lambda: init.dirac_(w, 3), "dirac_: 2 filters do not divide into groups=3"),
+            (lambda: init.sparse_(w, 0.1), "sparse_: expected 2 dimensions"),
+            (lambda: init.sparse_(Tensor(np.empty((2, 2))), 2), "sparsity must be from 0 to 1, got 2"),
+            (lambda: init.trunc_normal_(w, a=1, b=1), "trunc_normal_: needs a < b"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                call()

@@ -5,7 +5,7 @@ import pytest
 
 from fastnn import Tensor, optim
 from fastnn.nn import Parameter
-from fastnn.optim.clip import _gradients
+from fastnn.optim.clip import gradients_of
 
 SHAPES = [(3, 5), (7,), (), (2, 1, 2)]
 
@@ -29,7 +29,7 @@ def test_clip_grad_norm(flat, rng):
     for parameter, gradient in zip(parameters, before, strict=True):
         np.testing.assert_allclose(parameter.grad, gradient * 0.5 / (norm + 1e-6), rtol=1e-12)
     if flat:
-        assert len(_gradients("", parameters)) == 1 and len(_gradients("", parameters[1:])) == 3
+        assert len(gradients_of("", parameters)) == 1 and len(gradients_of("", parameters[1:])) == 3
         optimizer.zero_grad()
         assert optim.clip_grad_norm_(parameters, 1.0) == 0
 
