@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn import random
 from fastnn._checks import shape_of
 from fastnn._tape import no_grad
 from fastnn.tape import Tensor
 
+from .dry import dry_run
 from .module import Module, Parameter, modes_kept
 
 
@@ -83,7 +85,11 @@ def watching(model: Module, note: Callable[[str, Module, Any, Any], None]) -> It
 
 
 def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summary:
-    """Run `model` once on zeros, in eval mode, noting what each layer gives; see `Module.summary`."""
+    """Run `model` once in eval mode, noting what each layer gives; see `Module.summary`.
+
+    Nothing is computed, and no kernel compiled: the model runs dry. One that cannot (it looks at the numbers that it
+    computes, say) runs on zeros.
+    """
     rows: list[Row] = []
     counted: set[Parameter] = set()
 
@@ -98,8 +104,16 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any) -> Summar
     input_shape = shape_of("summary", input_shape)
     if dtype is None:
         dtype = next((parameter.dtype for parameter in model.parameters()), np.float32)
+    streams = random.get_state()
     with watching(model, note), no_grad():
-        model(Tensor(np.zeros(input_shape, dtype)))
+        try:
+            with dry_run(model):
+                model(Tensor(np.zeros(input_shape, dtype)))
+        except Exception:  # whatever it was, the real run will say it
+            rows.clear()
+            counted.clear()
+            random.set_state(streams)
+            model(Tensor(np.zeros(input_shape, dtype)))
     everything = list(model.parameters())
     return Summary(
         type(model).__name__,

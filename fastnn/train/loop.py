@@ -12,11 +12,13 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn._checks import LARGEST, path_of, shown
+from fastnn.data import DataLoader
 from fastnn.nn.module import modes_kept
 from fastnn.optim import LBFGS
 from fastnn.tape import unwrap
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
 from fastnn.train.checkpoint import StrPath, load_checkpoint
+from fastnn.train.compiling import Compiling, compile_step, compiling
 from fastnn.train.evaluation import Metrics, check_loss, evaluate, measure, predict
 from fastnn.train.feeding import (
     ClassWeight,
@@ -206,6 +208,12 @@ def _run(
     model = run.model
     bar = Progress(run.epochs, getattr(feed, "samples", None), run.epoch, show=True if progress else None)
     failed = False
+
+    def began(name: str) -> None:
+        bar.compiling(name, first=len(watch.names) == 1)
+
+    watching = compiling(began)
+    watch = watching.__enter__()
     try:
         for callback in run.callbacks:
             callback.on_train_begin(run)
@@ -213,14 +221,16 @@ def _run(
             started = time.perf_counter()
             if not model.training:  # else what is in eval mode was put there to stay
                 model.train()
-            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate)
+            if harmless(model, loss):
+                _compile_ahead(model, feed, loss, watch)
+            figures, seen = _epoch(run, feed, loss, streams, bar, accumulate, watch)
             if held_out is not None:
                 for name, value in measure(model, held_out, loss, held_streams).items():
                     figures[f"val_{name}"] = value
             figures["seconds"] = time.perf_counter() - started
             run.epoch += 1
             run.history.append(figures)
-            bar.end_epoch(run.epoch, seen, figures)
+            bar.end_epoch(run.epoch, seen, figures, watch.seconds, len(watch.names))
             for callback in run.callbacks:
                 callback.on_epoch_end(run)
         run.history.stopped = run.stop or "finished"
@@ -233,6 +243,7 @@ def _run(
             _keep_history(error, run.history)
             raise
     finally:
+        watching.__exit__(None, None, None)
         bar.close()
         errors = _end(run)
         for line in ([] if run.history.stopped == "finished" else [run.history.stopped]) + [*map(str, errors)]:
@@ -279,6 +290,7 @@ def _epoch(
     streams: dict[str, Stream],
     bar: Progress,
     accumulate: int,
+    watch: Compiling,
 ) -> tuple[dict[str, Any], int]:
     """Go through the training data once; give the figures and the number of samples."""
     model, optimizer = run.model, run.optimizer
@@ -338,6 +350,7 @@ def _epoch(
             for hook in after:
                 hook(run)
         if clock() >= bar.next_update:
+            bar.forget_compiling(watch.seconds)
             bar.update(seen, figures())
     if seen == 0:
         raise ValueError("fit: data gave no batches; an iterable must start anew for every epoch, a generator cannot")
@@ -346,6 +359,16 @@ def _epoch(
         for hook in after:
             hook(run)
     return figures(), seen
+
+
+def _compile_ahead(model: Any, feed: Any, loss: Loss, watch: Compiling) -> None:
+    """Compile what a step on the arrays of a loader needs, unless its transform is somebody's own."""
+    arrays = feed.arrays if isinstance(feed, DataLoader) else []
+    transform = getattr(feed, "transform", None)
+    if len(arrays) == 2 and (transform is None or (harmless(transform) and not getattr(transform, "pairs", False))):
+        x, y = (array[: feed.batch_size] for array in arrays)
+        x = x.astype(feed.dtype, copy=False) if feed.dtype is not None and x.dtype.kind == "f" else x
+        compile_step(model, np.zeros(x.shape, x.dtype), np.array(y), loss, watch, transform)
 
 
 def _scale_gradients(optimizer: Any, factor: float) -> None:

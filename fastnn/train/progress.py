@@ -1,10 +1,11 @@
-"""Telling a person how training goes: a live bar in a terminal, one line per epoch everywhere else."""
+"""Telling a person how training goes: a live bar in terminals and notebooks, and a line per epoch everywhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 _FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
@@ -40,7 +41,8 @@ class Progress:
     done : int
         Epochs finished before this run began (it was resumed).
     show : bool or None
-        None prints nothing; True a live bar if the standard error stream is a terminal; False only lines.
+        None prints nothing; True a live bar if the standard error stream is a terminal, or in a notebook; False only
+        lines.
     """
 
     interval = 0.1  # seconds between two updates of the bar: more would cost time, and no eye could follow
@@ -48,10 +50,10 @@ class Progress:
     def __init__(self, epochs: int, samples: int | None, done: int, show: bool | None) -> None:
         self.epochs, self.samples, self.show = epochs, samples, show
         self.bar: Any = None
-        if show and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(
+        self.compiled, self.names = 0.0, 0  # seconds and kernels that the lines have told
+        self.left_out = 0.0  # seconds that the bar has left out
+        if show and (sys.stderr.isatty() or in_notebook()):
+            self.bar = bar_class()(
                 total=None if samples is None else epochs * samples,
                 initial=done * (samples or 0),
                 unit=" samples",
@@ -74,19 +76,42 @@ class Progress:
         self.seen = seen
         self.next_update = time.perf_counter() + self.interval
 
-    def end_epoch(self, epoch: int, seen: int, figures: Mapping[str, float]) -> None:
-        """Leave a line with the figures of an epoch, and go on to the next."""
+    def compiling(self, name: str, first: bool) -> None:
+        """Say that a kernel is being compiled."""
+        if first:
+            self.line("compiling the kernels that are needed here for the first time; they are kept for all later runs")
         if self.bar is not None:
+            self.bar.set_postfix_str(f"compiling {name}")
+
+    def forget_compiling(self, seconds: float) -> None:
+        """Leave the seconds that compiling has taken so far out of the bar's rate."""
+        delta, self.left_out = seconds - self.left_out, seconds
+        if self.bar is not None and delta:
+            self.bar.start_t += delta
+            self.bar.last_print_t += delta
+
+    def end_epoch(
+        self, epoch: int, seen: int, figures: Mapping[str, float], compiled: float = 0.0, names: int = 0
+    ) -> None:
+        """Leave a line with the figures of an epoch, and go on to the next.
+
+        compiled, names: the seconds and kernels that have been compiled so far; they count for no rate.
+        """
+        if self.bar is not None:
+            self.forget_compiling(compiled)
             self.bar.update(seen - self.seen)
             self._describe(epoch)
         self.seen = 0
         if self.show is not None:
-            seconds = figures["seconds"]
+            seconds, wait = figures["seconds"], compiled - self.compiled
+            rate = seen / max(seconds - wait, 1e-9)
+            new = names - self.names
+            told = f" ({wait:.1f} s of it compiled {new} kernel{'s' * (new > 1)})" if new else ""
             width = len(str(self.epochs))
             self.line(
-                f"epoch {epoch:{width}d}/{self.epochs}  {seconds:.2f} s, {seen / max(seconds, 1e-9):,.0f} samples/s, "
-                f"{render(figures)}"
+                f"epoch {epoch:{width}d}/{self.epochs}  {seconds:.2f} s{told}, {rate:,.0f} samples/s, {render(figures)}"
             )
+        self.compiled, self.names = compiled, names
 
     def line(self, text: str) -> None:
         """Print a line above the bar."""
@@ -104,3 +129,18 @@ class Progress:
 
     def _describe(self, finished: int) -> None:
         self.bar.set_description_str(f"epoch {min(finished + 1, self.epochs)}/{self.epochs}", refresh=False)
+
+
+def in_notebook() -> bool:
+    """Say whether a notebook shows what is printed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+def bar_class() -> Any:
+    """Give the bar for notebooks where its widgets are installed, else that for terminals, which works everywhere."""
+    if in_notebook() and find_spec("ipywidgets"):
+        from tqdm.auto import tqdm
+    else:
+        from tqdm import tqdm
+    return tqdm

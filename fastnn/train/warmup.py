@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fastnn import random
-from fastnn._checks import shape_of, type_of
+from fastnn._checks import shape_of, type_of, whole
 from fastnn.nn import Module
+from fastnn.nn.dry import dry_run
 from fastnn.nn.module import modes_kept
 from fastnn.optim import Optimizer
 from fastnn.tape import Tensor, no_grad
+from fastnn.train.compiling import Compiling, compiling
+from fastnn.train.progress import bar_class
+from fastnn_kernels import compile_kernels
 
 
 def warmup(
@@ -26,12 +29,14 @@ def warmup(
     optimizer: Optimizer | None = None,
     dtype: Any = np.float32,
     progress: bool = True,
+    processes: int | None = None,
 ) -> list[str]:
     """Compile the kernels that a model needs for inputs of one shape, and return the names of those that were new.
 
     Kernels are compiled when they are first used, some tenths of a second each, and kept on disk for later processes.
-    Call this once where such a pause would be in the way, for instance when a server starts. The model runs on random
-    numbers: in evaluation mode, then in training mode forward and backward, and `optimizer` takes a step. Parameters,
+    Call this once where such a pause would be in the way, for instance when a server starts or a container is built.
+    The model runs in evaluation mode, then in training mode forward and backward, and `optimizer` takes a step: first
+    dry, to see which kernels that needs, which several processes then compile, and then on random numbers. Parameters,
     their state and the random streams are as before afterwards; gradients are cleared.
 
     Parameters
@@ -48,6 +53,9 @@ def warmup(
         Of the input; float32 as default.
     progress : bool
         Show each kernel while it compiles.
+    processes : int, optional
+        How many compile at once, this one among them; by default one per core, four at most, or what the environment
+        variable FASTNN_COMPILE_PROCESSES says. With 1, none is started.
 
     Examples
     --------
@@ -61,10 +69,14 @@ def warmup(
     if not isinstance(model, Module):
         raise TypeError(f"warmup: model must be a Module, got {type(model).__name__}")
     x = np.random.default_rng(0).standard_normal(shape_of("warmup", input_shape)).astype(type_of("warmup", dtype))
-    with _watch(progress) as names, _unchanged(model, optimizer):
+    if processes is not None:
+        whole("warmup", "processes", processes, 1)
+
+    def run() -> None:
         model.eval()
         with no_grad():
             model(x)
+            model(x)  # the second time with packed weights
         model.train()
         output = model(Tensor(x))
         value = output.sum() if loss is None else loss(output, target)
@@ -72,7 +84,16 @@ def warmup(
             value.backward()
             if optimizer is not None:
                 optimizer.step()
-    return names
+
+    with _shown(progress) as watch, _unchanged(model, optimizer):
+        if processes != 1:
+            wanted: list[Any] = []
+            with suppress(Exception), _unchanged(model, optimizer), dry_run(model) as record:
+                wanted = record.kernels
+                run()
+            compile_kernels(wanted, processes, watch.tell)
+        run()
+    return watch.names
 
 
 @contextmanager
@@ -94,28 +115,15 @@ def _unchanged(model: Module, optimizer: Optimizer | None) -> Iterator[None]:
 
 
 @contextmanager
-def _watch(progress: bool) -> Iterator[list[str]]:
-    """Collect the names of the kernels that are compiled, and show them."""
-    from numba.core import event
-
-    from fastnn_kernels import specs
-
-    known = {id(spec.kernel.body.dispatcher): spec.name for spec in specs()}
-    names: list[str] = []
-
-    class Listener(event.Listener):
-        def on_start(self, event: Any) -> None:
-            name = known.get(id(event.data["dispatcher"]))
-            if name is not None:
-                names.append(name)
-                bar.set_postfix_str(name)
-
-        def on_end(self, event: Any) -> None:
-            if id(event.data["dispatcher"]) in known:
-                bar.update()
-
+def _shown(progress: bool) -> Iterator[Compiling]:
+    """Watch what is compiled, and show it."""
     layout = "{desc}: {n_fmt} kernels in {elapsed}{postfix}"
-    with tqdm(desc="compiling", bar_format=layout, disable=not progress) as bar:
-        with event.install_listener("numba:compile", Listener()):
-            yield names
+    with bar_class()(desc="compiling", bar_format=layout, disable=not progress) as bar:
+
+        def began(name: str) -> None:
+            bar.set_postfix_str(name, refresh=False)
+            bar.update()
+
+        with compiling(began) as watch:
+            yield watch
         bar.set_postfix_str("")

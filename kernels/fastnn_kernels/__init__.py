@@ -24,8 +24,10 @@ from .formulas.activation import FUSED
 from .formulas.mathematics import FORMULAS as MATHEMATICS
 from .glu import glu, glu_backward, prelu, prelu_backward, rrelu, rrelu_backward
 from .ground import checks
+from .ground.ahead import compile_kernels
 from .ground.backend import use
 from .ground.denormal import flush_denormal, get_flush_denormal, set_flush_denormal
+from .ground.dry import dry_run
 from .ground.memory import empty_pool, pool_stats, set_pool_limit
 from .ground.prepared import Prepared
 from .ground.threads import get_num_threads, set_num_threads, threading_layer, threads
@@ -72,11 +74,13 @@ __all__ = [
     "cdist_backward",
     "clip_grad_norm",
     "clip_grad_value",
+    "compile_kernels",
     "cumprod",
     "cumprod_backward",
     "cumsum",
     "dropout",
     "dropout_backward",
+    "dry_run",
     "empty_pool",
     "explain",
     "extremum_backward",
