@@ -69,7 +69,7 @@ def compiling(began: Callable[[str], None] = lambda name: None) -> Iterator[Comp
     names: set[str] = set()
     thread = threading.get_ident()
 
-    class Listener(event.Listener):  # type: ignore[misc]
+    class Listener(event.Listener):
         def on_start(self, event: Any) -> None:
             if threading.get_ident() != thread:
                 return
