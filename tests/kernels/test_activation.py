@@ -207,7 +207,7 @@ def test_same_bits_for_any_number_of_threads(name):
         np.testing.assert_array_equal(y, results[0])
 
 
-@pytest.mark.parametrize("bad", [np.arange(3), np.ones(3, np.float16), [1, 2], np.ones(3, complex), np.array("x")])
+@pytest.mark.parametrize("bad", [np.ones(3, complex), np.array("x"), np.ones(3, np.longdouble)])
 def test_other_dtypes_are_refused(bad):
     with pytest.raises(TypeError, match="^relu: input must be float32 or float64, got "):
         kernels.relu(bad)

@@ -151,7 +151,10 @@ BOX, PAIR, ONES, TURN = np.zeros((2, 4), int), np.array([0, 1]), np.ones(2), np.
         (lambda: kernels.warp(X, TURN * 1j), "warp: matrix must be an array of real numbers, got complex128"),
         (lambda: kernels.warp(X, "a"), "warp: matrix must be an array of real numbers, got <U1"),
         (lambda: kernels.warp(X, TURN, value=None), "warp: value must be a number, got None"),
-        (lambda: kernels.warp(X, TURN, np.zeros((2, 4, 5), int)), "warp: field must be float32 or float64, got int64"),
+        (
+            lambda: kernels.warp(X, TURN, np.zeros((2, 4, 5), complex)),
+            "warp: field must be float32 or float64, got complex128",
+        ),
         (lambda: kernels.erase(X, None), "erase: boxes must be an array, got None"),
         (lambda: kernels.erase(X, np.zeros((2, 4))), "erase: boxes must be integers, got float64"),
         (lambda: kernels.erase(X, BOX, "0"), "erase: value must be a number, got '0'"),

@@ -231,7 +231,7 @@ X, W = np.zeros((1, 3, 8, 8), np.float32), np.zeros((16, 3, 3, 3), np.float32)
         (ValueError, r"conv2d: weight must have filters .*\(16, 3, 0, 3\)", (X, W[:, :, :0]), {}),
         (ValueError, r"conv2d: weight must have 4 dimensions", (X, W[0]), {}),
         (ValueError, r"conv2d: input must have 3 or 4 dimensions, got shape \(8, 8\)", (X[0, 0], W), {}),
-        (TypeError, r"conv2d: input must be float32 or float64, got int64", (X.astype(np.int64), W), {}),
+        (TypeError, r"conv2d: input must be float32 or float64, got complex128", (X.astype(complex), W), {}),
         (TypeError, r"conv2d: weight must be float32 or float64, got object", (X, W.astype(object)), {}),
         (ValueError, r"conv2d: bias must have shape \(16,\)", (X, W, np.zeros(3, np.float32)), {}),
         (ValueError, r"conv2d: activation must be one of", (X, W), {"activation": "swish"}),
@@ -261,7 +261,7 @@ def test_bad_gradients_are_named():
     with pytest.raises(ValueError, match=r"conv2d_backward_weight: weight_shape must"):
         kernels.conv2d_backward_weight(np.zeros((1, 16, 6, 6), np.float32), X, (16, 3, 3))
     with pytest.raises(TypeError, match=r"conv2d_backward_bias: dy must be float32"):
-        kernels.conv2d_backward_bias(np.zeros((1, 2, 3, 3), int))
+        kernels.conv2d_backward_bias(np.zeros((1, 2, 3, 3), complex))
 
 
 def test_out_must_not_overlap_the_input():

@@ -304,7 +304,7 @@ Z, U = np.zeros((1, 3, 4, 4), np.float32), np.zeros((3, 8, 2, 2), np.float32)
         (ValueError, r"conv1d: stride must be an integer, got \(1, 2\)", (X, W, None, (1, 2))),
         (ValueError, r"conv1d: padding='same' needs stride 1", (X, W, None, 2, "same")),
         (ValueError, r"conv1d: bias must have shape \(16,\)", (X, W, np.zeros(3, np.float32))),
-        (TypeError, r"conv1d: input must be float32 or float64, got int64", (X.astype(int), W)),
+        (TypeError, r"conv1d: input must be float32 or float64, got complex128", (X.astype(complex), W)),
         (ValueError, r"conv3d: weight must have filters", (Y, V[:, :, :0])),
         (ValueError, r"conv3d: dilation must be an integer or 3 of them, got \(1, 2\)", (Y, V, None, 1, 0, (1, 2))),
         (ValueError, r"conv3d: kernel \(2, 2, 2\) with dilation \(4, 4, 4\) is larger", (Y, V, None, 1, 0, 4)),

@@ -76,4 +76,4 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match=r"glu_backward: dy has shape \(2, 3\) but half the input has \(1, 3\)"):
         kernels.glu_backward(x, x, 0)
     with pytest.raises(TypeError, match="prelu: weight must be float32 or float64"):
-        kernels.prelu(x, np.ones(3, int))
+        kernels.prelu(x, np.ones(3, complex))

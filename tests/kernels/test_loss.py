@@ -174,8 +174,8 @@ def test_bad_arguments():
         TypeError, match="cross_entropy: target must be integer labels or float probabilities, got bool"
     ):
         kernels.cross_entropy(x, np.zeros(4, bool))
-    with pytest.raises(TypeError, match="cross_entropy: input must be float32 or float64, got int64"):
-        kernels.cross_entropy(np.zeros((4, 3), int), np.zeros(4, int))
+    with pytest.raises(TypeError, match="cross_entropy: input must be float32 or float64, got complex128"):
+        kernels.cross_entropy(np.zeros((4, 3), complex), np.zeros(4, int))
     with pytest.raises(ValueError, match="cross_entropy: reduction must be 'none', 'mean' or 'sum', got 'max'"):
         kernels.cross_entropy(x, np.zeros(4, int), reduction="max")
     with pytest.raises(ValueError, match=r"cross_entropy: weight has shape \(2,\), expected \(3,\): one for"):

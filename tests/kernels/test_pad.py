@@ -67,7 +67,7 @@ X = np.zeros((2, 3, 4, 5), np.float32)
 @pytest.mark.parametrize(
     ("error", "message", "x", "arguments"),
     [
-        (TypeError, "input must be float32 or float64, got int64", np.arange(3), ((1, 1),)),
+        (TypeError, "input must be float32 or float64, got complex128", np.ones(3, complex), ((1, 1),)),
         (TypeError, "pad must be a sequence of integers, got 1", X, (1,)),
         (TypeError, "pad must be an integer, got 1.5", X, ((1, 1.5),)),
         (ValueError, r"pad must be one pair per axis of shape \(2, 3, 4, 5\) at most, got \(1,\)", X, ((1,),)),

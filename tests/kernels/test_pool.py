@@ -251,7 +251,7 @@ X = np.zeros((1, 3, 8, 8), np.float32)
         (ValueError, r"kernel \(9, 9\) is larger than the padded input \(8, 8\)", X, (9,)),
         (TypeError, "kernel_size must be an integer", X, (2.5,)),
         (ValueError, "kernel_size must be an integer or a pair", X, ((1, 2, 3),)),
-        (TypeError, "input must be float32 or float64, got int32", X.astype(np.int32), (2,)),
+        (TypeError, "input must be float32 or float64, got complex128", X.astype(complex), (2,)),
         (ValueError, r"input must have 3 or 4 dimensions, got shape \(8, 8\)", X[0, 0], (2,)),
         (ValueError, r"images must not be empty, got size \(0, 8\)", X[:, :, :0], (2,)),
         (ValueError, r"kernel_size must be below 2\*\*31", X, (2**40,)),

@@ -297,8 +297,8 @@ def test_bad_arguments():
         kernels.max(x, 1.0)
     with pytest.raises(TypeError, match=r"argmax: axis must be an integer or None, got \(0, 1\)"):
         kernels.argmax(x, (0, 1))
-    with pytest.raises(TypeError, match="sum: x must be float32 or float64, got int64"):
-        kernels.sum(np.arange(3))
+    with pytest.raises(TypeError, match="sum: x must be float32 or float64, got complex128"):
+        kernels.sum(np.ones(3, complex))
     with pytest.raises(TypeError, match="sum: x must be an array, got None"):
         kernels.sum(None)
     with pytest.raises(ValueError, match=r"sum: out must have shape \(3,\), got \(2,\)"):

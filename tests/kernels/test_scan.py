@@ -50,7 +50,7 @@ def test_gradient_of_products_with_zeros():
     ("call", "error", "message"),
     [
         (lambda: kernels.cumsum(np.ones((2, 3)), 2), ValueError, "cumsum: dim must be from -2 to 1"),
-        (lambda: kernels.cumprod(np.ones(2, int), 0), TypeError, "cumprod: input must be float32 or float64"),
+        (lambda: kernels.cumprod(np.ones(2, complex), 0), TypeError, "cumprod: input must be float32 or float64"),
         (lambda: kernels.logcumsumexp(None, 0), TypeError, "logcumsumexp: input must be an array"),
         (
             lambda: kernels.cumprod_backward(np.ones(2), np.ones(3), np.ones(3), 0),

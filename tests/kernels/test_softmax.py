@@ -138,8 +138,8 @@ def test_bad_arguments(rng):
     x = rng.normal(size=(2, 3))
     with pytest.raises(ValueError, match="softmax: dim must be from -2 to 1 for 2 dimensions, got 2"):
         kernels.softmax(x, 2)
-    with pytest.raises(TypeError, match="log_softmax: input must be float32 or float64, got int64"):
-        kernels.log_softmax(np.arange(3))
+    with pytest.raises(TypeError, match="log_softmax: input must be float32 or float64, got complex128"):
+        kernels.log_softmax(np.ones(3, complex))
     with pytest.raises(ValueError, match=r"softmax_backward: dy has shape \(3, 2\) but y has \(2, 3\)"):
         kernels.softmax_backward(x.T, x)
     with pytest.raises(ValueError, match="softmax: out overlaps an input"):

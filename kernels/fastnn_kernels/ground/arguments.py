@@ -74,6 +74,7 @@ def plain(function: str, kinds: Kinds, given: dict[str, Any]) -> dict[str, Any]:
     checks.required(function, **{name: given[name] for name in required})
     followers = _followers(function, kinds, given)
     arrays = {x: given[x] for x in kinds.floats if type(given[x]) is not Prepared and x not in followers}
+    arrays = _with_floats(function, arrays)
     made.update(zip(arrays, checks.promote(function, **arrays), strict=True))
     for name, array in followers.items():
         made[name] = array.astype(next(made[x].dtype for x in arrays if made[x] is not None), copy=False)
@@ -86,6 +87,25 @@ def plain(function: str, kinds: Kinds, given: dict[str, Any]) -> dict[str, Any]:
     for name in kinds.reals:
         made[name] = checks.real_array(function, name, given[name])
     return made
+
+
+def _with_floats(function: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Return the arrays with floats in place of integers, booleans and float16.
+
+    The one rule for all kernels of floats: such numbers become float32, or float64 where they meet that. (Arithmetic
+    and matrix products of nothing but integers are NumPy's, and stay integers.)
+    """
+    converted = {}
+    for name, x in arrays.items():
+        if x is not None and not (type(x) is ndarray and x.dtype.kind == "f" and x.dtype.itemsize > 2):
+            array = checks.as_array(function, name, x)
+            if array.dtype.kind in "biu" or (array.dtype.kind == "f" and array.dtype.itemsize == 2):
+                converted[name] = array
+    if not converted:
+        return arrays
+    others = [x for name, x in arrays.items() if name not in converted and hasattr(x, "dtype")]
+    double = any(x.dtype == checks.F8 for x in others)
+    return {**arrays, **{name: x.astype(checks.F8 if double else checks.F4) for name, x in converted.items()}}
 
 
 def _followers(function: str, kinds: Kinds, given: dict[str, Any]) -> dict[str, ndarray]:
