@@ -18,9 +18,10 @@ from .elementwise import CHEAP, SMALL, dense
 from .vector.simd import address, itemsize, load, part, stack_bytes, store, vector_at
 
 DIMENSIONS = 3  # of arrays that are broadcast without a copy, after those have been joined that can be
-REPEATED, ROW = 512, 8192  # elements of a row at once, with and without a repeated number among the operands
-ROOM = 8 * REPEATED
-FIRST = 4  # of the table's entries that belong to an operand
+ROOM = 1 << 11  # bytes on the stack for an operand whose numbers are repeated within a row, or short rows
+ROW = 8192  # elements of a row at once where no operand needs that
+SHORT, TOGETHER = 32, 256  # elements of rows that are taken together, and of such rows at once
+FIRST = 5  # of the table's entries that belong to an operand
 
 
 def _vector_1(formula):
@@ -60,26 +61,43 @@ def _vector_4(formula):
 
 
 @jitted
-def item_at(steps, item, lo):
-    """Return the place of an item: its row along P and R, its first element, how many it has, whether to fill rooms."""
-    count, n, longest, pieces = steps[0], steps[1], steps[2], steps[3]
+def item_at(steps, item):
+    """Return the place of an item: its row along P and R, its first element, how many it has, and of how many rows."""
+    count, n, longest, pieces, together = steps[0], steps[1], steps[2], steps[3], steps[4]
     r = item // pieces
+    if together > 1:
+        row = (item - r * pieces) * together
+        rows = min(together, count - row)
+        return r, row, 0, rows * n, rows
     first = (item - r * pieces) * longest
     outer = r // count
-    return outer, r - outer * count, first, min(longest, n - first), first == 0 or item == lo
+    return outer, r - outer * count, first, min(longest, n - first), 1
 
 
 @jitted
-def source(x, steps, at, outer, row, first, length, fill, room):
-    """Return the address of an operand's elements: in memory, or in a room filled with the one that is repeated."""
-    start = outer * steps[at] + row * steps[at + 1]
-    if steps[at + 2]:
+def source(x, steps, at, outer, row, first, rows, begins, room):
+    """Return the address of an operand's elements: in memory, or in a room filled with those that are repeated.
+
+    begins: whether nothing has been filled yet.
+    """
+    n, longest, together = steps[1], steps[2], steps[4]
+    per_outer, per_row, step = steps[at], steps[at + 1], steps[at + 2]
+    start = outer * per_outer + row * per_row
+    if step and (together == 1 or per_row == n):
         return address(x) + itemsize(x[0]) * (start + first)
-    if fill:
-        repeated = vector_at(x[0], room, length)
-        number = x[start]
-        for i in range(length):
-            repeated[i] = number
+    moves = per_outer != 0 or per_row != 0
+    if begins or (moves and first == 0):
+        if together == 1:
+            repeated = vector_at(x[0], room, longest)
+            number = x[start]
+            for i in range(longest):
+                repeated[i] = number
+        else:
+            rows = rows if per_row else together
+            repeated = vector_at(x[0], room, rows * n)
+            for r in range(rows):
+                for i in range(n):
+                    repeated[r * n + i] = x[start + r * per_row + i * step]
     return room
 
 
@@ -87,12 +105,41 @@ def _rows_2(formula):
     def rows(a, b, out, steps, lo, hi):
         p, q = stack_bytes(ROOM), stack_bytes(ROOM)
         for item in range(lo, hi):
-            outer, row, first, n, fill = item_at(steps, item, lo)
-            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, n, fill, p), n)
-            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, n, fill, q), n)
+            outer, row, first, n, together = item_at(steps, item)
+            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, together, item == lo, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, together, item == lo, q), n)
             y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
             for i in range(n):
                 store(y, i, formula(load(u, i), load(v, i)))
+
+    return rows
+
+
+def _rows_2_of_numbers(formula):
+    """Keep a number that is repeated in a register: for functions that cost little more than reading their operands."""
+
+    def rows(a, b, out, steps, lo, hi):
+        p, q = stack_bytes(ROOM), stack_bytes(ROOM)
+        a_step, b_step = steps[FIRST + 2], steps[FIRST + 5]
+        for item in range(lo, hi):
+            outer, row, first, n, together = item_at(steps, item)
+            y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
+            if steps[4] > 1 or (a_step and b_step):
+                u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, together, item == lo, p), n)
+                v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, together, item == lo, q), n)
+                for i in range(n):
+                    store(y, i, formula(load(u, i), load(v, i)))
+            else:
+                a_start = outer * steps[FIRST] + row * steps[FIRST + 1]
+                b_start = outer * steps[FIRST + 3] + row * steps[FIRST + 4]
+                if a_step:
+                    u, number = part(a, a_start + first, n), b[b_start]
+                    for i in range(n):
+                        store(y, i, formula(load(u, i), number))
+                else:
+                    v, number = part(b, b_start + first, n), a[a_start]
+                    for i in range(n):
+                        store(y, i, formula(number, load(v, i)))
 
     return rows
 
@@ -101,10 +148,10 @@ def _rows_3(formula):
     def rows(a, b, c, out, steps, lo, hi):
         p, q, r = stack_bytes(ROOM), stack_bytes(ROOM), stack_bytes(ROOM)
         for item in range(lo, hi):
-            outer, row, first, n, fill = item_at(steps, item, lo)
-            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, n, fill, p), n)
-            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, n, fill, q), n)
-            w = vector_at(c[0], source(c, steps, FIRST + 6, outer, row, first, n, fill, r), n)
+            outer, row, first, n, together = item_at(steps, item)
+            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, together, item == lo, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, together, item == lo, q), n)
+            w = vector_at(c[0], source(c, steps, FIRST + 6, outer, row, first, together, item == lo, r), n)
             y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
             for i in range(n):
                 store(y, i, formula(load(u, i), load(v, i), load(w, i)))
@@ -116,11 +163,11 @@ def _rows_4(formula):
     def rows(a, b, c, d, out, steps, lo, hi):
         p, q, r, s = stack_bytes(ROOM), stack_bytes(ROOM), stack_bytes(ROOM), stack_bytes(ROOM)
         for item in range(lo, hi):
-            outer, row, first, n, fill = item_at(steps, item, lo)
-            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, n, fill, p), n)
-            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, n, fill, q), n)
-            w = vector_at(c[0], source(c, steps, FIRST + 6, outer, row, first, n, fill, r), n)
-            x = vector_at(d[0], source(d, steps, FIRST + 9, outer, row, first, n, fill, s), n)
+            outer, row, first, n, together = item_at(steps, item)
+            u = vector_at(a[0], source(a, steps, FIRST, outer, row, first, together, item == lo, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 3, outer, row, first, together, item == lo, q), n)
+            w = vector_at(c[0], source(c, steps, FIRST + 6, outer, row, first, together, item == lo, r), n)
+            x = vector_at(d[0], source(d, steps, FIRST + 9, outer, row, first, together, item == lo, s), n)
             y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
             for i in range(n):
                 store(y, i, formula(load(u, i), load(v, i), load(w, i), load(x, i)))
@@ -132,10 +179,10 @@ def _rows_of_choice(formula):
     def rows(condition, a, b, out, steps, lo, hi):
         p, q = stack_bytes(ROOM), stack_bytes(ROOM)
         for item in range(lo, hi):
-            outer, row, first, n, fill = item_at(steps, item, lo)
+            outer, row, first, n, together = item_at(steps, item)
             c = part(condition, outer * steps[FIRST] + row * steps[FIRST + 1] + first, n)
-            u = vector_at(a[0], source(a, steps, FIRST + 3, outer, row, first, n, fill, p), n)
-            v = vector_at(b[0], source(b, steps, FIRST + 6, outer, row, first, n, fill, q), n)
+            u = vector_at(a[0], source(a, steps, FIRST + 3, outer, row, first, together, item == lo, p), n)
+            v = vector_at(b[0], source(b, steps, FIRST + 6, outer, row, first, together, item == lo, q), n)
             y = part(out, (outer * steps[0] + row) * steps[1] + first, n)
             for i in range(n):
                 store(y, i, formula(load(c, i), load(u, i), load(v, i)))
@@ -144,6 +191,7 @@ def _rows_of_choice(formula):
 
 
 VECTORS = {1: _vector_1, 2: _vector_2, 3: _vector_3, 4: _vector_4}
+WITH_NUMBERS = {"add", "sub", "mul", "div", "maximum", "minimum"}
 ROWS = {2: _rows_2, 3: _rows_3, 4: _rows_4}
 
 
@@ -158,12 +206,14 @@ class Function:
         vector = VECTORS[self.count](formula)
         vector.__doc__ = f"{', '.join(f'{each}(n)' for each in names)} -> out(n)"
         self.vector = kernel(kinds, parallel=True, name=f"{name}__vector")(vector)
-        self.plain = "condition" not in names
+        self.plain, self.rows_fill = "condition" not in names, name not in WITH_NUMBERS
         if self.count > 1:
-            rows = (ROWS[self.count] if self.plain else _rows_of_choice)(formula)
+            make = ROWS[self.count] if self.plain else _rows_of_choice
+            rows = (_rows_2_of_numbers if name in WITH_NUMBERS else make)(formula)
             rows.__doc__ = (
-                f"{', '.join(names)} -> out(P,R,C), where steps holds R, C, the elements of a piece of a row and the "
-                "pieces of a row, then how far each operand goes per P, R and C. The range is over pieces."
+                f"{', '.join(names)} -> out(P,R,C), where steps holds R, C, the elements of a piece of a row, the pieces "
+                "of a row (or the groups of R rows), the rows of a group, then how far each operand goes per P, R and "
+                "C. The range is over pieces, or groups."
             )
             self.rows = kernel(f"{kinds}, i8[::1]", parallel=True, name=f"{name}__rows")(rows)
 
@@ -190,10 +240,12 @@ class Function:
             (fill,) * (DIMENSIONS - len(each)) + each for fill, each in ((1, lengths), *((0, s) for s in steps))
         )
         outer, count, n = lengths
-        longest = min(n, ROW if all(step[2] for step in steps) else REPEATED)
-        pieces = -(-n // longest)
-        table = np.array((count, n, longest, pieces, *[s for step in steps for s in step]), np.int64)
-        items, compute = outer * count * pieces, self.rows[dtype]
+        filled = any(not step[2] for step in steps) and self.rows_fill
+        longest = min(n, ROOM // dtype.itemsize if filled else ROW)
+        together = min(count, TOGETHER // n) if n < SHORT and self.plain else 1
+        pieces = -(-n // longest) if together == 1 else -(-count // together)
+        table = np.array((count, n, longest, pieces, together, *[s for step in steps for s in step]), np.int64)
+        items, compute = outer * (count if together == 1 else 1) * pieces, self.rows[dtype]
         number, line = min(items, tasks(prod(shape), CHEAP)), len(shape) == 1
 
         def run(out, *arrays):
