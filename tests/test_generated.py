@@ -75,6 +75,7 @@ def stub_of_methods():
         "Any": "Any",
     }
     several = ("sort", "topk", "split", "chunk", "unbind", "max", "min", "median", "mode", "kthvalue", "tensor_split")
+    several += ("aminmax", "nanmedian")
     for name, method in sorted(functional.operators.everyday(functional.functions()).items()):
         if isinstance(method, property):
             kind = "Tensor" if name in ("T", "H", "mT", "mH") else "Any"
@@ -86,6 +87,8 @@ def stub_of_methods():
         if name in functional.methods.METHODS or name == "__setitem__":
             kind = returned.get(method.__annotations__.get("return", "Any"), "Tensor")
         arguments = declared(method, 1)
+        if name in ("__add__", "__sub__", "__truediv__"):  # an operator has no options
+            arguments = arguments.partition(", *,")[0]
         lines.append(f"    def {name}({', '.join(['self', arguments] if arguments else ['self'])}) -> {kind}: ...")
     return "\n".join(lines) + "\n"
 
@@ -174,6 +177,9 @@ FILES = {
     ),
     ROOT / "fastnn/functional/mathematics.pyi": lambda: stub_of_functions(
         functional.mathematics, {}, TABLE_OF.format("mathematics")
+    ),
+    ROOT / "fastnn/functional/operands.pyi": lambda: stub_of_functions(
+        functional.operands, {}, "# What tests/test_generated.py makes of the table in operands.py, for editors.\n"
     ),
     ROOT / "fastnn/functional/comparison.pyi": lambda: (
         stub_of_functions(

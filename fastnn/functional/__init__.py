@@ -9,22 +9,26 @@ from . import (
     activation,
     arithmetic,
     comparison,
+    composed,
     counting,
     diagonals,
     distance,
     indexing,
     mathematics,
+    operands,
     operators,
     products,
     rearrange,
     scan,
     sorting,
+    statistics,
 )
 from . import numpy_arrays as numpy_arrays
 from . import numpy_functions as numpy_functions
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import *  # noqa: F403
 from .comparison import *  # noqa: F403  (its names follow from its table)
+from .composed import *  # noqa: F403
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .counting import *  # noqa: F403
@@ -64,6 +68,7 @@ from .loss import (
 from .mathematics import *  # noqa: F403  (its names follow from its table)
 from .matmul import linear, matmul
 from .norm import batch_norm, group_norm, instance_norm, layer_norm, local_response_norm, normalize, rms_norm
+from .operands import *  # noqa: F403  (its names follow from its table)
 from .pad import pad
 from .pool import (
     adaptive_avg_pool1d,
@@ -118,6 +123,7 @@ from .shaping import (
 )
 from .softmax import gumbel_softmax, log_softmax, softmax, softmin
 from .sorting import *  # noqa: F403
+from .statistics import *  # noqa: F403
 
 __all__ = [
     "local_response_norm",
@@ -135,15 +141,18 @@ __all__ = [
     *activation.__all__,
     *arithmetic.__all__,
     *comparison.__all__,
+    *composed.__all__,
     *counting.__all__,
     *diagonals.__all__,
     *distance.__all__,
     *indexing.__all__,
     *mathematics.__all__,
+    *operands.__all__,
     *products.__all__,
     *rearrange.__all__,
     *scan.__all__,
     *sorting.__all__,
+    *statistics.__all__,
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",

@@ -39,8 +39,10 @@ def unbroadcast(dy: Any, like: Any) -> Any:
 
 
 @differentiable
-def add(input: Array, other: Array) -> WithBackward:
-    """Give ``input + other``."""
+def add(input: Array, other: Array, *, alpha: float = 1) -> WithBackward:
+    """Give ``input + alpha * other``."""
+    if alpha != 1:
+        return _scaled_sum("add", input, other, alpha)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         return unbroadcast(dy, input) if needs[0] else None, unbroadcast(dy, other) if needs[1] else None
@@ -48,9 +50,23 @@ def add(input: Array, other: Array) -> WithBackward:
     return _computed(kernels.add, "add", input, other), backward
 
 
+def _scaled_sum(name: str, input: Any, other: Any, alpha: float) -> WithBackward:
+    """Give ``input + alpha * other`` for "add", ``input - alpha * other`` for "sub"."""
+    sign = 1.0 if name == "add" else -1.0
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        dother = unbroadcast(kernels.mul(dy, sign * alpha), other) if needs[1] else None
+        return unbroadcast(dy, input) if needs[0] else None, dother
+
+    a, b = (input, other) if alike(input, other) else promoted(name, input=input, other=other)
+    return getattr(kernels, name)(a, _computed(kernels.mul, name, b, alpha)), backward
+
+
 @differentiable
-def sub(input: Array, other: Array) -> WithBackward:
-    """Give ``input - other``."""
+def sub(input: Array, other: Array, *, alpha: float = 1) -> WithBackward:
+    """Give ``input - alpha * other``."""
+    if alpha != 1:
+        return _scaled_sum("sub", input, other, alpha)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dother = unbroadcast(kernels.mul(dy, -1.0), other) if needs[1] else None
@@ -73,16 +89,39 @@ def mul(input: Array, other: Array) -> WithBackward:
 
 
 @differentiable
-def div(input: Array, other: Array) -> WithBackward:
-    """Give ``input / other``; division by zero gives inf or nan, silently."""
+def div(input: Array, other: Array, *, rounding_mode: str | None = None) -> WithBackward:
+    """Give ``input / other``; division by zero gives inf or nan, silently.
+
+    rounding_mode: "trunc" rounds the quotient towards 0, "floor" down; integers stay integers then, and gradients are
+    0. Raises ValueError for others.
+    """
+    if rounding_mode is not None:
+        return _rounded_quotient(input, other, rounding_mode)
     a, b = (input, other) if alike(input, other) else promoted("div", True, input=input, other=other)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of integers and numbers, which NumPy divides
-        y = kernels.div(a, b)
+    y = kernels.div(a, b)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dx = kernels.div(dy, b)
         dother = unbroadcast(kernels.mul(kernels.mul(dx, -1.0), y), other) if needs[1] else None
         return unbroadcast(dx, input) if needs[0] else None, dother
+
+    return y, backward
+
+
+def _rounded_quotient(input: Any, other: Any, rounding_mode: str) -> WithBackward:
+    if rounding_mode not in ("trunc", "floor"):
+        raise ValueError(f"div: rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
+    a, b = (input, other) if alike(input, other) else promoted("div", input=input, other=other)
+    if rounding_mode == "floor":
+        y = kernels.floor_divide(a, b)
+    elif any(isinstance(x, np.ndarray) and x.dtype.char in "fd" for x in (a, b)):
+        y = kernels.trunc(kernels.div(a, b))
+    else:
+        y = kernels.floor_divide(kernels.sub(a, kernels.fmod(a, b)), b)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        zeros = np.zeros(dy.shape, dy.dtype)
+        return unbroadcast(zeros, input) if needs[0] else None, unbroadcast(zeros, other) if needs[1] else None
 
     return y, backward
 
@@ -94,8 +133,7 @@ def pow(input: Array, exponent: Array) -> WithBackward:
     if power is not None and type(input) is np.ndarray and input.dtype.char in "fd":
         return power(input)
     x, e = (input, exponent) if alike(input, exponent) else promoted("pow", input=input, exponent=exponent)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of integers, which NumPy computes
-        y = kernels.pow(x, e)
+    y = kernels.pow(x, e)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         return (

@@ -5,6 +5,7 @@ Floats keep their dtype. Integers become float32 where the result is no integer;
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 from fastnn_kernels import MATHEMATICS
 
+from .arithmetic import div, mul
 from .promotion import F4, F8, floating, promoted
 
 _OF_INTEGERS: dict[str, Callable[..., Any]] = {
@@ -51,5 +53,18 @@ def _operation(name: str) -> Callable[..., Any]:
 
 
 _operations = {name: _operation(name) for name in MATHEMATICS}
+_round = _operations["round"]
 globals().update(_operations)
+
+
+def round(input: Any, *, decimals: int = 0) -> Any:
+    """Give the nearest multiple of ``10 ** -decimals``, the even one of two; the gradient is 0."""
+    if decimals == 0:
+        return _round(input)
+    factor = 10.0 ** builtins.abs(decimals)
+    up, down = (mul, div) if decimals > 0 else (div, mul)
+    return down(_round(up(input, factor)), factor)
+
+
+_operations["round"] = round
 __all__ = [*_operations]  # noqa: PLE0604

@@ -13,6 +13,8 @@ import numpy as np
 import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
 
+from .arithmetic import maximum, minimum
+
 Dim = int | tuple[int, ...] | None
 
 
@@ -26,12 +28,19 @@ class Extremum(NamedTuple):
 def _reduce(name: str, input: Any, dim: Dim, keepdim: bool = False) -> Any:
     """Call the kernel, or NumPy's function for dtypes other than float32 and float64."""
     function = getattr(kernels if input.dtype.char in "fd" else np, name)
-    return function(input, dim if dim != () else None, keepdims=keepdim)
+    return function(input, axes(dim), keepdims=keepdim)
 
 
-def _restore(dy: Any, dim: Dim, keepdim: bool, shape: tuple[int, ...]) -> Any:
+def axes(dim: Any) -> Any:
+    """Give `dim` as kernels take it: () and [] mean all."""
+    if type(dim) is list:
+        dim = tuple(dim)
+    return None if dim == () else dim
+
+
+def _restore(dy: Any, dim: Any, keepdim: bool, shape: tuple[int, ...]) -> Any:
     """Put the reduced dimensions back, with length 1."""
-    return dy if keepdim or dim is None or dim == () or not shape else np.expand_dims(dy, dim)
+    return dy if keepdim or not shape or axes(dim) is None else np.expand_dims(dy, dim)
 
 
 def _spread(dy: Any, dim: Dim, keepdim: bool, shape: tuple[int, ...]) -> Any:
@@ -50,7 +59,7 @@ def sum(input: Array, dim: Dim = None, keepdim: bool = False) -> WithBackward:
 
 @differentiable
 def mean(input: Array, dim: Dim = None, keepdim: bool = False) -> WithBackward:
-    """Average all elements, or those along `dim` (one or several); nan if there are none."""
+    """Average all elements, or those along `dim` (one or several); NaN if there are none."""
     if not input.size and input.dtype.char not in "fd":  # NumPy would warn
         input = input.astype(np.float64)
     y = _reduce("mean", input, dim, keepdim)
@@ -69,13 +78,33 @@ def _centred(input: Any, y: Any, dim: Dim, correction: float) -> Any:
     return kernels.div(distance, float(count - correction if count > correction else 0))
 
 
+def _corrected(function: str, dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Any, float]:
+    """Give the dimensions and the correction that `var` and `std` are asked for."""
+    if isinstance(dim, bool):  # PyTorch's var(input, unbiased)
+        dim, unbiased = None, dim
+    if unbiased is None:
+        return dim, 1 if correction is None else correction
+    if correction is not None:
+        raise TypeError(f"{function}: unbiased={unbiased} and correction={correction} say the same; give one of them")
+    return dim, int(unbiased)
+
+
 @differentiable
-def var(input: Array, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> WithBackward:
+def var(
+    input: Array,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> WithBackward:
     """Give the variance of all elements, or of those along `dim`: squares are divided by their number - `correction`.
 
-    NaN where that leaves nothing. ``correction=0`` gives the mean square, NumPy's default.
+    correction: 1 by default; 0 gives the mean square, NumPy's default. unbiased: True for 1, False for 0. NaN where
+    nothing is left to divide by.
     """
-    y = kernels.var(input, dim if dim != () else None, ddof=correction, keepdims=keepdim)
+    dim, correction = _corrected("var", dim, unbiased, correction)
+    y = kernels.var(input, axes(dim), ddof=correction, keepdims=keepdim)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dy = _restore(dy, dim, keepdim, input.shape)
@@ -85,9 +114,17 @@ def var(input: Array, dim: Dim = None, *, correction: float = 1, keepdim: bool =
 
 
 @differentiable
-def std(input: Array, dim: Dim = None, *, correction: float = 1, keepdim: bool = False) -> WithBackward:
+def std(
+    input: Array,
+    dim: Any = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: float | None = None,
+) -> WithBackward:
     """Give the square root of `var`. Where it is 0, the gradient is 0, as in PyTorch."""
-    y = kernels.std(input, dim if dim != () else None, ddof=correction, keepdims=keepdim)
+    dim, correction = _corrected("std", dim, unbiased, correction)
+    y = kernels.std(input, axes(dim), ddof=correction, keepdims=keepdim)
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         slope = kernels.div(dy, kernels.threshold(y, 0.0, 1.0))  # where y is 0, so are the distances
@@ -100,7 +137,6 @@ def std(input: Array, dim: Dim = None, *, correction: float = 1, keepdim: bool =
 def prod(input: Array, dim: int | None = None, keepdim: bool = False) -> WithBackward:
     """Multiply all elements, or those along `dim`."""
     y = _reduce("prod", input, dim, keepdim)
-
     return y, lambda dy, needs: (kernels.prod_backward(dy, input, dim),)
 
 
@@ -148,17 +184,21 @@ def _min_along(input: Array, dim: int, keepdim: bool) -> WithBackward:
     return _along("argmin", input, dim, keepdim)
 
 
-def max(input: Array, dim: int | None = None, keepdim: bool = False) -> Any:
-    """Give the largest element; with `dim`, (values, indices) of the largest along it.
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Give the largest element; with `dim`, (values, indices) of the largest along it; of two tensors, `maximum`.
 
     Equal elements: over everything they share the gradient evenly, along a dimension the first one takes it, as in
     PyTorch. NaN is larger than everything.
     """
+    if isinstance(dim, Tensor | np.ndarray):
+        return maximum(input, dim)
     return _max_all(input) if dim is None else Extremum(*_max_along(input, dim, keepdim))
 
 
-def min(input: Array, dim: int | None = None, keepdim: bool = False) -> Any:
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Give the smallest element; with `dim`, (values, indices) of the smallest along it. Otherwise like `max`."""
+    if isinstance(dim, Tensor | np.ndarray):
+        return minimum(input, dim)
     return _min_all(input) if dim is None else Extremum(*_min_along(input, dim, keepdim))
 
 

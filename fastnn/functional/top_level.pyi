@@ -16,6 +16,10 @@ from . import add as add
 def add_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import addbmm as addbmm
 def addbmm_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import addcdiv as addcdiv
+def addcdiv_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import addcmul as addcmul
+def addcmul_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import addmm as addmm
 def addmm_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import addmv as addmv
@@ -25,6 +29,9 @@ def addr_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import all as all
 from fastnn.functional.methods import allclose as allclose
 from . import alpha_dropout as alpha_dropout
+from . import amax as amax
+from . import amin as amin
+from . import aminmax as aminmax
 from . import any as any
 from . import acos as arccos
 def arccos_(input: Any, *args: Any, **options: Any) -> Any: ...
@@ -35,6 +42,8 @@ def arcsin_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import asinh as arcsinh
 def arcsinh_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import atan as arctan
+from . import atan2 as arctan2
+def arctan2_(input: Any, *args: Any, **options: Any) -> Any: ...
 def arctan_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import atanh as arctanh
 def arctanh_(input: Any, *args: Any, **options: Any) -> Any: ...
@@ -47,6 +56,8 @@ def asin_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import asinh as asinh
 def asinh_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import atan as atan
+from . import atan2 as atan2
+def atan2_(input: Any, *args: Any, **options: Any) -> Any: ...
 def atan_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import atanh as atanh
 def atanh_(input: Any, *args: Any, **options: Any) -> Any: ...
@@ -99,12 +110,15 @@ from . import conv3d as conv3d
 from . import conv_transpose1d as conv_transpose1d
 from . import conv_transpose2d as conv_transpose2d
 from . import conv_transpose3d as conv_transpose3d
+from . import copysign as copysign
+def copysign_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cos as cos
 def cos_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cosh as cosh
 def cosh_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cosine_embedding_loss as cosine_embedding_loss
 from . import cosine_similarity as cosine_similarity
+from . import count_nonzero as count_nonzero
 from . import ctc_loss as ctc_loss
 from . import cummax as cummax
 from . import cummin as cummin
@@ -112,6 +126,8 @@ from . import cumprod as cumprod
 def cumprod_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cumsum as cumsum
 def cumsum_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import deg2rad as deg2rad
+def deg2rad_(input: Any, *args: Any, **options: Any) -> Any: ...
 from fastnn.functional.methods import detach as detach
 def detach_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import diag as diag
@@ -119,6 +135,7 @@ from . import diag_embed as diag_embed
 from . import diagflat as diagflat
 from . import diagonal as diagonal
 from . import diff as diff
+from . import dist as dist
 from . import div as div
 def div_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import div as divide
@@ -149,8 +166,16 @@ from . import flatten as flatten
 from . import flip as flip
 from . import fliplr as fliplr
 from . import flipud as flipud
+from . import float_power as float_power
+def float_power_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import floor as floor
 def floor_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import floor_divide as floor_divide
+def floor_divide_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import fmax as fmax
+from . import fmin as fmin
+from . import fmod as fmod
+def fmod_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import frac as frac
 def frac_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import gather as gather
@@ -165,10 +190,14 @@ from . import group_norm as group_norm
 from . import gt as gt
 def gt_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import hardshrink as hardshrink
+from . import heaviside as heaviside
+def heaviside_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import hinge_embedding_loss as hinge_embedding_loss
 from . import histc as histc
 from . import hsplit as hsplit
 from . import hstack as hstack
+from . import hypot as hypot
+def hypot_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import index_add as index_add
 def index_add_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import index_copy as index_copy
@@ -189,12 +218,19 @@ from fastnn.functional.methods import isclose as isclose
 from . import isfinite as isfinite
 from . import isinf as isinf
 from . import isnan as isnan
+from . import isneginf as isneginf
+from . import isposinf as isposinf
+from . import isreal as isreal
 from . import kl_div as kl_div
 from . import kron as kron
 from . import kthvalue as kthvalue
 from . import layer_norm as layer_norm
+from . import ldexp as ldexp
+def ldexp_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import le as le
 def le_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import lerp as lerp
+def lerp_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import lt as less
 def less_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import le as less_equal
@@ -208,6 +244,8 @@ from . import log2 as log2
 def log2_(input: Any, *args: Any, **options: Any) -> Any: ...
 def log_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import log_softmax as log_softmax
+from . import logaddexp as logaddexp
+from . import logaddexp2 as logaddexp2
 from . import logcumsumexp as logcumsumexp
 from . import logical_and as logical_and
 def logical_and_(input: Any, *args: Any, **options: Any) -> Any: ...
@@ -217,6 +255,9 @@ from . import logical_or as logical_or
 def logical_or_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import logical_xor as logical_xor
 def logical_xor_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import logit as logit
+def logit_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import logsumexp as logsumexp
 from . import lt as lt
 def lt_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import margin_ranking_loss as margin_ranking_loss
@@ -232,6 +273,7 @@ from . import max_pool2d as max_pool2d
 from . import max_pool3d as max_pool3d
 from . import maximum as maximum
 from . import mean as mean
+from . import median as median
 from . import meshgrid as meshgrid
 from . import min as min
 from . import minimum as minimum
@@ -244,6 +286,12 @@ def mul_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import mul as multiply
 def multiply_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import mv as mv
+from . import nan_to_num as nan_to_num
+def nan_to_num_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import nanmean as nanmean
+from . import nanmedian as nanmedian
+from . import nanquantile as nanquantile
+from . import nansum as nansum
 from . import narrow as narrow
 from . import ne as ne
 def ne_(input: Any, *args: Any, **options: Any) -> Any: ...
@@ -252,6 +300,7 @@ def neg_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import neg as negative
 def negative_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import nonzero as nonzero
+from . import norm as norm
 from . import ne as not_equal
 def not_equal_(input: Any, *args: Any, **options: Any) -> Any: ...
 from fastnn.functional.methods import numel as numel
@@ -262,15 +311,21 @@ from . import permute as permute
 from . import pixel_shuffle as pixel_shuffle
 from . import pixel_unshuffle as pixel_unshuffle
 from . import poisson_nll_loss as poisson_nll_loss
+from . import positive as positive
 from . import pow as pow
 def pow_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import prelu as prelu
 from . import prod as prod
+from . import quantile as quantile
+from . import rad2deg as rad2deg
+def rad2deg_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import flatten as ravel
 from . import reciprocal as reciprocal
 def reciprocal_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import relu as relu
 def relu_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import remainder as remainder
+def remainder_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import repeat_interleave as repeat_interleave
 from . import reshape as reshape
 from . import rms_norm as rms_norm
@@ -291,6 +346,8 @@ def scatter_reduce_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import searchsorted as searchsorted
 from . import select as select
 from . import selu as selu
+from . import sgn as sgn
+def sgn_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import sigmoid as sigmoid
 def sigmoid_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import sign as sign
@@ -298,6 +355,8 @@ def sign_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import signbit as signbit
 from . import sin as sin
 def sin_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import sinc as sinc
+def sinc_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import sinh as sinh
 def sinh_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import softmax as softmax
@@ -311,6 +370,7 @@ from . import squeeze as squeeze
 def squeeze_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import stack as stack
 from . import std as std
+from . import std_mean as std_mean
 from . import sub as sub
 def sub_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import sub as subtract
@@ -354,7 +414,10 @@ from . import unravel_index as unravel_index
 from . import unsqueeze as unsqueeze
 def unsqueeze_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import var as var
+from . import var_mean as var_mean
 from . import vdot as vdot
 from . import vsplit as vsplit
 from . import vstack as vstack
 from . import where as where
+from . import xlogy as xlogy
+def xlogy_(input: Any, *args: Any, **options: Any) -> Any: ...

@@ -122,7 +122,8 @@ def _entry(name, names):
         if out is not None:
             check_writable(name, "out", out)
         try:
-            return canonical(ufunc(*given)) if out is None else ufunc(*given, out=out)
+            with np.errstate(all="ignore"):
+                return canonical(ufunc(*given)) if out is None else ufunc(*given, out=out)
         except (TypeError, ValueError, OverflowError) as error:
             shapes = _described(dict(zip(names, given, strict=True))) + f", out {np.shape(out)}" * (out is not None)
             kind = TypeError if isinstance(error, TypeError) else ValueError  # NumPy has subclasses of its own

@@ -336,5 +336,6 @@ TABLE |= INDEXING | MATHEMATICS | ORDER | PRODUCTS
 
 WITHOUT_GRADIENT = {
     "argmax", "argmin", "argsort", "argwhere", "bincount", "bucketize", "histc", "nonzero", "one_hot", "searchsorted",
+    "count_nonzero", "float_power", "heaviside", "isneginf", "isposinf", "isreal", "positive",
     "tril_indices", "triu_indices", "unique", "unique_consecutive", "unravel_index", *F.comparison.__all__,
 }  # fmt: skip

@@ -125,7 +125,7 @@ REFUSED = {
     "var dtype": (lambda x: np.var(x, dtype="f8"), "var"),
     "resize": (lambda x: np.resize(x, (3, 3)), "reshape"),
     "sinc": (np.sinc, "a function"),
-    "hypot": (lambda x: np.hypot(x, 1), "a function"),
+    "nextafter": (lambda x: np.nextafter(x, 1), "a function"),
     "cumsum out": (lambda x: np.cumsum(x, out=np.zeros(6, np.float32)), "a function"),
     "median": (np.median, "a function"),
     "norm": (np.linalg.norm, "a function"),

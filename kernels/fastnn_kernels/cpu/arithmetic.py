@@ -211,9 +211,9 @@ class Function:
             make = ROWS[self.count] if self.plain else _rows_of_choice
             rows = (_rows_2_of_numbers if name in WITH_NUMBERS else make)(formula)
             rows.__doc__ = (
-                f"{', '.join(names)} -> out(P,R,C), where steps holds R, C, the elements of a piece of a row, the pieces "
-                "of a row (or the groups of R rows), the rows of a group, then how far each operand goes per P, R and "
-                "C. The range is over pieces, or groups."
+                f"{', '.join(names)} -> out(P,R,C), where steps holds R, C, the elements of a piece of a row, the "
+                "pieces of a row (or the groups of R rows), the rows of a group, then how far each operand goes per P, "
+                "R and C. The range is over pieces, or groups."
             )
             self.rows = kernel(f"{kinds}, i8[::1]", parallel=True, name=f"{name}__rows")(rows)
 

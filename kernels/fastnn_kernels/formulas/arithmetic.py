@@ -167,13 +167,15 @@ def atan2(input, other):
 
 
 def atan2_backward(dy, input, other):
-    """dy times the slope of atan2 in its input"""
-    return dy * (other / (input * input + other * other))
+    """dy times the slope of atan2 in its input, 0 at the origin"""
+    T, square = type(dy), input * input + other * other
+    return T(0) if square == T(0) else dy * (other / square)
 
 
 def atan2_backward_other(dy, input, other):
-    """dy times the slope of atan2 in its second argument"""
-    return dy * (-input / (input * input + other * other))
+    """dy times the slope of atan2 in its second argument, 0 at the origin"""
+    T, square = type(dy), input * input + other * other
+    return T(0) if square == T(0) else dy * (-input / square)
 
 
 def hypot(input, other):
