@@ -101,6 +101,12 @@ class Tensor(Operators):
         kind = "" if self._data.dtype == np.float32 else f", dtype={self._data.dtype}"
         return f"Tensor({digits}{kind}{', requires_grad=True' if self._node is not None else ''})"
 
+    def _repr_html_(self) -> str | None:
+        """Show images in notebooks; None for all else."""
+        from fastnn._html import images
+
+        return images(self._data)
+
     def __format__(self, spec: str) -> str:
         """Format a tensor without dimensions as its number."""
         return format(self._data.item(), spec) if self._data.ndim == 0 else super().__format__(spec)

@@ -29,6 +29,7 @@ from fastnn.data.datasets import (
 )
 from fastnn.data.digits import mnist, mnist_5k
 from fastnn.data.idx import read_idx
+from fastnn.data.labels import LabelEncoder
 from fastnn.data.loader import DataLoader
 from fastnn.data.points import make_blobs, make_circles, make_moons, make_spirals
 from fastnn.data.samplers import (
@@ -56,6 +57,7 @@ __all__ = [
     "Flip",
     "IterableDataset",
     "KFold",
+    "LabelEncoder",
     "Mixup",
     "Noise",
     "RandomSampler",

@@ -38,20 +38,35 @@ class Summary:
         self.trainable_parameters = trainable
         self.flops = sum(row.flops for row in rows)
 
-    def __repr__(self) -> str:
+    def _lines(self) -> list[tuple[str, str, str, str]]:
+        """Give the cells: head, input, layers, total."""
         lines = [("layer", "output shape", "parameters", "FLOPs"), (self.title, str(self.input_shape), "", "")]
         for row in self.rows:
             label = f"{row.name}: {row.layer}" if row.name else row.layer
             lines.append((f"  {label}", str(row.output_shape), f"{row.parameters:,}", f"{row.flops:,}"))
         lines.append(("total", "", f"{self.parameters:,}", f"{self.flops:,}"))
+        return lines
+
+    def _repr_html_(self) -> str:
+        """Give the table for notebooks."""
+        from fastnn._html import table
+
+        head, *rows = self._lines()
+        return table(head, rows, self._foot())
+
+    def _foot(self) -> str:
+        frozen = self.parameters - self.trainable_parameters
+        return f"{frozen:,} of the parameters are frozen" if frozen else ""
+
+    def __repr__(self) -> str:
+        lines = self._lines()
         widths = [max(len(line[column]) for line in lines) for column in range(4)]
         rule = "-" * (sum(widths) + 6)
         text = [
             f"{label:<{widths[0]}}  {shape:<{widths[1]}}  {count:>{widths[2]}}  {flops:>{widths[3]}}".rstrip()
             for label, shape, count, flops in lines
         ]
-        frozen = self.parameters - self.trainable_parameters
-        tail = [f"{frozen:,} of the parameters are frozen"] if frozen else []
+        tail = [self._foot()] if self._foot() else []
         return "\n".join([text[0], rule, *text[1:-1], rule, text[-1], *tail])
 
 

@@ -13,7 +13,7 @@ from fastnn.train.checkpoint import load_checkpoint, load_weights, save_checkpoi
 from fastnn.train.history import History
 from fastnn.train.loading import LoadError
 from fastnn.train.loggers import CSVLog, JSONLog, TensorBoardLog
-from fastnn.train.loop import Run, TrainingDiverged, evaluate, fit, predict
+from fastnn.train.loop import Run, TrainingDiverged, evaluate, fit, predict, predict_labels
 from fastnn.train.metrics import accuracy, confusion_matrix, top_k
 from fastnn.train.plots import (
     plot_confusion,
@@ -52,6 +52,7 @@ __all__ = [
     "plot_filters",
     "plot_misread",
     "predict",
+    "predict_labels",
     "save_checkpoint",
     "save_weights",
     "top_k",

@@ -25,6 +25,7 @@ from fastnn.train.feeding import (
     weighted_loss,
     whole_batches,
 )
+from fastnn.train.names import loss_of, numbers_for
 from fastnn.train.streams import Function, Stream, resolve
 
 Array = np.ndarray[Any, Any]
@@ -32,16 +33,17 @@ Metrics = Iterable[str | Function | Stream] | Mapping[str, Function | Stream]
 
 
 def evaluate(
-    model: Any, data: Data, *, loss: Loss | None = None, metrics: Metrics = (), batch_size: int = 256
+    model: Any, data: Data, *, loss: Loss | str | None = None, metrics: Metrics = (), batch_size: int = 256
 ) -> dict[str, Any]:
     """Compute loss and metrics of a model on a data set, in eval mode; arguments as for `fit`.
 
     Every module is left in its own mode, and the data are never written into, whatever the model does in place.
     """
     check_model("evaluate", model)
-    if loss is not None:
-        check_loss("evaluate", loss)
-    return measure(model, batches("evaluate", "data", data, model, batch_size), loss, resolve(metrics))
+    data, function = numbers_for(model, data), loss_of("evaluate", loss)
+    if function is not None:
+        check_loss("evaluate", function)
+    return measure(model, batches("evaluate", "data", data, model, batch_size), function, resolve(metrics))
 
 
 def check_loss(where: str, loss: Any) -> None:
@@ -67,6 +69,24 @@ def predict(model: Any, x: Array, *, batch_size: int = 256) -> Array:
     with modes_kept(model), no_grad():
         model.eval()
         return np.concatenate([plain(model(part)) for part in parts])
+
+
+def predict_labels(model: Any, x: Array, *, batch_size: int = 256, threshold: float = 0.5) -> Array:
+    """Give the class of each sample of x (N, ...): its number, or its name if the model was trained on texts.
+
+    The class of the highest output (N, C). Of a single output, (N,) or (N, 1), class 1 from `threshold` on: 0.5 is for
+    probabilities, 0 for logits. Raises ValueError for outputs of other shapes.
+    """
+    output = predict(model, x, batch_size=batch_size)
+    if output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1):
+        numbers = (output.reshape(-1) >= threshold).astype(np.int64)
+    elif output.ndim == 2:
+        numbers = output.argmax(axis=1)
+    else:
+        raise ValueError(f"predict_labels: outputs must be (N, C), (N, 1) or (N,), got shape {output.shape}")
+    classes = getattr(model, "classes_", None)
+    labels: Array = numbers if classes is None else classes[numbers]
+    return labels
 
 
 def measure(

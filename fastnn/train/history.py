@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 import numpy as np
 
+from fastnn._html import table
 from fastnn.train.streams import direction_of
+
+SHOWN = 60  # epochs of a long run, half from either end
 
 
 class History:
-    """The figures of a training run, one number per epoch and column.
+    """The figures of a training run, one number per epoch and column; a mapping, of which ``dict(history)`` is a copy.
 
-    Columns are `loss`, the metrics, the same with `val_` in front if there was a validation set, and `seconds`. A
-    metric that is not a number (a confusion matrix) has a column of arrays.
+    Its length is the number of epochs. Columns are `loss`, the metrics, the same with `val_` in front if there was a
+    validation set, and `seconds`. A metric that is not a number (a confusion matrix) has a column of arrays.
 
     Attributes
     ----------
@@ -97,6 +100,27 @@ class History:
         """Go through the names of the columns."""
         return iter(self.columns)
 
+    def keys(self) -> KeysView[str]:
+        """Give the names of the columns."""
+        return self.columns.keys()
+
+    def values(self) -> ValuesView[list[Any]]:
+        """Give the columns."""
+        return self.columns.values()
+
+    def items(self) -> ItemsView[str, list[Any]]:
+        """Give (name, column) of all columns."""
+        return self.columns.items()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give one column, or `default` if it is not there."""
+        return self.columns.get(name, default)
+
+    @property
+    def history(self) -> dict[str, list[Any]]:
+        """The columns, under the name that they have in Keras."""
+        return self.columns
+
     def __len__(self) -> int:
         """Count the epochs."""
         return max((len(values) for values in self.columns.values()), default=0)
@@ -113,11 +137,34 @@ class History:
             rows.append(f"{epoch:5d}  " + "  ".join(f"{value:12.5g}" for value in values))
         return "\n".join(rows)
 
+    def __repr__(self) -> str:
+        """Give the figures as a table, and why the run ended."""
+        if not len(self):
+            return "History(no epoch was finished)"
+        lines = str(self).splitlines()
+        if len(lines) > SHOWN + 1:
+            lines[1 + SHOWN // 2 : -(SHOWN // 2)] = ["  ..."]
+        return "\n".join([*lines, *([] if self.stopped in ("", "finished") else [self.stopped])])
+
+    def _repr_html_(self) -> str:
+        """Give the table for notebooks."""
+        names = list(self.numbers)
+        rows = [
+            [epoch, *(f"{value:.5g}" for value in values)]
+            for epoch, values in enumerate(zip(*self.numbers.values(), strict=True), start=1)
+        ]
+        if len(rows) > SHOWN:
+            rows[SHOWN // 2 : -(SHOWN // 2)] = [["..."] * (1 + len(names))]
+        return table(["epoch", *names], rows, "" if self.stopped == "finished" else self.stopped)
+
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw the learning curves (see `fastnn.train.plots.plot_history`); needs matplotlib."""
         from fastnn.train.plots import plot_history
 
         return plot_history(self, path)
+
+
+Mapping.register(History)
 
 
 def sign_of(where: str, name: str, mode: str, history: History) -> float:

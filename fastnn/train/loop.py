@@ -19,7 +19,7 @@ from fastnn.tape import unwrap
 from fastnn.train.callbacks import Callback, FunctionCallback, Schedule, StopOnNaN
 from fastnn.train.checkpoint import StrPath, load_checkpoint
 from fastnn.train.compiling import Compiling, compile_step, compiling
-from fastnn.train.evaluation import Metrics, check_loss, evaluate, measure, predict
+from fastnn.train.evaluation import Metrics, check_loss, evaluate, measure, predict, predict_labels
 from fastnn.train.feeding import (
     ClassWeight,
     Data,
@@ -40,19 +40,21 @@ from fastnn.train.feeding import (
 )
 from fastnn.train.history import History
 from fastnn.train.loading import reading
+from fastnn.train.names import loss_of, optimizer_of, with_numbers
 from fastnn.train.progress import Progress
 from fastnn.train.run import Run, TrainingDiverged
 from fastnn.train.streams import Stream, directions, resolve
 
-__all__ = ["Run", "TrainingDiverged", "evaluate", "fit", "predict"]
+__all__ = ["Run", "TrainingDiverged", "evaluate", "fit", "predict", "predict_labels"]
 
 
 def fit(
     model: Any,
     data: Data,
     *,
-    loss: Loss,
+    loss: Loss | str,
     optimizer: Any,
+    lr: float | None = None,
     epochs: int = 1,
     validation: Data | None = None,
     validation_split: float | None = None,
@@ -81,12 +83,16 @@ def fit(
         `fastnn.manual_seed` sets; or any iterable that can be gone through once per epoch, such as a `DataLoader`. A
         third item holds weights of samples. Floating-point arrays are converted to the dtype of the model's parameters:
         once, or batch by batch if they are memory-mapped files. They are never written into, whatever the model does in
-        place.
-    loss : callable
-        (output, target) -> scalar Tensor, the mean over the batch, such as `functional.cross_entropy`. With weights it
-        is called with ``reduction="none"``.
-    optimizer : Optimizer
-        Over the model's parameters, or some of them; any but `LBFGS`, which wants to see the loss again and again.
+        place. Labels y may be texts: classes are numbered in alphabetical order, and the model keeps them as
+        `classes_`, for `evaluate` and `predict_labels`.
+    loss : str or callable
+        (output, target) -> scalar Tensor, the mean over the batch, such as `functional.cross_entropy`, or its name:
+        "cross_entropy", "mse", "bce_with_logits" ... With weights it is called with ``reduction="none"``.
+    optimizer : str or Optimizer
+        Over the model's parameters, or some of them; any but `LBFGS`, which wants to see the loss again and again. Or
+        a name, "adam", "sgd" ..., for all parameters.
+    lr : float, optional
+        The learning rate of an optimizer that is given by name.
     epochs : int
         Epochs in all, those of a resumed checkpoint included.
     validation : like data, optional
@@ -146,12 +152,12 @@ def fit(
 
     Examples
     --------
-    >>> from fastnn import functional, nn, optim
+    >>> from fastnn import nn
     >>> x = np.random.default_rng(0).standard_normal((64, 2)).astype(np.float32)
     >>> y = (x[:, 0] > x[:, 1]).astype(np.int64)
     >>> model = nn.Linear(2, 2)
-    >>> history = fit(model, (x, y), loss=functional.cross_entropy, epochs=20, progress=False,
-    ...               optimizer=optim.SGD(model.parameters(), lr=1.0), metrics=["accuracy"])
+    >>> history = fit(model, (x, y), loss="cross_entropy", optimizer="sgd", lr=1.0, epochs=20, metrics=["accuracy"],
+    ...               progress=False)
     >>> history["accuracy"][-1] > 0.9
     True
     """
@@ -159,9 +165,12 @@ def fit(
     for name, value, least in (("epochs", epochs, 0), ("accumulate", accumulate, 1)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or not least <= value <= LARGEST:
             raise ValueError(f"fit: {name} must be an integer of at least {least}, got {shown(value)}")
-    check_loss("fit", loss)
+    function = loss_of("fit", loss)
+    check_loss("fit", function)
+    optimizer = optimizer_of(optimizer, model, lr)
     _check_optimizer(model, optimizer)
     streams, held_streams = resolve(metrics), resolve(metrics)
+    data, validation, class_weight = with_numbers(model, data, validation, class_weight=class_weight)
     if validation_split is not None:
         if validation is not None:
             raise ValueError("fit: give validation or validation_split, not both")
@@ -191,7 +200,7 @@ def fit(
         with reading("", path_of("fit", resume), "fit"):
             run.load_state_dict(load_checkpoint(resume, function="fit"))
     with modes_kept(model), kernels.flush_denormal() if flush_denormal else nullcontext():
-        return _run(run, feed, held_out, loss, streams, held_streams, progress, accumulate)
+        return _run(run, feed, held_out, function, streams, held_streams, progress, accumulate)
 
 
 def _run(

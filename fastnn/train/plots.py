@@ -1,14 +1,17 @@
 """Pictures of training and of what was learned. They need matplotlib (`pip install fastnn-numba[plot]`).
 
-Each function gives the figure. With a path it is also written there, and no window or notebook output appears.
+Each function gives the figure. With a path it is also written there, and no window or notebook output appears. Without
+one, notebooks show it once.
 """
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from fastnn.nn.summary import watching
 from fastnn.tape import Tensor, no_grad
 from fastnn.train.evaluation import predict
 from fastnn.train.feeding import floating
-from fastnn.train.progress import is_share
+from fastnn.train.progress import cell_number, in_notebook, is_share
 
 if TYPE_CHECKING:
     from fastnn.train.history import History
@@ -371,6 +374,8 @@ def plot_misread(
 
 def _figure(size: tuple[float, float], path: StrPath | None) -> Any:
     try:
+        if path is None and in_notebook():
+            return _shown_class()(figsize=size, layout="constrained")
         if path is None:
             import matplotlib.pyplot as plt
 
@@ -386,4 +391,29 @@ def _finish(figure: Any, path: StrPath | None) -> Any:
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=140)
+    elif hasattr(figure, "show_now"):
+        figure.show_now()
     return figure
+
+
+@cache
+def _shown_class() -> Any:
+    """Give the class of figures that a notebook shows once: when they are drawn, not as the cell's result again."""
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        shown_in = -1  # the number of the cell
+
+        def show_now(self) -> None:
+            from IPython.display import Image, display  # type: ignore[import-not-found]
+
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=100)
+            display(Image(data=file.getvalue()))
+            self.shown_in = cell_number()
+
+        def _ipython_display_(self) -> None:
+            if cell_number() != self.shown_in:
+                self.show_now()
+
+    return Shown

@@ -131,10 +131,18 @@ class Progress:
         self.bar.set_description_str(f"epoch {min(finished + 1, self.epochs)}/{self.epochs}", refresh=False)
 
 
+def _shell() -> Any:
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+
+
 def in_notebook() -> bool:
     """Say whether a notebook shows what is printed."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return hasattr(shell, "kernel")
+    return hasattr(_shell(), "kernel")
+
+
+def cell_number() -> int:
+    """Give the number of the notebook's cell that runs; 0 outside of notebooks."""
+    return int(getattr(_shell(), "execution_count", 0))
 
 
 def bar_class() -> Any:

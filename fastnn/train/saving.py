@@ -91,7 +91,9 @@ def save(
         raise TypeError(f"save: optimizer must be an Optimizer, got {type(optimizer).__name__}")
     if config is not None and not isinstance(config, dict):
         raise TypeError(f"save: config must be a dictionary, got {type(config).__name__}")
+    classes = getattr(model, "classes_", None)  # of labels that were texts
     state = {
+        **({} if classes is None else {"classes": [str(name) for name in classes]}),
         "model": {name: np.asarray(value) for name, value in model.state_dict().items()},
         "architecture": describe(model),
         "ties": _ties(model),
@@ -238,10 +240,19 @@ def _model(state: dict[str, Any], model: Module | None, optimizer: Optimizer | N
                 optimizer = _optimizer(model, mapping("", state["optimizer"], "type", "groups", "state"))
             elif optimizer is not None and state["optimizer"] is not None:
                 optimizer.load_state_dict(mapping("", state["optimizer"], "state")["state"])
+        with reading("classes"):
+            if "classes" in state:
+                model.classes_ = _names(state["classes"])
         with reading("random"):
             if random:
                 streams.set_state(state["random"])
     return Saved(model, optimizer, config)
+
+
+def _names(names: Any) -> np.ndarray[Any, Any]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("they are not a list of texts")
+    return np.array(names)
 
 
 def describe(model: Module, depth: int = 0, seen: dict[int, int] | None = None) -> dict[str, Any] | None:
