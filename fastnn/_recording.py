@@ -10,6 +10,8 @@ from numbers import Number
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
+from numpy import ndarray as _ndarray
+from numpy.ma import MaskedArray
 
 from fastnn._constructors import write_out
 from fastnn._dtypes import dtype_of
@@ -28,6 +30,7 @@ else:
         """Marks the array arguments of operations: Tensor, array or number outside, array or number inside."""
 
 
+MASKED = "{}: {} is a masked array, whose mask would be lost; fill it first: .filled(0)"
 P = ParamSpec("P")
 _MISSING: Any = object()
 
@@ -137,6 +140,8 @@ def _differentiable(
         if not isinstance(a, Tensor):
             if a is _MISSING:
                 return operation(**options)
+            if type(a) is not _ndarray and isinstance(a, MaskedArray):
+                raise TypeError(MASKED.format(function.__name__.lstrip("_"), names[0]))
             if tells:
                 options["needs"] = (False,)
             try:
@@ -183,6 +188,8 @@ def _differentiable(
             refuse(error, a, b)
             raise
         if not given:
+            if isinstance(a, MaskedArray) or isinstance(b, MaskedArray):
+                raise TypeError(MASKED.format(function.__name__.lstrip("_"), names[isinstance(b, MaskedArray)]))
             return y
         if (source_a is None and source_b is None) or not grad_mode.enabled:
             return unrecorded(y)

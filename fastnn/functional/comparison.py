@@ -35,9 +35,17 @@ UFUNCS: dict[str, np.ufunc] = {
 }
 
 
+def _unmasked(function: str, input: Any) -> Any:
+    """Give the array of a tensor. Raises TypeError for masked arrays."""
+    x = unwrap(input)
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{function}: input is a masked array, whose mask would be lost; fill it first: .filled(0)")
+    return x
+
+
 def _operation(name: str, ufunc: np.ufunc) -> Callable[..., Any]:
     def unary(input: Any) -> Any:
-        return wrap(ufunc(input._data)) if isinstance(input, Tensor) else ufunc(input)
+        return wrap(ufunc(input._data)) if isinstance(input, Tensor) else ufunc(_unmasked(name, input))
 
     def binary(input: Any, other: Any) -> Any:
         a, b = unwrap(input), unwrap(other)
@@ -58,13 +66,13 @@ globals().update(_operations)
 
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Tell whether all elements, or all of those along `dim`, are true (not 0)."""
-    y = np.all(unwrap(input), dim if dim != () else None, keepdims=keepdim)
+    y = np.all(_unmasked("all", input), dim if dim != () else None, keepdims=keepdim)
     return wrap(y) if isinstance(input, Tensor) else y
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Tell whether any element, or any of those along `dim`, is true (not 0)."""
-    y = np.any(unwrap(input), dim if dim != () else None, keepdims=keepdim)
+    y = np.any(_unmasked("any", input), dim if dim != () else None, keepdims=keepdim)
     return wrap(y) if isinstance(input, Tensor) else y
 
 

@@ -114,6 +114,21 @@ def contains(self: Tensor, element: Any) -> bool:
     return bool(np.any(self._data == unwrap(element)))
 
 
+# --- other libraries
+
+
+def dlpack(self: Tensor, **options: Any) -> Any:
+    """Give the memory to another library, by DLPack. Raises BufferError where a gradient would be lost."""
+    if self._node is not None:
+        raise BufferError("__dlpack__: this tensor requires a gradient, which others would not see: use detach()")
+    return self._data.__dlpack__(**{name: value for name, value in options.items() if value is not None})
+
+
+def dlpack_device(self: Tensor) -> tuple[int, int]:
+    """Give DLPack's name of the CPU."""
+    return 1, 0
+
+
 # --- tensors like this one
 
 
@@ -213,6 +228,8 @@ def _swapped(self: Tensor) -> Any:
 
 METHODS: dict[str, Any] = {
     "__contains__": contains,
+    "__dlpack__": dlpack,
+    "__dlpack_device__": dlpack_device,
     "__reversed__": lambda self: shaping.getitem(self, slice(None, None, -1)),
     "allclose": allclose,
     "apply_": apply_,

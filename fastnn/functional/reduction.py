@@ -203,6 +203,8 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _index(name: str, input: Any, dim: int | None, keepdim: bool) -> Any:
+    if isinstance(input, np.ma.MaskedArray):
+        raise TypeError(f"{name}: input is a masked array, whose mask would be lost; fill it first: .filled(0)")
     y = _reduce(name, unwrap(input), dim, keepdim)
     return wrap(y) if isinstance(input, Tensor) else y
 

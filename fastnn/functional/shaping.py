@@ -97,10 +97,12 @@ def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
 
 
 def check_array(function: str, name: str, x: Any) -> None:
-    """Raise TypeError for anything but a tensor or an array."""
+    """Raise TypeError for anything but a tensor or an array, and for masked arrays."""
     if not isinstance(x, Tensor | np.ndarray | np.generic):
         what = "None" if x is None else type(x).__name__
         raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}")
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first: .filled(0)")
 
 
 def expand(input: Array, *sizes: Any) -> Any:
