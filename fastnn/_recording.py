@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
 
 import numpy as np
 from numpy import ndarray as _ndarray
-from numpy.ma import MaskedArray
 
 from fastnn._constructors import write_out
 from fastnn._dtypes import dtype_of
@@ -140,7 +139,7 @@ def _differentiable(
         if not isinstance(a, Tensor):
             if a is _MISSING:
                 return operation(**options)
-            if type(a) is not _ndarray and isinstance(a, MaskedArray):
+            if type(a) is not _ndarray and is_masked(a):
                 raise TypeError(MASKED.format(function.__name__.lstrip("_"), names[0]))
             if tells:
                 options["needs"] = (False,)
@@ -188,8 +187,8 @@ def _differentiable(
             refuse(error, a, b)
             raise
         if not given:
-            if isinstance(a, MaskedArray) or isinstance(b, MaskedArray):
-                raise TypeError(MASKED.format(function.__name__.lstrip("_"), names[isinstance(b, MaskedArray)]))
+            if (type(a) is not _ndarray or type(b) is not _ndarray) and (is_masked(a) or is_masked(b)):
+                raise TypeError(MASKED.format(function.__name__.lstrip("_"), names[is_masked(b)]))
             return y
         if (source_a is None and source_b is None) or not grad_mode.enabled:
             return unrecorded(y)
@@ -294,6 +293,11 @@ def either_spelling(function: Any) -> Any:
             return y
 
     return spelled
+
+
+def is_masked(x: Any) -> bool:
+    """Tell whether an array is masked, without loading NumPy's module of these for any other."""
+    return isinstance(x, _ndarray) and type(x) is not _ndarray and isinstance(x, np.ma.MaskedArray)
 
 
 def _refuse(function: str, names: list[str], variadic: bool, error: Exception, *args: Any) -> None:

@@ -6,7 +6,7 @@
 """
 
 from fastnn._grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from fastnn._recording import Array, Gradients, Needs, WithBackward, differentiable, either_spelling
+from fastnn._recording import Array, Gradients, Needs, WithBackward, differentiable, either_spelling, is_masked
 from fastnn._tensor import UFUNCS, Tensor, as_array, plain_index, recorded, unwrap, wrap
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "enable_grad",
     "inference_mode",
     "is_grad_enabled",
+    "is_masked",
     "no_grad",
     "plain_index",
     "recorded",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.tape import Tensor, unwrap, wrap
+from fastnn.tape import Tensor, is_masked, unwrap, wrap
 
 from .promotion import alike, promoted
 
@@ -38,7 +38,7 @@ UFUNCS: dict[str, np.ufunc] = {
 def _unmasked(function: str, input: Any) -> Any:
     """Give the array of a tensor. Raises TypeError for masked arrays."""
     x = unwrap(input)
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         raise TypeError(f"{function}: input is a masked array, whose mask would be lost; fill it first: .filled(0)")
     return x
 

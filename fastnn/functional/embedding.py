@@ -10,7 +10,7 @@ import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap
 from fastnn_kernels import checks
 
-from .shaping import add_rows
+from .shaping import add_rows, check_array
 
 
 @differentiable
@@ -47,6 +47,8 @@ def embedding(
     Raises IndexError for indices out of range, TypeError for indices that are no integers, ValueError for a weight that
     is no matrix.
     """
+    check_array("embedding", "input", input)
+    check_array("embedding", "weight", weight)
     index, table = np.asarray(unwrap(input)), unwrap(weight)
     if np.ndim(table) != 2:
         raise ValueError(f"embedding: weight must have shape (N, D), got {np.shape(table)}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import fastnn_kernels as kernels
-from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
+from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_masked, unwrap, wrap
 
 from .arithmetic import maximum, minimum
 
@@ -203,7 +203,7 @@ def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _index(name: str, input: Any, dim: int | None, keepdim: bool) -> Any:
-    if isinstance(input, np.ma.MaskedArray):
+    if is_masked(input):
         raise TypeError(f"{name}: input is a masked array, whose mask would be lost; fill it first: .filled(0)")
     y = _reduce(name, unwrap(input), dim, keepdim)
     return wrap(y) if isinstance(input, Tensor) else y

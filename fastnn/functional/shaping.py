@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index
+from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, is_masked, plain_index
 from fastnn_kernels import checks, contiguous, index_reduce
 
 from .arithmetic import unbroadcast
@@ -101,7 +101,7 @@ def check_array(function: str, name: str, x: Any) -> None:
     if not isinstance(x, Tensor | np.ndarray | np.generic):
         what = "None" if x is None else type(x).__name__
         raise TypeError(f"{function}: {name} must be a tensor or an array, got {what}")
-    if isinstance(x, np.ma.MaskedArray):
+    if is_masked(x):
         raise TypeError(f"{function}: {name} is a masked array, whose mask would be lost; fill it first: .filled(0)")
 
 
