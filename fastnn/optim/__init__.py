@@ -9,22 +9,27 @@ from .adaptive import Adadelta, Adagrad, RMSprop
 from .average import EMA
 from .clip import clip_grad_norm_, clip_grad_value_
 from .lbfgs import LBFGS
+from .matrix import Adafactor, Muon
 from .optimizer import Optimizer
-from .sgd import SGD, Lion
+from .sgd import ASGD, SGD, Lion, Rprop
 
 __all__ = [
+    "ASGD",
     "EMA",
     "LBFGS",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "Lion",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "Rprop",
     "SGD",
     "clip_grad_norm_",
     "clip_grad_value_",

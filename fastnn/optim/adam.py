@@ -8,12 +8,12 @@ All raise ValueError for negative settings and for betas outside 0 <= beta < 1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from fastnn_kernels import nadam_momentum
 
 from .flat import Flat
-from .optimizer import Optimizer, number_of
+from .optimizer import Ignored, Optimizer, number_of
 
 Betas = tuple[float, float]
 
@@ -42,10 +42,11 @@ class Adam(Optimizer):
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
         more = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay, "l1": l1}
-        super().__init__(params, {**settings, **more})
+        super().__init__(params, {**settings, **more}, **ignored)
 
     def _rule(self, settings: Mapping[str, Any]) -> str:
         return "amsgrad" if settings["amsgrad"] else "adam"
@@ -65,9 +66,19 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         super().__init__(
-            params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True, l1=l1
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+            l1=l1,
+            **ignored,
         )
 
 
@@ -96,6 +107,7 @@ class NAdam(Optimizer):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {
             "lr": lr,
@@ -105,7 +117,7 @@ class NAdam(Optimizer):
             "momentum_decay": momentum_decay,
         }
         more = {"maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay, "l1": l1}
-        super().__init__(params, {**settings, **more})
+        super().__init__(params, {**settings, **more}, **ignored)
 
     def _update(self, flat: Flat, part: slice | None, step: int, settings: dict[str, Any]) -> None:
         # the product of all momenta so far is history, like m: it depends on what beta1 was
@@ -155,9 +167,10 @@ class RAdam(Optimizer):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, {**settings, "decoupled_weight_decay": decoupled_weight_decay, "l1": l1})
+        super().__init__(params, {**settings, "decoupled_weight_decay": decoupled_weight_decay, "l1": l1}, **ignored)
 
 
 class Adamax(Optimizer):
@@ -181,6 +194,7 @@ class Adamax(Optimizer):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, {**settings, "maximize": maximize, "l1": l1})
+        super().__init__(params, {**settings, "maximize": maximize, "l1": l1}, **ignored)

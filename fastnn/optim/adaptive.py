@@ -7,9 +7,9 @@ In all of them g = gradient + weight_decay * p + l1 * sign(p). All raise ValueEr
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
-from .optimizer import Optimizer
+from .optimizer import Ignored, Optimizer
 
 
 class RMSprop(Optimizer):
@@ -36,9 +36,10 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered}
-        super().__init__(params, {**settings, "weight_decay": weight_decay, "maximize": maximize, "l1": l1})
+        super().__init__(params, {**settings, "weight_decay": weight_decay, "maximize": maximize, "l1": l1}, **ignored)
 
     def _rule(self, settings: Mapping[str, Any]) -> str:
         return f"rmsprop{'_centered' * bool(settings['centered'])}{'_momentum' * bool(settings['momentum'])}"
@@ -65,9 +66,12 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, {**settings, "initial_accumulator_value": initial_accumulator_value, "l1": l1})
+        super().__init__(
+            params, {**settings, "initial_accumulator_value": initial_accumulator_value, "l1": l1}, **ignored
+        )
 
 
 class Adadelta(Optimizer):
@@ -92,6 +96,7 @@ class Adadelta(Optimizer):
         *,
         maximize: bool = False,
         l1: float = 0.0,
+        **ignored: Unpack[Ignored],
     ) -> None:
         settings = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
-        super().__init__(params, {**settings, "l1": l1})
+        super().__init__(params, {**settings, "l1": l1}, **ignored)

@@ -56,6 +56,7 @@ class Flat:
             end += -(-parameter.numel() // step) * step
         self.values = _zeros(end, self.dtype, 0)
         self.state: dict[str, np.ndarray] = {}
+        self.wholes: dict[int, dict[str, np.ndarray]] = {}  # states of other shapes, by the place of their parameter
         self._side_by_side: dict[tuple[str, ...], tuple[np.ndarray, ...]] = {}
         self.steps = [0] * len(parameters)  # updates that each parameter has seen
         self.common_steps: int | None = 0  # ... if that is the same number for all
@@ -67,7 +68,7 @@ class Flat:
         self.adopt()
 
     def __getstate__(self) -> dict[str, Any]:
-        names = "parameters", "state", "steps", "common_steps", "products"
+        names = "parameters", "state", "wholes", "steps", "common_steps", "products"
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -148,6 +149,7 @@ class Flat:
     def forget_state(self) -> None:
         """Begin anew, without an optimizer's state."""
         self.state.clear()
+        self.wholes.clear()
         self._side_by_side.clear()
 
     def touch(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from numbers import Real
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -18,11 +20,31 @@ from .flat import Flat, leaf_of
 RANGES = {
     **dict.fromkeys(("lr", "weight_decay", "l1", "eps", "momentum", "momentum_decay"), (0.0, np.inf, False)),
     **dict.fromkeys(("lr_decay", "initial_accumulator_value"), (0.0, np.inf, False)),
+    **dict.fromkeys(("lambd", "t0"), (0.0, np.inf, False)),
     "betas": (0.0, 1.0, False),
+    "step_sizes": (0.0, np.inf, False),
     **dict.fromkeys(("alpha", "rho"), (0.0, 1.0, True)),
 }
-SCHEDULED = {"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum"}  # what schedules keep in groups
+PAIRS = ("betas", "etas", "step_sizes")  # settings of two numbers
+SCHEDULED = {
+    "initial_lr",
+    "max_lr",
+    "min_lr",
+    "max_momentum",
+    "base_momentum",
+    "swa_lr",
+}  # what schedules keep in groups
 PYTORCHS_OWN = {"foreach", "fused", "capturable", "differentiable"}  # in its groups: how it computes, not what
+NAMES = "param_names"
+
+
+class Ignored(TypedDict, total=False):
+    """How PyTorch should compute a step; accepted and ignored: here one kernel does."""
+
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
 
 
 def _number(value: Any) -> float:
@@ -31,6 +53,12 @@ def _number(value: Any) -> float:
         return float(value)
     except OverflowError:
         return np.inf if value > 0 else -np.inf
+
+
+def _plain(value: Any) -> Any:
+    """Give a setting that is a tensor or an array of one number as that number."""
+    one = isinstance(value, Tensor | np.ndarray) and np.size(value) == 1
+    return value.item() if one else value
 
 
 def number_of(value: Any) -> float:
@@ -54,7 +82,10 @@ def _fits(value: Any, usual: Any) -> bool:
     if isinstance(usual, bool):
         return isinstance(value, bool | np.bool_)
     if isinstance(usual, tuple | list):
-        return isinstance(value, tuple | list) and all(np.isfinite(number_of(v)) for v in value)
+        may_be_none = None in usual
+        return isinstance(value, tuple | list) and all(
+            np.isfinite(number_of(v)) or (v is None and may_be_none) for v in value
+        )
     return bool(np.isfinite(number_of(value)))
 
 
@@ -66,11 +97,13 @@ class Optimizer:
     group and dtype updates them; so a parameter should have one optimizer at a time (another one takes it over with
     its values, at the price of a copy).
 
-    Parameters without a gradient are left alone, frozen ones too. `param_groups` is a list of dictionaries: change a
+    params may also be pairs of name and parameter, as `named_parameters` gives them. Parameters without a gradient are
+    left alone, frozen ones too. `param_groups` is a list of dictionaries: change a
     setting there between steps, or `lr` for all groups at once.
 
-    Every optimizer takes `weight_decay` (L2) and `l1`: they add ``weight_decay * p + l1 * sign(p)`` to the gradient,
-    for each group with its own numbers. ``maximize=True`` climbs: it turns the gradient around, not the penalties.
+    Every optimizer but Adafactor and Muon takes `weight_decay` (L2) and `l1`: they add ``weight_decay * p + l1 *
+    sign(p)`` to the gradient, for each group with its own numbers. ``maximize=True`` climbs: it turns the gradient
+    around, not the penalties.
 
     Gradients add up until `zero_grad`, so several backward passes before one step make one large batch of small ones:
     divide each loss by their number.
@@ -80,12 +113,15 @@ class Optimizer:
     state_names: tuple[str, ...] = ()  # of all rules that the class can use
     counts_steps = True  # whether PyTorch's state has a "step"
 
-    def __init__(self, params: Iterable[Any], settings: dict[str, Any]) -> None:
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any], **ignored: Unpack[Ignored]) -> None:
         name = type(self).__name__
+        if unknown := ignored.keys() - PYTORCHS_OWN:
+            raise TypeError(f"{name}: unexpected argument {min(unknown)!r}")
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"{name}: params must be an iterable of parameters, not one {type(params).__name__}")
         given = list(params)
-        self.defaults = settings
+        self.defaults = {key: _plain(value) for key, value in defaults.items()}
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)  # for optimizers of one's own
         self.updates = 0  # calls of `step`: schedules look whether there were any
         self.param_groups: list[dict[str, Any]] = []
         self._flats: list[list[Flat]] = []
@@ -105,7 +141,12 @@ class Optimizer:
             raise TypeError(f'{name}: a group of parameters must be a dictionary with "params", got {param_group!r}')
         params = param_group["params"]
         parameters = [params] if isinstance(params, Tensor) else list(params)
-        unknown = set(param_group) - set(self.defaults) - SCHEDULED - {"params"}
+        names: dict[str, Any] = {}
+        if parameters and all(isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in parameters):
+            names = {NAMES: [name for name, _ in parameters]}
+            parameters = [parameter for _, parameter in parameters]
+        param_group = {key: _plain(value) for key, value in param_group.items() if key not in PYTORCHS_OWN}
+        unknown = set(param_group) - set(self.defaults) - SCHEDULED - {"params", NAMES}
         if unknown:
             raise ValueError(f"{name}: unknown settings {', '.join(sorted(unknown))}")
         seen = {id(p) for group in self.param_groups for p in group["params"]}
@@ -117,7 +158,7 @@ class Optimizer:
             if id(parameter) in seen:
                 raise ValueError(f"{name}: a parameter of shape {parameter.shape} is given twice")
             seen.add(id(parameter))
-        group = {**self.defaults, **param_group, "params": parameters}
+        group = {**self.defaults, **param_group, **names, "params": parameters}
         self._check(group)
         if any(type(leaf_of(p)) is not Leaf for p in parameters):
             raise ValueError(f"{name}: only Parameters, and leaf tensors that require gradients, can be optimized")
@@ -132,16 +173,16 @@ class Optimizer:
             if key not in RANGES:
                 continue
             low, high, closed = RANGES[key]
-            values = value if key == "betas" and isinstance(value, tuple | list) else (value,)
+            pair = key in PAIRS
+            values = value if pair and isinstance(value, tuple | list) else (value,)
             if not all(isinstance(v, Real) for v in values):
-                raise TypeError(
-                    f"{name}: {key} must be {'two numbers' if key == 'betas' else 'a number'}, got {value!r}"
-                )
-            if key == "betas" and len(values) != 2:
-                raise ValueError(f"{name}: betas must be two numbers in 0 <= beta < 1, got {value}")
+                raise TypeError(f"{name}: {key} must be {'two numbers' if pair else 'a number'}, got {value!r}")
+            if pair and len(values) != 2:
+                wanted = " in 0 <= beta < 1" if key == "betas" else ""
+                raise ValueError(f"{name}: {key} must be two numbers{wanted}, got {value}")
             if not all(low <= _number(v) < high or (closed and v == high) for v in values):
                 if high == np.inf:
-                    what = "must not be negative" if value < 0 else "must be a finite number"
+                    what = "must not be negative" if min(values) < 0 else "must be a finite number"
                     raise ValueError(f"{name}: {key} {what}, got {value}")
                 what = "two numbers in 0 <= beta < 1" if key == "betas" else f"from {low:g} to {high:g}"
                 raise ValueError(f"{name}: {key} must be {what}, got {value}")
@@ -156,6 +197,21 @@ class Optimizer:
         buffers = flat.buffers(rule.states, settings.get("initial_accumulator_value", 0.0))
         rule.update(buffers if part is None else [buffer[part] for buffer in buffers], step, settings)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Count the steps of optimizers that define a `step` of their own: schedules look whether there were any."""
+        super().__init_subclass__(**options)
+        own = cls.__dict__.get("step")
+        if own is not None and not cls.__module__.startswith("fastnn.optim."):
+
+            @wraps(own)
+            def step(self: Optimizer, *arguments: Any, **named: Any) -> Any:
+                before = self.updates
+                result = own(self, *arguments, **named)
+                self.updates = before + 1
+                return result
+
+            cls.step = step  # type: ignore[method-assign]
+
     @property
     def lr(self) -> float:
         """The learning rate of the first group; setting it sets that of all groups."""
@@ -164,7 +220,7 @@ class Optimizer:
     @lr.setter
     def lr(self, value: float) -> None:
         for group in self.param_groups:
-            group["lr"] = value
+            group["lr"] = _plain(value)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Move all parameters that have gradients.
@@ -229,7 +285,7 @@ class Optimizer:
             raise ValueError(
                 f"load_state_dict: {sum(given)} parameters in {len(given)} groups do not fit {sum(own)} in {len(own)}"
             )
-        settings = [{k: v for k, v in group.items() if k not in PYTORCHS_OWN | {"params"}} for group in groups]
+        settings = [{k: v for k, v in group.items() if k not in PYTORCHS_OWN | {"params", NAMES}} for group in groups]
         for group in settings:
             unknown = set(group) - set(self.defaults) - SCHEDULED
             if unknown:

@@ -131,10 +131,23 @@ def _lion(step, lr, betas):
     return betas[0], 1 - betas[0], betas[1], 1 - betas[1], lr
 
 
+def _rprop(step, lr, etas, step_sizes):
+    # the first sizes are lr
+    first = (0.0, lr) if step == 1 else (1.0, 0.0)
+    return *first, etas[1] - 1, etas[0] - 1, *step_sizes
+
+
+def _asgd(step, lr, lambd, alpha, t0):
+    eta = lr / (1 + lambd * lr * (step - 1)) ** alpha
+    mu = 1 / max(1.0, step - 1 - t0)
+    return 1 - lambd * eta, eta, mu, 1 - mu
+
+
 def _average(step, lr, decay):
     return decay, 1 - decay
 
 
+PAIRS = ("betas", "etas", "step_sizes")  # settings of two numbers
 PENALTIES = ("weight_decay", "l1", "maximize", "decoupled_weight_decay")
 COMMON = ("scale", "weight_decay", "l1", "keep")  # of all rules: g = scale grad + ..., param = keep param
 
@@ -174,6 +187,8 @@ _NUMBERS = {
     "adagrad": _adagrad,
     "adadelta": _adadelta,
     "lion": _lion,
+    "rprop": _rprop,
+    "asgd": _asgd,
     "average": _average,
 }
 OPTIMIZER_RULES = {name: _rule(name, numbers) for name, numbers in _NUMBERS.items()}
@@ -185,8 +200,9 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     rule: "sgd", "sgd_momentum" (momentum, dampening, nesterov), "adam", "amsgrad", "radam", "adamax" (betas, eps),
     "nadam" (betas, eps, momentum_decay, mu_product, which may be None), "rmsprop", "rmsprop_centered" (alpha, eps),
     "rmsprop_momentum", "rmsprop_centered_momentum" (alpha, eps, momentum), "adagrad" (lr_decay, eps), "adadelta" (rho,
-    eps), "lion" (betas); "average" (decay) makes `param` a moving average of `grad`. The settings in brackets are
-    required; their meanings, the formulas and their sources stand with the classes of `fastnn.optim`.
+    eps), "lion" (betas), "rprop" (etas, step_sizes), "asgd" (lambd, alpha, t0); "average" (decay) makes `param` a
+    moving average of `grad`. The settings in brackets are required; their meanings, the formulas and their sources
+    stand with the classes of `fastnn.optim`.
 
     param (n,), grad (n,), states: one (n,) array for each name in `OPTIMIZER_RULES[rule].states`, zeros before the
     first step.
@@ -211,9 +227,9 @@ def optimizer_step(rule, param, grad, states=(), step=1, *, lr=1.0, **settings):
     for name, value in (("lr", lr), *settings.items()):
         if type(value) is float:
             continue
-        if name == "betas" and not (isinstance(value, (tuple, list)) and len(value) == 2):
-            raise TypeError(f"optimizer_step: betas must be two numbers, got {value!r}")
-        for one in value if name == "betas" else (value,):
+        if name in PAIRS and not (isinstance(value, (tuple, list)) and len(value) == 2):
+            raise TypeError(f"optimizer_step: {name} must be two numbers, got {value!r}")
+        for one in value if name in PAIRS else (value,):
             if not (name == "mu_product" and one is None):
                 number("optimizer_step", name, one)
     _check("optimizer_step", grad, param=param, **dict(zip(chosen.states, states, strict=True)))

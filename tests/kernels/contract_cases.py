@@ -23,6 +23,7 @@ from tests.kernels.loss_rows import TABLE
 SETTINGS = {
     **{"momentum": 0.9, "dampening": 0.1, "nesterov": False, "betas": (0.9, 0.99), "eps": 1e-3, "momentum_decay": 0.01},
     **{"mu_product": None, "alpha": 0.9, "rho": 0.9, "lr_decay": 0.1, "decay": 0.9},
+    **{"etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0), "lambd": 0.1, "t0": 1.0},
 }
 
 

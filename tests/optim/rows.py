@@ -55,6 +55,18 @@ ROWS = {
     ),
     "Adadelta": Row(optim.Adadelta, "adadelta", {"lr": 1.0, "eps": 1e-4}),
     "Adadelta penalties": Row(optim.Adadelta, "adadelta", {"lr": 0.7, "rho": 0.8, "eps": 1e-4, **PENALTIES}),
+    "Rprop": Row(optim.Rprop, "rprop", {"lr": 0.02}),
+    "Rprop penalties": Row(
+        optim.Rprop, "rprop", {"lr": 0.02, "etas": (0.4, 1.5), "step_sizes": (0.01, 0.05), "l1": 0.01}
+    ),
+    "ASGD": Row(optim.ASGD, "asgd", {"lr": 0.05}),
+    "ASGD penalties": Row(optim.ASGD, "asgd", {"lr": 0.05, "lambd": 0.3, "alpha": 0.5, "t0": 2, **PENALTIES}),
+    "Adafactor": Row(optim.Adafactor, "adafactor", {"lr": 0.05}),
+    "Adafactor options": Row(
+        optim.Adafactor,
+        "adafactor",
+        {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-4, 0.1), "d": 1.5, "maximize": True},
+    ),
     "Lion": Row(optim.Lion, "lion", {"lr": 0.02}, DECOUPLED),
     "Lion penalties": Row(optim.Lion, "lion", {"lr": 0.02, "betas": (0.7, 0.9), **PENALTIES}, DECOUPLED),
 }

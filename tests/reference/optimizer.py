@@ -160,7 +160,72 @@ def lion(betas=(0.9, 0.99)):
     return step
 
 
+def rprop(etas=(0.5, 1.2), step_sizes=(1e-6, 50.0)):
+    """Riedmiller & Braun (1993), without weight backtracking, as in PyTorch."""
+    before, size = 0.0, None
+
+    def step(p, g, t, lr):
+        nonlocal before, size
+        size = np.full(np.shape(p), lr) if size is None else size
+        change = np.sign(before * g)
+        size = np.clip(size * np.where(change > 0, etas[1], np.where(change < 0, etas[0], 1)), *step_sizes)
+        before = np.where(change < 0, 0, g)
+        return p - size * np.sign(before)
+
+    return step
+
+
+def asgd(lambd=1e-4, alpha=0.75, t0=1e6):
+    """Polyak & Juditsky (1992), with the schedule of Bottou, as in PyTorch."""
+
+    def step(p, g, t, lr):
+        eta = lr / (1 + lambd * lr * (t - 1)) ** alpha
+        return (1 - lambd * eta) * p - eta * g
+
+    return step
+
+
+def adafactor(beta2_decay=-0.8, eps=(None, 1e-3), d=1.0):
+    """Shazeer & Stern (2018), algorithms 4 and 5, with PyTorch's relative steps and eps."""
+    rows = columns = v = 0.0
+
+    def step(p, g, t, lr):
+        nonlocal rows, columns, v
+        least = np.finfo(p.dtype).eps if eps[0] is None else eps[0]
+        fresh = t**beta2_decay
+        if p.ndim < 2:
+            v = v + fresh * (g**2 - v)
+            estimate = v
+        else:
+            rows = rows + fresh * ((g**2).mean(-1, keepdims=True) - rows)
+            columns = columns + fresh * ((g**2).mean(-2, keepdims=True) - columns)
+            estimate = rows * columns / np.maximum(rows.mean(-2, keepdims=True), least)
+        u = g / np.sqrt(np.maximum(estimate, least**2))
+        size = min(lr, t**-0.5) * max(eps[1], np.sqrt((p**2).mean()))
+        return p - size / max(1, np.sqrt((u**2).mean()) / d) * u
+
+    return step
+
+
+def muon(momentum=0.95, nesterov=True, scale=None, steps=5):
+    """Jordan et al. (2024)."""
+    m = 0.0
+
+    def step(p, g, t, lr):
+        nonlocal m
+        m = momentum * m + (1 - momentum) * g
+        x = momentum * m + (1 - momentum) * g if nesterov else m
+        x = x / np.linalg.norm(x)
+        u, s, v = np.linalg.svd(x, full_matrices=False)  # the iteration changes singular values only
+        for _ in range(steps):
+            s = 3.4445 * s - 4.775 * s**3 + 2.0315 * s**5
+        rows, columns = p.shape
+        return p - lr * (np.sqrt(max(1, rows / columns)) if scale is None else scale) * (u * s) @ v
+
+    return step
+
+
 RULES = {
     function.__name__: function
-    for function in (sgd, adam, nadam, radam, adamax, rmsprop, adagrad, adadelta, lion)
+    for function in (sgd, adam, nadam, radam, adamax, rmsprop, adagrad, adadelta, lion, rprop, asgd, adafactor, muon)
 }  # fmt: skip

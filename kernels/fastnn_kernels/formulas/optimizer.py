@@ -9,7 +9,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from ..cpu.math import elementary
-from ..cpu.vector.simd import fma, maximum
+from ..cpu.vector.simd import fma, maximum, minimum
 
 
 class Update(NamedTuple):
@@ -135,6 +135,24 @@ def adadelta(p, g, square, travelled, rho, fresh, lr, eps):
 def lion(p, g, mean, beta1, fresh1, beta2, fresh2, lr):
     """Take steps of one size, in the direction of a sign."""
     return fma(-lr, elementary.sign(fma(beta1, mean, fresh1 * g)), p), fma(beta2, mean, fresh2 * g)
+
+
+@update("prev", "step_size")
+def rprop(p, g, before, size, kept, fresh, more, less, smallest, largest):
+    """Take steps whose sizes grow by `more` while the sign stays; where it changed, they shrink by `less`, g is 0."""
+    same = elementary.sign(before) * elementary.sign(g)
+    stays, turned = maximum(same, same - same), maximum(-same, same - same)
+    size = fma(kept, size, fresh)
+    size = minimum(maximum(fma(size, fma(stays, more, turned * less), size), smallest), largest)
+    g = g - turned * g
+    return fma(-size, elementary.sign(g), p), g, size
+
+
+@update("ax")
+def asgd(p, g, mean, shrunk, eta, mu, rest):
+    """Go downhill, and let the mean of the places follow."""
+    p = fma(-eta, g, shrunk * p)
+    return p, fma(mu, p, rest * mean)
 
 
 @update()

@@ -9,7 +9,7 @@ from ..formulas.optimizer import UPDATES, regularized
 from ..ground.backend import plans
 from .math import NAMES
 
-FUNCTIONS = {**NAMES, "sqrt": np.sqrt, "maximum": np.maximum}
+FUNCTIONS = {**NAMES, "sqrt": np.sqrt, "maximum": np.maximum, "minimum": np.minimum}
 
 
 @plans(*[f"{name}_step" for name in UPDATES])
