@@ -20,6 +20,7 @@ from . import (
     products,
     rearrange,
     scan,
+    scattering,
     sorting,
     statistics,
 )
@@ -106,6 +107,7 @@ from .resize import (
     upsample_nearest,
 )
 from .scan import *  # noqa: F403
+from .scattering import *  # noqa: F403
 from .shaping import (
     broadcast_to,
     cat,
@@ -151,6 +153,7 @@ __all__ = [
     *products.__all__,
     *rearrange.__all__,
     *scan.__all__,
+    *scattering.__all__,
     *sorting.__all__,
     *statistics.__all__,
     "adaptive_avg_pool1d",

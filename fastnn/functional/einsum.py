@@ -5,6 +5,7 @@ Two operands are contracted by one matrix product; more of them pair by pair, in
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -59,11 +60,16 @@ def _parsed(equation: Any, operands: tuple[Any, ...]) -> tuple[list[list[str]], 
     if not isinstance(equation, str):
         return _of_lists((equation, *operands))
     arrays = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], tuple | list) else list(operands)
-    left, arrow, right = equation.replace(" ", "").partition("->")
-    terms = [_letters(term, equation) for term in left.split(",")]
+    terms, result = _read(equation)
     if len(terms) != len(arrays) or not arrays:
         raise ValueError(f"einsum: {equation!r} is for {len(terms)} operands, got {len(arrays)}")
-    return terms, _letters(right, equation) if arrow else None, arrays
+    return terms, result, arrays
+
+
+@lru_cache(256)
+def _read(equation: str) -> tuple[list[list[str]], list[str] | None]:
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    return [_letters(term, equation) for term in left.split(",")], _letters(right, equation) if arrow else None
 
 
 def _letters(term: str, equation: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Elements picked by indices and masks, and put where these say. Where several meet, a kernel adds them up.
+"""Elements picked by indices and masks. A kernel adds up the gradients of those that are picked several times.
 
 `dim` counts from the end if negative. Indices are integers from 0 on, arrays or tensors; those of `take` and
-`take_along_dim` may be negative, as in NumPy. Whatever is joined with the input takes the input's dtype.
+`take_along_dim` may be negative, as in NumPy.
 """
 
 from __future__ import annotations
@@ -11,40 +11,28 @@ from typing import Any
 
 import numpy as np
 
-import fastnn_kernels as kernels
 from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
 from fastnn_kernels import checks
 
-from .arithmetic import mul, unbroadcast
-from .shaping import add_rows, broadcast_to, check_array, flatten, getitem, movedim, reshape
+from .arithmetic import unbroadcast
+from .shaping import add_rows, broadcast_to, check_array, flatten, getitem
 
 __all__ = [
     "argwhere",
     "gather",
-    "index_add",
-    "index_copy",
-    "index_fill",
-    "index_put",
-    "index_reduce",
     "index_select",
-    "masked_fill",
-    "masked_scatter",
     "masked_select",
     "narrow",
     "nonzero",
-    "scatter",
-    "scatter_add",
-    "scatter_reduce",
     "select",
     "take",
     "take_along_dim",
 ]
 
-JOIN = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}
 I8 = np.dtype(np.int64)
 
 
-def _integers(function: str, index: Any, limit: int, lowest: int = 0, name: str = "index") -> Any:
+def integers(function: str, index: Any, limit: int, lowest: int = 0, name: str = "index") -> Any:
     """Give indices as an int64 array. TypeError for other dtypes, IndexError unless all are lowest .. limit - 1."""
     index = np.asarray(unwrap(index))
     if index.dtype.kind not in "iu" and index.size:
@@ -54,22 +42,15 @@ def _integers(function: str, index: Any, limit: int, lowest: int = 0, name: str 
     return index.astype(I8, copy=False)
 
 
-def _mask(function: str, mask: Any) -> Any:
+def checked_mask(function: str, mask: Any) -> Any:
+    """Give a mask as an array. TypeError unless it is of bool."""
     mask = np.asarray(unwrap(mask))
     if mask.dtype != bool:
         raise TypeError(f"{function}: mask must be of bool, got {mask.dtype}")
     return mask
 
 
-def _cast(function: str, name: str, x: Any, like: Any) -> Any:
-    """Give an array or a number in the dtype of the input."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "biu" and x.dtype.kind != like.dtype.kind:
-        raise TypeError(f"{function}: {name} of {x.dtype} cannot be put into an input of {like.dtype}")
-    return x.astype(like.dtype, copy=False)
-
-
-def _places(function: str, shape: tuple[int, ...], dim: int, index: Any) -> Any:
+def places_of(function: str, shape: tuple[int, ...], dim: int, index: Any) -> Any:
     """Give, as flat positions in an array of `shape`, the elements that indices along `dim` stand for."""
     if index.ndim != len(shape) or any(
         n > m for d, (n, m) in enumerate(zip(index.shape, shape, strict=True)) if d != dim
@@ -86,11 +67,28 @@ def _places(function: str, shape: tuple[int, ...], dim: int, index: Any) -> Any:
     return np.broadcast_to(places, index.shape)
 
 
-def _shape(input: Any) -> tuple[int, ...]:
+def shape_of(input: Any) -> tuple[int, ...]:
+    """Give the shape, (1,) for no dimensions."""
     return input.shape or (1,)  # what has no dimensions counts as having one
 
 
-# --- picked
+@differentiable
+def _gathered(input: Array, dim: int, index: Any) -> WithBackward:
+    shape = input.shape or (1,)
+    own = index if input.ndim else index.reshape(-1)
+    if own.ndim != len(shape) or any(
+        [n > m for d, (n, m) in enumerate(zip(own.shape, shape, strict=True)) if d != dim]
+    ):
+        places_of("gather", shape, dim, own)  # which says so
+    every = [np.arange(n).reshape(-1, *(1,) * (len(shape) - 1 - d)) for d, n in enumerate(own.shape)]
+    every[dim] = own
+    y = input.reshape(shape)[tuple(every)].reshape(index.shape)
+
+    def backward(dy: Array, needs: Needs) -> Gradients:
+        places = places_of("gather", shape, dim, own).reshape(-1)
+        return (add_rows(places, dy.reshape(-1), input.size).reshape(input.shape),)
+
+    return y, backward
 
 
 @differentiable
@@ -107,18 +105,16 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     y[i, j, k] = input[i, index[i, j, k], k]. Raises IndexError for indices out of range, ValueError for other shapes.
     """
     check_array("gather", "input", input)
-    shape = _shape(input)
+    shape = shape_of(input)
     dim = checks.normalize_dim("gather", dim, input.ndim)
-    index = _integers("gather", index, shape[dim])
-    places = _places("gather", shape, dim, index if input.ndim else index.reshape(-1))
-    return _picked(input, places.reshape(index.shape))
+    return _gathered(input, dim, integers("gather", index, shape[dim]))
 
 
 def take(input: Any, index: Any) -> Any:
     """Give elements of the flattened input, in the index' shape; negative indices count from the end."""
     check_array("take", "input", input)
     size = prod(input.shape)
-    index = _integers("take", index, size, -size)
+    index = integers("take", index, size, -size)
     return _picked(input, np.where(index < 0, index + size, index))
 
 
@@ -133,8 +129,8 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     indices, dim = np.asarray(unwrap(indices)), checks.normalize_dim("take_along_dim", dim, input.ndim)
     if indices.ndim != input.ndim:
         raise ValueError(f"take_along_dim: indices have shape {indices.shape} but input has {input.shape}")
-    length = _shape(input)[dim]
-    indices = _integers("take_along_dim", indices, length, -length, "indices")
+    length = shape_of(input)[dim]
+    indices = integers("take_along_dim", indices, length, -length, "indices")
     indices = np.where(indices < 0, indices + length, indices)
     others = [tuple(1 if d == dim else n for d, n in enumerate(x.shape)) for x in (input, indices)]
     try:
@@ -163,11 +159,12 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """Give whole slices along `dim`: input (..., N, ...), index (M,) of 0 .. N - 1 -> (..., M, ...)."""
     check_array("index_select", "input", input)
     dim = checks.normalize_dim("index_select", dim, input.ndim)
-    return _rows(input, dim, _vector("index_select", index, _shape(input)[dim]))
+    return _rows(input, dim, vector("index_select", index, shape_of(input)[dim]))
 
 
-def _vector(function: str, index: Any, limit: int) -> Any:
-    index = _integers(function, index, limit)
+def vector(function: str, index: Any, limit: int) -> Any:
+    """Give checked indices (M,), of which there may be one without dimensions."""
+    index = integers(function, index, limit)
     if index.ndim > 1:
         raise ValueError(f"{function}: index must be (M,), got shape {index.shape}")
     return index.reshape(-1)
@@ -213,14 +210,14 @@ def _masked_select(input: Array, mask: Any) -> WithBackward:
 def masked_select(input: Any, mask: Any) -> Any:
     """Give the elements where `mask` (of bool) holds, one after the other; input and mask are broadcast."""
     check_array("masked_select", "input", input)
-    return _masked_select(input, _mask("masked_select", mask))
+    return _masked_select(input, checked_mask("masked_select", mask))
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """Give the indices of all elements other than 0: int64 (count, ndim), or with `as_tuple` an array per dimension."""
     check_array("nonzero", "input", input)
     x = unwrap(input)
-    found = np.nonzero(x.reshape(_shape(x)))
+    found = np.nonzero(x.reshape(shape_of(x)))
     made: Any = found if as_tuple else np.stack(found, 1)[:, : x.ndim]
     if not isinstance(input, Tensor):
         return made
@@ -231,272 +228,3 @@ def argwhere(input: Any) -> Any:
     """Give the indices of all elements other than 0: int64 (count, ndim)."""
     check_array("argwhere", "input", input)
     return nonzero(input)
-
-
-# --- put
-
-
-@differentiable
-def _joined(input: Array, source: Array, index: Any, reduce: str, include_self: bool, function: str) -> WithBackward:
-    """Join row m of a source (M, ...) with row index[m] of the input (N, ...)."""
-    x, values, count = input, _cast(function, "source", source, input), len(input)
-    if x.dtype.char in "fd":
-        y = kernels.index_reduce(x, index, values, reduce, include_self)
-    else:
-        y = _joined_integers(x, index, values, reduce, include_self)
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        column = (count, *(1,) * (x.ndim - 1))
-        if reduce == "mean":
-            others = np.bincount(index, minlength=count)
-            numbers = others + 1 if include_self else np.maximum(others, 1)
-            dy = kernels.div(dy, numbers.astype(dy.dtype).reshape(column))
-        if reduce == "prod":
-            dx, dsource = _product_gradients(dy, x, index, values, include_self)
-        elif reduce in ("amax", "amin"):
-            dx, dsource = _extremum_gradients(dy, x, index, values, y, include_self)
-        else:
-            dx, dsource = dy, kernels.take(dy, index) if needs[1] else None
-        if not include_self and needs[0]:
-            dx = np.array(dx)
-            dx[index] = 0
-        return dx if needs[0] else None, dsource.astype(source.dtype, copy=False) if needs[1] else None
-
-    return y, backward
-
-
-def _joined_integers(x: Any, index: Any, values: Any, reduce: str, include_self: bool) -> Any:
-    y = np.array(x)
-    if not include_self:
-        y[index] = {"sum": 0, "mean": 0, "prod": 1}.get(reduce, values)
-    if not include_self and reduce in ("amax", "amin"):
-        y[index] = values  # one of those that come, which the others are then compared with
-    JOIN["sum" if reduce == "mean" else reduce].at(y, index, values)
-    if reduce == "mean":
-        counts = np.bincount(index, minlength=len(x))
-        y //= np.maximum(counts + include_self, 1).astype(y.dtype).reshape(-1, *(1,) * (x.ndim - 1))
-    return y
-
-
-def _extremum_gradients(dy: Any, x: Any, index: Any, values: Any, y: Any, include_self: bool) -> tuple[Any, Any]:
-    """Let all that equal the extremum share its gradient evenly."""
-    own = np.equal(x, y).astype(dy.dtype)
-    if not include_self:
-        own[index] = 0
-    hits = np.equal(values, y[index]).astype(dy.dtype)
-    shared = kernels.div(dy, kernels.index_reduce(own, index, hits))
-    return kernels.mul(own, shared), kernels.mul(hits, kernels.take(shared, index))
-
-
-def _product_gradients(dy: Any, x: Any, index: Any, values: Any, include_self: bool) -> tuple[Any, Any]:
-    """Give the product of the others; where one factor is 0, only that one has a gradient."""
-    one, zero = dy.dtype.type(1), dy.dtype.type(0)
-    none, others = np.equal(x, 0), np.equal(values, 0)
-    if not include_self:
-        none[index] = False
-    own, factors = np.where(none, one, x), np.where(others, one, values)
-    product = kernels.index_reduce(own, index, factors, "prod", include_self)
-    zeros = none.astype(I8)
-    np.add.at(zeros, index, others)
-    scaled = kernels.mul(dy, product)
-    dx = np.where(zeros == none, kernels.div(scaled, own), zero)
-    dsource = np.where(zeros[index] == others, kernels.div(kernels.take(scaled, index), factors), zero)
-    return dx, dsource
-
-
-def _along(function: str, input: Any, dim: int, index: Any, source: Any, name: str) -> tuple[Any, Any, Any, int]:
-    """Give input and source with `dim` first, the checked index, and `dim`."""
-    check_array(function, "input", input)
-    check_array(function, name, source)
-    dim = checks.normalize_dim(function, dim, input.ndim)
-    index = _vector(function, index, _shape(input)[dim])
-    x, rows = (movedim(a, dim, 0) if a.ndim > 1 else reshape(a, -1) for a in (input, source))
-    if rows.shape != (len(index), *x.shape[1:]):
-        raise ValueError(
-            f"{function}: {name} has shape {source.shape}, but index has {len(index)} elements for dim {dim} of an "
-            f"input of shape {input.shape}"
-        )
-    return x, rows, index, dim
-
-
-def _back(y: Any, dim: int, input: Any) -> Any:
-    return movedim(y, 0, dim) if input.ndim > 1 else reshape(y, input.shape)
-
-
-def index_reduce(
-    input: Any, dim: int, index: Any, source: Any, reduce: str, *, include_self: bool = True
-) -> Any:  # fmt: skip
-    """Join slice m of the source along `dim` with slice index[m] of the input, by "prod", "mean", "amax" or "amin".
-
-    input (..., N, ...), index (M,), source (..., M, ...) -> as the input. Without `include_self`, slices that others
-    come to do not count themselves.
-    """
-    x, rows, index, dim = _along("index_reduce", input, dim, index, source, "source")
-    checks.choice("index_reduce", "reduce", reduce, (*JOIN, "mean"))
-    return _back(_joined(x, rows, index, reduce, bool(include_self), "index_reduce"), dim, input)
-
-
-def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
-    """Add alpha times slice m of the source along `dim` to slice index[m] of the input; repeated ones add up.
-
-    input (..., N, ...), index (M,) of 0 .. N - 1, source (..., M, ...) -> as the input.
-    """
-    x, rows, index, dim = _along("index_add", input, dim, index, source, "source")
-    return _back(_joined(x, rows if alpha == 1 else mul(rows, alpha), index, "sum", True, "index_add"), dim, input)
-
-
-@differentiable
-def _put(input: Array, source: Array, index: Any, function: str) -> WithBackward:
-    """Write the source to elements of the input: input[index] = source."""
-    y = np.array(input)
-    y[index] = _cast(function, "source", source, input)
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        dx = None
-        if needs[0]:
-            dx = np.array(dy)
-            dx[index] = 0
-        dsource = unbroadcast(dy[index], np.asarray(source)) if needs[1] else None
-        return dx, dsource
-
-    return y, backward
-
-
-def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
-    """Put slice m of the source along `dim` in place of slice index[m] of the input; of repeated ones the last."""
-    x, rows, index, dim = _along("index_copy", input, dim, index, source, "source")
-    return _back(_put(x, rows, index, "index_copy"), dim, input)
-
-
-def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
-    """Fill the slices along `dim` that the index (M,) names with a number or a tensor without dimensions."""
-    check_array("index_fill", "input", input)
-    dim = checks.normalize_dim("index_fill", dim, input.ndim)
-    index = _vector("index_fill", index, _shape(input)[dim])
-    if np.ndim(unwrap(value)):
-        raise ValueError(f"index_fill: value must be a number, got shape {np.shape(unwrap(value))}")
-    return _put(input, value, (*[slice(None)] * dim, index) if input.ndim else ..., "index_fill")
-
-
-def _scattered(function: str, input: Any, dim: int, index: Any, src: Any) -> tuple[Any, Any, Any]:
-    """Give the flat input, what of the source goes to it, and where to."""
-    check_array(function, "input", input)
-    check_array(function, "src", src)
-    shape, dim = _shape(input), checks.normalize_dim(function, dim, input.ndim)
-    index = _integers(function, index, shape[dim])
-    places = _places(function, shape, dim, index if input.ndim else index.reshape(-1))
-    if src.ndim != index.ndim or any(n > m for n, m in zip(index.shape, src.shape, strict=True)):
-        raise ValueError(f"{function}: src has shape {src.shape}, index {index.shape}, which must not be larger")
-    part = src if src.shape == index.shape else getitem(src, tuple(slice(n) for n in index.shape))
-    return reshape(input, -1), reshape(part, -1), places.reshape(-1)
-
-
-def scatter(
-    input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None
-) -> Any:  # fmt: skip
-    """Put elements of `src`, or a number, where an index along `dim` says: the opposite of `gather`.
-
-    For dim=1 y[i, index[i, j, k], k] = src[i, j, k], elsewhere the input. input (any shape), index (as many dimensions,
-    none longer than those of input, but `dim`, and src). reduce: "add" or "multiply" joins them with the input instead.
-    Of several elements for one place any may win, and each gets the gradient of that place, as in PyTorch.
-    """
-    check_array("scatter", "input", input)
-    if (src is None) == (value is None):
-        raise TypeError("scatter: give one of src and value")
-    given = unwrap(value if src is None else src)
-    if not np.ndim(given) and (np.ndim(unwrap(index)) or not isinstance(given, np.ndarray)):
-        dtype = input.dtype if input.dtype.kind == "f" else np.asarray(given).dtype
-        src = np.broadcast_to(np.asarray(given, dtype), np.shape(unwrap(index)))
-    flat, part, places = _scattered("scatter", input, dim, index, src if src is not None else value)
-    if reduce is None:
-        return reshape(_put(flat, part, places, "scatter"), input.shape)
-    checks.choice("scatter", "reduce", reduce, ("add", "multiply"))
-    kind = "sum" if reduce == "add" else "prod"
-    return reshape(_joined(flat, part, places, kind, True, "scatter"), input.shape)
-
-
-def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
-    """Add elements of `src` where an index along `dim` says: for dim=0 y[index[i, j], j] += src[i, j].
-
-    input (any shape), index (as many dimensions, none longer than those of input, but `dim`, and src) -> as the input.
-    """
-    flat, part, places = _scattered("scatter_add", input, dim, index, src)
-    return reshape(_joined(flat, part, places, "sum", True, "scatter_add"), input.shape)
-
-
-def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, include_self: bool = True) -> Any:
-    """Join elements of `src` with those where an index along `dim` says: "sum", "prod", "mean", "amax" or "amin".
-
-    Without `include_self`, elements that others come to do not count themselves. Equal largest and smallest ones share
-    the gradient evenly.
-    """
-    flat, part, places = _scattered("scatter_reduce", input, dim, index, src)
-    checks.choice("scatter_reduce", "reduce", reduce, (*JOIN, "mean"))
-    y = _joined(flat, part, places, reduce, bool(include_self), "scatter_reduce")
-    return reshape(y, input.shape)
-
-
-@differentiable
-def _masked_fill(input: Array, value: Array, mask: Any) -> WithBackward:
-    y = np.where(mask, _cast("masked_fill", "value", value, input), input)
-
-    def backward(dy: Array, needs: Needs) -> Gradients:
-        zero = dy.dtype.type(0)
-        dx = unbroadcast(np.where(mask, zero, dy), input) if needs[0] else None
-        return dx, unbroadcast(np.where(mask, dy, zero), value) if needs[1] else None
-
-    return y, backward
-
-
-def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """Give `value` where `mask` (of bool) holds, and the input elsewhere; input and mask are broadcast.
-
-    value: a number or a tensor without dimensions; the result has the input's dtype.
-    """
-    check_array("masked_fill", "input", input)
-    mask = _mask("masked_fill", mask)
-    if np.ndim(unwrap(value)):
-        raise ValueError(f"masked_fill: value must be a number, got shape {np.shape(unwrap(value))}")
-    if isinstance(value, int | float) and input.dtype.kind == "f":
-        value = input.dtype.type(value)
-    return _masked_fill(input, value, mask)
-
-
-def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
-    """Put the first elements of `source` where `mask` holds, one after the other; mask is broadcast to the input."""
-    check_array("masked_scatter", "input", input)
-    check_array("masked_scatter", "source", source)
-    mask = _mask("masked_scatter", mask)
-    shape = np.broadcast_shapes(input.shape, mask.shape)
-    places = np.flatnonzero(np.broadcast_to(mask, shape))
-    if len(places) > prod(source.shape):
-        raise ValueError(f"masked_scatter: mask holds {len(places)} times, source has shape {source.shape}")
-    wide = input if input.shape == shape else broadcast_to(input, shape)
-    part = getitem(reshape(source, -1), slice(len(places)))
-    return reshape(_put(reshape(wide, -1), part, places, "masked_scatter"), shape)
-
-
-def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
-    """Give ``input`` after ``input[indices] = values``, or ``+=`` with `accumulate`, where repeated elements add up.
-
-    indices: a tuple of arrays of integers or bools, as many as dimensions or fewer. values: broadcast to what they
-    name.
-    """
-    check_array("index_put", "input", input)
-    if not isinstance(indices, tuple | list):
-        raise TypeError(f"index_put: indices must be a tuple of arrays, got {type(indices).__name__}")
-    index = tuple(unwrap(i) for i in indices)
-    places = np.arange(prod(input.shape)).reshape(input.shape)[index]
-    if not isinstance(values, Tensor):
-        values = np.asarray(values)
-    try:
-        wide = values if values.shape == places.shape else broadcast_to(values, places.shape)
-    except ValueError:
-        raise ValueError(f"index_put: values of shape {values.shape} do not fit {places.shape}") from None
-    flat, source, places = reshape(input, -1), reshape(wide, -1), places.reshape(-1)
-    y = (
-        _joined(flat, source, places, "sum", True, "index_put")
-        if accumulate
-        else _put(flat, source, places, "index_put")
-    )
-    return reshape(y, input.shape)

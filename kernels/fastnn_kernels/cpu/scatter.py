@@ -37,17 +37,21 @@ def join(row, values, reduce):
             store(row, i, load(row, i) + load(values, i))
 
 
-@kernel("S[:,::1], i8[::1], S[:,::1], int, T, i8[::1], S[:,::1]", writes="counts out", parallel=True)
-def index_reduce__rows(x, index, source, reduce, start, counts, out, lo, hi):
-    """x(N,W) or (0,W) for zeros, index(M), source(M,W) -> out(N,W), counts(N) if it is a mean. The range is over N.
+@kernel("S[::1], i8[::1], S[::1], int, int, T, i8[::1], S[::1]", writes="counts out", parallel=True)
+def index_reduce__rows(x, index, source, width, reduce, start, counts, out, lo, hi):
+    """x(N W) or (0) for zeros, index(M), source(M W) -> out(N W), counts(N) if it is a mean. The range is over N.
 
     Copy the rows; let those that others come to begin with `start` unless that is NaN; join them with the others, of
     which every task looks at all; divide by their number.
     """
-    width, T = out.shape[1], out.dtype.type
-    for n in range(lo, hi):
-        for i in range(width):
-            out[n, i] = x[n, i] if x.shape[0] else T(0)
+    T = out.dtype.type
+    own = out[lo * width : hi * width]
+    if x.size:
+        before = x[lo * width : hi * width]
+        for i in range(own.size):
+            store(own, i, load(before, i))
+    else:
+        own[:] = T(0)
     afresh = start == start
     if reduce == MEAN:
         for n in range(lo, hi):
@@ -55,23 +59,24 @@ def index_reduce__rows(x, index, source, reduce, start, counts, out, lo, hi):
     for m in range(index.size if afresh else 0):
         n = index[m]
         if lo <= n and n < hi:
-            out[n, :] = start
+            out[n * width : (n + 1) * width] = start
     if width == 1 and reduce == SUM:
         for m in range(index.size):
-            n = index[m]
-            if lo <= n and n < hi:
-                out[n, 0] += source[m, 0]
+            n = index[m] - lo
+            if 0 <= n and n < own.size:
+                store(own, n, load(own, n) + load(source, m))
         return
     for m in range(index.size):
         n = index[m]
         if lo <= n and n < hi:
-            join(out[n], source[m], reduce)
+            join(out[n * width : (n + 1) * width], source[m * width : (m + 1) * width], reduce)
             if reduce == MEAN:
                 counts[n] += 1
     if reduce == MEAN:
         for n in range(lo, hi):
+            row = out[n * width : (n + 1) * width]
             for i in range(width if counts[n] > 1 else 0):
-                out[n, i] /= T(counts[n])
+                row[i] /= T(counts[n])
 
 
 @plans("index_reduce")
@@ -79,19 +84,17 @@ def index_reduce(problem):
     """Plan joined rows: run(out, input, index, source, reduce, include_self, rows)."""
     shape, dtype, code = problem.shape, problem.source.dtype, list(STARTS).index(problem.reduce)
     count, width, given = shape[0], prod(shape[1:]), problem.source.shape[0]
-    form, sources = (count, width), (given, width)
     start = math.nan if problem.include_self else STARTS[problem.reduce]
-    kernel, none = index_reduce__rows[dtype], np.empty((0, width), dtype)
+    kernel, none = index_reduce__rows[dtype], np.empty(0, dtype)
     number = tasks(max(given, count) * width, GRAIN) if width >= WIDE else 1
 
     def run(out, x, index, source, *_):
         index = indices("index_reduce", "index", index, None, count)
         y, counts = empty(shape, dtype), empty((count if code == MEAN else 0,), I8)
         if y.size:
-            before = none if x is None else contiguous(x).reshape(form)
-            kernel(
-                before, index, contiguous(source).reshape(sources), code, start, counts, y.reshape(form), count, number
-            )
+            before = none if x is None else contiguous(x).reshape(-1)
+            flat = contiguous(source).reshape(-1)
+            kernel(before, index, flat, width, code, start, counts, y.reshape(-1), count, number)
         return y
 
     return run
