@@ -17,16 +17,16 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 def numpy_generator(where: str, generator: Any) -> np.random.Generator:
-    """Give NumPy's generator behind `generator`; None: the one that `fastnn.manual_seed` sets.
+    """Give NumPy's generator behind a `fastnn.Generator`, or NumPy's own; of None, that of `fastnn.manual_seed`.
 
     Raises TypeError for what is no generator.
     """
-    if generator is None:
-        return random.generator()
-    found = generator if isinstance(generator, np.random.Generator) else getattr(generator, "numpy", None)
-    if not isinstance(found, np.random.Generator):
-        raise TypeError(f"{where}: generator must be a fastnn.Generator or a NumPy one, got {shown(generator)}")
-    return found
+    try:
+        return random.numpy_generator(generator)
+    except TypeError:
+        raise TypeError(
+            f"{where}: generator must be a fastnn.Generator or a NumPy one, got {shown(generator)}"
+        ) from None
 
 
 class Sampler(Generic[T_co]):
