@@ -15,7 +15,7 @@ from ...ground.jit import jitted, kernel
 from ...ground.memory import empty
 from ...ground.threads import tasks
 from ..grains import RANDOM as GRAIN
-from ..vector.simd import rint
+from ..vector.simd import load, rint, store
 
 PADDINGS = {"zeros": 0, "border": 1, "reflection": 2}
 ZEROS, BORDER, REFLECTION = PADDINGS.values()
@@ -54,73 +54,89 @@ def clipped(v, n):
     return v, T(1)
 
 
-@kernel("S[:,::1], i8[::1], int, int, T[:,::1], T[:,::1]", writes="position slope", parallel=True)
+@kernel("S[:,:,::1], i8[::1], int, int, T[:,:,::1], T[:,:,::1]", writes="position slope", parallel=True)
 def grid_sample__positions(grid, sizes, padding, align, position, slope, lo, hi):
-    """grid(M,A), sizes(A) -> position(M,A) in pixels, slope(M,A): its derivative. The range is over M."""
-    T = grid.dtype.type
-    for m in range(lo, hi):
+    """grid(B,L,A), sizes(A) -> position(B,A,L) in pixels, slope(B,A,L): its derivative. The range: blocks of L.
+
+    padding: without (-1) positions stay outside: it is for the taps.
+    """
+    T, length = grid.dtype.type, grid.shape[1]
+    blocks, half, nothing = -(-length // BLOCK), T(0.5), T(0)
+    for item in range(lo, hi):
+        b, start = item // blocks, item % blocks * BLOCK
+        part = slice(start, min(start + BLOCK, length))
+        given = grid[b, part]
         for a in range(sizes.size):
-            n = sizes[a]
-            scale = T(n - 1) * T(0.5) if align else T(n) * T(0.5)
-            v = (grid[m, a] + T(1)) * scale - (T(0) if align else T(0.5))
-            if not abs(v) < T(FAR):  # nan, too
-                v, scale = T(-ROOM) if padding == ZEROS else T(0), T(0)
-            if padding == REFLECTION:
-                v, sign = reflected(v, n, align)
-                scale *= sign
+            n, places, slopes = sizes[a], position[b, a, part], slope[b, a, part]
+            scale = T(n - 1) * half if align else T(n) * half
+            shift, outside = nothing if align else half, T(-FAR) if padding < 0 else T(-ROOM)
+            outside = outside if padding <= ZEROS else nothing
+            for l in range(places.size):  # noqa: E741
+                v = (given[l, a] + T(1)) * scale - shift
+                known = abs(v) < T(FAR)  # not for nan
+                store(places, l, v if known else outside)
+                store(slopes, l, scale if known else nothing)
             if padding == ZEROS:
-                v = min(max(v, T(-ROOM)), T(n + ROOM))
-            else:
-                v, inside = clipped(v, n)
-                scale *= inside
-            position[m, a], slope[m, a] = v, scale
+                for l in range(places.size):  # noqa: E741
+                    store(places, l, min(max(load(places, l), T(-ROOM)), T(n + ROOM)))
+            if padding == REFLECTION:
+                for l in range(places.size):  # noqa: E741
+                    v, sign = reflected(load(places, l), n, align)
+                    store(places, l, v)
+                    store(slopes, l, load(slopes, l) * sign)
+            if padding > ZEROS:
+                for l in range(places.size):  # noqa: E741
+                    v, inside = clipped(load(places, l), n)
+                    store(places, l, v)
+                    store(slopes, l, load(slopes, l) * inside)
 
 
-@kernel("S[:,::1], i8[::1], int, T[:,::1], T[:,::1]", writes="position slope", parallel=True)
-def grid_sample__plain_positions(grid, sizes, align, position, slope, lo, hi):
-    """grid(M,A), sizes(A) -> position(M,A), slope(M,A) without padding, which is for the taps. The range is over M."""
-    T = grid.dtype.type
-    for m in range(lo, hi):
-        for a in range(sizes.size):
-            n = sizes[a]
-            scale = T(n - 1) * T(0.5) if align else T(n) * T(0.5)
-            v = (grid[m, a] + T(1)) * scale - (T(0) if align else T(0.5))
-            if not abs(v) < T(FAR):
-                v, scale = T(-FAR), T(0)
-            position[m, a], slope[m, a] = v, scale
+@jitted
+def shared(v, bit):
+    """Return the pixel before a position, or with `bit` the one behind it, and its weight."""
+    below = math.floor(v)
+    rest = v - below
+    return int(below) + bit, rest if bit else type(v)(1) - rest
 
 
-@kernel("T[:,::1], T[:,::1], i8[::1], int, i8[:,::1], T[:,::1], T[:,:,::1]", writes="place weight step", parallel=True)
+@kernel(
+    "T[:,:,::1], T[:,:,::1], i8[::1], int, i8[:,:,::1], T[:,:,::1], T[:,:,:,::1]",
+    writes="place weight step",
+    parallel=True,
+)
 def grid_sample__taps(position, slope, sizes, linear, place, weight, step, lo, hi):
-    """position(M,A), slope(M,A), sizes(A) -> place(M,K), weight(M,K), step(M,A,K) or (0,A,K). The range is over M.
+    """position(B,A,L), slope(B,A,L), sizes(A) -> place(B,K,L), weight(B,K,L), step(B,A,K,L) or (0,A,K,L).
 
     The K taps are the nearest pixel, or the 2^A around a position; place is -1 outside. step: of the weights, by the
-    grid.
+    grid. The range: blocks of L.
     """
-    T, axes, taps = position.dtype.type, sizes.size, place.shape[1]
-    for m in range(lo, hi):
+    T, axes, taps, length = position.dtype.type, sizes.size, place.shape[1], position.shape[2]
+    blocks = -(-length // BLOCK)
+    for item in range(lo, hi):
+        b, start = item // blocks, item % blocks * BLOCK
+        part = slice(start, min(start + BLOCK, length))
         for k in range(taps):
-            index, stride, share, inside = 0, 1, T(1), True
+            places, weights, stride = place[b, k, part], weight[b, k, part], 1
+            for l in range(places.size):  # noqa: E741
+                store(places, l, 0)
+                store(weights, l, T(1))
             for a in range(axes):
-                v, bit = position[m, a], (k >> a) & 1
-                if linear:
-                    below = math.floor(v)
-                    share *= v - below if bit else T(1) - (v - below)
-                    i = int(below) + bit
-                else:
-                    i = int(rint(v))
-                inside = inside and i >= 0 and i < sizes[a]
-                index += i * stride
-                stride *= sizes[a]
-            place[m, k], weight[m, k] = index if inside else -1, share
+                values, n, bit = position[b, a, part], sizes[a], (k >> a) & 1
+                for l in range(places.size):  # noqa: E741
+                    i, share = shared(load(values, l), bit)
+                    i = i if linear else int(rint(load(values, l)))
+                    inside, before = i >= 0 and i < n, load(places, l)
+                    store(places, l, before + i * stride if inside and before >= 0 else -1)
+                    store(weights, l, load(weights, l) * share if linear else T(1))
+                stride *= n
             for a in range(axes if step.shape[0] else 0):
-                change = slope[m, a] if (k >> a) & 1 else -slope[m, a]
+                steps, slopes, sign = step[b, a, k, part], slope[b, a, part], T(1) if (k >> a) & 1 else T(-1)
+                for l in range(places.size):  # noqa: E741
+                    store(steps, l, load(slopes, l) * sign if linear else T(0))
                 for other in range(axes):
-                    if other != a:
-                        v = position[m, other]
-                        rest = v - math.floor(v)
-                        change *= rest if (k >> other) & 1 else T(1) - rest
-                step[m, a, k] = change if linear else T(0)
+                    values = position[b, other, part]
+                    for l in range(places.size if other != a and linear else 0):  # noqa: E741
+                        store(steps, l, load(steps, l) * shared(load(values, l), (k >> other) & 1)[1])
 
 
 @jitted
@@ -149,14 +165,19 @@ def tap(i, n, padding, align, number):
 
 
 @kernel(
-    "T[:,::1], T[:,::1], i8[::1], int, int, i8[:,::1], T[:,::1], T[:,:,::1]",
+    "T[:,:,::1], T[:,:,::1], i8[::1], int, int, i8[:,:,::1], T[:,:,::1], T[:,:,:,::1]",
     writes="place weight step",
     parallel=True,
 )
 def grid_sample__cubic_taps(position, slope, sizes, padding, align, place, weight, step, lo, hi):
-    """position(M,2), slope(M,2), sizes(2) -> place(M,16), weight(M,16), step(M,2,16) or (0,2,16). Range: M."""
-    for m in range(lo, hi):
-        x, y = position[m, 0], position[m, 1]
+    """position(B,2,L), slope(B,2,L), sizes(2) -> place(B,16,L), weight(B,16,L), step(B,2,16,L) or (0,2,16,L).
+
+    The range is over B L.
+    """
+    length = position.shape[2]
+    for item in range(lo, hi):
+        b, l = item // length, item % length  # noqa: E741
+        x, y = position[b, 0, l], position[b, 1, l]
         left, top = math.floor(x), math.floor(y)
         for j in range(4):
             wy, dy = keys(j, y - top)
@@ -165,71 +186,85 @@ def grid_sample__cubic_taps(position, slope, sizes, padding, align, place, weigh
                 wx, dx = keys(i, x - left)
                 column = tap(int(left) + i - 1, sizes[0], padding, align, x)
                 k = 4 * j + i
-                place[m, k] = row * sizes[0] + column if row >= 0 and column >= 0 else -1
-                weight[m, k] = wx * wy
+                place[b, k, l] = row * sizes[0] + column if row >= 0 and column >= 0 else -1
+                weight[b, k, l] = wx * wy
                 if step.shape[0]:
-                    step[m, 0, k], step[m, 1, k] = dx * wy * slope[m, 0], wx * dy * slope[m, 1]
+                    step[b, 0, k, l], step[b, 1, k, l] = dx * wy * slope[b, 0, l], wx * dy * slope[b, 1, l]
 
 
 @kernel("S[:,:,::1], i8[:,:,::1], T[:,:,::1], S[:,:,::1]", writes="out", parallel=True)
 def grid_sample__planes(x, place, weight, out, lo, hi):
-    """x(B,C,N), place(B,L,K), weight(B,L,K) -> out(B,C,L). The range is over blocks of planes."""
-    T, channels, length, taps = x.dtype.type, x.shape[1], out.shape[2], place.shape[2]
+    """x(B,C,N), place(B,K,L), weight(B,K,L) -> out(B,C,L). The range is over blocks of planes."""
+    T, channels, length, taps = x.dtype.type, x.shape[1], out.shape[2], place.shape[1]
     blocks = -(-length // BLOCK)
     for item in range(lo, hi):
-        plane, first = item // blocks, item % blocks * BLOCK
+        plane, start = item // blocks, item % blocks * BLOCK
         b, c = plane // channels, plane % channels
-        image, result = x[b, c], out[b, c]
-        for l in range(first, min(first + BLOCK, length)):  # noqa: E741
-            total = T(0)
-            for k in range(taps):
-                i = place[b, l, k]
-                if i >= 0:
-                    total += weight[b, l, k] * image[i]
-            result[l] = total
+        part = slice(start, min(start + BLOCK, length))
+        image, result = x[b, c], out[b, c, part]
+        result[:] = T(0)
+        for k in range(taps):
+            places, weights = place[b, k, part], weight[b, k, part]
+            for l in range(result.size):  # noqa: E741
+                i = load(places, l)
+                value = load(image, max(i, 0))
+                store(result, l, load(result, l) + (load(weights, l) * value if i >= 0 else T(0)))
 
 
 @kernel("S[:,:,::1], i8[:,:,::1], T[:,:,::1], S[:,:,::1]", writes="dx", parallel=True)
 def grid_sample_backward__planes(dy, place, weight, dx, lo, hi):
-    """dy(B,C,L), place(B,L,K), weight(B,L,K) -> dx(B,C,N). The range is over B C."""
-    T, channels, taps = dy.dtype.type, dy.shape[1], place.shape[2]
+    """dy(B,C,L), place(B,K,L), weight(B,K,L) -> dx(B,C,N). The range is over B C."""
+    T, channels, taps, length = dy.dtype.type, dy.shape[1], place.shape[1], dy.shape[2]
     for plane in range(lo, hi):
         b, c = plane // channels, plane % channels
-        above, result = dy[b, c], dx[b, c]
+        result = dx[b, c]
         result[:] = T(0)
-        for l in range(above.size):  # noqa: E741
+        for start in range(0, length, BLOCK):
+            part = slice(start, min(start + BLOCK, length))
+            above = dy[b, c, part]
             for k in range(taps):
-                i = place[b, l, k]
-                if i >= 0:
-                    result[i] += weight[b, l, k] * above[l]
+                places, weights = place[b, k, part], weight[b, k, part]
+                for l in range(above.size):  # noqa: E741
+                    i = load(places, l)
+                    if i >= 0:
+                        store(result, i, load(result, i) + load(weights, l) * load(above, l))
 
 
-@kernel("S[:,:,::1], S[:,:,::1], i8[:,:,::1], T[:,:,:,::1], S[:,:,::1]", writes="dgrid", parallel=True)
-def grid_sample_backward__grid(dy, x, place, step, dgrid, lo, hi):
-    """dy(B,C,L), x(B,C,N), place(B,L,K), step(B,L,A,K) -> dgrid(B,L,A). The range is over blocks of L."""
-    T, axes, taps, length = x.dtype.type, step.shape[2], place.shape[2], dy.shape[2]
+@kernel(
+    "S[:,:,::1], S[:,:,::1], i8[:,:,::1], T[:,:,:,::1], T[:,::1], S[:,:,::1]", writes="scratch dgrid", parallel=True
+)
+def grid_sample_backward__grid(dy, x, place, step, scratch, dgrid, lo, hi):
+    """dy(B,C,L), x(B,C,N), place(B,K,L), step(B,A,K,L), scratch(I,BLOCK) -> dgrid(B,L,A). The range is over I blocks.
+
+    For each tap sum dy times its pixel over the channels; add that times its steps.
+    """
+    T, axes, taps, length = x.dtype.type, step.shape[1], place.shape[1], dy.shape[2]
     blocks = -(-length // BLOCK)
     for item in range(lo, hi):
-        b, first = item // blocks, item % blocks * BLOCK
-        last = min(first + BLOCK, length)
-        for l in range(first, last):  # noqa: E741
+        b, start = item // blocks, item % blocks * BLOCK
+        part = slice(start, min(start + BLOCK, length))
+        result = dgrid[b, part]
+        result[:] = T(0)
+        for k in range(taps):
+            places = place[b, k, part]
+            total = scratch[item, : places.size]
+            total[:] = T(0)
+            for c in range(x.shape[1]):
+                above, image = dy[b, c, part], x[b, c]
+                for l in range(total.size):  # noqa: E741
+                    i = load(places, l)
+                    value = load(image, max(i, 0))
+                    store(total, l, load(total, l) + (load(above, l) * value if i >= 0 else T(0)))
             for a in range(axes):
-                dgrid[b, l, a] = T(0)
-        for c in range(x.shape[1]):
-            above, image = dy[b, c], x[b, c]
-            for l in range(first, last):  # noqa: E741
-                for k in range(taps):
-                    i = place[b, l, k]
-                    if i >= 0:
-                        product = above[l] * image[i]
-                        for a in range(axes):
-                            dgrid[b, l, a] += product * step[b, l, a, k]
+                steps = step[b, a, k, part]
+                for l in range(total.size):  # noqa: E741
+                    result[l, a] += load(total, l) * load(steps, l)
 
 
 class _Taps:
     """How the taps of a grid are found, for as many images at a time as TOGETHER pixels of the result have.
 
-    `find(grid, slopes)` gives place (B,L,K), weight (B,L,K) and step (B,L,A,K), which is empty without `slopes`.
+    `find(grid, slopes)` gives place (B,K,L), weight (B,K,L) and step (B,A,K,L), which is empty without `slopes`.
     """
 
     def __init__(self, problem):
@@ -243,23 +278,23 @@ class _Taps:
 
     def find(self, grid, slopes):
         """Return place, weight and step of the taps of a grid (B,L,A)."""
-        batch, dtype = grid.shape[0], self.dtype
-        count = batch * self.length
-        form, run = (count, self.axes), (count, tasks(count * self.taps, GRAIN))
-        flat, position, slope = grid.reshape(form), empty(form, dtype), empty(form, dtype)
-        place, weight = empty((count, self.taps), I8), empty((count, self.taps), dtype)
-        step = empty((count if slopes else 0, self.axes, self.taps), dtype)
-        options = self.padding, self.align
-        if self.mode == CUBIC:
-            grid_sample__plain_positions[dtype](flat, self.sizes, self.align, position, slope, *run)
-            grid_sample__cubic_taps[dtype](position, slope, self.sizes, *options, place, weight, step, *run)
+        batch, length, dtype = grid.shape[0], self.length, self.dtype
+        form, pixels = (batch, self.axes, length), (batch, self.taps, length)
+        position, slope = empty(form, dtype), empty(form, dtype)
+        place, weight = empty(pixels, I8), empty(pixels, dtype)
+        step = empty((batch if slopes else 0, self.axes, self.taps, length), dtype)
+        blocks, count = batch * -(-length // BLOCK), batch * length
+        grain = max(1, GRAIN // (BLOCK * self.taps))
+        cubic, items = self.mode == CUBIC, (blocks, tasks(blocks, grain))
+        padding = -1 if cubic else self.padding
+        grid_sample__positions[dtype](grid, self.sizes, padding, self.align, position, slope, *items)
+        around = position, slope, self.sizes
+        if cubic:
+            items = count, tasks(count, GRAIN // 16)
+            grid_sample__cubic_taps[dtype](*around, self.padding, self.align, place, weight, step, *items)
         else:
-            grid_sample__positions[dtype](flat, self.sizes, *options, position, slope, *run)
-            linear = int(self.mode == LINEAR)
-            grid_sample__taps[dtype](position, slope, self.sizes, linear, place, weight, step, *run)
-        pixels = batch, self.length, self.taps
-        whole = batch if slopes else 0, self.length, self.axes, self.taps
-        return place.reshape(pixels), weight.reshape(pixels), step.reshape(whole)
+            grid_sample__taps[dtype](*around, int(self.mode == LINEAR), place, weight, step, *items)
+        return place, weight, step
 
 
 @plans("grid_sample")
@@ -310,7 +345,8 @@ def grid_sample_backward(problem):
             if of_dgrid and dgrid.size:
                 items = count * blocks
                 number = tasks(items, max(1, GRAIN * blocks // work))
-                of_grid(dy[part], x[part], place, step, dgrid.reshape(places)[part], items, number)
+                scratch = empty((items, BLOCK), dtype)
+                of_grid(dy[part], x[part], place, step, scratch, dgrid.reshape(places)[part], items, number)
         return dx, dgrid
 
     return run
