@@ -57,6 +57,14 @@ TABLE = {
     "CosineAnnealingWarmRestarts": lambda m, o: m.CosineAnnealingWarmRestarts(o, 6, 2, 0.001),
     "CosineAnnealingWarmRestarts even": lambda m, o: m.CosineAnnealingWarmRestarts(o, 9),
     "LambdaLR": lambda m, o: m.LambdaLR(o, [lambda t: 1.0, lambda t: 0.9**t]),
+    "MultiplicativeLR": lambda m, o: m.MultiplicativeLR(o, [lambda t: 1.0, lambda t: 0.99 if t % 3 else 0.9]),
+    "CyclicLR": lambda m, o: m.CyclicLR(o, 0.01, 0.3, step_size_up=9),
+    "CyclicLR 2": lambda m, o: m.CyclicLR(o, [0.01, 0.02], [0.3, 0.2], 7, 12, "triangular2", base_momentum=0.7),
+    "CyclicLR exp": lambda m, o: m.CyclicLR(o, 0.01, 0.3, 11, mode="exp_range", gamma=0.98, cycle_momentum=False),
+    "CyclicLR own": lambda m, o: m.CyclicLR(o, 0.01, 0.3, 11, scale_fn=lambda n: 1 / n, max_momentum=[0.9, 0.95]),
+    "ChainedScheduler": lambda m, o: m.ChainedScheduler(
+        [m.LinearLR(o, 0.1, total_iters=10), m.ExponentialLR(o, 0.95), m.StepLR(o, 13, 0.5)]
+    ),
     "OneCycleLR": lambda m, o: m.OneCycleLR(o, [0.5, 0.3], total_steps=100),
     "OneCycleLR phases": lambda m, o: m.OneCycleLR(
         o, 0.3, epochs=20, steps_per_epoch=5, pct_start=0.25, three_phase=True, anneal_strategy="linear", div_factor=9
@@ -253,3 +261,64 @@ def test_bad_arguments(make, error, message):
 def test_cycles_need_momentum():
     with pytest.raises(ValueError, match="OneCycleLR: Adagrad has neither momentum nor betas: cycle_momentum=False"):
         schedules.OneCycleLR(optimizer(optim.Adagrad), 0.1, 9)
+
+
+class TestAsWrittenForPyTorch:
+    def test_own_schedules(self):
+        class Warmup(schedules._LRScheduler):
+            def __init__(self, optimizer, steps, last_epoch=-1):
+                self.steps = steps
+                super().__init__(optimizer, last_epoch)
+
+            def get_lr(self):
+                return [base * min(1, (self.last_epoch + 1) / self.steps) for base in self.base_lrs]
+
+        schedule = Warmup(optimizer(), 4)
+        rates = [rate for rate, _ in follow(schedule, 6)]
+        np.testing.assert_allclose(rates, 0.03 * np.minimum(1, np.arange(1, 7) / 4))
+
+        class Wrong(schedules.LRScheduler):
+            def get_lr(self):
+                return [0.1]
+
+        with pytest.raises(ValueError, match="Wrong: get_lr must give 2 rates, one per group, got 1"):
+            Wrong(optimizer())
+
+    def test_times_can_be_given(self):
+        schedule = schedules.CosineAnnealingWarmRestarts(optimizer(), 4, 2)
+        schedule.step(2.5)
+        assert schedule.last_epoch == 2
+        assert schedule.get_last_lr()[0] == pytest.approx(0.5 * (1 + math.cos(math.pi * 2.5 / 4)) / 2)
+        schedule.step(6.0)
+        assert schedule.get_last_lr()[0] == pytest.approx(0.5 * (1 + math.cos(math.pi * 2 / 8)) / 2)
+
+    def test_verbose_is_ignored(self):
+        schedules.StepLR(optimizer(), 3, verbose=True)
+        schedules.ReduceLROnPlateau(optimizer(), "min", verbose=True)
+
+    def test_functions_are_asked_once_per_step(self):
+        asked = []
+        schedule = schedules.MultiplicativeLR(optimizer(), lambda t: asked.append(t) or 0.5)
+        follow(schedule, 3)
+        assert asked == [1, 1, 2, 2, 3, 3] and schedule.get_last_lr() == [0.5 / 8, 0.03 / 8]
+        again = schedules.MultiplicativeLR(optimizer(), lambda t: 0.5)
+        again.load_state_dict(schedule.state_dict())
+        assert again.get_last_lr() == schedule.get_last_lr()
+
+    def test_chains_need_schedules(self):
+        o = optimizer()
+        with pytest.raises(ValueError, match="there are no schedulers"):
+            schedules.ChainedScheduler([])
+        with pytest.raises(ValueError, match="ChainedScheduler: scheduler 1, a StepLR, has another optimizer"):
+            schedules.ChainedScheduler([schedules.StepLR(o, 1), schedules.StepLR(optimizer(), 1)], optimizer=o)
+
+    def test_cycles_check_their_arguments(self):
+        for options, message in (
+            ({"step_size_up": 0}, "step_size_up must be an integer of at least 1"),
+            ({"mode": "square"}, "mode must be 'triangular'"),
+            ({"scale_mode": "x"}, "scale_mode must be 'cycle' or 'iterations'"),
+            ({"gamma": 0}, "gamma must be above 0"),
+            ({}, "CyclicLR: Adagrad has neither momentum nor betas"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                schedules.CyclicLR(optimizer(optim.Adagrad), 0.1, 0.2, **options)
