@@ -84,6 +84,8 @@ def _stacked(batch: Sequence[Any]) -> Any:
 
 def _numbers(batch: Sequence[Any]) -> Tensor:
     array = np.array(batch)
+    if array.dtype == np.float64 and isinstance(batch[0], int):  # PyTorch goes by the first item
+        array = array.astype(np.float32)
     if array.dtype.kind not in "bif" or array.ndim != 1:
         raise TypeError(f"default_collate: items {shown(batch[0])} ... cannot be made a tensor of numbers")
     return Tensor(array)

@@ -35,6 +35,7 @@ from fastnn.data.workers import Pool
 
 Array = np.ndarray[Any, Any]
 Transform = Callable[..., Any]
+MANY = 1 << 27  # indices of a sampler that would take 1 GB in one array
 
 
 class DataLoader:
@@ -182,11 +183,13 @@ class DataLoader:
             self._check_length(len(self.dataset))
         by_batch = batch_size is not None and batch_sampler is None
         self._source = source if by_batch and collate_fn is None and worker_init_fn is None else None
+        if self._source is not None and getattr(sampler, "num_samples", 0) > MANY:
+            self._source = None
         if self._source is not None:
             self._source.copied = self.prefetch > 0
         self._check_transform()
         self._fetcher: Any
-        if source is not None and batch_sampler is not None and collate_fn is None:
+        if source is not None and batch_size is not None and collate_fn is None:
             self._fetcher = Rows(source)
         elif self._iterable:
             self._fetcher = Stream(self.batch_size, self.collate_fn, bool(drop_last))

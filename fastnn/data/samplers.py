@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Sized
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -12,8 +12,8 @@ from fastnn import random
 from fastnn._checks import LARGEST, numbers, shown, whole
 
 Array = np.ndarray[Any, Any]
-ENDLESS = 1 << 20  # samples, from which they are not drawn all at once: some loops ask for 10^10 and stop on the way
 T_co = TypeVar("T_co", covariant=True)
+PART = 1 << 20  # indices that are drawn at once: some ask for more than would fit into memory
 
 
 def numpy_generator(where: str, generator: Any) -> np.random.Generator:
@@ -87,27 +87,16 @@ class RandomSampler(Sampler[int]):
         """How many indices an epoch has."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
-    def order(self, generator: np.random.Generator) -> Array:
-        """Draw the indices of an epoch, int64 (num_samples,)."""
-        n, count = len(self.data_source), self.num_samples
-        if n == 0:
-            return np.empty(0, np.int64)
-        if self.replacement:
-            return generator.integers(n, size=count)
-        if count <= n:
-            return generator.permutation(n)[:count]
-        return np.concatenate([generator.permutation(n) for _ in range(-(-count // n))])[:count]
-
-    def drawn(self, generator: np.random.Generator) -> Iterator[int]:
-        """Draw the indices of an epoch one after the other; of an endless one, a part at a time."""
-        if not (self.replacement and self.num_samples > ENDLESS and len(self.data_source)):
-            yield from self.order(generator).tolist()
-            return
-        for start in range(0, self.num_samples, ENDLESS):
-            yield from generator.integers(len(self.data_source), size=min(ENDLESS, self.num_samples - start)).tolist()
+    def drawn(self, generator: np.random.Generator) -> Iterator[Array]:
+        """Draw the indices of an epoch, int64 (num_samples,), part by part."""
+        n, left = len(self.data_source), self.num_samples
+        while n and left > 0:
+            part = generator.integers(n, size=min(left, PART)) if self.replacement else generator.permutation(n)[:left]
+            left -= len(part)
+            yield part
 
     def __iter__(self) -> Iterator[int]:
-        return self.drawn(numpy_generator("RandomSampler", self.generator))
+        return indices_of(self, numpy_generator("RandomSampler", self.generator))
 
     def __len__(self) -> int:
         return self.num_samples
@@ -157,20 +146,22 @@ class WeightedRandomSampler(Sampler[int]):
         numpy_generator(where, generator)
         self.weights, self.replacement, self.generator = given, replacement, generator
 
-    def order(self, generator: np.random.Generator) -> Array:
-        """Draw the indices of an epoch, int64 (num_samples,)."""
+    def drawn(self, generator: np.random.Generator) -> Iterator[Array]:
+        """Draw the indices of an epoch, int64 (num_samples,), part by part."""
         if self.replacement:
-            cumulated = np.cumsum(self.weights)
-            drawn = generator.random(self.num_samples) * cumulated[-1]
-            order: Array = np.searchsorted(cumulated, drawn, side="right")
-            return order
+            cumulated, left = np.cumsum(self.weights), self.num_samples
+            while left:
+                drawn = generator.random(min(left, PART)) * cumulated[-1]
+                left -= len(drawn)
+                yield np.searchsorted(cumulated, drawn, side="right")
+            return
         # the first of exponential arrivals at these rates (Efraimidis & Spirakis, 2006)
         with np.errstate(divide="ignore"):
             arrival = generator.standard_exponential(len(self.weights)) / self.weights
-        return np.argsort(arrival, kind="stable")[: self.num_samples]
+        yield np.argsort(arrival, kind="stable")[: self.num_samples]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order(numpy_generator("WeightedRandomSampler", self.generator)).tolist())
+        return indices_of(self, numpy_generator("WeightedRandomSampler", self.generator))
 
     def __len__(self) -> int:
         return self.num_samples
@@ -204,18 +195,25 @@ class BatchSampler(Sampler[list[int]]):
 
 def order_of(sampler: Any, generator: np.random.Generator) -> Array:
     """Give the indices of an epoch of a sampler, int64 (N,); those here draw them from `generator`, or their own."""
-    if type(sampler).__iter__ not in (RandomSampler.__iter__, WeightedRandomSampler.__iter__):
+    if not _draws(sampler):
         return np.fromiter(sampler, np.int64)
-    own = sampler.generator
-    drawn: Array = sampler.order(generator if own is None else numpy_generator("DataLoader", own))
-    return drawn
+    parts = list(sampler.drawn(_generator_of(sampler, generator)))
+    return np.concatenate([np.empty(0, np.int64), *parts]) if len(parts) != 1 else parts[0]
 
 
 def indices_of(sampler: Any, generator: np.random.Generator) -> Iterator[Any]:
     """Go through the indices of an epoch of a sampler, as `order_of` gives them; a sampler may go on forever."""
-    if type(sampler).__iter__ is RandomSampler.__iter__ and sampler.num_samples > ENDLESS:
-        own = sampler.generator
-        return iter(sampler.drawn(generator if own is None else numpy_generator("DataLoader", own)))
-    if type(sampler).__iter__ in (RandomSampler.__iter__, WeightedRandomSampler.__iter__):
-        return iter(order_of(sampler, generator).tolist())
-    return iter(sampler)
+    if not _draws(sampler):
+        return iter(sampler)
+    parts = sampler.drawn(_generator_of(sampler, generator))
+    first = next(parts, None)  # drawn now, not when it is asked for
+    return iter(()) if first is None else chain(first.tolist(), chain.from_iterable(part.tolist() for part in parts))
+
+
+def _draws(sampler: Any) -> bool:
+    return type(sampler).__iter__ in (RandomSampler.__iter__, WeightedRandomSampler.__iter__)
+
+
+def _generator_of(sampler: Any, generator: np.random.Generator) -> np.random.Generator:
+    own = sampler.generator
+    return generator if own is None else numpy_generator("DataLoader", own)

@@ -16,6 +16,7 @@ Pair = namedtuple("Pair", "image label")
     [
         ([1, 2, 3], [1, 2, 3], "int64"),
         ([1.5, 2], [1.5, 2], "float64"),
+        ([2, 1.5], [2, 1.5], "float32"),
         ([True, False], [True, False], "bool"),
         ([np.float32(1), np.float32(2)], [1, 2], "float32"),
         ([np.int16(1), np.int16(2)], [1, 2], "int16"),

@@ -283,6 +283,16 @@ def test_bad_arguments(data, options, error, message):
         DataLoader(data, **options)
 
 
+def test_names_stand_where_pytorch_has_them():
+    from fastnn.utils import data
+    from fastnn.utils.data import dataloader, dataset, sampler
+
+    names = {*dataloader.__all__, *dataset.__all__, *sampler.__all__}
+    assert names == set(data.__all__) and fastnn.utils.data is data
+    for module in (dataloader, dataset, sampler):
+        assert all(getattr(module, name) is getattr(fastnn.data, name) for name in module.__all__)
+
+
 def test_arguments_of_pytorch_in_their_places():
     loader = DataLoader(Rows(), 4, False, None, None, 2, None, True, True, 0, None, None, np.random.default_rng(0),
                         prefetch_factor=4, pin_memory_device="cuda", in_order=True)  # fmt: skip

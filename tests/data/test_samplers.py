@@ -40,6 +40,17 @@ def test_numbers_of_samples():
     assert list(RandomSampler([])) == []
 
 
+def test_more_samples_than_memory():
+    """Some ask for 10^10 samples, and stop when they have had enough."""
+    x = np.arange(5)
+    for sampler in (RandomSampler(x, True, 10**10), WeightedRandomSampler(x, 10**10)):
+        for data in (list(x), TensorDataset(x), x):
+            batch = next(iter(DataLoader(data, 3, sampler=sampler, num_workers=1)))
+            assert len(batch[0] if isinstance(batch, list) else batch) == 3
+            assert len(DataLoader(data, 5, sampler=sampler)) == 2 * 10**9
+        assert next(iter(sampler)) in range(5)
+
+
 def test_weights():
     sampler = WeightedRandomSampler([0, 1, 3], 4000, generator=generator())
     counts = np.bincount(list(sampler), minlength=3)
