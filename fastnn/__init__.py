@@ -48,7 +48,7 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-    from fastnn import accelerator, amp, autograd, backends, cuda, data, jit, mps, utils, xpu
+    from fastnn import accelerator, amp, autograd, backends, cuda, data, jit, linalg, mps, utils, xpu
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -78,6 +78,7 @@ __all__ = [
     "is_grad_enabled",
     "jit",
     "kernels",
+    "linalg",
     "load",
     "manual_seed",
     "mps",
@@ -97,7 +98,7 @@ __all__ = [
     "xpu",
 ]
 
-LAZY = {"accelerator", "amp", "autograd", "backends", "cuda", "data", "jit", "mps", "train", "utils", "xpu"}
+LAZY = {"accelerator", "amp", "autograd", "backends", "cuda", "data", "jit", "linalg", "mps", "train", "utils", "xpu"}
 ABSENT = {
     **dict.fromkeys(("bfloat16", "chalf", "complex32", "complex64", "cfloat", "complex128", "cdouble"), "dtype"),
     **dict.fromkeys(("qint8", "quint8", "qint32"), "dtype"),

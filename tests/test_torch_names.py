@@ -34,8 +34,12 @@ def test_packages_stand_where_pytorchs_do():
     import fastnn.optim.lr_scheduler as lr_scheduler
     from fastnn.autograd.function import Function
     from fastnn.nn import init
-    from fastnn.utils.data import DataLoader
+    from fastnn.utils.data import DataLoader, Dataset, RandomSampler
+    from fastnn.utils.data.dataloader import DataLoader as of_dataloader
+    from fastnn.utils.data.dataset import Dataset as of_dataset
+    from fastnn.utils.data.sampler import RandomSampler as of_sampler
 
+    assert (of_dataloader, of_dataset, of_sampler) == (DataLoader, Dataset, RandomSampler)
     assert F.relu is fastnn.relu and fastnn.nn.functional is F and fastnn.nn.init is init
     assert fastnn.autograd is autograd and autograd.Function is Function and fastnn.backends.cudnn is cudnn
     assert fastnn.utils.data.DataLoader is DataLoader and fastnn.optim.lr_scheduler is lr_scheduler

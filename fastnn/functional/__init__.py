@@ -26,6 +26,7 @@ from . import (
 )
 from . import numpy_arrays as numpy_arrays
 from . import numpy_functions as numpy_functions
+from . import numpy_numbers as numpy_numbers
 from .activation import *  # noqa: F403  (its names follow from its table)
 from .arithmetic import *  # noqa: F403
 from .comparison import *  # noqa: F403  (its names follow from its table)
