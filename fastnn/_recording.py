@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import partial, wraps
+from itertools import takewhile
 from numbers import Number
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, overload
 
@@ -87,26 +88,18 @@ def differentiable(
 def _differentiable(
     function: Callable[..., WithBackward], writes_gradients: bool, in_place: bool
 ) -> Callable[..., Any]:
-    signature = inspect.signature(function)
-    names = []
-    variadic = False
-    for name, parameter in signature.parameters.items():
-        if "Array" not in str(parameter.annotation):
-            break
-        names.append(name)
-        variadic = parameter.kind is parameter.VAR_POSITIONAL
+    names, known, variadic = _array_arguments(function)
     if not names:
         raise TypeError(f"differentiable: {function.__qualname__} has no leading argument annotated Array")
     total = None if variadic else len(names)
     by_name = frozenset(names)
-    known = frozenset(signature.parameters)
     tells = "needs" in known
     refuse = partial(_refuse, function.__name__.lstrip("_"), names, variadic)
 
     @wraps(function)
     def operation(*args: Any, **options: Any) -> Any:
         if options and not by_name.isdisjoint(options):
-            bound = signature.bind(*args, **options)
+            bound = inspect.signature(function).bind(*args, **options)
             bound.apply_defaults()
             args, options = bound.args, bound.kwargs
         parents: list[Node | Leaf | None] = [x._node if isinstance(x, Tensor) else None for x in args[:total]]
@@ -226,6 +219,25 @@ def _differentiable(
         return recorded(y, backward, [source_a, source_b, source_c], writes_gradients)
 
     return {1: unary, 2: binary, 3: ternary}.get(total, operation) if total else operation
+
+
+def _array_arguments(function: Callable[..., Any]) -> tuple[list[str], frozenset[str], bool]:
+    """Give the names of the leading arguments that are arrays, all names, and whether the last of those is ``*x``.
+
+    Read from the code: `inspect.signature` of hundreds of functions would be a third of the import.
+    """
+    if hasattr(function, "__signature__"):
+        parameters = inspect.signature(function).parameters
+        names = list(takewhile(lambda name: "Array" in str(parameters[name].annotation), parameters))
+        return names, frozenset(parameters), any(parameters[x].kind is inspect.Parameter.VAR_POSITIONAL for x in names)
+    code, annotations = function.__code__, function.__annotations__
+    count = code.co_argcount
+    known = code.co_varnames[: count + code.co_kwonlyargcount]
+    leading = list(known[:count])
+    if code.co_flags & inspect.CO_VARARGS:
+        leading.append(code.co_varnames[len(known)])
+    names = list(takewhile(lambda name: "Array" in str(annotations.get(name, "")), leading))
+    return names, frozenset(known), len(names) > count
 
 
 def _tensor_again(given: bool, array: Any, node: Any) -> Any:

@@ -76,11 +76,9 @@ TABLE: dict[Callable[..., Any], Callable[..., Any]] = {
 
 
 def _adapter(operation: Callable[..., Any]) -> Callable[..., Any]:
-    known = inspect.signature(operation)
-
     def adapter(*args: Any, **options: Any) -> Any:
         try:
-            known.bind(*args, **options)
+            inspect.signature(operation).bind(*args, **options)
         except TypeError:
             return NotImplemented
         return operation(*args, **options)
