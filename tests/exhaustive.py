@@ -1,7 +1,8 @@
 """The largest errors of elementwise functions, in units in the last place: ``make exhaustive ARGS="gelu tanh"``.
 
 float32 over all 2^32 arguments, against the float64 kernel rounded to nothing; float64 over random arguments against
-50 digits. They belong into `fastnn_kernels/formulas/activation.py`; a larger one than stated makes this exit with 1.
+50 digits. They belong into `fastnn_kernels/formulas`, `activation.py` and `mathematics.py`; a larger one than stated
+makes this exit with 1.
 """
 
 import argparse
@@ -10,11 +11,24 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from fastnn_kernels.formulas.activation import FORMULAS
-from tests.kernels.test_activation import forward, parameters
+import fastnn_kernels as kernels
+from fastnn_kernels.formulas import activation, mathematics
+from tests.kernels import test_activation, test_mathematics
 from tests.reference import activation as reference
+from tests.reference.arithmetic import MATHEMATICS
 
 PART = 1 << 22
+FORMULAS = {**activation.FORMULAS, **mathematics.FORMULAS}
+
+
+def forward(name):
+    """Return the entry point of a function, with parameters."""
+    return getattr(kernels, name) if name in mathematics.FORMULAS else test_activation.forward(name)
+
+
+def parameters(name):
+    """Return the parameters that a function is measured with."""
+    return () if name in mathematics.FORMULAS else test_activation.parameters(name)
 
 
 def float32_error(name: str, step: int = 1) -> tuple[float, np.float32]:
@@ -45,14 +59,16 @@ def float32_error(name: str, step: int = 1) -> tuple[float, np.float32]:
 
 def float64_error(name: str, count: int) -> tuple[float, np.float64]:
     """Return the largest error over random float64 arguments, and where it is."""
-    _, low, high = reference.TABLE[name]
+    _, low, high = {**reference.TABLE, **MATHEMATICS}[name]
     rng = np.random.default_rng()
     if low > 0:
         x = np.exp(rng.uniform(np.log(low), np.log(high), count))
     else:
         x = rng.choice([-1, 1], count) * 10.0 ** rng.uniform(-8, np.log10(max(-low, high)), count)
         x[::2] = rng.uniform(-4, 4, x[::2].size)
-    error = reference.errors(forward(name)(x), reference.evaluate(name, x, parameters(name)))
+    x = np.clip(x, low, high)
+    exact = test_mathematics.exact if name in MATHEMATICS else reference.evaluate
+    error = reference.errors(forward(name)(x), exact(name, x, *[parameters(name)] * (name not in MATHEMATICS)))
     return float(error.max()), x[error.argmax()]
 
 

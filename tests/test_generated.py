@@ -14,6 +14,7 @@ import pytest
 import fastnn_kernels
 from fastnn import functional, nn
 from fastnn.functional import top_level  # noqa: F401  (read as functional.top_level)
+from fastnn_kernels import MATHEMATICS
 from fastnn_kernels.formulas.activation import FORMULAS
 
 ROOT = Path(__file__).parents[1]
@@ -160,6 +161,20 @@ def page():
         layer = f"`{spec.layer}`" if spec.layer else ""
         source = "nothing: it is 0 everywhere" if "gradient is 0 everywhere" in spec.doc else f"the {spec.gradient_of}"
         lines.append(f"| `{name}` | {layer} | {summary} | {spec.ulp[0]:g} | {spec.ulp[1]:g} | {source} |")
+    lines += [
+        "",
+        "## Mathematics",
+        "",
+        "The same for functions without a layer and without `inplace=True`. Those by the C library are computed one",
+        "element after the other.",
+        "",
+        "| function | what it gives | error float32 | error float64 | its gradient is taken from |",
+        "|---|---|---|---|---|",
+    ]
+    for spec in MATHEMATICS.values():
+        summary = spec.doc.partition("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        source = "nothing: it is 0 everywhere" if "gradient is 0 everywhere" in spec.doc else f"the {spec.gradient_of}"
+        lines.append(f"| `{spec.name}(x)` | {summary} | {spec.ulp[0]:g} | {spec.ulp[1]:g} | {source} |")
     return "\n".join(lines) + "\n"
 
 

@@ -92,4 +92,7 @@ MATHEMATICS = {
     "acos": (mp.acos, -0.999, 0.999),
     "atan": (mp.atan, -100, 100),
     "erfc": (mp.erfc, -5, 9),
+    "erfinv": (mp.erfinv, -0.999, 0.999),
+    "lgamma": (lambda x: mp.log(abs(mp.gamma(x))), 2.5, 100),
+    "digamma": (mp.digamma, 2.5, 100),
 }

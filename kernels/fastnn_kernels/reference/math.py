@@ -116,9 +116,47 @@ library = SimpleNamespace(
     atanh=_of_float(_atanh),
     atan2=lambda y, x: np.arctan2(y, x),
     hypot=lambda x, y: np.hypot(x, y),
-    **{name: _of_float(getattr(math, name)) for name in "sqrt tan asin acos atan asinh acosh erfc".split()},
+    **{name: _of_float(getattr(math, name)) for name in "sqrt tan asin acos atan asinh acosh erfc lgamma".split()},
 )
+
+
+def _digamma(x):
+    """Return the slope of lgamma: by recurrence to where one term of a series is enough."""
+    if x <= 0 and x == math.floor(x):
+        return math.nan if x else math.copysign(math.inf, -x)
+    if x < 0:
+        return _digamma(1 - x) - math.pi / math.tan(math.pi * (x - math.floor(x)))
+    u = x + 10_000
+    below = math.fsum(1 / (x + i) for i in range(10_000))
+    return math.log(u) - 1 / (2 * u) - 1 / (12 * u * u) - below
+
+
+def _trigamma(x):
+    """Return the slope of digamma."""
+    if x < 0:
+        return (math.pi / math.sin(math.pi * x)) ** 2 - _trigamma(1 - x)
+    u = x + 10_000
+    return math.fsum(1 / (x + i) ** 2 for i in range(10_000)) + 1 / u + 1 / (2 * u * u) + 1 / (6 * u**3)
+
+
+def _erfinv(x):
+    """Return the inverse of erf by bisection."""
+    low, high = 0.0, 7.0
+    for _ in range(70):
+        middle = (low + high) / 2
+        low, high = (middle, high) if math.erfc(middle) > 1 - abs(x) else (low, middle)
+    return math.nan if abs(x) > 1 else math.copysign(math.inf if abs(x) == 1 else low, x)
+
+
+by_library = SimpleNamespace(digamma=_of_float(_digamma), trigamma=_of_float(_trigamma), erfinv=_of_float(_erfinv))
 NAMES = {
     **{"elementary": elementary, "special": special, "exponential": exponential, "trigonometric": trigonometric},
-    **{"math": library, "fma": fma, "rint": np.rint, "power": np.power, "with_sign": np.copysign},
+    **{
+        "by_library": by_library,
+        "math": library,
+        "fma": fma,
+        "rint": np.rint,
+        "power": np.power,
+        "with_sign": np.copysign,
+    },
 }
