@@ -7,7 +7,6 @@ NumPy takes (other dtypes, numbers with integers) NumPy computes where it has th
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,7 +142,7 @@ def _fits(number):
 
 _entries = {}
 for _name, _function in FORMULAS.items():
-    _names = tuple(inspect.signature(_function).parameters)
+    _names = _function.__code__.co_varnames[: _function.__code__.co_argcount]
     if "condition" not in _names:
         _entries[_name] = _entry(_name, _names)
 globals().update(_entries)
