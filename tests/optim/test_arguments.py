@@ -8,7 +8,9 @@ from fastnn import nn, no_grad, optim
 from tests.optim.rows import ROWS
 
 
-@pytest.mark.parametrize("make", {row.make for row in ROWS.values()} | {optim.Muon}, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [*dict.fromkeys(row.make for row in ROWS.values()), optim.Muon], ids=lambda x: x.__name__
+)
 def test_names_tensors_and_ignored_settings(make):
     weight = nn.Parameter(np.ones((2, 2), np.float32))
     optimizer = make(
