@@ -2,7 +2,7 @@
 
 Entry points, operations and layers are made of the table when they are imported, which an editor or a type checker
 does not see: for those there are stubs. `docs/activations.md` lists them for people. `docs/architecture.svg` follows
-from the imports.
+from the imports, `docs/pytorch-names.md` from what is there.
 """
 
 import inspect
@@ -208,6 +208,7 @@ FILES = {
     ROOT / "fastnn/_operators.pyi": stub_of_methods,
     ROOT / "fastnn/nn/activation.pyi": stub_of_layers,
     ROOT / "docs/activations.md": page,
+    ROOT / "docs/pytorch-names.md": lambda: runpy.run_path(str(ROOT / "docs/draw_pytorch_names.py"))["page"](),
     ROOT / "docs/architecture.svg": lambda: runpy.run_path(str(ROOT / "docs/draw_architecture.py"))["drawing"](),
 }
 
