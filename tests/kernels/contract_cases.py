@@ -372,6 +372,7 @@ CASES = {
         lambda make, n: k.index_reduce(None, make.labels(3 * n, max(n, 1)), make(3 * n), rows=n + 2),
     ],
     "cdist": [
+        lambda make, n: k.cdist(make(n, 67), make(9, 67)),
         lambda make, n: k.cdist(make(n, 37), make(9, 37)),
         lambda make, n: k.cdist(make(3, n, 7), make(3, 4, 7), 1.5, 1e-3),
     ],

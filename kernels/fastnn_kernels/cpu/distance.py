@@ -11,6 +11,9 @@ from ..ground.threads import tasks
 from .grains import SUMS as GRAIN
 from .vector.simd import load, store
 
+SHORT = 64  # numbers of a row up to which one row's distances from all others are summed side by side
+BLOCK = 1024  # of these, which stay in the nearest cache
+
 
 @jitted
 def distance(a, b, p, eps):
@@ -48,6 +51,45 @@ def cdist__rows(x, y, p, eps, out, lo, hi):
         row, result = x[b, i], out[b, i]
         for j in range(result.size):
             result[j] = distance(row, y[b, j], p, eps)
+
+
+@jitted
+def term(d, p):
+    """Return |d|^p, 1 for p = 0 unless d is 0, |d| for p = inf."""
+    T = type(d)
+    if p == 2:
+        return d * d
+    if p == 1 or p == math.inf:
+        return abs(d)
+    return T(d != 0) if p == 0 else T(abs(d) ** p)
+
+
+@kernel("S[:,:,::1], S[:,:,::1], f8, T, S[:,:,::1]", writes="out", parallel=True)
+def cdist__columns(x, y, p, eps, out, lo, hi):
+    """x(B,P,M), y(B,M,R) -> out(B,P,R): the distances from all columns of y at once. The range is over B P."""
+    T = x.dtype.type
+    for item in range(lo, hi):
+        b, i = item // x.shape[1], item % x.shape[1]
+        row = x[b, i]
+        for first in range(0, out.shape[2], BLOCK):
+            part = slice(first, first + BLOCK)
+            result = out[b, i, part]
+            result[:] = T(0)
+            for m in range(row.size):
+                values, a = y[b, m, part], row[m]
+                if p == math.inf:
+                    for j in range(result.size):
+                        d, total = abs(a - load(values, j) + eps), load(result, j)
+                        store(result, j, d if d > total or d != d else total)
+                else:
+                    for j in range(result.size):
+                        store(result, j, load(result, j) + term(a - load(values, j) + eps, p))
+            if p == 2:
+                for j in range(result.size):
+                    store(result, j, math.sqrt(load(result, j)))
+            elif p != 0 and p != 1 and p != math.inf:
+                for j in range(result.size):
+                    result[j] = T(result[j] ** (1 / p))
 
 
 @kernel("S[:,:,:], S[:,:,:], S[:,:,::1], S[:,:,::1], f8, T, S[:,:,::1]", writes="dx", parallel=True)
@@ -91,13 +133,16 @@ def cdist(problem):
     shape, dtype = problem.shape, problem.x1.dtype
     a, b, form = _form(problem.x1.shape), _form(problem.x2.shape), _form(shape)
     items = form[0] * form[1]
-    compute, number = cdist__rows[dtype], tasks(items, max(1, GRAIN // max(form[2] * a[2], 1)))
+    columns = a[2] <= SHORT and form[1] > 1
+    compute = (cdist__columns if columns else cdist__rows)[dtype]
+    number = tasks(items, max(1, GRAIN // max(form[2] * a[2], 1)))
 
     def run(out, x1, x2, p, eps):
         y = empty(shape, dtype)
         if y.size:
-            pair = contiguous(x1).reshape(a), contiguous(x2).reshape(b)
-            compute(*pair, problem.p, eps, y.reshape(form), items, number)
+            x2 = x2.reshape(b)
+            x2 = contiguous(x2.transpose(0, 2, 1) if columns else x2)
+            compute(contiguous(x1).reshape(a), x2, problem.p, eps, y.reshape(form), items, number)
         return y
 
     return run

@@ -4,14 +4,13 @@ Three steps: positions in pixels and how fast they move with the grid; the pixel
 and the slopes of these; sums over the taps, plane by plane.
 """
 
-import math
 from math import prod
 
 import numpy as np
 
 from ...ground.backend import plans
 from ...ground.checks import I8, contiguous
-from ...ground.jit import jitted, kernel
+from ...ground.jit import exact, jitted, kernel
 from ...ground.memory import empty
 from ...ground.threads import tasks
 from ..grains import RANDOM as GRAIN
@@ -28,6 +27,20 @@ TOGETHER = 1 << 14  # pixels whose taps are known at once
 SHARPNESS = -0.75  # of Keys' kernel
 
 
+@exact
+def floor(v):
+    """Return the largest whole number up to v, of its dtype: math.floor gives an integer, and products in float64."""
+    nearest = rint(v)
+    return nearest - type(v)(1) if nearest > v else nearest
+
+
+@exact
+def split(v):
+    """Return the largest whole number up to v, and the rest; rounded here, so that no other sum mixes with it."""
+    before = floor(v)
+    return before, v - before
+
+
 @jitted
 def reflected(v, n, align):
     """Return a position mirrored into an axis of n pixels, and whether it moves forward (1) or backward (-1)."""
@@ -36,8 +49,8 @@ def reflected(v, n, align):
     if span == 0:
         return T(0), T(0)
     distance = abs(v - low)
-    turns = math.floor(distance / span)
-    rest, odd = distance - turns * span, turns - T(2) * math.floor(turns * T(0.5)) > 0
+    turns = floor(distance / span)
+    rest, odd = distance - turns * span, turns - T(2) * floor(turns * T(0.5)) > 0
     sign = T(-1) if (v < low) != odd else T(1)
     return (span - rest if odd else rest) + low, sign
 
@@ -94,8 +107,7 @@ def grid_sample__positions(grid, sizes, padding, align, position, slope, lo, hi)
 @jitted
 def shared(v, bit):
     """Return the pixel before a position, or with `bit` the one behind it, and its weight."""
-    below = math.floor(v)
-    rest = v - below
+    below, rest = split(v)
     return int(below) + bit, rest if bit else type(v)(1) - rest
 
 
@@ -143,12 +155,13 @@ def grid_sample__taps(position, slope, sizes, linear, place, weight, step, lo, h
 def keys(j, t):
     """Return the weight of the j-th of four taps, and its derivative, for a position t behind the second."""
     T = type(t)
-    A = T(SHARPNESS)
-    x = T(1) + t if j == 0 else t if j == 1 else T(1) - t if j == 2 else T(2) - t
-    sign = T(1) if j < 2 else T(-1)
-    if j == 0 or j == 3:
-        return ((A * x - T(5) * A) * x + T(8) * A) * x - T(4) * A, sign * ((T(3) * A * x - T(10) * A) * x + T(8) * A)
-    return ((A + T(2)) * x - (A + T(3))) * x * x + T(1), sign * (T(3) * (A + T(2)) * x - T(2) * (A + T(3))) * x
+    A, x, sign = T(SHARPNESS), abs(t + T(1 - j)), T(1) if j < 2 else T(-1)
+    far = ((A * x - T(5) * A) * x + T(8) * A) * x - T(4) * A
+    far_slope = (T(3) * A * x - T(10) * A) * x + T(8) * A
+    near = ((A + T(2)) * x - (A + T(3))) * x * x + T(1)
+    near_slope = (T(3) * (A + T(2)) * x - T(2) * (A + T(3))) * x
+    outer = j == 0 or j == 3
+    return far if outer else near, sign * (far_slope if outer else near_slope)
 
 
 @jitted
@@ -165,31 +178,44 @@ def tap(i, n, padding, align, number):
 
 
 @kernel(
-    "T[:,:,::1], T[:,:,::1], i8[::1], int, int, i8[:,:,::1], T[:,:,::1], T[:,:,:,::1]",
-    writes="place weight step",
+    "T[:,:,::1], T[:,:,::1], i8[::1], int, int, i8[:,:,::1], T[:,:,::1], i8[:,:,::1], T[:,:,::1], T[:,:,:,::1]",
+    writes="pixels lines place weight step",
     parallel=True,
 )
-def grid_sample__cubic_taps(position, slope, sizes, padding, align, place, weight, step, lo, hi):
+def grid_sample__cubic_taps(position, slope, sizes, padding, align, pixels, lines, place, weight, step, lo, hi):
     """position(B,2,L), slope(B,2,L), sizes(2) -> place(B,16,L), weight(B,16,L), step(B,2,16,L) or (0,2,16,L).
 
-    The range is over B L.
+    pixels(I,8,BLOCK), lines(I,16,BLOCK): the four pixels along each axis, their weights and the slopes of these. The
+    range: I blocks of L.
     """
     length = position.shape[2]
+    blocks = -(-length // BLOCK)
     for item in range(lo, hi):
-        b, l = item // length, item % length  # noqa: E741
-        x, y = position[b, 0, l], position[b, 1, l]
-        left, top = math.floor(x), math.floor(y)
-        for j in range(4):
-            wy, dy = keys(j, y - top)
-            row = tap(int(top) + j - 1, sizes[1], padding, align, x)
+        b, start = item // blocks, item % blocks * BLOCK
+        part = slice(start, min(start + BLOCK, length))
+        for a in range(2):
+            values, slopes = position[b, a, part], slope[b, a, part]
             for i in range(4):
-                wx, dx = keys(i, x - left)
-                column = tap(int(left) + i - 1, sizes[0], padding, align, x)
-                k = 4 * j + i
-                place[b, k, l] = row * sizes[0] + column if row >= 0 and column >= 0 else -1
-                weight[b, k, l] = wx * wy
-                if step.shape[0]:
-                    step[b, 0, k, l], step[b, 1, k, l] = dx * wy * slope[b, 0, l], wx * dy * slope[b, 1, l]
+                places, weights, steps = pixels[item, 4 * a + i], lines[item, 4 * a + i], lines[item, 8 + 4 * a + i]
+                for l in range(values.size):  # noqa: E741
+                    v = load(values, l)
+                    before, rest = split(v)
+                    share, change = keys(i, rest)
+                    store(places, l, tap(int(before) + i - 1, sizes[a], padding, align, v))
+                    store(weights, l, share)
+                    store(steps, l, change * load(slopes, l))
+        for k in range(16):
+            i, j = k % 4, 4 + k // 4
+            columns, rows, places, weights = pixels[item, i], pixels[item, j], place[b, k, part], weight[b, k, part]
+            for l in range(places.size):  # noqa: E741
+                column, row = load(columns, l), load(rows, l)
+                store(places, l, row * sizes[0] + column if row >= 0 and column >= 0 else -1)
+                store(weights, l, load(lines[item, i], l) * load(lines[item, j], l))
+            for a in range(2 if step.shape[0] else 0):
+                steps, other = step[b, a, k, part], lines[item, i if a else j]
+                change = lines[item, 8 + (j if a else i)]
+                for l in range(steps.size):  # noqa: E741
+                    store(steps, l, load(change, l) * load(other, l))
 
 
 @kernel("S[:,:,::1], i8[:,:,::1], T[:,:,::1], S[:,:,::1]", writes="out", parallel=True)
@@ -283,15 +309,15 @@ class _Taps:
         position, slope = empty(form, dtype), empty(form, dtype)
         place, weight = empty(pixels, I8), empty(pixels, dtype)
         step = empty((batch if slopes else 0, self.axes, self.taps, length), dtype)
-        blocks, count = batch * -(-length // BLOCK), batch * length
-        grain = max(1, GRAIN // (BLOCK * self.taps))
-        cubic, items = self.mode == CUBIC, (blocks, tasks(blocks, grain))
+        blocks = batch * -(-length // BLOCK)
+        items = blocks, tasks(blocks, max(1, GRAIN // (BLOCK * self.taps)))
+        cubic = self.mode == CUBIC
         padding = -1 if cubic else self.padding
         grid_sample__positions[dtype](grid, self.sizes, padding, self.align, position, slope, *items)
         around = position, slope, self.sizes
         if cubic:
-            items = count, tasks(count, GRAIN // 16)
-            grid_sample__cubic_taps[dtype](*around, self.padding, self.align, place, weight, step, *items)
+            scratch = empty((blocks, 8, BLOCK), I8), empty((blocks, 16, BLOCK), dtype)
+            grid_sample__cubic_taps[dtype](*around, self.padding, self.align, *scratch, place, weight, step, *items)
         else:
             grid_sample__taps[dtype](*around, int(self.mode == LINEAR), place, weight, step, *items)
         return place, weight, step
