@@ -105,6 +105,7 @@ def stub_of_top_level():
             lines.append(f"def {name}(input: Any, *args: Any, **options: Any) -> Any: ...")
             continue
         module = own[source].__module__ if source in own else "."
+        source = own[source].__name__ if source in own else source
         lines.append(f"from {module} import {source} as {name}")
     return "\n".join(lines) + "\n"
 

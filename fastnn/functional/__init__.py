@@ -11,6 +11,7 @@ from . import (
     comparison,
     composed,
     counting,
+    derived,
     diagonals,
     distance,
     indexing,
@@ -34,6 +35,7 @@ from .composed import *  # noqa: F403
 from .conv import conv2d
 from .conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d, fold, unfold
 from .counting import *  # noqa: F403
+from .derived import *  # noqa: F403
 from .diagonals import *  # noqa: F403
 from .distance import *  # noqa: F403
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
@@ -146,6 +148,7 @@ __all__ = [
     *comparison.__all__,
     *composed.__all__,
     *counting.__all__,
+    *derived.__all__,
     *diagonals.__all__,
     *distance.__all__,
     *indexing.__all__,

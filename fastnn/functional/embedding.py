@@ -47,7 +47,8 @@ def embedding(
     Raises IndexError for indices out of range, TypeError for indices that are no integers, ValueError for a weight that
     is no matrix.
     """
-    check_array("embedding", "input", input)
+    if not isinstance(input, list | tuple):
+        check_array("embedding", "input", input)
     check_array("embedding", "weight", weight)
     index, table = np.asarray(unwrap(input)), unwrap(weight)
     if np.ndim(table) != 2:

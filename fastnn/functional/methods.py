@@ -11,7 +11,7 @@ from fastnn import _constructors, _draws, _gradients
 from fastnn._device import CPU
 from fastnn.tape import Tensor, unwrap, wrap
 
-from . import arithmetic, conversion, reduction, shaping
+from . import arithmetic, conversion, indexing, reduction, shaping
 from .conversion import clone
 from .rearrange import unfold_dimension
 
@@ -296,7 +296,38 @@ PROPERTIES: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "H": (t, "A matrix with its two dimensions exchanged."),
     "mH": (_swapped, "The tensor with its last two dimensions exchanged."),
 }
-TOP_LEVEL: dict[str, Any] = {
+
+
+def where_top(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Give `input` where `condition` holds and `other` elsewhere; the places where it holds if that is all.
+
+    These are a tuple of indices, one tensor per dimension, as `nonzero` gives them.
+    """
+    if input is None and other is None:
+        return indexing.nonzero(condition, as_tuple=True)
+    return arithmetic.where(condition, input, other)
+
+
+def is_complex(input: Any) -> bool:
+    """Tell that the elements are not complex."""
+    return False
+
+
+TOP_LEVEL: dict[str, Any] = {"where": where_top} | {
     f.__name__: f
-    for f in (allclose, clone, detach, equal, is_floating_point, is_nonzero, is_tensor, isclose, numel, t, Size)
+    for f in (
+        is_complex,
+        is_same_size,
+        allclose,
+        clone,
+        detach,
+        equal,
+        is_floating_point,
+        is_nonzero,
+        is_tensor,
+        isclose,
+        numel,
+        t,
+        Size,
+    )
 }

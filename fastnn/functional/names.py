@@ -11,19 +11,19 @@ BOTH = frozenset(
     """
     abs acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax any argmax argmin argsort
     argwhere asin asinh atan atan2 atanh baddbmm bincount bitwise_and bitwise_left_shift bitwise_not bitwise_or
-    bitwise_right_shift bitwise_xor bmm broadcast_to ceil cholesky chunk clamp clip copysign corrcoef cos cosh
-    count_nonzero cov cross cummax cummin cumprod cumsum deg2rad det diag diag_embed diagflat diagonal diff digamma
-    dist div dot dsplit eq erf erfc erfinv exp exp2 expm1 flatten flip fliplr flipud float_power floor floor_divide
-    fmax fmin fmod frac frexp gather ge gt hardshrink heaviside histc hsplit hypot index_add index_copy index_fill
-    index_put index_reduce index_select inner inverse isfinite isin isinf isnan isneginf isposinf isreal kron kthvalue
-    ldexp le lerp lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logical_and logical_not
-    logical_or logical_xor logit logsumexp lt masked_fill masked_scatter masked_select matmul matrix_power max
-    maximum mean median min minimum mm mode moveaxis msort mul mv nan_to_num nanmean nanmedian nanquantile nansum
-    narrow ne neg nextafter nonzero norm outer permute pinverse positive pow prelu prod quantile rad2deg
-    reciprocal relu remainder renorm repeat_interleave reshape roll rot90 round rsqrt scatter scatter_add
-    scatter_reduce select sgn sigmoid sign signbit sin sinc sinh slogdet softmax sort split sqrt square squeeze std
-    sub sum svd swapaxes t take take_along_dim tan tanh tensor_split tile topk trace transpose tril triu trunc
-    unbind unflatten unique unique_consecutive unsqueeze var vdot vsplit xlogy
+    bitwise_right_shift bitwise_xor bmm broadcast_to ceil cholesky chunk clamp clamp_max clamp_min clip copysign
+    corrcoef cos cosh count_nonzero cov cross cummax cummin cumprod cumsum deg2rad det diag diag_embed diagflat
+    diagonal diff digamma dist div dot dsplit eq erf erfc erfinv exp exp2 expm1 flatten flip fliplr flipud
+    float_power floor floor_divide fmax fmin fmod frac frexp gather ge gt hardshrink heaviside histc hsplit hypot
+    index_add index_copy index_fill index_put index_reduce index_select inner inverse isfinite isin isinf isnan
+    isneginf isposinf isreal kron kthvalue ldexp le lerp lgamma log log10 log1p log2 log_softmax logaddexp
+    logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit logsumexp lt masked_fill
+    masked_scatter masked_select matmul matrix_power max maximum mean median min minimum mm mode moveaxis msort mul
+    mv nan_to_num nanmean nanmedian nanquantile nansum narrow ne neg nextafter nonzero norm outer permute pinverse
+    positive pow prelu prod quantile rad2deg reciprocal relu remainder renorm repeat_interleave reshape roll rot90
+    round rsub rsqrt scatter scatter_add scatter_reduce select sgn sigmoid sign signbit sin sinc sinh slogdet
+    softmax sort split sqrt square squeeze std sub sum svd swapaxes t take take_along_dim tan tanh tensor_split tile
+    topk trace transpose tril triu trunc unbind unflatten unique unique_consecutive unsqueeze var vdot vsplit xlogy
     """.split()
 )
 # at the top level of fastnn only
@@ -45,12 +45,12 @@ METHODS = frozenset("expand repeat".split())
 IN_PLACE = frozenset(
     """
     abs acos acosh add addbmm addcdiv addcmul addmm addmv addr asin asinh atan atan2 atanh baddbmm bitwise_and
-    bitwise_not bitwise_or bitwise_xor ceil clamp clip copysign cos cosh cumprod cumsum deg2rad digamma div eq erf
-    erfc erfinv exp exp2 expm1 float_power floor floor_divide fmod frac ge gt heaviside hypot index_add index_copy
-    index_fill index_put index_reduce le ldexp lerp lgamma log log10 log1p log2 logical_and logical_not
-    logical_or logical_xor logit lt masked_fill masked_scatter mul nan_to_num ne neg pow rad2deg reciprocal relu
-    remainder renorm round rsqrt scatter scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub tan
-    tanh tril triu trunc xlogy
+    bitwise_not bitwise_or bitwise_xor ceil clamp clamp_max clamp_min clip copysign cos cosh cumprod cumsum deg2rad
+    digamma div eq erf erfc erfinv exp exp2 expm1 float_power floor floor_divide fmod frac ge gt heaviside hypot
+    index_add index_copy index_fill index_put index_reduce le ldexp lerp lgamma log log10 log1p log2 logical_and
+    logical_not logical_or logical_xor logit lt masked_fill masked_scatter mul nan_to_num ne neg pow rad2deg
+    reciprocal relu remainder renorm round rsqrt scatter scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh
+    sqrt square sub tan tanh tril triu trunc xlogy
     """.split()
 )
 # ... and those that give it another shape

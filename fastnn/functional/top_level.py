@@ -10,7 +10,7 @@ from fastnn.tape import Tensor
 from . import names
 from .methods import TOP_LEVEL
 
-_known: dict[str, Any] = {**TOP_LEVEL, **{name: getattr(functional, name) for name in functional.__all__}}
+_known: dict[str, Any] = {**{name: getattr(functional, name) for name in functional.__all__}, **TOP_LEVEL}
 _known.update({alias: _known[name] for alias, name in names.ALIASES.items() if name in _known})
 _wanted = names.BOTH | names.TOP_LEVEL | names.ALIASES.keys()
 _found = {name: function for name, function in _known.items() if name in _wanted or name in TOP_LEVEL}

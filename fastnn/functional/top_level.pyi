@@ -97,6 +97,10 @@ from . import channel_shuffle as channel_shuffle
 from . import chunk as chunk
 from . import clamp as clamp
 def clamp_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import clamp_max as clamp_max
+def clamp_max_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import clamp_min as clamp_min
+def clamp_min_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import clip as clip
 def clip_(input: Any, *args: Any, **options: Any) -> Any: ...
 from fastnn.functional.conversion import clone as clone
@@ -112,6 +116,7 @@ from . import conv_transpose2d as conv_transpose2d
 from . import conv_transpose3d as conv_transpose3d
 from . import copysign as copysign
 def copysign_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import corrcoef as corrcoef
 from . import cos as cos
 def cos_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cosh as cosh
@@ -119,6 +124,8 @@ def cosh_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cosine_embedding_loss as cosine_embedding_loss
 from . import cosine_similarity as cosine_similarity
 from . import count_nonzero as count_nonzero
+from . import cov as cov
+from . import cross as cross
 from . import ctc_loss as ctc_loss
 from . import cummax as cummax
 from . import cummin as cummin
@@ -126,6 +133,7 @@ from . import cumprod as cumprod
 def cumprod_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import cumsum as cumsum
 def cumsum_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import cumulative_trapezoid as cumulative_trapezoid
 from . import deg2rad as deg2rad
 def deg2rad_(input: Any, *args: Any, **options: Any) -> Any: ...
 from fastnn.functional.methods import detach as detach
@@ -215,11 +223,14 @@ def index_reduce_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import index_select as index_select
 from . import inner as inner
 from . import instance_norm as instance_norm
+from fastnn.functional.methods import is_complex as is_complex
 from fastnn.functional.methods import is_floating_point as is_floating_point
 from fastnn.functional.methods import is_nonzero as is_nonzero
+from fastnn.functional.methods import is_same_size as is_same_size
 from fastnn.functional.methods import is_tensor as is_tensor
 from fastnn.functional.methods import isclose as isclose
 from . import isfinite as isfinite
+from . import isin as isin
 from . import isinf as isinf
 from . import isnan as isnan
 from . import isneginf as isneginf
@@ -284,6 +295,7 @@ from . import meshgrid as meshgrid
 from . import min as min
 from . import minimum as minimum
 from . import mm as mm
+from . import mode as mode
 from . import moveaxis as moveaxis
 from . import moveaxis as movedim
 from . import msort as msort
@@ -332,6 +344,8 @@ from . import relu as relu
 def relu_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import remainder as remainder
 def remainder_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import renorm as renorm
+def renorm_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import repeat_interleave as repeat_interleave
 from . import reshape as reshape
 from . import rms_norm as rms_norm
@@ -343,6 +357,7 @@ from . import vstack as row_stack
 from . import rrelu as rrelu
 from . import rsqrt as rsqrt
 def rsqrt_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import rsub as rsub
 from . import scatter as scatter
 def scatter_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import scatter_add as scatter_add
@@ -401,6 +416,7 @@ from . import topk as topk
 from . import trace as trace
 from . import transpose as transpose
 def transpose_(input: Any, *args: Any, **options: Any) -> Any: ...
+from . import trapezoid as trapezoid
 from . import tril as tril
 def tril_(input: Any, *args: Any, **options: Any) -> Any: ...
 from . import tril_indices as tril_indices
@@ -424,6 +440,6 @@ from . import var_mean as var_mean
 from . import vdot as vdot
 from . import vsplit as vsplit
 from . import vstack as vstack
-from . import where as where
+from fastnn.functional.methods import where_top as where
 from . import xlogy as xlogy
 def xlogy_(input: Any, *args: Any, **options: Any) -> Any: ...

@@ -16,6 +16,7 @@ from fastnn import functional as F
 from fastnn import manual_seed
 from fastnn_kernels.formulas.activation import FORMULAS
 from tests.functional.row import Row, positive
+from tests.functional.table_derived import DERIVED
 from tests.functional.table_indexing import INDEXING
 from tests.functional.table_mathematics import MATHEMATICS
 from tests.functional.table_order import ORDER
@@ -332,9 +333,10 @@ TABLE |= {
     "multilabel_margin_loss number": Row(lambda x: F.multilabel_margin_loss(x, np.array(0)), ((),)),
     "triplet_margin_loss numbers": Row(F.triplet_margin_loss, ((), (), ())),
 }
-TABLE |= INDEXING | MATHEMATICS | ORDER | PRODUCTS
+TABLE |= DERIVED | INDEXING | MATHEMATICS | ORDER | PRODUCTS
 
 WITHOUT_GRADIENT = {
+    "isin",
     "argmax", "argmin", "argsort", "argwhere", "bincount", "bucketize", "histc", "nonzero", "one_hot", "searchsorted",
     "count_nonzero", "float_power", "heaviside", "isneginf", "isposinf", "isreal", "positive",
     "tril_indices", "triu_indices", "unique", "unique_consecutive", "unravel_index", *F.comparison.__all__,
