@@ -148,7 +148,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Mode:
     return Mode(values, found) if keepdim else Mode(squeeze(values, dim), squeeze(found, dim))
 
 
-def _most_frequent(row: np.ndarray) -> np.ndarray:
+def _most_frequent(row: np.ndarray) -> Any:
     """Give the last place of the most frequent element."""
     values, counts = np.unique(row, return_counts=True)
     return np.flatnonzero(row == values[np.argmax(counts)])[-1]
