@@ -14,6 +14,7 @@ MORE = {  # arguments, where the tensor alone is not enough
     **dict.fromkeys(("logical_and", "logical_or", "logical_xor", "ldexp", "heaviside"), (Tensor([1.0]),)),
     **dict.fromkeys(("clamp", "clip"), (0.2, 0.6)),
     **dict.fromkeys(("cumsum", "cumprod"), (1,)),
+    **dict.fromkeys(("clamp_max", "clamp_min"), (0.5,)),
     "masked_fill": (Tensor(POSITIVE > 0.5), 9.0),
     "lerp": (Tensor(np.ones((2, 3))), 0.25),
     "renorm": (2, 0, 0.5),
