@@ -20,26 +20,26 @@ def softmax(input: Array, dim: int | None = -1, dtype: Any = None) -> WithBackwa
 
     dim=None stands for dimension 0 of at most 1 or of 3 dimensions and for dimension 1 of others, as in PyTorch.
     """
-    x, dim = (input, dim) if dtype is None and dim is not None else _asked(input, dim, dtype)
-    y = kernels.softmax(x, dim)
-    return y, lambda dy, needs: (_back(kernels.softmax_backward(dy, y, dim), input),)
+    if dim is None or dtype is not None:
+        return _asked(kernels.softmax, kernels.softmax_backward, input, dim, dtype)
+    y = kernels.softmax(input, dim)
+    return y, lambda dy, needs: (kernels.softmax_backward(dy, y, dim),)
 
 
 @differentiable
 def log_softmax(input: Array, dim: int | None = -1, dtype: Any = None) -> WithBackward:
     """Give the logarithm of softmax over `dim`, computed without its underflow; dim and dtype as there."""
-    x, dim = (input, dim) if dtype is None and dim is not None else _asked(input, dim, dtype)
-    y = kernels.log_softmax(x, dim)
-    return y, lambda dy, needs: (_back(kernels.log_softmax_backward(dy, y, dim), input),)
+    if dim is None or dtype is not None:
+        return _asked(kernels.log_softmax, kernels.log_softmax_backward, input, dim, dtype)
+    y = kernels.log_softmax(input, dim)
+    return y, lambda dy, needs: (kernels.log_softmax_backward(dy, y, dim),)
 
 
-def _asked(input: Any, dim: int | None, dtype: Any) -> tuple[Any, int]:
+def _asked(forward: Any, backward: Any, input: Any, dim: int | None, dtype: Any) -> WithBackward:
     x = input if dtype is None else input.astype(dtype, copy=False)
-    return x, dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
-
-
-def _back(gradient: Any, input: Any) -> Any:
-    return gradient if gradient.dtype is input.dtype else gradient.astype(input.dtype)
+    over = dim if dim is not None else 0 if x.ndim in (0, 1, 3) else 1
+    y = forward(x, over)
+    return y, lambda dy, needs: (backward(dy, y, over).astype(input.dtype, copy=False),)
 
 
 def softmin(input: Any, dim: int | None = -1, dtype: Any = None) -> Any:
