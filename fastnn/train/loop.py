@@ -228,6 +228,7 @@ def _run(
             callback.on_train_begin(run)
         while run.epoch < run.epochs and not run.stop:
             started = time.perf_counter()
+            bar.begin_epoch()
             if not model.training:  # else what is in eval mode was put there to stay
                 model.train()
             if harmless(model, loss):
@@ -308,6 +309,7 @@ def _epoch(
     for stream in streams.values():
         stream.reset()
     total, weight, seen = 0.0, 0.0, 0
+    first = not run.step
     gathered, added = 0, 0.0  # batches since the last step of the optimizer, and their weight
     supposed = 1.0  # ... and what that will be if all of them weigh as much as the first
     private = getattr(feed, "private", False)
@@ -358,6 +360,9 @@ def _epoch(
             gathered, added = 0, 0.0
             for hook in after:
                 hook(run)
+        if first:
+            bar.first_batch(seen, watch.seconds)
+            first = False
         if clock() >= bar.next_update:
             bar.forget_compiling(watch.seconds)
             bar.update(seen, figures())

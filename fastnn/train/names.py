@@ -25,8 +25,8 @@ OPTIMIZERS = {
     for name in optim.__all__
     if isinstance(getattr(optim, name), type) and issubclass(getattr(optim, name), Optimizer)
 }
-del OPTIMIZERS["optimizer"]
-OPTIMIZERS.pop("lbfgs", None)
+for _name in ("optimizer", "lbfgs", "muon"):  # the base; what wants the loss again; what takes matrices only
+    del OPTIMIZERS[_name]
 
 
 def loss_of(where: str, loss: Any) -> Any:

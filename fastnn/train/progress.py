@@ -52,6 +52,8 @@ class Progress:
         self.bar: Any = None
         self.compiled, self.names = 0.0, 0  # seconds and kernels that the lines have told
         self.left_out = 0.0  # seconds that the bar has left out
+        self.begun = time.perf_counter()
+        self.start = 0, 0.0  # samples of the first batch of this epoch, and the seconds of it that were no compiling
         if show and (sys.stderr.isatty() or in_notebook()):
             self.bar = bar_class()(
                 total=None if samples is None else epochs * samples,
@@ -90,6 +92,18 @@ class Progress:
             self.bar.start_t += delta
             self.bar.last_print_t += delta
 
+    def begin_epoch(self) -> None:
+        """Note the time."""
+        self.begun = time.perf_counter()
+
+    def first_batch(self, samples: int, compiled: float) -> None:
+        """Leave the first batch of a run out of its rate: much is found out and loaded then.
+
+        compiled: the seconds that compiling has taken so far.
+        """
+        seconds = time.perf_counter() - self.begun
+        self.start = samples, max(seconds - (compiled - self.compiled), 0.0)
+
     def end_epoch(
         self, epoch: int, seen: int, figures: Mapping[str, float], compiled: float = 0.0, names: int = 0
     ) -> None:
@@ -104,14 +118,15 @@ class Progress:
         self.seen = 0
         if self.show is not None:
             seconds, wait = figures["seconds"], compiled - self.compiled
-            rate = seen / max(seconds - wait, 1e-9)
+            samples, start = self.start if self.start[0] < seen else (0, 0.0)
+            rate = (seen - samples) / max(seconds - wait - start, 1e-9)
             new = names - self.names
             told = f" ({wait:.1f} s of it compiled {new} kernel{'s' * (new > 1)})" if new else ""
             width = len(str(self.epochs))
             self.line(
                 f"epoch {epoch:{width}d}/{self.epochs}  {seconds:.2f} s{told}, {rate:,.0f} samples/s, {render(figures)}"
             )
-        self.compiled, self.names = compiled, names
+        self.compiled, self.names, self.start = compiled, names, (0, 0.0)
 
     def line(self, text: str) -> None:
         """Print a line above the bar."""

@@ -288,7 +288,7 @@ X, Y = np.zeros((6, 2), np.float32), np.zeros(6, np.int64)
         ((X, Y), {"resume": "/nowhere/c.safetensors"}, FileNotFoundError, "nowhere"),
         ((X, Y), {"resume": "weights only"}, ValueError, "resume needs a file of the callback Checkpoint"),
         ((X, Y), {"accumulate": 0}, ValueError, "accumulate must be an integer of at least 1, got 0"),
-        ((X, Y), {"optimizer": "adam"}, TypeError, "optimizer must be an optimizer such as .* got 'adam'"),
+        ((X, Y), {"optimizer": 3}, TypeError, "optimizer must be an optimizer such as .* got 3"),
         ((X, Y), {"optimizer": optim.SGD}, TypeError, "got SGD"),
         ((X, Y), {"optimizer": optim.SGD(small_net().parameters())}, ValueError, "none of the optimizer's parameters"),
         ((X, Y), {"optimizer": optim.LBFGS(small_net().parameters())}, TypeError, r"LBFGS .* step\(closure\)"),
@@ -312,7 +312,7 @@ def test_bad_input(data, options, error, message, tmp_path):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("mse", "loss must be a function .* got str"),
+        (3, "loss must be a function .* got int"),
         (nn.CrossEntropyLoss, "got the class CrossEntropyLoss, not an object of it"),
         (nn.CrossEntropyLoss(reduction="none"), r"Tensor of one number, got shape \(6,\); give it reduction='mean'"),
         (lambda output, target: 1.0, "Tensor of one number, got float"),
