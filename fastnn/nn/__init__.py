@@ -63,6 +63,7 @@ from .norm import (
     LayerNorm,
     LocalResponseNorm,
     RMSNorm,
+    SyncBatchNorm,
 )
 from .pad import (
     CircularPad1d,
@@ -110,7 +111,7 @@ from .softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from .unfold import Fold, Unfold
 
 if TYPE_CHECKING:
-    from . import utils
+    from . import modules, utils
 
 __all__ = [
     *activation.__all__,
@@ -226,6 +227,7 @@ __all__ = [
     "Softmax",
     "Softmax2d",
     "Softmin",
+    "SyncBatchNorm",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
@@ -239,6 +241,7 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "init",
+    "modules",
     "utils",
 ]
 
@@ -252,7 +255,7 @@ KNOWN.update(
 
 
 def __getattr__(name: str) -> Any:
-    """Import `utils` when it is first asked for."""
-    if name == "utils":
-        return import_module("fastnn.nn.utils")
+    """Import `modules` and `utils` when they are first asked for."""
+    if name in ("modules", "utils"):
+        return import_module(f"fastnn.nn.{name}")
     raise AttributeError(f"module 'fastnn.nn' has no attribute {name!r}")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from fastnn import functional as F
+from fastnn.tape import unwrap
 
-from .module import Module
+from .module import Buffer, Module
 
 
 class _Loss(Module):
@@ -32,7 +31,9 @@ class _Loss(Module):
             raise ValueError(f"{type(self).__name__}: reduction must be {wanted}, got {reduction!r}")
         self.options = {**options, "reduction": reduction}
         for name, value in self.options.items():
-            setattr(self, name, np.asarray(value) if name in ("weight", "pos_weight") and value is not None else value)
+            if name in ("weight", "pos_weight") and value is not None:
+                value = Buffer(unwrap(value))
+            setattr(self, name, value)
 
     def forward(self, *arrays: Any, **options: Any) -> Any:
         """Compute the loss; options are those of the function, for this call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import wraps
 from numbers import Real
 from typing import Any, TypedDict, Unpack
@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from fastnn._tape import Leaf, enable_grad
-from fastnn.tape import Tensor
+from fastnn.tape import Tensor, wrap
 from fastnn_kernels import OPTIMIZER_RULES
 
 from .flat import Flat, leaf_of
@@ -121,7 +121,7 @@ class Optimizer:
             raise TypeError(f"{name}: params must be an iterable of parameters, not one {type(params).__name__}")
         given = list(params)
         self.defaults = {key: _plain(value) for key, value in defaults.items()}
-        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)  # for optimizers of one's own
+        self._own_state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.updates = 0  # calls of `step`: schedules look whether there were any
         self.param_groups: list[dict[str, Any]] = []
         self._flats: list[list[Flat]] = []
@@ -196,6 +196,36 @@ class Optimizer:
         rule = OPTIMIZER_RULES[self._rule(settings)]
         buffers = flat.buffers(rule.states, settings.get("initial_accumulator_value", 0.0))
         rule.update(buffers if part is None else [buffer[part] for buffer in buffers], step, settings)
+
+    @property
+    def state(self) -> MutableMapping[Any, dict[str, Any]]:
+        """By parameter: what the optimizer keeps of it, as tensors that share its memory. Empty before the first step.
+
+        Optimizers of one's own may keep there what they like.
+        """
+        if not self.state_names:
+            return self._own_state
+        found: dict[Any, dict[str, Any]] = {}
+        for _, flat, k in self.places():
+            if flat.parameter_steps()[k]:
+                found[flat.parameters[k]] = self._tensors_of(flat, k)
+        return found
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        if len(value):
+            raise ValueError(f"{type(self).__name__}: state can be emptied only; see load_state_dict")
+        self._own_state = defaultdict(dict)
+        for flat in self.flats():
+            flat.forget_state()
+            flat.set_parameter_steps([0] * len(flat.parameters))
+
+    def _tensors_of(self, flat: Flat, k: int) -> dict[str, Any]:
+        start, stop = flat.ranges[k]
+        shape = flat.parameters[k].shape
+        own = {name: x[start:stop].reshape(shape) for name, x in flat.state.items()} | flat.wholes.get(k, {})
+        steps = {"step": wrap(np.float32(flat.parameter_steps()[k]))} if self.counts_steps else {}
+        return {**steps, **{name: wrap(array) for name, array in own.items()}}
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Count the steps of optimizers that define a `step` of their own: schedules look whether there were any."""

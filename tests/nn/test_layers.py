@@ -132,6 +132,7 @@ TABLE = {
         (4, 3, 5, 2),
         mixes_batch=True,
     ),
+    "SyncBatchNorm": Row(nn.SyncBatchNorm, {"num_features": 4}, (4, 3, 5), (4, 3, 5), mixes_batch=True),
     "GroupNorm": Row(nn.GroupNorm, {"num_groups": 2, "num_channels": 6}, (6, 3, 4), (6, 3, 4)),
     "InstanceNorm1d": Row(nn.InstanceNorm1d, {"num_features": 4, "affine": True}, (4, 5), (4, 5)),
     "InstanceNorm2d": Row(nn.InstanceNorm2d, {"num_features": 4}, (4, 3, 5), (4, 3, 5)),
