@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import fastnn_kernels as kernels
-from fastnn import functional, nn, optim
+from fastnn import _dtypes, functional, nn, optim
 from fastnn._config import show_config
 from fastnn._constructors import *  # noqa: F403
 from fastnn._device import device
@@ -48,7 +48,7 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-    from fastnn import accelerator, amp, autograd, backends, cuda, data, jit, linalg, mps, utils, xpu
+    from fastnn import accelerator, amp, autograd, backends, cuda, data, distributed, jit, linalg, mps, utils, xpu
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -66,6 +66,7 @@ __all__ = [
     "default_generator",
     "device",
     "differentiable",
+    "distributed",
     "enable_grad",
     "flush_denormal",
     "fork_rng",
@@ -98,10 +99,20 @@ __all__ = [
     "xpu",
 ]
 
-LAZY = {"accelerator", "amp", "autograd", "backends", "cuda", "data", "jit", "linalg", "mps", "train", "utils", "xpu"}
-ABSENT = {
-    **dict.fromkeys(("bfloat16", "chalf", "complex32", "complex64", "cfloat", "complex128", "cdouble"), "dtype"),
-    **dict.fromkeys(("qint8", "quint8", "qint32"), "dtype"),
+LAZY = {
+    "accelerator",
+    "amp",
+    "autograd",
+    "backends",
+    "cuda",
+    "data",
+    "distributed",
+    "jit",
+    "linalg",
+    "mps",
+    "train",
+    "utils",
+    "xpu",
 }
 
 
@@ -113,6 +124,8 @@ def __getattr__(name: str) -> Any:
         return import_module("fastnn.train.warmup").warmup
     if name in ("load", "save"):
         return getattr(import_module("fastnn.train.saving"), name)
-    if name in ABSENT:
-        raise AttributeError(f"fastnn has no {ABSENT[name]} {name}: it computes in float32 and float64")
+    if name == "autocast":
+        return import_module("fastnn.amp").autocast
+    if name in _dtypes.ABSENT:
+        return _dtypes.ABSENT[name]
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

@@ -46,6 +46,22 @@ half, float, double = float16, float32, float64
 short, int, long = int16, int32, int64
 
 NAMES = {name: value for name, value in globals().items() if isinstance(value, np.dtype) and not name.startswith("_")}
+
+
+class Absent:
+    """A dtype of PyTorch that is not here: it can be named and compared, and is refused where it is used."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"fastnn.{self.name}"
+
+
+ABSENT = {
+    name: Absent(name)
+    for name in ("bfloat16", "chalf", "complex32", "complex64", "cfloat", "complex128", "cdouble", "qint8", "quint8")
+}
 FLOATS = (float32, float64)  # those that kernels compute in, and that can require a gradient
 default: Dtype = float32  # of numbers that Python gives as floats; see `set_default_dtype`
 
@@ -68,6 +84,8 @@ def dtype_of(function: str, dtype: Any) -> Dtype:
     """Give a dtype of numbers, in native byte order. Raises TypeError for anything else."""
     if isinstance(dtype, np.dtype):
         made = dtype
+    elif isinstance(dtype, Absent):
+        raise TypeError(f"{function}: there is no {dtype.name} here: fastnn computes in float32 and float64")
     else:
         try:
             if dtype is None:  # which NumPy takes for float64

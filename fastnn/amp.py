@@ -6,18 +6,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from fastnn._dtypes import FLOATS, dtype_of
-
 
 class autocast:
-    """Change nothing: operations compute in the dtype of their arguments. A ``with`` block or a decorator.
+    """Change nothing, whatever `dtype` is asked for: operations compute in the dtype of their arguments.
 
-    Raises TypeError for a `dtype` other than float32 and float64 unless it is not `enabled`.
+    A ``with`` block or a decorator.
     """
 
     def __init__(self, device_type: Any = "cpu", dtype: Any = None, enabled: bool = True, **ignored: Any) -> None:
-        if enabled and dtype is not None and dtype_of("autocast", dtype) not in FLOATS:
-            raise TypeError(f"autocast: fastnn computes in float32 and float64, not in {dtype}")
+        pass
 
     def __enter__(self) -> autocast:
         return self

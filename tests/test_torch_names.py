@@ -63,9 +63,8 @@ class TestMixedPrecision:
         scaler.update()
         assert x.tolist() == [-1, -1] and scaler.get_scale() == 1 and not scaler.is_enabled()
         scaler.load_state_dict(scaler.state_dict())
-        with pytest.raises(TypeError, match="autocast: fastnn computes in float32 and float64"):
-            fastnn.amp.autocast("cpu", dtype=fastnn.float16)
-        fastnn.amp.autocast("cpu", dtype=fastnn.float16, enabled=False)
+        with fastnn.autocast("cpu", dtype=fastnn.bfloat16):
+            assert (x * 2).dtype == np.float32
 
 
 class TestDevices:
@@ -96,12 +95,30 @@ class TestDevices:
     def test_what_is_not_there_says_so(self):
         with pytest.raises(AttributeError, match="fastnn computes on the CPU"):
             fastnn.cuda.Stream  # noqa: B018
-        with pytest.raises(AttributeError, match="float32 and float64"):
-            fastnn.bfloat16  # noqa: B018
+        assert fastnn.zeros(2).dtype != fastnn.bfloat16 and repr(fastnn.complex64) == "fastnn.complex64"
+        for use in (
+            lambda d: fastnn.zeros(2, dtype=d),
+            lambda d: fastnn.zeros(2).to(d),
+            lambda d: fastnn.zeros(2).type(d),
+        ):
+            with pytest.raises(TypeError, match="there is no bfloat16 here: fastnn computes in float32 and float64"):
+                use(fastnn.bfloat16)
         with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
             fastnn.nonsense  # noqa: B018
         with pytest.raises(TypeError, match="device must be 'cpu', got float"):
             fastnn.zeros(2, device=1.5)
+
+
+class TestDistributed:
+    def test_there_is_one_process(self):
+        import fastnn.distributed as dist
+
+        assert not dist.is_available() and not dist.is_initialized() and dist.get_rank() == 0
+        assert dist.get_world_size() == 1
+        dist.barrier()
+        dist.destroy_process_group()
+        with pytest.raises(RuntimeError, match="init_process_group: fastnn trains in one process"):
+            dist.init_process_group("nccl")
 
 
 class TestSettings:

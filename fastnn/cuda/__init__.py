@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from fastnn.random import manual_seed as _manual_seed
@@ -44,4 +45,6 @@ def empty_cache() -> None:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return import_module("fastnn.cuda.amp")
     raise AttributeError(f"fastnn.cuda has no {name}: fastnn computes on the CPU, and cuda.is_available() is False")
