@@ -67,5 +67,6 @@ def test_unknown_reduction(loss):
 
 
 def test_every_loss_is_here():
+    of_layers = {nn.AdaptiveLogSoftmaxWithLoss, nn.LinearCrossEntropyLoss}  # tests/nn/test_adaptive.py
     layers = {x for name in nn.__all__ if name.endswith("Loss") and isinstance(x := getattr(nn, name), type)}
-    assert layers == set(ALL)
+    assert layers - of_layers == set(ALL)
