@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,8 +37,12 @@ def einsum(equation: Any, *operands: Any) -> Any:
     terms, result, arrays = _parsed(equation, operands)
     for i, x in enumerate(arrays):
         check_array("einsum", f"operands[{i}]", x)
+    if len(arrays) == 2 and isinstance(equation, str):
+        found = _of_two(equation, tuple(arrays[0].shape), tuple(arrays[1].shape))
+        if found is not None:
+            return ordered(_joined(arrays[0], arrays[1], found[0]), found[1])
     labels = [_labelled(term, x.shape, i) for i, (term, x) in enumerate(zip(terms, arrays, strict=True))]
-    sizes = _sizes(labels, arrays)
+    sizes = _sizes(labels, [tuple(x.shape) for x in arrays])
     out = _result(result, terms, labels)
     missing = [label for label in out if label not in sizes]
     if missing:
@@ -109,19 +113,17 @@ def _labelled(term: list[str], shape: tuple[int, ...], number: int) -> Labels:
     return (*term[:at], *range(more - 1, -1, -1), *term[at + 1 :])
 
 
-def _sizes(labels: list[Labels], arrays: list[Any]) -> dict[Any, int]:
+def _sizes(labels: list[Labels], shapes: list[tuple[int, ...]]) -> dict[Any, int]:
     """Give the length of each label; those of length 1 are broadcast."""
     sizes: dict[Any, int] = {}
-    for own, x in zip(labels, arrays, strict=True):
-        for label, n in zip(own, x.shape, strict=True):
+    for own, shape in zip(labels, shapes, strict=True):
+        for label, n in zip(own, shape, strict=True):
             known = sizes.setdefault(label, n)
             if known == 1:
                 sizes[label] = n
             elif n not in (1, known):
                 which = repr(label) if isinstance(label, str) else "a dimension of '...'"
-                raise ValueError(
-                    f"einsum: {which} has lengths {known} and {n}, shapes {[tuple(x.shape) for x in arrays]}"
-                )
+                raise ValueError(f"einsum: {which} has lengths {known} and {n}, shapes {shapes}")
     return sizes
 
 
@@ -176,20 +178,64 @@ def _summed(x: Any, own: Labels, needed: set[Any]) -> tuple[Any, Labels]:
 def _pair(a: tuple[Any, Labels], b: tuple[Any, Labels], needed: set[Any]) -> tuple[Any, Labels]:
     """Join two operands: multiply, and sum over what neither the result nor another operand needs."""
     (x, of_x), (y, of_y) = _summed(*a, needed | set(b[1])), _summed(*b, needed | set(a[1]))
+    how = _contraction(of_x, tuple(x.shape), of_y, tuple(y.shape), frozenset(needed))
+    return _joined(x, y, how), how.labels
+
+
+class _Contraction(NamedTuple):
+    """How two operands are joined: put in order, reshaped, multiplied as matrices or else element by element."""
+
+    orders: tuple[list[int], list[int]]
+    forms: tuple[tuple[int, ...], tuple[int, ...]]
+    matrices: bool
+    shape: tuple[int, ...]
+    labels: Labels  # of the result's dimensions
+
+
+@lru_cache(512)
+def _contraction(
+    of_x: Labels, shape_x: tuple[int, ...], of_y: Labels, shape_y: tuple[int, ...], needed: frozenset[Any]
+) -> _Contraction:
     both = [label for label in of_x if label in of_y]
     batch, inner = [c for c in both if c in needed], [c for c in both if c not in needed]
     left, right = [c for c in of_x if c not in both], [c for c in of_y if c not in both]
-    shape_x, shape_y = dict(zip(of_x, x.shape, strict=True)), dict(zip(of_y, y.shape, strict=True))
-    x = ordered(x, [of_x.index(c) for c in (*batch, *left, *inner)])
-    y = ordered(y, [of_y.index(c) for c in (*batch, *inner, *right)])
-    stack, rows, columns = (
-        [shape[c] for c in cs] for shape, cs in ((shape_x, batch), (shape_x, left), (shape_y, right))
-    )
-    made = (*batch, *left, *right)
-    if not inner:
-        return mul(
-            reshape(x, (*stack, *rows, *[1] * len(right))), reshape(y, (*stack, *[1] * len(left), *columns))
-        ), made
-    count, several = prod(shape_x[c] for c in inner), [prod(stack)] if batch else []
-    z = matmul(reshape(x, (*several, prod(rows), count)), reshape(y, (*several, count, prod(columns))))
-    return reshape(z, (*stack, *rows, *columns)), made
+    orders = [of_x.index(c) for c in (*batch, *left, *inner)], [of_y.index(c) for c in (*batch, *inner, *right)]
+    stack, rows, columns, count = (
+        [shape[own.index(c)] for c in labels]
+        for own, shape, labels in (
+            (of_x, shape_x, batch), (of_x, shape_x, left), (of_y, shape_y, right), (of_x, shape_x, inner),
+        )
+    )  # fmt: skip
+    forms: tuple[tuple[int, ...], tuple[int, ...]]
+    if inner:
+        several = [prod(stack)] if batch else []
+        forms = (*several, prod(rows), prod(count)), (*several, prod(count), prod(columns))
+    else:
+        forms = (*stack, *rows, *[1] * len(right)), (*stack, *[1] * len(left), *columns)
+    return _Contraction(orders, forms, bool(inner), (*stack, *rows, *columns), (*batch, *left, *right))
+
+
+def _joined(x: Any, y: Any, how: _Contraction) -> Any:
+    a, b = (_formed(ordered(z, order), form) for z, order, form in zip((x, y), how.orders, how.forms, strict=True))
+    return _formed(matmul(a, b), how.shape) if how.matrices else mul(a, b)
+
+
+def _formed(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if x.shape == shape else reshape(x, shape)
+
+
+@lru_cache(512)
+def _of_two(equation: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[_Contraction, list[int]] | None:
+    """Give how two operands of these shapes are joined and the result's order; None where more is to be done."""
+    terms, result = _read(equation)
+    if len(terms) != 2:
+        return None
+    labels = [_labelled(term, shape, i) for i, (term, shape) in enumerate(zip(terms, (a, b), strict=True))]
+    sizes, out = _sizes(labels, [a, b]), _result(result, terms, labels)
+    for own, other, shape in ((labels[0], labels[1], a), (labels[1], labels[0], b)):
+        if len(set(own)) < len(own) or any(c not in out and c not in other for c in own):
+            return None
+        if any(n != sizes[c] for c, n in zip(own, shape, strict=True)) or any(c not in sizes for c in out):
+            return None
+    how = _contraction(labels[0], a, labels[1], b, frozenset(out))
+    return how, [how.labels.index(c) for c in out]
