@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import fastnn_kernels as kernels
+from fastnn._dtypes import get_default_dtype
 from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
 
 from .promotion import alike, floating, promoted
@@ -225,6 +226,8 @@ clip = clamp
 def where(condition: Array, input: Array, other: Array) -> WithBackward:
     """Give `input` where `condition` holds and `other` elsewhere, all three broadcast. No gradient for `condition`."""
     a, b = (input, other) if alike(input, other) else promoted("where", input=input, other=other)
+    if isinstance(a, float | int) and isinstance(b, float | int) and isinstance(a + b, float):
+        a, b = np.array(a, get_default_dtype()), np.array(b, get_default_dtype())
     y = kernels.where(condition, a, b)
 
     def backward(dy: Array, needs: Needs) -> Gradients:

@@ -22,6 +22,7 @@ from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, different
 
 from .arithmetic import unbroadcast
 from .promotion import cast
+from .shaping import integers_first
 
 REFUSED = (
     "a leaf tensor that requires a gradient cannot be changed in place while operations are recorded: use "
@@ -128,21 +129,21 @@ def _copied(input: Array, source: Array) -> WithBackward:
 
 
 @differentiable
-def _assigned(input: Array, value: Array, index: Any) -> WithBackward:
+def _assigned(input: Array, value: Array, first: Any, index: Any) -> WithBackward:
     y = input.copy()
-    y[index] = value
+    y[first][index] = value
 
     def backward(dy: Array, needs: Needs) -> Gradients:
         dinput = dvalue = None
         if needs[1]:
-            taken = dy[index]
+            taken = dy[first][index]
             like = np.asarray(value)
             extra = like.ndim - taken.ndim  # dimensions of length 1 that the place does not have
             like = like.reshape(like.shape[extra:]) if extra > 0 else like
             dvalue = np.asarray(unbroadcast(np.asarray(taken), like)).reshape(np.shape(value))
         if needs[0]:
             dinput = dy.copy()
-            dinput[index] = 0
+            dinput[first][index] = 0
         return dinput, dvalue
 
     return y, backward
@@ -193,10 +194,11 @@ def resize_(self: Tensor, *sizes: Any) -> Tensor:
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """Assign to a part of the tensor: ``x[index] = value``, for any index NumPy knows."""
     index = plain_index(index)
+    first, index = (type(index) is tuple and integers_first(index)) or (..., index)
     if self._node is None and not is_recorded(value):
-        self._writable()[index] = unwrap(value)
+        self._writable()[first][index] = unwrap(value)
     else:
-        become("item assignment", self, _assigned, value, index)
+        become("item assignment", self, _assigned, value, first, index)
 
 
 # --- random numbers

@@ -159,9 +159,41 @@ def add_rows(index: Any, source: Any, rows: int) -> Any:
 
 def getitem(input: Array, index: Any) -> Any:
     """Give ``input[index]`` for any index NumPy knows; repeated elements collect all their gradients."""
-    if not isinstance(input, Tensor):
+    if not isinstance(input, Tensor):  # NumPy's rules
         check_array("getitem", "input", input)
-    return _getitem(input, plain_index(index))
+        return _getitem(input, plain_index(index))
+    index = plain_index(index)
+    if type(index) is tuple and (apart := integers_first(index)) is not None:
+        return _getitem(_getitem(input, apart[0]), apart[1])
+    return _getitem(input, index)
+
+
+def integers_first(index: tuple[Any, ...]) -> tuple[Any, Any] | None:
+    """Split an index of integers and arrays that are apart from each other: what picks by integers, and the rest.
+
+    As in PyTorch, ``x[0, :, [1, 2]]`` is ``x[0][:, [1, 2]]``: NumPy counts the integer among the arrays, and moves
+    their dimension to the front. Gives None where both mean the same.
+    """
+    if all([type(i) is not np.ndarray and type(i) is not list for i in index]):
+        return None
+    whole = [isinstance(i, int | np.integer) and not isinstance(i, bool) for i in index]
+    whole = [
+        w or (type(i) is np.ndarray and not i.ndim and i.dtype.kind in "iu") for w, i in zip(whole, index, strict=True)
+    ]
+    arrays = [w or isinstance(i, list | np.ndarray) for w, i in zip(whole, index, strict=True)]
+    places = [k for k, array in enumerate(arrays) if array]
+    if not any(whole) or all(whole[k] for k in places) or places[-1] - places[0] == len(places) - 1:
+        return None
+    first: list[Any] = []
+    for i, w in zip(index, whole, strict=True):
+        if w:
+            first.append(int(i))  # not an array without dimensions: that would copy
+        elif i is Ellipsis:
+            first.append(i)
+        elif i is not None:
+            mask = isinstance(i, list | np.ndarray) and np.asarray(i).dtype == bool
+            first += [slice(None)] * (np.ndim(i) if mask else 1)
+    return tuple(first), tuple([i for i, w in zip(index, whole, strict=True) if not w])
 
 
 def _parts(parts: Any, arrays: Sequence[Any], needs: Needs) -> Gradients:

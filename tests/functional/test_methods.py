@@ -183,9 +183,42 @@ class TestShapes:
         np.testing.assert_array_equal(x[:, Tensor([True, False, True])], X[:, [0, 2]])
         np.testing.assert_array_equal(x[Tensor(1)], X[1])
         np.testing.assert_array_equal(x[range(2), 1], X[[0, 1], 1])
+        np.testing.assert_array_equal(x[range(2), 1], X[[0, 1], 1])
         y = Tensor(np.zeros(3))
         y[1].fill_(5)
         assert y.tolist() == [0, 5, 0]
+
+
+@pytest.mark.parametrize("index, theirs", [
+    ((0, slice(1, None), [0, 2]), lambda x: x[0][1:, [0, 2]]),
+    ((Tensor(1), slice(None), np.array([0, 2])), lambda x: x[1][:, [0, 2]]),
+    ((slice(None), 0, ..., [0, 2]), lambda x: x[:, 0][..., [0, 2]]),
+    ((1, None, [0, 2]), lambda x: x[1][None, [0, 2]]),
+    (([0, 1], slice(None), -1), lambda x: x[..., -1][[0, 1]]),
+    ((0, slice(None), np.array([True, False, True, False])), lambda x: x[0][:, [0, 2]]),
+    ((0, [1, 2]), lambda x: x[0][[1, 2]]),
+    ((slice(None), 1, [1, 2]), lambda x: x[:, 1][:, [1, 2]]),
+])  # fmt: skip
+def test_integers_pick_before_arrays(index, theirs):
+    """As in PyTorch; NumPy would move dimensions to the front."""
+    x = Tensor(X, requires_grad=True)
+    y = x[index]
+    np.testing.assert_array_equal(y, theirs(X))
+    y.sum().backward()
+    counts = np.zeros_like(X)
+    flat = theirs(np.arange(X.size).reshape(X.shape))
+    np.add.at(counts.reshape(-1), flat.reshape(-1), 1)
+    np.testing.assert_array_equal(x.grad, counts)
+    expected, z = X.copy(), Tensor(X.copy())
+    expected.reshape(-1)[flat.reshape(-1)] = np.arange(flat.size)
+    z[index] = Tensor(np.arange(float(flat.size)).reshape(flat.shape))
+    np.testing.assert_array_equal(z, expected)
+    w = Tensor(np.arange(float(flat.size)).reshape(flat.shape), requires_grad=True)
+    z = x * 1
+    z[index] = w
+    np.testing.assert_array_equal(z, expected)
+    z.sum().backward()
+    np.testing.assert_array_equal(w.grad, np.ones(flat.shape))
 
 
 def test_draws_of_elements():
