@@ -19,6 +19,7 @@ from .ground.operation import operation
 
 LARGE = 2**53  # from here on not every integer is a float64
 BOOL, U1 = np.dtype(np.bool_), np.dtype(np.uint8)
+TRUTHS = {BOOL, U1}
 NUMPY = {
     **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power},
     **{"maximum": np.maximum, "minimum": np.minimum, "clamp": np.clip, "fmax": np.fmax, "fmin": np.fmin},
@@ -153,7 +154,7 @@ def where(condition, input, other, *, out=None):
 
     condition: an array of bool or uint8; of another dtype it holds where it is not 0.
     """
-    if not isinstance(condition, ndarray) or (condition.dtype is not BOOL and condition.dtype is not U1):
+    if not isinstance(condition, ndarray) or condition.dtype not in TRUTHS:
         condition = _truth(condition)
     if type(input) is float and type(other) is ndarray:
         input = np.array(input, other.dtype)

@@ -222,7 +222,8 @@ class Function:
         out = None if problem.out is None else problem.out.ghost()
         ghosts = [x.ghost() for x in problem.arrays]
         if not hasattr(problem, "shape") or all(x.shape == problem.shape for x in ghosts):
-            return dense(self.vector, CHEAP, ghosts, out)
+            flat = all(x.flags.c_contiguous for x in (*ghosts, *(() if out is None else (out,))))
+            return self._flat(*problem.result) if flat else dense(self.vector, CHEAP, ghosts, out)
         shape, dtype = problem.result
         lengths, *steps = _joined(shape, [x.shape for x in problem.arrays])
         if not self.plain and prod(shape) and lengths and not steps[0][-1]:  # a condition is not repeated within rows
@@ -233,6 +234,21 @@ class Function:
             same = dense(self.vector, CHEAP, [np.broadcast_to(x, shape) for x in ghosts], out)
             return lambda out, *arrays: same(out, *[np.broadcast_to(x, shape) for x in arrays])
         return self._broadcast(shape, dtype, lengths, steps, all(x.flags.c_contiguous for x in ghosts), out)
+
+    def _flat(self, shape, dtype):
+        """Plan contiguous arrays of one shape."""
+        size, line = prod(shape), len(shape) == 1
+        compute, number = self.vector[dtype], tasks(size, CHEAP)
+
+        def run(out, *arrays):
+            y = empty(shape, dtype) if out is None else out
+            if line:
+                compute(*arrays, y, size, number)
+            else:
+                compute(*[x.reshape(-1) for x in (*arrays, y)], size, number)
+            return y
+
+        return run
 
     def _broadcast(self, shape, dtype, lengths, steps, flat, out):
         direct = out is None or out.flags.c_contiguous
