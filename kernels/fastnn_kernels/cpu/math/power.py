@@ -14,12 +14,12 @@ from .elementary import (
     LN2_HIGH,
     LN2_LOW,
     MANTISSA_BITS,
+    ROUND_AND_BIAS,
     SMALLEST_NORMAL,
     SQRT_HALF_BITS,
     SUBNORMAL_EXPONENT,
     SUBNORMAL_SCALE,
-    exp,
-    log,
+    power_of_2,
     times_exp,
 )
 
@@ -77,6 +77,39 @@ def _power_of_positive(a, y):
     return times_exp(1.0, 0.0, minimum(maximum(product, LOWEST), HIGHEST), rest if inside else 0.0)
 
 
+# log2((1 + s) / (1 - s)) = s LOG2(s^2), error 2^-45.1; 2^r = 1 + r EXP2(r) for |r| <= 1/2, error 2^-34.3: for float32
+LOG2 = polynomial(
+    (0.0,),
+    (
+        2.885390081777849, 0.9617966941152218, 0.5770779417715116, 0.41220931673398237, 0.3199028903186796,
+        0.2829424828670398,
+    ),
+)  # fmt: skip
+EXP2 = polynomial(
+    (0.0,),
+    (
+        0.693147180704663, 0.2402265106668828, 0.05550410365613789, 0.009618038117498912, 0.0013333935336202328,
+        0.00015466760204271748, 1.5196095725081566e-05,
+    ),
+)  # fmt: skip
+FAR = 1000.0  # 2^FAR is beyond float32
+
+
+@exact
+def _power_of_single(a, y):
+    """Return a^y to 2^-30 of what were float32, for a from 0 to infinity, apart from 1^infinity and powers of 0."""
+    i = bits_of_float(a)
+    n = (i - SQRT_HALF_BITS(a)) >> MANTISSA_BITS(a)
+    f = float_from_bits(i - (n << MANTISSA_BITS(a))) - 1.0
+    s = f / (2.0 + f)
+    logarithm = fma(s, LOG2(s * s), np.float64(n))
+    logarithm = -math.inf if a == 0.0 else (logarithm if a <= LARGEST(a) else a)
+    p = minimum(maximum(y * logarithm, -FAR), FAR)
+    biased = p + ROUND_AND_BIAS(a)
+    r = p - (biased - ROUND_AND_BIAS(a))
+    return fma(r, EXP2(r), 1.0) * power_of_2(biased)
+
+
 SINGLE = constant(1, 0)
 
 
@@ -85,7 +118,7 @@ def power(x, y):
     """x^y, as C's pow is defined: 1 for y = 0 and for x = 1, NaN for negative x unless y is an integer."""
     T = type(x)
     a, wide = np.float64(abs(x)), np.float64(y)
-    r = T(exp(wide * log(a))) if SINGLE(x) else T(_power_of_positive(a, wide))
+    r = T(_power_of_single(a, wide)) if SINGLE(x) else T(_power_of_positive(a, wide))
     half = y * T(0.5)
     whole, even = T(np.trunc(y)) == y, T(np.trunc(half)) == half
     r = r if even or not whole else copysign(r, x)
