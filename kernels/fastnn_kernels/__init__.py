@@ -1,4 +1,8 @@
-"""Kernels for neural networks on plain NumPy arrays, compiled by Numba for the CPU they run on."""
+"""Kernels for neural networks on plain NumPy arrays, compiled by Numba for the CPU they run on.
+
+They compute in float32 and float64. Wherever one takes such arrays, integers, booleans and float16 become float32, or
+float64 where they meet that; arithmetic and matrix products of integers alone are NumPy's, and stay integers.
+"""
 
 from .ground import environment  # noqa: F401  (first: it makes Numba's import safe)
 
