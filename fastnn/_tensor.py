@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakValueDictionary, ref
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from fastnn import _dtypes
 from fastnn._dtypes import FLOATS
@@ -170,10 +171,7 @@ class Tensor(Operators):
     def _writable(self) -> np.ndarray:
         """Give the array to write into, after noting the time of the write."""
         if not self._data.flags.writeable:
-            raise ValueError(
-                "cannot write into this tensor: its memory is read-only (that of a parameter is; write through the "
-                "parameter or its .data)"
-            )
+            return _in_owner(self._data)
         if type(self._node) is Leaf:
             self._node.version = next(clock)
         return self._data
@@ -329,6 +327,29 @@ class _Data(Tensor):
 
     def __reduce__(self) -> Any:
         return wrap(self._data).__reduce__()
+
+
+OWNERS: WeakValueDictionary[int, Any] = WeakValueDictionary()  # parameters, whose arrays are read-only, by id
+
+
+def _in_owner(view: np.ndarray) -> np.ndarray:
+    """Give the same numbers to write into, if they are a part of a parameter; it notes the time of the write.
+
+    Raises ValueError if they belong to no parameter that there is.
+    """
+    low, high = byte_bounds(view)
+    for owner in list(OWNERS.values()):
+        memory = owner._memory
+        start = memory.__array_interface__["data"][0]
+        if start <= low and high <= start + memory.nbytes and view.size:
+            place = view.__array_interface__["data"][0] - start
+            return np.ndarray(view.shape, view.dtype, owner._writable(), place, view.strides)
+    if not view.size:
+        return np.empty_like(view)
+    raise ValueError(
+        "cannot write into this tensor: its memory is read-only, and not that of a parameter (or of one that has moved "
+        "since)"
+    )
 
 
 _ONE = {dtype: np.ones((), dtype) for dtype in FLOATS}

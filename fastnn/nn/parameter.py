@@ -14,6 +14,7 @@ from fastnn._checks import type_of
 from fastnn._device import check_device
 from fastnn._dtypes import get_default_dtype
 from fastnn._tape import Leaf, clock
+from fastnn._tensor import OWNERS
 from fastnn.tape import Tensor
 
 
@@ -21,9 +22,10 @@ class Parameter(Tensor):
     """A Tensor that a layer learns. The data is copied, so that nobody else can write into it unnoticed.
 
     Layers may keep a packed copy of their weights, so every write must be seen: `version` is the time of the last one.
-    Writes go through the parameter: in-place operators and item assignment inside `no_grad`, ``p.data -= ...``,
-    ``p.data[...] = ...``, `load_state_dict`, optimizer steps. Arrays got from it (``p.numpy()``, views, state_dict)
-    are copies or read-only. Not noticed: writes after ``array.setflags(write=True)``, or through a raw pointer.
+    Writes go through the parameter or tensors that are a part of it: in-place operators, methods and item assignment
+    inside `no_grad`, ``p.data -= ...``, ``p.data[0].zero_()``, `load_state_dict`, optimizer steps. Arrays got from it
+    (``p.numpy()``, views) are read-only. Not noticed: writes after ``array.setflags(write=True)``, or through a raw
+    pointer.
     """
 
     __slots__ = ("_leaf", "_memory")
@@ -40,6 +42,7 @@ class Parameter(Tensor):
         self._leaf = Leaf(memory.shape, memory.dtype)
         self._node = self._leaf if requires_grad else None
         self._move(memory)
+        OWNERS[id(self)] = self
 
     _fill = __init__
 
