@@ -201,7 +201,6 @@ class Pool:
         self.tasks, self.answers = [make() for _ in range(count)], [make() for _ in range(count)]
         self.stop = threading.Event() if context is None else context.Event()
         self.workers: list[Any] = []
-        self.idle = True
         begin = threading.Thread if context is None else context.Process
         for number in range(count):
             info = WorkerInfo(number, count, seed + number, dataset if self.process else _shallow(dataset))
@@ -221,7 +220,6 @@ class Pool:
         count = len(self.workers)
         alive, pending = [True] * count, deque[int]()
         turn = 0
-        self.idle = False
 
         def give() -> None:
             nonlocal turn
@@ -256,7 +254,6 @@ class Pool:
             give()
             yield value
             del value
-        self.idle = True
 
     def _answer(self, number: int, epoch: int, timeout: float) -> tuple[str, Any]:
         """Wait for the next answer of a worker that belongs to this epoch."""

@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from fastnn._checks import numbers, real, shown
-from fastnn.data import DataLoader, balanced_weights, train_test_split
+from fastnn.data import DataLoader, Dataset, IterableDataset, balanced_weights, train_test_split
+from fastnn.data.gathering import source_of
 from fastnn.nn import Module
 from fastnn.nn.module import can_fuse
 from fastnn.tape import Tensor, unwrap
@@ -33,7 +34,14 @@ def check_model(where: str, model: Any) -> None:
 
 
 def batches(where: str, argument: str, data: Any, model: Any, batch_size: int, **options: Any) -> Iterable[Any]:
-    """Turn (x, y) or (x, y, weights) into batches; leave iterables alone."""
+    """Turn (x, y) or (x, y, weights), or a data set of such items, into batches; leave other iterables alone."""
+    if isinstance(data, Dataset):
+        whole_batches(batch_size)
+        if isinstance(data, IterableDataset):
+            options.pop("shuffle", None)
+        elif source_of(data, None) is not None:
+            options["dtype"] = dtype_of(model)
+        return DataLoader(data, batch_size, **options)
     if not hasattr(data, "__iter__") or hasattr(data, "shape") or isinstance(data, str | bytes | Mapping):
         got = f"{type(data).__name__}{f' of shape {data.shape}' if hasattr(data, 'shape') else ''}"
         raise TypeError(f"{where}: {argument} must be (x, y) or an iterable of batches, got {got}")

@@ -12,7 +12,7 @@ import numpy as np
 
 import fastnn_kernels as kernels
 from fastnn._checks import LARGEST, path_of, shown
-from fastnn.data import DataLoader
+from fastnn.data import DataLoader, Dataset
 from fastnn.nn.module import modes_kept
 from fastnn.optim import LBFGS
 from fastnn.tape import unwrap
@@ -78,13 +78,14 @@ def fit(
     model : Module
         Called with a batch of inputs, in training mode. If the model as a whole is in training mode already, modules in
         it that were put to eval stay so, such as a frozen BatchNorm. Afterwards every module is in the mode it was in.
-    data : (x, y) or iterable of (x, y) batches
+    data : (x, y), data set of (x, y) items, or iterable of (x, y) batches
         Arrays, paired along the first axis, which are shuffled anew every epoch with the generator that
-        `fastnn.manual_seed` sets; or any iterable that can be gone through once per epoch, such as a `DataLoader`. A
-        third item holds weights of samples. Floating-point arrays are converted to the dtype of the model's parameters:
-        once, or batch by batch if they are memory-mapped files. They are never written into, whatever the model does in
-        place. Labels y may be texts: classes are numbered in alphabetical order, and the model keeps them as
-        `classes_`, for `evaluate` and `predict_labels`.
+        `fastnn.manual_seed` sets; a `fastnn.data.Dataset`, such as `TensorDataset`, whose items are shuffled so; or any
+        iterable that can be gone through once per epoch, such as a `DataLoader`. A third item holds weights of samples.
+        Floating-point arrays are converted to the dtype of the model's parameters: once, or batch by batch if they are
+        memory-mapped files. They are never written into, whatever the model does in place. Labels y may be texts:
+        classes are numbered in alphabetical order, and the model keeps them as `classes_`, for `evaluate` and
+        `predict_labels`.
     loss : str or callable
         (output, target) -> scalar Tensor, the mean over the batch, such as `functional.cross_entropy`, or its name:
         "cross_entropy", "mse", "bce_with_logits" ... With weights it is called with ``reduction="none"``.
@@ -179,6 +180,8 @@ def fit(
         data, validation = hold_out(data if sample_weight is None else (*data, sample_weight), validation_split)
         if sample_weight is not None:
             data, validation, sample_weight = data[:2], validation[:2], data[2]
+    if isinstance(data, Dataset) and class_weight is not None:
+        data = batches("fit", "data", data, model, batch_size, shuffle=True)
     data = with_weights(data, class_weight, sample_weight)
     feed = batches("fit", "data", data, model, batch_size, shuffle=True, transform=transform, prefetch=prefetch)
     held_out = None if validation is None else batches("fit", "validation", validation, model, batch_size)

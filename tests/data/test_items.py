@@ -45,6 +45,11 @@ class Shared(IterableDataset):
         return iter(range(first, self.n, step))
 
 
+class Labelled(IterableDataset):
+    def __iter__(self):
+        return iter([(X[i], int(Y[i] % 2)) for i in range(12)])
+
+
 class Failing(Dataset):
     def __getitem__(self, i):
         if i == 5:
@@ -246,6 +251,7 @@ def test_copies(way):
 
 def test_training_on_tensors_and_items():
     weights = []
+    doubles = TensorDataset(X.astype(np.float64), Y % 2)
     for data in (DataLoader((X, Y % 2), 4), DataLoader(TensorDataset(X, Y % 2), 4),
                  DataLoader([(X[i], int(Y[i] % 2)) for i in range(12)], 4, num_workers=1)):  # fmt: skip
         fastnn.manual_seed(0)
@@ -254,6 +260,16 @@ def test_training_on_tensors_and_items():
                       metrics=["accuracy", "f1"], validation=data, epochs=2, progress=False)  # fmt: skip
         weights.append((history["loss"], history["val_accuracy"], model.weight.numpy().tolist()))
     assert weights[0] == weights[1] == weights[2]
+    losses = []
+    for data in ((X, Y % 2), TensorDataset(X, Y % 2), doubles, Subset(doubles, range(12))):
+        fastnn.manual_seed(0)
+        model = nn.Linear(2, 2)
+        history = fit(model, data, loss="cross_entropy", optimizer="sgd", lr=0.01, validation=data, epochs=2,
+                      batch_size=4, progress=False)  # fmt: skip
+        losses.append((history["loss"], history["val_loss"]))
+    assert all(each == losses[0] for each in losses)
+    for data, weights in ((Labelled(), None), (Rows(2), {0: 2.0}), (Labelled(), {1: 0.5})):
+        fit(nn.Linear(2, 2), data, loss="cross_entropy", optimizer="sgd", class_weight=weights, progress=False)
 
 
 @pytest.mark.parametrize(
