@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable
+from fastnn._device import check_device
+from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable, wrap
 from fastnn_kernels import checks
 
 from .reduction import sum as total
@@ -52,18 +53,35 @@ def triu(input: Any, diagonal: int = 0) -> Any:
     return _triangle(input, np.triu, int(diagonal))
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Any:
-    """Give the rows and columns of the elements on and below a diagonal of a (row, col) matrix: int64 (2, count)."""
-    return np.stack(np.tril_indices(*_size("tril_indices", row, col, offset)))
+def tril_indices(row: int, col: int, offset: int = 0, **options: Any) -> Any:
+    """Give the rows and columns of the elements on and below a diagonal of a (row, col) matrix: a tensor (2, count).
+
+    options: `dtype`, int64 if not given; `device`, "cpu"; `layout`.
+    """
+    return _indices("tril_indices", np.tril_indices, row, col, offset, **options)
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Any:
-    """Give the rows and columns of the elements on and above a diagonal of a (row, col) matrix: int64 (2, count)."""
-    return np.stack(np.triu_indices(*_size("triu_indices", row, col, offset)))
+def triu_indices(row: int, col: int, offset: int = 0, **options: Any) -> Any:
+    """Give the rows and columns of the elements on and above a diagonal of a (row, col) matrix: a tensor (2, count).
+
+    options: `dtype`, int64 if not given; `device`, "cpu"; `layout`.
+    """
+    return _indices("triu_indices", np.triu_indices, row, col, offset, **options)
 
 
-def _size(function: str, row: int, col: int, offset: int) -> tuple[int, int, int]:
-    return checks.integer(function, "row", row, 0), int(offset), checks.integer(function, "col", col, 0)
+def _indices(
+    function: str,
+    find: Any,
+    row: int,
+    col: int,
+    offset: int,
+    dtype: Any = np.int64,
+    device: Any = None,
+    layout: Any = None,
+) -> Any:
+    check_device(function, device)
+    size = checks.integer(function, "row", row, 0), int(offset), checks.integer(function, "col", col, 0)
+    return wrap(np.stack(find(*size)).astype(np.int64 if dtype is None else dtype))
 
 
 def _view(x: Any, offset: int, dim1: int, dim2: int) -> Any:

@@ -22,8 +22,8 @@ BOTH = frozenset(
     mv nan_to_num nanmean nanmedian nanquantile nansum narrow ne neg nextafter nonzero norm outer permute pinverse
     positive pow prelu prod quantile rad2deg reciprocal relu remainder renorm repeat_interleave reshape roll rot90
     round rsub rsqrt scatter scatter_add scatter_reduce select sgn sigmoid sign signbit sin sinc sinh slogdet
-    softmax sort split sqrt square squeeze std sub sum svd swapaxes t take take_along_dim tan tanh tensor_split tile
-    topk trace transpose tril triu trunc unbind unflatten unique unique_consecutive unsqueeze var vdot vsplit xlogy
+    softmax sort split sqrt square squeeze std sub sum svd swapaxes swapdims t take take_along_dim tan tanh tensor_split
+    tile topk trace transpose tril triu trunc unbind unflatten unique unique_consecutive unsqueeze var vdot vsplit xlogy
     """.split()
 )
 # at the top level of fastnn only
@@ -54,7 +54,7 @@ IN_PLACE = frozenset(
     """.split()
 )
 # ... and those that give it another shape
-RESHAPING = frozenset("squeeze swapaxes t transpose unsqueeze".split())
+RESHAPING = frozenset("squeeze swapaxes swapdims t transpose unsqueeze".split())
 # other names of functions
 ALIASES = {
     "absolute": "abs",
@@ -81,7 +81,6 @@ ALIASES = {
     "ravel": "flatten",
     "row_stack": "vstack",
     "subtract": "sub",
-    "swapdims": "swapaxes",
     "true_divide": "div",
 }
 # what an operator computes by, and by what its reflected form and its in-place form

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.tape import Array, Gradients, Needs, WithBackward, differentiable, unwrap
+from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, unwrap, wrap
 from fastnn_kernels import checks
 
 from .indexing import index_select
@@ -66,7 +66,12 @@ __all__ = [
 ]
 
 moveaxis = movedim
-swapaxes = swapdims = transpose
+swapdims = transpose
+
+
+def swapaxes(input: Any, axis0: int, axis1: int) -> Any:
+    """Exchange two dimensions, as `transpose`."""
+    return transpose(input, axis0, axis1)
 
 
 def _dims(function: str, dims: Any, ndim: int, name: str = "dims") -> tuple[int, ...]:
@@ -91,10 +96,10 @@ def _flip(input: Array, dims: tuple[int, ...]) -> WithBackward:
     return np.flip(input, dims), lambda dy, needs: (np.flip(dy, dims),)
 
 
-def flip(input: Any, *dims: Any) -> Any:
-    """Reverse the order along one or several dimensions: ``flip(x, 0, 1)`` or ``flip(x, (0, 1))``; a view."""
+def flip(input: Any, *axes: Any, dims: Any = None) -> Any:
+    """Reverse the order along one or several dimensions: ``flip(x, 0, 1)`` or ``flip(x, dims=(0, 1))``; a view."""
     check_array("flip", "input", input)
-    given = _dims("flip", _sizes(dims), input.ndim)
+    given = _dims("flip", _sizes(axes) if dims is None else dims, input.ndim)
     return _flip(input, given if input.ndim else ())
 
 
@@ -162,23 +167,23 @@ def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 # --- repeated
 
 
-def repeat(input: Any, *repeats: Any) -> Any:
+def repeat(input: Any, *counts: Any, repeats: Any = None) -> Any:
     """Give copies side by side: ``repeat(x, 2, 3)`` twice along the first dimension and three times along the next.
 
     As many numbers as dimensions, or more: they count from the last, and new dimensions come in front. This is
     PyTorch's Tensor.repeat and numpy.tile, not numpy.repeat, which is `repeat_interleave`.
     """
     check_array("repeat", "input", input)
-    counts = _sizes(repeats)
+    counts = _sizes(counts if repeats is None else (repeats,))
     if len(counts) < input.ndim:
         raise ValueError(f"repeat: {len(counts)} repeats {counts} for an input of shape {input.shape}; need as many")
     return _tiled("repeat", input, counts)
 
 
-def tile(input: Any, *dims: Any) -> Any:
+def tile(input: Any, *counts: Any, dims: Any = None) -> Any:
     """Give copies side by side, as `repeat`; missing numbers count as 1."""
     check_array("tile", "input", input)
-    counts = _sizes(dims)
+    counts = _sizes(counts if dims is None else (dims,))
     return _tiled("tile", input, (1,) * (input.ndim - len(counts)) + tuple(counts))
 
 
@@ -195,13 +200,18 @@ def _tiled(function: str, input: Any, counts: tuple[int, ...]) -> Any:
     return reshape(made, tuple(count * size for count, size in zip(counts, shape, strict=True)))
 
 
-def repeat_interleave(input: Any, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Any:
+def repeat_interleave(
+    input: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Any:  # fmt: skip
     """Repeat each element along `dim`: a b -> a a b b; without `dim`, of the flattened input.
 
     repeats: how often, a number or one per element (N,). `output_size` is accepted and not needed. This is
-    numpy.repeat.
+    numpy.repeat. Without `repeats`, the indices 0, 1, ... are repeated as often as the integers of the input say.
     """
     check_array("repeat_interleave", "input", input)
+    if repeats is None:
+        places = np.arange(input.shape[0] if input.ndim else 1)
+        input, repeats, dim = wrap(places) if isinstance(input, Tensor) else places, input, 0
     if dim is None:
         input, dim = flatten(input), 0
     dim = checks.normalize_dim("repeat_interleave", dim, input.ndim)
@@ -242,9 +252,14 @@ def unbind(input: Any, dim: int = 0) -> Any:
     return _unbind(input, checks.normalize_dim("unbind", dim, input.ndim))
 
 
-def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> Any:
+def tensor_split(
+    input: Any, indices_or_sections: Any = None, dim: int = 0, *, sections: int | None = None, indices: Any = None
+) -> Any:  # fmt: skip
     """Cut along `dim` into a number of views that differ in length by at most 1, or before the given indices."""
-    return _cut("tensor_split", input, indices_or_sections, dim)
+    given = [x for x in (indices_or_sections, sections, indices) if x is not None]
+    if len(given) != 1:
+        raise TypeError("tensor_split: give one of indices_or_sections, sections and indices")
+    return _cut("tensor_split", input, given[0], dim)
 
 
 def _cut(function: str, input: Any, where: Any, dim: int, even: bool = False) -> Any:

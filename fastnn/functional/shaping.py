@@ -22,9 +22,9 @@ def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 
 
 @differentiable
-def reshape(input: Array, *shape: Any) -> WithBackward:
+def reshape(input: Array, *sizes: Any, shape: Any = None) -> WithBackward:
     """Give the elements in another shape, ``reshape(x, 2, 3)`` or ``reshape(x, (2, 3))``; one entry may be -1."""
-    return input.reshape(_sizes(shape)), lambda dy, needs: (dy.reshape(input.shape),)
+    return input.reshape(_sizes(sizes) if shape is None else shape), lambda dy, needs: (dy.reshape(input.shape),)
 
 
 @differentiable
@@ -51,9 +51,9 @@ def transpose(input: Array, dim0: int = 0, dim1: int = 1) -> WithBackward:
 
 
 @differentiable
-def permute(input: Array, *dims: Any) -> WithBackward:
-    """Put the dimensions into the order `dims`; all of them reversed if none are given."""
-    order = _sizes(dims) or tuple(reversed(range(input.ndim)))
+def permute(input: Array, *order: Any, dims: Any = None) -> WithBackward:
+    """Put the dimensions into an order, ``permute(x, 1, 0)`` or ``permute(x, dims=(1, 0))``; reversed without one."""
+    order = _sizes(order if dims is None else (dims,)) or tuple(reversed(range(input.ndim)))
     y = input.transpose(order)
     return y, lambda dy, needs: (dy.transpose(np.argsort([dim % input.ndim for dim in order])),)
 

@@ -56,6 +56,9 @@ INDEXING = {
     "getitem mask and rows": Row(F.getitem, ((2, 3, 4),), {"index": (MASK, [1, 1, 3])}),
     # --- rearrange
     "movedim": Row(F.movedim, ((2, 3, 4),), {"source": (0, -1), "destination": (1, 0)}),
+    "swapaxes": Row(F.swapaxes, ((2, 3, 4),), {"axis0": 0, "axis1": -1}),
+    "reshape shape": Row(F.reshape, ((2, 3),), {"shape": (3, 2)}),
+    "permute dims": Row(F.permute, ((2, 3, 4),), {"dims": (2, 0, 1)}),
     "flip": Row(lambda x: F.flip(x, 0, -1), ((2, 3, 4),)),
     "fliplr": Row(F.fliplr, ((2, 3),)),
     "flipud": Row(F.flipud, ((2, 3),)),

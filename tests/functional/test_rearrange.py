@@ -5,6 +5,7 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
+from fastnn import Tensor
 from fastnn import functional as F
 
 X = np.arange(24.0).reshape(2, 3, 4)
@@ -76,7 +77,31 @@ def test_values_are_those_of_numpy(number):
 
 def test_indices_of_triangles():
     np.testing.assert_array_equal(F.tril_indices(3, 4, 1), np.tril_indices(3, 1, 4))
-    np.testing.assert_array_equal(F.triu_indices(3, 4, -1), np.triu_indices(3, -1, 4))
+    np.testing.assert_array_equal(F.triu_indices(3, 4, -1, device="cpu"), np.triu_indices(3, -1, 4))
+    assert (
+        isinstance(F.triu_indices(2, 2, dtype=np.int32), Tensor) and F.triu_indices(2, 2, dtype=np.int32).dtype == "i4"
+    )
+    with pytest.raises(RuntimeError, match="tril_indices: there is no device 'cuda'"):
+        F.tril_indices(2, 2, device="cuda")
+
+
+def test_arguments_by_name():
+    for by_name, by_place in (
+        (F.flip(X, dims=[0, 1]), F.flip(X, 0, 1)),
+        (F.tile(X, dims=(2,)), F.tile(X, 2)),
+        (F.repeat(X, repeats=(1, 2, 1)), F.repeat(X, 1, 2, 1)),
+        (F.permute(input=X, dims=(2, 0, 1)), F.permute(X, 2, 0, 1)),
+        (F.reshape(X, shape=(6, 4)), F.reshape(X, 6, 4)),
+        (F.swapaxes(X, axis0=0, axis1=2), F.swapdims(X, dim0=0, dim1=2)),
+        (F.tensor_split(X, sections=2, dim=2)[1], F.tensor_split(X, 2, 2)[1]),
+        (F.tensor_split(X, indices=(1,), dim=2)[1], F.tensor_split(X, (1,), 2)[1]),
+        (F.repeat_interleave(repeats=2, input=X, dim=1), F.repeat_interleave(X, 2, 1)),
+    ):
+        np.testing.assert_array_equal(by_name, by_place)
+    np.testing.assert_array_equal(F.repeat_interleave(np.array([1, 0, 2])), [0, 2, 2])
+    assert isinstance(F.repeat_interleave(Tensor([1, 2])), Tensor)
+    with pytest.raises(TypeError, match="tensor_split: give one of indices_or_sections, sections and indices"):
+        F.tensor_split(X, 2, sections=2)
 
 
 def test_no_elements_and_no_dimensions():
