@@ -213,3 +213,17 @@ def test_a_matrix_is_an_array_here():
 def test_nothing_is_no_operand(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "mode, theirs", [("constant", "constant"), ("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")]
+)
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+def test_padding_keeps_integers(mode, theirs, dtype):
+    x = np.arange(12).reshape(3, 4).astype(dtype)
+    more = {"constant_values": 1} if mode == "constant" else {}
+    y = F.pad(Tensor(x)[None], (1, 2), mode, value=1)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y[0], np.pad(x, ((0, 0), (1, 2)), theirs, **more))
+    assert F.pad(x, (-1, 0, 1, 0), value=1).tolist() == np.pad(x, ((1, 0), (0, 0)), constant_values=1)[:, 1:].tolist()
+    assert F.pad(x[:0], (1, 0, 2, 0)).shape == (2, 5)
