@@ -17,8 +17,8 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
 
     input (any shape) -> each axis longer by its two numbers. pad: how many to put before and after the last axis, then
     the axis before that, ...: (left, right, top, bottom) for images; negative numbers cut off. mode: "constant" puts
-    `value` (0 for None), "reflect" mirrors at the edge, "replicate" repeats it, "circular" goes on at the other end. Raises as
-    `kernels.pad` does. Integers stay integers.
+    `value` (0 for None), "reflect" mirrors at the edge, "replicate" repeats it, "circular" goes on at the other end.
+    Integers stay integers. Raises as `kernels.pad` does.
     """
 
     def backward(dy: Array, needs: Needs) -> Gradients:
