@@ -98,11 +98,12 @@ def _picked(input: Array, places: Any) -> WithBackward:
     return y, lambda dy, needs: (add_rows(places.reshape(-1), dy.reshape(-1), input.size).reshape(input.shape),)
 
 
-def gather(input: Any, dim: int, index: Any) -> Any:
+def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
     """Give the elements along `dim` that an index names, each in its own place of the other dimensions.
 
     input (any shape), index (as many dimensions, none longer than input's but `dim`) -> the index' shape: for dim=1
-    y[i, j, k] = input[i, index[i, j, k], k]. Raises IndexError for indices out of range, ValueError for other shapes.
+    y[i, j, k] = input[i, index[i, j, k], k]. `sparse_grad` changes nothing: gradients have the input's shape. Raises
+    IndexError for indices out of range, ValueError for other shapes.
     """
     check_array("gather", "input", input)
     shape = shape_of(input)

@@ -47,12 +47,14 @@ def softmin(input: Any, dim: int | None = -1, dtype: Any = None) -> Any:
     return softmax(neg(input), dim, dtype)
 
 
-def gumbel_softmax(logits: Any, tau: float = 1.0, hard: bool = False, dim: int = -1) -> Any:
+def gumbel_softmax(
+    logits: Any, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:  # fmt: skip
     """Give a random choice among `dim` as shares that add up to 1 and have gradients (Jang et al., 2017).
 
     The chances are softmax(logits); the smaller tau, the nearer the shares are to one 1 and zeros. hard=True: exactly
     those, with the gradients of the shares (straight through). Each call draws another choice, all from
-    `fastnn.manual_seed`. Raises ValueError unless tau is positive.
+    `fastnn.manual_seed`. `eps` is not used, as in PyTorch. Raises ValueError unless tau is positive.
     """
     if not tau > 0:
         raise ValueError(f"gumbel_softmax: tau must be positive, got {tau}")
