@@ -62,7 +62,7 @@ DIFFERENCES = {
     "torch.nn.Parameter": "copies its data",
     **dict.fromkeys([f"torch.nn.{x}" for x in ("Softmax", "LogSoftmax", "Softmin")], "`dim` is -1 if not given"),
     "torch.nn.SyncBatchNorm": "a batch norm: there is one process",
-    "torch.nn.Module.load_state_dict": "raises ValueError where PyTorch raises RuntimeError; `assign` is ignored",
+    "torch.nn.Module.load_state_dict": "changes nothing if anything does not fit; `assign` is ignored",
     "torch.nn.Module.register_full_backward_hook": "positional inputs are watched",
     "torch.nn.Module.state_dict": "copies, not the memory of the parameters: `keep_vars=True` gives these",
     "torch.nn.utils.clip_grad_norm_": "the norm as a Tensor; `fastnn.optim.clip_grad_norm_` gives a number",

@@ -48,6 +48,10 @@ def modes_kept(model: Module) -> Iterator[None]:
             module.training = training
 
 
+class StateError(ValueError, RuntimeError):
+    """What a state_dict does not fit raises: ValueError, and RuntimeError for programs that know PyTorch's."""
+
+
 class Loaded(NamedTuple):
     """What `Module.load_state_dict` found on one side only."""
 
@@ -259,7 +263,7 @@ class Module(Tree):
             else:
                 arrays[name] = array
         if problems:
-            raise ValueError(f"load_state_dict: does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
+            raise StateError(f"load_state_dict: does not fit {type(self).__name__}:\n  " + "\n  ".join(problems))
         return [(own[name]._writable(), array) for name, array in arrays.items()]
 
     # --- conversions
