@@ -97,6 +97,11 @@ def half(self: Tensor) -> Tensor:
     raise RuntimeError("half: fastnn computes in float32 and float64; x.to(fastnn.float16) gives numbers to keep")
 
 
+def bfloat16(self: Tensor, memory_format: Any = None) -> Tensor:
+    """Raise RuntimeError: there are no such numbers here."""
+    raise RuntimeError("bfloat16: fastnn computes in float32 and float64")
+
+
 def astype(self: Tensor, dtype: Any) -> Tensor:
     """Give the tensor in another dtype, as NumPy calls `to`; itself if it has that."""
     made: Tensor = cast(self, dtype_of("astype", dtype))
@@ -156,6 +161,7 @@ def detach_(self: Tensor) -> Tensor:
 
 METHODS: dict[str, Any] = {
     "astype": astype,
+    "bfloat16": bfloat16,
     "clone": clone,
     "contiguous": contiguous,
     "copy": clone,

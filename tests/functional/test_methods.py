@@ -70,6 +70,8 @@ class TestConversions:
     def test_what_is_not_there(self):
         with pytest.raises(RuntimeError, match="half: fastnn computes in float32 and float64"):
             Tensor(X).half()
+        with pytest.raises(RuntimeError, match="bfloat16: fastnn computes in float32 and float64"):
+            Tensor(X).bfloat16()
         with pytest.raises(TypeError, match="to: unknown argument 'where'"):
             Tensor(X).to(where=1)
         with pytest.raises(TypeError, match="to: dtype must be"):
