@@ -45,6 +45,9 @@ def normalised():
 CASES = {
     "mlp": (mlp, (8, 12), lambda p: optim.Adam(p, lr=0.01, weight_decay=0.1)),
     "cnn": (cnn, (8, 1, 8, 8), lambda p: optim.SGD(p, lr=0.01, momentum=0.9)),
+    "rows and columns": (mlp, (8, 12), lambda p: optim.Adafactor(p, lr=0.01, weight_decay=0.1)),
+    "matrices": (mlp, (8, 12), lambda p: optim.Muon([x for x in p if x.ndim == 2], lr=0.01)),
+    "signs": (mlp, (8, 12), lambda p: optim.Rprop(p)),
     "normalised": (normalised, (8, 1, 6, 6), lambda p: optim.AdamW(p, lr=0.01)),
 }
 
