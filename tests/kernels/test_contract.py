@@ -26,7 +26,7 @@ NOT_OPERATIONS = {  # public names that compute nothing
     "set_num_threads", "get_num_threads", "threads", "threading_layer", "empty_pool", "set_pool_limit", "pool_stats",
     "specs", "Prepared", "PreparedMatmul", "PreparedConv", "PreparedConv2d", "set_conv_precision", "set_flush_denormal",
     "get_flush_denormal", "flush_denormal", "use", "explain", "info", "checks", "ACTIVATIONS", "FUSED", "MATHEMATICS",
-    "nadam_momentum",
+    "nadam_momentum", "compile_kernels", "dry_run",
 }  # fmt: skip
 ALL = [
     pytest.param(call, id=f"{name}-{number}")

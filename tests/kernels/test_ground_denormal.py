@@ -193,7 +193,8 @@ def test_a_caller_that_flushes_itself_goes_on():
 
 SETTINGS = {
     "momentum": 0.9, "dampening": 0.0, "nesterov": False, "betas": (0.9, 0.999), "eps": 1e-8, "momentum_decay": 4e-3,
-    "mu_product": None, "alpha": 0.99, "lr_decay": 0.0, "rho": 0.9, "decay": 0.9,
+    "mu_product": None, "alpha": 0.99, "lr_decay": 0.0, "rho": 0.9, "decay": 0.9, "etas": (0.5, 1.2),
+    "step_sizes": (0.0, 50.0), "lambd": 1e-4, "t0": 1e6,
 }  # fmt: skip
 
 
@@ -203,7 +204,7 @@ SETTINGS = {
 def test_optimizers_flush_their_state(rule, dtype):
     """Moments that have faded away become 0, and so do parameters; what is not denormal is kept."""
     for n in (100, 1 << 16):  # in this thread; in several
-        signed = {"exp_avg", "momentum_buffer", "grad_avg"}
+        signed = {"exp_avg", "momentum_buffer", "grad_avg", "prev", "ax"}
         states = [
             x if name in signed else np.abs(x)
             for name in kernels.OPTIMIZER_RULES[rule].states

@@ -113,6 +113,10 @@ exponential = SimpleNamespace(
 )
 trigonometric = SimpleNamespace(sin=_of_float(math.sin), cos=_of_float(math.cos))
 library = SimpleNamespace(
+    nan=math.nan,
+    inf=math.inf,
+    pi=math.pi,
+    log=_of_float(_log),
     atanh=_of_float(_atanh),
     atan2=lambda y, x: np.arctan2(y, x),
     hypot=lambda x, y: np.hypot(x, y),
