@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 from fastnn import _dtypes
+from fastnn._checks import shown
 from fastnn._dtypes import FLOATS
 from fastnn._tape import (
     Leaf,
@@ -34,7 +35,7 @@ class Tensor(Operators):
     """An array of numbers that can be differentiated.
 
     Tensor(data, requires_grad=False): `data` is an array (shared, not copied, unless its bytes are swapped), a Tensor,
-    a number or nested lists. Arrays keep their dtype, in native byte order; Python floats become float32, the type that
+    a number or nested lists. Tensor(2, 3) is float32 zeros of this shape. Arrays keep their dtype, in native byte order; Python floats become float32, the type that
     networks compute in. Which dtype comes out of two is PyTorch's choice: floats win over integers of any size, and a
     number, a NumPy scalar or a tensor without dimensions does not change the precision of the others: float32 stays
     float32 after ``x / np.sqrt(64)``. Operators, methods and
@@ -59,12 +60,18 @@ class Tensor(Operators):
     _data: np.ndarray
     _node: Node | Leaf | None
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        self._data = as_array(data)
+    def __init__(self, data: Any, requires_grad: bool = False, *sizes: int) -> None:
         self._node = None
+        if sizes or not isinstance(requires_grad, bool | np.bool_):
+            lengths = (data, requires_grad, *sizes)  # as in PyTorch, Tensor(2, 3) has these sizes
+            if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in lengths):
+                raise TypeError(
+                    f"Tensor: expected (data, requires_grad) or several sizes, got {', '.join(map(shown, lengths))}"
+                )
+            self._data = np.zeros(lengths, np.float32)
+            return
+        self._data = as_array(data)
         if requires_grad:
-            if requires_grad is not True and not isinstance(requires_grad, np.bool_):
-                raise TypeError("Tensor: expected (data, requires_grad); of sizes, fastnn.empty(2, 3) makes a tensor")
             self.requires_grad = True
 
     _fill = __init__  # makes what copies and pickles start from, whatever arguments a subclass wants

@@ -76,8 +76,13 @@ class TestConversions:
             Tensor(X).to(where=1)
         with pytest.raises(TypeError, match="to: dtype must be"):
             Tensor(X).to(np.complex64)
-        with pytest.raises(TypeError, match=r"expected \(data, requires_grad\); of sizes, fastnn.empty"):
-            Tensor(2, 3)
+
+    def test_sizes_make_a_tensor(self):
+        assert Tensor(2, 3).shape == (2, 3) and Tensor(4, 0, 1).dtype == np.float32
+        assert Tensor(2.0, True).requires_grad and Tensor(3).shape == ()
+        for wrong in ((X, 3), (2, -1), (2, 3.0), (2, True, 3)):
+            with pytest.raises(TypeError, match=r"Tensor: expected \(data, requires_grad\) or several sizes, got"):
+                Tensor(*wrong)
 
     def test_detach(self):
         x = Tensor(X, requires_grad=True)
