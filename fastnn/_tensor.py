@@ -35,9 +35,10 @@ class Tensor(Operators):
     """An array of numbers that can be differentiated.
 
     Tensor(data, requires_grad=False): `data` is an array (shared, not copied, unless its bytes are swapped), a Tensor,
-    a number or nested lists. Tensor(2, 3) is float32 zeros of this shape. Arrays keep their dtype, in native byte order; Python floats become float32, the type that
-    networks compute in. Which dtype comes out of two is PyTorch's choice: floats win over integers of any size, and a
-    number, a NumPy scalar or a tensor without dimensions does not change the precision of the others: float32 stays
+    a number or nested lists. Tensor(2, 3) is float32 zeros of this shape. Arrays keep their dtype, in native byte
+    order; Python floats become float32, the type that networks compute in. Which dtype comes out of two is PyTorch's
+    choice: floats win over integers of any size, and a number, a NumPy scalar or a tensor without dimensions does not
+    change the precision of the others: float32 stays
     float32 after ``x / np.sqrt(64)``. Operators, methods and
     the functions of `fastnn.functional` compute new tensors; if any input requires a gradient, the result does too,
     and `result.backward()` adds d result / d x to `x.grad`, a tensor, of every x made with ``requires_grad=True``.
@@ -74,7 +75,8 @@ class Tensor(Operators):
         if requires_grad:
             self.requires_grad = True
 
-    _fill = __init__  # makes what copies and pickles start from, whatever arguments a subclass wants
+    # makes what copies and pickles start from, whatever arguments a subclass wants
+    _fill: Callable[..., None] = __init__
 
     # --- what it is
 
