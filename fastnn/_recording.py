@@ -251,10 +251,10 @@ SPELLINGS = {"axis": ("dim", "dims"), "keepdims": ("keepdim",), "ddof": ("correc
 def respelled(call: Callable[..., Any], known: frozenset[str], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Call a function again that did not know an option, with NumPy's spellings turned into its own.
 
-    ``axis`` is `dim`, ``keepdims`` `keepdim`, ``ddof`` and PyTorch's ``unbiased`` `correction`. Where a function has
-    none of its own, ``dtype`` converts its first argument, and ``out`` is a tensor or array that its result is written
-    to. Gives NotImplemented if there is nothing to turn: then the error was another one. Only calls that went wrong
-    come here; others pay nothing for it.
+    ``axis`` is `dim`, ``keepdims`` `keepdim`, ``ddof`` and PyTorch's ``unbiased`` `correction`, ``size_average`` and
+    ``reduce`` `reduction`. Where a function has none of its own, ``dtype`` converts its first argument, and ``out`` is
+    a tensor or array that its result is written to. Gives NotImplemented if there is nothing to turn: then the error was
+    another one. Only calls that went wrong come here; others pay nothing for it.
     """
     made: dict[str, Any] = {}
     out = dtype = None
@@ -267,6 +267,10 @@ def respelled(call: Callable[..., Any], known: frozenset[str], args: tuple[Any, 
             dtype = value
         elif name == "unbiased" and "correction" in known:
             made["correction"] = 1 if value else 0
+        elif name in ("size_average", "reduce") and "reduction" in known:  # PyTorch's names for it before 0.4
+            if value is not None:
+                total = "sum" if options.get("size_average") is False else "mean"
+                made["reduction"] = "none" if options.get("reduce") is False else total
         else:
             own = next((own for own in SPELLINGS.get(name, ()) if own in known), None)
             if own is None or own in options:

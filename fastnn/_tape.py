@@ -60,6 +60,15 @@ class Leaf:
         self.shown: Any = None  # a weak reference: that a person keeps a gradient must be seen by its references
         self.version = next(clock)
 
+    next_functions: tuple[Any, ...] = ()
+
+    def name(self) -> str:
+        """Give PyTorch's name for where gradients end."""
+        return "AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
     def set(self, gradient: np.ndarray) -> None:
         """Make `gradient` the whole gradient. It is copied: backward functions may hand out one array twice."""
         if self.buffer is None:
@@ -134,6 +143,11 @@ class Node:
         if self.backward is None:
             return "Freed"
         return "".join(part.title() for part in _name(self.backward).split("_")) + "Backward"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | Leaf, int], ...]:
+        """Where the arguments that have gradients came from, in PyTorch's form."""
+        return tuple([(parent, 0) for parent in self.parents if parent is not None])
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"

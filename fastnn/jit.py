@@ -21,3 +21,8 @@ ignore = export = unused = script
 def is_scripting() -> bool:
     """Tell that no model is being compiled."""
     return False
+
+
+def is_tracing() -> bool:
+    """Tell that no model is being traced."""
+    return False

@@ -5,18 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import socket
-import struct
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._checks import path_of
 from fastnn.train.callbacks import Callback
 from fastnn.train.checkpoint import StrPath, write_atomically
+from fastnn.train.event_file import EventFile
 
 if TYPE_CHECKING:
     from fastnn.train.history import History
@@ -89,7 +86,7 @@ class TensorBoardLog(Callback):
 
     def __init__(self, folder: StrPath) -> None:
         self.folder = Path(path_of(type(self).__name__, folder))
-        self.files: dict[str, BinaryIO] = {}
+        self.files: dict[str, EventFile] = {}
 
     def on_train_begin(self, run: Run) -> None:
         """Make the folder."""
@@ -101,7 +98,7 @@ class TensorBoardLog(Callback):
             if np.ndim(value):
                 continue
             part, tag = ("validation", name[4:]) if name.startswith("val_") else ("training", name)
-            self._file(part).write(_record(_event(run.epoch, tag, float(value))))
+            self._file(part).write(tag, float(value), run.epoch)
         for file in self.files.values():
             file.flush()
 
@@ -111,53 +108,7 @@ class TensorBoardLog(Callback):
             file.close()
         self.files = {}
 
-    def _file(self, part: str) -> BinaryIO:
+    def _file(self, part: str) -> EventFile:
         if part not in self.files:
-            folder = self.folder / part
-            folder.mkdir(exist_ok=True)
-            name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{id(self)}"
-            self.files[part] = open(folder / name, "ab")
-            self.files[part].write(_record(_time() + _text(3, b"brain.Event:2")))
+            self.files[part] = EventFile(self.folder / part)
         return self.files[part]
-
-
-# An event is a protocol buffer: fields of (number << 3 | kind), kind 1: 8 bytes, 5: 4 bytes, 0: an integer in groups of
-# seven bits, 2: a length and as many bytes.
-
-
-def _integer(value: int) -> bytes:
-    groups = []
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*groups, value])
-
-
-def _text(field: int, content: bytes) -> bytes:
-    return _integer(field << 3 | 2) + _integer(len(content)) + content
-
-
-def _time() -> bytes:
-    return _integer(1 << 3 | 1) + struct.pack("<d", time.time())
-
-
-def _event(step: int, tag: str, value: float) -> bytes:
-    scalar = _text(1, tag.encode()) + _integer(2 << 3 | 5) + struct.pack("<f", value)
-    return _time() + _integer(2 << 3) + _integer(step) + _text(5, _text(1, scalar))
-
-
-def _record(content: bytes) -> bytes:
-    """Frame an event: its length and itself, each followed by a checksum."""
-    length = struct.pack("<Q", len(content))
-    return length + _checksum(length) + content + _checksum(content)
-
-
-def _checksum(content: bytes) -> bytes:
-    """Give the masked CRC-32C: reflected, of the polynomial 0x1EDC6F41 (Castagnoli et al., 1993)."""
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17 & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF)

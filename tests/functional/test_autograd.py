@@ -312,3 +312,6 @@ def test_older_names():
     with autograd.detect_anomaly(), autograd.set_detect_anomaly(True), autograd.no_grad():
         assert not (x * 2).requires_grad
     assert (x * 2).grad_fn.name() == "MulBackward" and x.grad_fn is None and "Mul" in repr((x * 2).grad_fn)
+    (product, _), (leaf, place) = (2 * x + x).grad_fn.next_functions
+    assert product.name() == "MulBackward" and leaf.name() == "AccumulateGrad" == repr(leaf)[1:-1] and place == 0
+    assert product.next_functions == ((leaf, 0),) and leaf.next_functions == ()

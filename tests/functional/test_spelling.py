@@ -70,6 +70,19 @@ def test_dtype_converts_first():
         x.sum(dtype="number")
 
 
+@pytest.mark.parametrize("old, new", [
+    ({"size_average": False}, "sum"),
+    ({"size_average": True}, "mean"),
+    ({"reduce": False}, "none"),
+    ({"size_average": False, "reduce": True}, "sum"),
+    ({"reduce": False, "size_average": False}, "none"),
+    ({"size_average": None, "reduce": None}, "mean"),
+])  # fmt: skip
+def test_older_names_of_reductions(old, new):
+    x, y = Tensor(X, requires_grad=True), np.ones_like(X)
+    np.testing.assert_array_equal(F.mse_loss(x, y, **old), F.mse_loss(x, y, reduction=new))
+
+
 def test_unknown_options_stay_errors():
     x = Tensor(X)
     with pytest.raises(TypeError, match="unexpected keyword argument 'axes'"):

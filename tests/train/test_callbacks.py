@@ -25,7 +25,7 @@ from fastnn.train import (
     fit,
     load_checkpoint,
 )
-from fastnn.train.loggers import _checksum
+from fastnn.train.event_file import _checksum
 
 rng = np.random.default_rng(3)
 Y = rng.integers(0, 3, 90)
