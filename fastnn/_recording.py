@@ -252,9 +252,9 @@ def respelled(call: Callable[..., Any], known: frozenset[str], args: tuple[Any, 
     """Call a function again that did not know an option, with NumPy's spellings turned into its own.
 
     ``axis`` is `dim`, ``keepdims`` `keepdim`, ``ddof`` and PyTorch's ``unbiased`` `correction`, ``size_average`` and
-    ``reduce`` `reduction`. Where a function has none of its own, ``dtype`` converts its first argument, and ``out`` is
-    a tensor or array that its result is written to. Gives NotImplemented if there is nothing to turn: then the error was
-    another one. Only calls that went wrong come here; others pay nothing for it.
+    ``reduce`` `reduction`. Where a function has none of its own, ``dtype`` converts its first argument, and ``out``
+    is a tensor or array that its result is written to. Gives NotImplemented if there is nothing to turn: then the
+    error was another one. Only calls that went wrong come here; others pay nothing for it.
     """
     made: dict[str, Any] = {}
     out = dtype = None
