@@ -48,7 +48,7 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-    from fastnn import accelerator, amp, autograd, backends, cuda, data, distributed, jit, linalg, mps, utils, xpu
+    from fastnn import accelerator, amp, autograd, backends, cuda, data, distributed, fx, jit, linalg, mps, utils, xpu
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -71,6 +71,7 @@ __all__ = [
     "flush_denormal",
     "fork_rng",
     "functional",
+    "fx",
     "get_flush_denormal",
     "get_num_threads",
     "get_rng_state",
@@ -107,6 +108,7 @@ LAZY = {
     "cuda",
     "data",
     "distributed",
+    "fx",
     "jit",
     "linalg",
     "mps",

@@ -15,7 +15,7 @@ def trace(func: Any, example_inputs: Any = None, *options: Any, **named: Any) ->
     return func
 
 
-ignore = export = unused = script
+ignore = export = unused = _overload = _overload_method = script
 
 
 def is_scripting() -> bool:

@@ -161,5 +161,5 @@ class TestSettings:
 
         assert fastnn.compile(model) is model and fastnn.compile(mode="max")(model) is model
         assert fastnn.jit.script(model) is model and fastnn.jit.trace(model, fastnn.zeros(1)) is model
-        assert not fastnn.jit.is_scripting() and not fastnn.jit.is_tracing()
+        assert not fastnn.jit.is_scripting() and not fastnn.jit.is_tracing() and fastnn.fx.wrap(model) is model
         assert fastnn.is_tensor(fastnn.zeros(1)) and not fastnn.is_tensor(np.zeros(1))
