@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,16 @@ def shown(value: Any) -> str:
         return f"an integer of {math.ceil(value.bit_length() * 0.30103)} digits"
     text = repr(value) if isinstance(value, str | int | float | np.generic | None) else type(value).__name__
     return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def closest(given: Any, known: Iterable[str]) -> str:
+    """Give the end of an error message, "; did you mean ...?", for a name that is nearly one of those known."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(given.lower(), list(known), 1, 0.5) if isinstance(given, str) else []
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def type_given(value: Any) -> str:
+    """Name the type of what was given: "list", or "the class Linear" for a class in place of an object."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

@@ -31,7 +31,10 @@ def _roots(function: str, tensors: Sequence[Any], gradients: Any) -> list[tuple[
         if not isinstance(tensor, _tensor.Tensor):
             raise TypeError(f"{function}: expected tensors, got {type(tensor).__name__}")
         if tensor._node is None:
-            raise RuntimeError(f"{function}: this tensor does not require a gradient, nothing was recorded")
+            raise RuntimeError(
+                f"{function}: this tensor does not require a gradient, nothing was recorded: was it computed inside "
+                "no_grad, or from tensors with requires_grad=False only?"
+            )
         roots.append((tensor._node, _tensor.initial_gradient(tensor, gradient)))
     return roots
 

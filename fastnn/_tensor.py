@@ -147,8 +147,11 @@ class Tensor(Operators):
         return function(*_plain(args), **_plain(options))
 
     def item(self) -> float:
-        """Give the only element as a Python number."""
-        return self._data.item()  # type: ignore[no-any-return]
+        """Give the only element as a Python number. Raises ValueError if there are more or none."""
+        try:
+            return self._data.item()  # type: ignore[no-any-return]
+        except ValueError:
+            raise ValueError(f"item: expected a tensor of one element, got shape {self.shape}") from None
 
     def tolist(self) -> Any:
         """Give nested lists of Python numbers."""

@@ -69,6 +69,9 @@ class Generator:
         check_device("Generator", device)
         self.seed()
 
+    def __repr__(self) -> str:
+        return f"Generator(seed={self.initial_seed()})"
+
     @property
     def device(self) -> device:
         """Where it draws: on the CPU."""

@@ -43,3 +43,10 @@ def test_links_lead_somewhere(page):
 def test_commands_exist(page):
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^    make (\w+)", page.read_text(), re.MULTILINE)) <= targets
+
+
+def test_the_first_picture_shows_the_figures_of_the_table_below_it():
+    table = re.findall(r"^\| (?:fastnn|PyTorch 2[.\d]*) \|(.*)\|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    stated = {float(x) for row in table for x in re.findall(r"[\d.]+", row)}
+    drawn = {float(x) for x in re.findall(r"<!-- ([\d.]+) -->", (ROOT / "docs" / "footprint.svg").read_text())}
+    assert len(table) == 2 and stated == drawn

@@ -24,7 +24,12 @@ def _sizes(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 @differentiable
 def reshape(input: Array, *sizes: Any, shape: Any = None) -> WithBackward:
     """Give the elements in another shape, ``reshape(x, 2, 3)`` or ``reshape(x, (2, 3))``; one entry may be -1."""
-    return input.reshape(_sizes(sizes) if shape is None else shape), lambda dy, needs: (dy.reshape(input.shape),)
+    wanted = _sizes(sizes) if shape is None else shape
+    try:
+        y = input.reshape(wanted)
+    except ValueError:
+        raise ValueError(f"reshape: {input.size} elements (shape {input.shape}) do not fit shape {wanted}") from None
+    return y, lambda dy, needs: (dy.reshape(input.shape),)
 
 
 @differentiable
@@ -213,10 +218,22 @@ def _one_dtype(function: str, arrays: Sequence[Any]) -> Sequence[Any]:
     return [np.asarray(x, dtype) for x in made]
 
 
+def _joined(function: str, join: Any, arrays: Sequence[Any], dim: int) -> Any:
+    """Join by a function of NumPy's. Raises ValueError with all shapes where they do not fit."""
+    try:
+        return join(arrays, axis=dim)
+    except np.exceptions.AxisError:
+        raise
+    except ValueError:
+        shapes = ", ".join(str(x.shape) for x in arrays[:8]) + (" ..." if len(arrays) > 8 else "")
+        wanted = "must have the same shape" if join is np.stack else f"may differ in dimension {dim} only"
+        raise ValueError(f"{function}: tensors {wanted}, got shapes {shapes}") from None
+
+
 @differentiable
 def _cat(*arrays: Array, dim: int = 0) -> WithBackward:
     made = _one_dtype("cat", arrays)
-    y = np.concatenate(made, axis=dim)  # before lengths are read: its errors say which shapes do not fit
+    y = _joined("cat", np.concatenate, made, dim)
     ends = np.cumsum([array.shape[dim] for array in made])[:-1]
     return y, lambda dy, needs: _parts(np.split(dy, ends, axis=dim), arrays, needs)
 
@@ -230,7 +247,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
 
 @differentiable
 def _stack(*arrays: Array, dim: int = 0) -> WithBackward:
-    y = np.stack(_one_dtype("stack", arrays), axis=dim)
+    y = _joined("stack", np.stack, _one_dtype("stack", arrays), dim)
     return y, lambda dy, needs: _parts(np.moveaxis(dy, dim, 0), arrays, needs)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import signature
 from typing import Any, Self
 
+from fastnn._checks import type_given
+
 from .module import Module, as_made, can_fuse
 
 Step = tuple[Module, Module | None, Module | None]  # a layer, the activation behind it, the pooling behind that
@@ -53,7 +55,12 @@ class _List(Module):
 
     def _checked(self, name: str, module: Any) -> Module:
         if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: expected modules, got {type(module).__name__} at {name!r}")
+            kind, hint = type(self).__name__, ""
+            if isinstance(module, type):
+                hint = f"; make a layer of it: {module.__name__}(...)"
+            elif isinstance(module, list | tuple) and name == "0" and kind == "Sequential":
+                hint = "; for a list of layers write Sequential(*layers)"
+            raise TypeError(f"{kind}: expected modules, got {type_given(module)} at {name!r}{hint}")
         return module
 
     def __len__(self) -> int:

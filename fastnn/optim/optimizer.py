@@ -119,7 +119,7 @@ class Optimizer:
             raise TypeError(f"{name}: unexpected argument {min(unknown)!r}")
         if isinstance(params, Tensor | Mapping):
             raise TypeError(f"{name}: params must be an iterable of parameters, not one {type(params).__name__}")
-        given = list(params)
+        given = [{"params": params}] if hasattr(params, "parameters") else list(params)  # a module: refused below
         self.defaults = {key: _plain(value) for key, value in defaults.items()}
         self._own_state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.updates = 0  # calls of `step`: schedules look whether there were any
@@ -140,6 +140,8 @@ class Optimizer:
         if not isinstance(param_group, Mapping) or "params" not in param_group:
             raise TypeError(f'{name}: a group of parameters must be a dictionary with "params", got {param_group!r}')
         params = param_group["params"]
+        if hasattr(params, "parameters"):
+            raise TypeError(f"{name}: expected parameters, got {type(params).__name__}; pass its .parameters()")
         parameters = [params] if isinstance(params, Tensor) else list(params)
         names: dict[str, Any] = {}
         if parameters and all(isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str) for p in parameters):

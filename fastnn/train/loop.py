@@ -116,7 +116,8 @@ def fit(
         Names such as "accuracy", "top5", "f1_macro", "roc_auc", "confusion_matrix", "r2" (see
         `fastnn.train.streams.STREAMS`), or functions (output, target) -> mean over the batch.
     schedule : learning-rate schedule, optional
-        Its `step()` is called after every epoch, or after every step if it comes as ``Schedule(..., every="step")``.
+        Its `step()` is called after every epoch; after every step of the optimizer if its attribute `every` is "step",
+        as that of `OneCycleLR` and `CyclicLR` is, or if it comes as ``Schedule(..., every="step")``.
         Or a function from the share of training that is done, 0 to 1, to a factor of the learning rate.
     accumulate : int
         Batches that make one step of the optimizer, as if they were one: every sample, or every unit of weight, counts
@@ -272,7 +273,7 @@ def _check_optimizer(model: Any, optimizer: Any) -> None:
     if isinstance(optimizer, LBFGS):
         raise TypeError("fit: LBFGS evaluates the loss many times in a step: call its step(closure) in a loop of yours")
     if isinstance(optimizer, type) or not all(hasattr(optimizer, name) for name in ("step", "zero_grad")):
-        got = optimizer.__name__ if isinstance(optimizer, type) else repr(optimizer)
+        got = f"the class {optimizer.__name__}" if isinstance(optimizer, type) else repr(optimizer)
         raise TypeError(f"fit: optimizer must be an optimizer such as optim.Adam(model.parameters()), got {got}")
     own = {id(parameter) for parameter in model.parameters()}
     groups = getattr(optimizer, "param_groups", [])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from fastnn import functional, optim
-from fastnn._checks import shown
+from fastnn._checks import closest, shown
 from fastnn.data.labels import LabelEncoder, are_texts
 from fastnn.optim import Optimizer
 from fastnn.train.feeding import is_arrays
@@ -17,12 +18,23 @@ SHORT = {
     "mse": "mse_loss", "mean_squared_error": "mse_loss", "mae": "l1_loss", "l1": "l1_loss",
     "mean_absolute_error": "l1_loss", "bce": "binary_cross_entropy",
     "bce_with_logits": "binary_cross_entropy_with_logits", "nll": "nll_loss", "huber": "huber_loss",
-    "smooth_l1": "smooth_l1_loss", "kl_div": "kl_div", "hinge": "hinge_loss",
+    "smooth_l1": "smooth_l1_loss", "hinge": "hinge_loss",
 }  # fmt: skip
-NAMES = [name for name in functional.__all__ if getattr(functional, name).__module__.endswith("functional.loss")]
+
+
+def _takes_two(loss: Any) -> bool:
+    required = [one for one in signature(loss).parameters.values() if one.default is one.empty]
+    return [one.name for one in required[1:]] == ["target"]
+
+
+NAMES = [
+    name
+    for name in functional.__all__
+    if (loss := getattr(functional, name)).__module__.endswith("functional.loss") and _takes_two(loss)
+]
 OPTIMIZERS = {
     name.lower(): getattr(optim, name)
-    for name in optim.__all__
+    for name in sorted(optim.__all__, key=str.lower)
     if isinstance(getattr(optim, name), type) and issubclass(getattr(optim, name), Optimizer)
 }
 for _name in ("optimizer", "lbfgs", "muon"):  # the base; what wants the loss again; what takes matrices only
@@ -35,7 +47,10 @@ def loss_of(where: str, loss: Any) -> Any:
         return loss
     name = SHORT.get(loss.lower(), loss.lower())
     if name not in NAMES:
-        raise ValueError(f"{where}: loss must be a function or one of {', '.join([*NAMES, *SHORT])}, got {shown(loss)}")
+        known = [*NAMES, *SHORT]
+        raise ValueError(
+            f"{where}: loss must be a function or one of {', '.join(known)}, got {shown(loss)}{closest(loss, known)}"
+        )
     return getattr(functional, name)
 
 
@@ -49,6 +64,7 @@ def optimizer_of(optimizer: Any, model: Any, lr: float | None) -> Any:
     if made is None:
         raise ValueError(
             f"fit: optimizer must be an Optimizer or one of {', '.join(OPTIMIZERS)}, got {shown(optimizer)}"
+            f"{closest(optimizer, OPTIMIZERS)}"
         )
     return made(model.parameters()) if lr is None else made(model.parameters(), lr=lr)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import functional, nn
-from fastnn._checks import numbers, shown
+from fastnn._checks import closest, numbers, shown
 from fastnn.train.metrics import accuracy, confusion_matrix, predictions, top_k
 
 Array = np.ndarray[Any, Any]
@@ -427,4 +427,5 @@ def _stream(metric: Any) -> Stream:
     raise ValueError(
         f"fit: unknown metric {metric!r}; known are 'top5' (any number), "
         f"{', '.join(map(repr, STREAMS))}, or pass a function (output, target) -> float"
+        f"{closest(metric, STREAMS)}"
     )

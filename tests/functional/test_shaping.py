@@ -109,3 +109,23 @@ def test_indices_out_of_range():
         Tensor(X)[2]
     with pytest.raises(IndexError):
         Tensor(X)[[0, 5]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda x: x.view(5, -1), r"reshape: 24 elements \(shape \(2, 3, 4\)\) do not fit shape \(5, -1\)"),
+        (lambda x: x.reshape([7, 2]), r"do not fit shape \(7, 2\)"),
+        (
+            lambda x: F.cat([x, x[:, 1:]]),
+            r"cat: tensors may differ in dimension 0 only, got shapes \(2, 3, 4\), \(2, 2",
+        ),
+        (lambda x: F.cat([x] * 9 + [x[0]], 1), r"cat: tensors may differ in dimension 1 only, got shapes .* \.\.\.$"),
+        (lambda x: F.stack([x, x[0]]), r"stack: tensors must have the same shape, got shapes \(2, 3, 4\), \(3, 4\)"),
+        (lambda x: F.cat([x], 3), "axis 3 is out of bounds"),
+        (lambda x: x.item(), r"item: expected a tensor of one element, got shape \(2, 3, 4\)"),
+    ],
+)
+def test_errors_name_the_shapes(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong(Tensor(X))

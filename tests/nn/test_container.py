@@ -44,6 +44,10 @@ def test_module_list():
     assert len(ModuleList()) == 0 and list(layers.state_dict())[0] == "0.weight"
     with pytest.raises(TypeError, match="ModuleList: expected modules, got int at '0'"):
         ModuleList([1])
+    with pytest.raises(TypeError, match=r"ModuleList: expected modules, got the class ReLU at '0'; make a layer of it"):
+        ModuleList([ReLU])
+    with pytest.raises(TypeError, match=r"for a list of layers write Sequential\(\*layers\)"):
+        Sequential([Linear(2, 2), ReLU()])
     with pytest.raises(IndexError):
         layers[9]
     with pytest.raises(NotImplementedError):

@@ -289,7 +289,7 @@ X, Y = np.zeros((6, 2), np.float32), np.zeros(6, np.int64)
         ((X, Y), {"resume": "weights only"}, ValueError, "resume needs a file of the callback Checkpoint"),
         ((X, Y), {"accumulate": 0}, ValueError, "accumulate must be an integer of at least 1, got 0"),
         ((X, Y), {"optimizer": 3}, TypeError, "optimizer must be an optimizer such as .* got 3"),
-        ((X, Y), {"optimizer": optim.SGD}, TypeError, "got SGD"),
+        ((X, Y), {"optimizer": optim.SGD}, TypeError, "got the class SGD"),
         ((X, Y), {"optimizer": optim.SGD(small_net().parameters())}, ValueError, "none of the optimizer's parameters"),
         ((X, Y), {"optimizer": optim.LBFGS(small_net().parameters())}, TypeError, r"LBFGS .* step\(closure\)"),
         ([], {}, ValueError, "got 0 items"),

@@ -137,3 +137,21 @@ def test_label_encoder(y):
 def test_label_encoder_misused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "crossentropy"}, "did you mean 'cross_entropy'"),
+        ({"optimizer": "adamm"}, "did you mean 'adam'"),
+        ({"metrics": ["acc"]}, "did you mean 'accuracy'"),
+        ({"loss": "quux"}, "got 'quux'$"),
+    ],
+)
+def test_the_nearest_name_is_proposed(settings, message):
+    with pytest.raises(ValueError, match=message):
+        trained(**settings)
+
+
+def test_named_losses_take_output_and_target_alone():
+    assert not {"one_hot", "linear_cross_entropy", "ctc_loss", "triplet_margin_loss", "gaussian_nll_loss"} & {*NAMES}

@@ -34,6 +34,10 @@ class LRScheduler:
         self._updates = optimizer.updates
         self._apply(self.last_epoch)
 
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{rate:.6g}" for rate in self.get_last_lr())
+        return f"{self._name}(last_epoch={self.last_epoch}, lr={rates})"
+
     @property
     def _name(self) -> str:
         return type(self).__name__
