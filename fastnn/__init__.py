@@ -48,7 +48,22 @@ from fastnn_kernels import (
 )
 
 if TYPE_CHECKING:
-    from fastnn import accelerator, amp, autograd, backends, cuda, data, distributed, fx, jit, linalg, mps, utils, xpu
+    from fastnn import (
+        accelerator,
+        amp,
+        autograd,
+        backends,
+        cuda,
+        data,
+        distributed,
+        distributions,
+        fx,
+        jit,
+        linalg,
+        mps,
+        utils,
+        xpu,
+    )
     from fastnn.train.saving import load, save
     from fastnn.train.warmup import warmup
 
@@ -67,6 +82,7 @@ __all__ = [
     "device",
     "differentiable",
     "distributed",
+    "distributions",
     "enable_grad",
     "flush_denormal",
     "fork_rng",
@@ -108,6 +124,7 @@ LAZY = {
     "cuda",
     "data",
     "distributed",
+    "distributions",
     "fx",
     "jit",
     "linalg",
