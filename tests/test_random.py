@@ -47,3 +47,7 @@ def test_state_survives_json():
 def test_seed_out_of_range(seed):
     with pytest.raises(ValueError, match="manual_seed: seed must be in"):
         random.manual_seed(seed)
+
+
+def test_generators_show_their_seed():
+    assert repr(random.manual_seed(3)) == repr(random.Generator().manual_seed(3)) == "Generator(seed=3)"

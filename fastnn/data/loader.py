@@ -265,6 +265,11 @@ class DataLoader:
             return None
         return count - (count % self.batch_size if self.drop_last else 0)
 
+    def __repr__(self) -> str:
+        how = "batch_sampler=..." if self.batch_size is None and self.batch_sampler else f"batch_size={self.batch_size}"
+        kind = "arrays" if isinstance(self.dataset, Paired) else type(self.dataset).__name__
+        return f"DataLoader({kind}, {how}, shuffle={self.shuffle})"
+
     def __len__(self) -> int:
         """Batches in one epoch. Raises TypeError if the data does not say."""
         if self.batch_sampler is not None and not self._own_batches:

@@ -40,7 +40,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Give how many inputs each output of a weight (out, in, ...) sees, and how many outputs each input reaches."""
     if len(shape) < 2:
-        raise ValueError(f"fans need a weight of at least 2 dimensions, got shape {shape}")
+        raise ValueError(f"init: fans need a weight of at least 2 dimensions, got shape {shape}")
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
 

@@ -128,7 +128,10 @@ class Optimizer:
         for group in given if given and isinstance(given[0], Mapping) else [{"params": given}]:
             self.add_param_group(group)
         if not any(group["params"] for group in self.param_groups):
-            raise ValueError(f"{name}: there are no parameters")
+            raise ValueError(
+                f"{name}: there are no parameters; those of layers in a plain list or dict are not found: put them into "
+                "an nn.ModuleList or nn.ModuleDict"
+            )
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Optimize more parameters: ``{"params": ..., "lr": 0.1}``; settings that are left out are the optimizer's.

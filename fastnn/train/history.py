@@ -57,8 +57,8 @@ class History:
         Raises KeyError for a column that is not there, ValueError where the direction is not known, where the column
         holds arrays, and where there is no figure but nan.
         """
-        sign = sign_of("History", name, mode, self)
         values = self[name]
+        sign = sign_of("History", name, mode, self)
         if name not in self.numbers:
             raise ValueError(f"History: {name!r} holds arrays, which have no order")
         epochs = [epoch for epoch, value in enumerate(values) if value == value]

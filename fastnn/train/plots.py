@@ -91,7 +91,8 @@ def plot_confusion(matrix: Array, path: StrPath | None = None, *, names: Sequenc
     worst = max(float(share[~diagonal].max(initial=0)), 1e-9)
     axes.imshow(np.where(diagonal | (matrix == 0), np.nan, share), cmap="Oranges", vmin=0, vmax=1.6 * worst)
     for i, j in np.argwhere(matrix > 0):
-        axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color="white" if i == j else _INK)
+        color = "white" if i == j and share[i, j] > 0.5 else _INK  # on light blue white cannot be read
+        axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=9, color=color)
     axes.set_xticks(range(n), names, rotation=90 if upright else 0)
     axes.set_yticks(range(n), names)
     axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
@@ -100,17 +101,17 @@ def plot_confusion(matrix: Array, path: StrPath | None = None, *, names: Sequenc
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
     right, total = int(np.trace(matrix)), int(matrix.sum())
-    axes.set(xlabel="read as", ylabel="truth")
+    axes.set(xlabel="prediction", ylabel="truth")
     figure.suptitle(f"{right:,} of {total:,} right ({right / max(total, 1):.1%})", fontsize=11)
     return _finish(figure, path)
 
 
 def plot_filters(weight: Any, path: StrPath | None = None, *, columns: int | None = None) -> Any:
-    """Draw the filters of a convolution, weight (OC, C, KH, KW); of each the first channel, or RGB if C is 3.
+    """Draw the filters of a convolution, weight (OC, C, KH, KW) or layer; of each the first channel, or RGB if C is 3.
 
     One scale for all, with zero in the middle: blue is negative, red positive.
     """
-    weight = np.asarray(weight)
+    weight = np.asarray(getattr(weight, "weight", weight))
     if weight.ndim != 4:
         raise ValueError(f"plot_filters: expected a convolution's weight (OC, C, KH, KW), got shape {weight.shape}")
     n = len(weight)

@@ -200,3 +200,9 @@ def test_bad_input(data, options, error, message):
 def test_transforms_must_give_as_many_samples(made, shapes):
     with pytest.raises(ValueError, match=f"after transform a batch of 5 samples has shapes {shapes}"):
         next(iter(DataLoader((X, Y), 5, transform=made)))
+
+
+def test_it_shows_what_it_does():
+    assert repr(DataLoader(np.zeros((9, 2)))) == "DataLoader(arrays, batch_size=32, shuffle=False)"
+    assert repr(DataLoader([1, 2], 2, shuffle=True)) == "DataLoader(list, batch_size=2, shuffle=True)"
+    assert repr(DataLoader([1, 2], batch_sampler=[[0]])) == "DataLoader(list, batch_sampler=..., shuffle=False)"

@@ -322,3 +322,8 @@ class TestAsWrittenForPyTorch:
         ):
             with pytest.raises(ValueError, match=message):
                 schedules.CyclicLR(optimizer(optim.Adagrad), 0.1, 0.2, **options)
+
+
+def test_it_shows_where_it_is():
+    schedule = schedules.StepLR(optimizer(), 1)
+    assert repr(schedule) == "StepLR(last_epoch=0, lr=[0.5, 0.03])"

@@ -79,6 +79,21 @@ def test_pictures_of_nothing(tmp_path):
     assert not boxes[0].overlaps(boxes[1]) and all(0 <= box.x0 and box.x1 <= wide.bbox.x1 for box in boxes)
 
 
+def test_text_on_light_cells_is_dark():
+    axes = plots.plot_confusion(np.array([[9, 1], [8, 2]])).axes[0]
+    colors = {text.get_text(): text.get_color() for text in axes.texts}
+    assert colors["9"] == "white" != colors["2"] == colors["8"]
+
+
+def test_an_unknown_column_has_no_best_epoch(history):
+    with pytest.raises(KeyError, match="no column 'accuracyy'"):
+        history.best("accuracyy")
+
+
+def test_filters_of_a_layer():
+    assert plots.plot_filters(nn.Conv2d(1, 4, 3)).get_suptitle() == "4 filters of 3 x 3"
+
+
 def test_filters_need_a_convolution():
     with pytest.raises(ValueError, match=r"\(3, 4\)"):
         plots.plot_filters(np.zeros((3, 4)))

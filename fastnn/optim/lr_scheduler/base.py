@@ -36,7 +36,7 @@ class LRScheduler:
 
     def __repr__(self) -> str:
         rates = ", ".join(f"{rate:.6g}" for rate in self.get_last_lr())
-        return f"{self._name}(last_epoch={self.last_epoch}, lr={rates})"
+        return f"{self._name}(last_epoch={self.last_epoch}, lr=[{rates}])"
 
     @property
     def _name(self) -> str:
