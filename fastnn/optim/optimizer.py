@@ -129,8 +129,8 @@ class Optimizer:
             self.add_param_group(group)
         if not any(group["params"] for group in self.param_groups):
             raise ValueError(
-                f"{name}: there are no parameters; those of layers in a plain list or dict are not found: put them into "
-                "an nn.ModuleList or nn.ModuleDict"
+                f"{name}: there are no parameters; those of layers in a plain list or dict are not found: use "
+                "nn.ModuleList or nn.ModuleDict"
             )
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
