@@ -59,11 +59,10 @@ def _update(problem, count):
     channels, dtype = problem.input.shape[1], problem.input.dtype
     kind = dtype if {*given} == {dtype} else F8
     kernel, unbiased = rows.batch_norm__running[kind], count / (count - 1)
+    if len(given) == 2 and kind == dtype:
+        return lambda mean, variance, momentum, a, b: kernel(mean, variance, a, b, momentum, unbiased)
 
     def update(mean, variance, momentum, *states):
-        if len(given) == 2 and kind == dtype:
-            kernel(mean, variance, *states, momentum, unbiased)
-            return
         views = [zeros((channels,), kind) if x is None else x.astype(kind, copy=False) for x in states]
         kernel(mean.astype(kind, copy=False), variance.astype(kind, copy=False), *views, momentum, unbiased)
         for x, view in zip(states, views, strict=True):
@@ -220,13 +219,13 @@ class _Images:
         return y.transpose(self.first_axes), y.reshape(-1)
 
     def statistics(self):
-        """Return f(flat x, weight, bias, flat y, statistics, eps), which normalises by the statistics of the batch."""
+        """Return f(flat x, weight, bias, flat y, mean, variance, eps), which normalises by those of the batch."""
         if not self.pixels:
             kernel = rows.group_norm__rows[self.dtype]
-            options = 1, True, self.streaming, self.channels, self.tasks_of_channels
+            length, options = self.length, (1, True, self.streaming, self.channels, self.tasks_of_channels)
 
-            def normalize(x, weight, bias, y, statistics, eps):
-                kernel(x, weight, bias, y, *statistics, self.length, eps, *options)
+            def normalize(x, weight, bias, y, mean, variance, eps):
+                kernel(x, weight, bias, y, mean, variance, length, eps, *options)
 
         else:
             moments, kernel = (
@@ -236,10 +235,10 @@ class _Images:
             blocks = self.block, self.piece, self.streaming, self.blocks, self.tasks_of_blocks
             options = self.block, self.streaming, self.rows, self.tasks_of_rows
 
-            def normalize(x, weight, bias, y, statistics, eps):
+            def normalize(x, weight, bias, y, mean, variance, eps):
                 parts = empty((self.blocks, 4, self.width), self.dtype)
                 moments(x, parts, *blocks)
-                kernel(x, *statistics, weight, bias, y, eps, parts, *options)
+                kernel(x, mean, variance, weight, bias, y, eps, parts, *options)
 
         return normalize
 
@@ -277,7 +276,7 @@ def norm_channels(problem):
         y, flat = (out, images.flat(out)) if direct else images.result()
         if own:
             mean, variance = statistics = memory.fresh((2, c), dtype)
-            normalize(images.flat(x), weight, bias, flat, statistics, eps)
+            normalize(images.flat(x), weight, bias, flat, mean, variance, eps)
             if update is not None:
                 update(mean, variance, momentum, running_mean, running_var)
         else:
@@ -313,11 +312,11 @@ def channels_gradient(problem):
         weight = ones if weight is None else weight
         (dx, flat), dweight, dbias = images.result(), memory.fresh((c,), dtype), memory.fresh((c,), dtype)
         x, dy = images.flat(x), images.flat(dy)
-        if again is not None:
-            statistics = memory.fresh((2, c), dtype)
-            again(x, ones, nothing, flat, statistics, eps)
         if statistics is not None:
             mean, variance = statistics
+        elif again is not None:
+            mean, variance = memory.fresh((2, c), dtype)
+            again(x, ones, nothing, flat, mean, variance, eps)
         if images.pixels:
             parts = empty((2, images.blocks, images.width), dtype)
             sums(dy, x, contiguous(mean), parts, *blocks)
