@@ -111,6 +111,21 @@ def test_values_are_pytorchs(name, kind):
     np.testing.assert_allclose(follow(schedule, 100, figures_of(name)), expected, rtol=1e-9, atol=1e-16)
 
 
+ARGUMENTS = [
+    ("StepLR", {"step_size": 3, "gamma": 0.5}, {"step_size": 5}),
+    ("MultiStepLR", {"milestones": [2, 5, 6]}, {"milestones": [9], "gamma": 0.5}),
+    ("ConstantLR", {"factor": 0.5, "total_iters": 6}, {"factor": 0.25}),
+    ("LinearLR", {"start_factor": 0.5, "total_iters": 6}, {"end_factor": 0.5}),
+    ("ExponentialLR", {"gamma": 0.9}, {"gamma": 0.5}),
+    ("PolynomialLR", {"total_iters": 6, "power": 2.0}, {"total_iters": 9}),
+    ("CosineAnnealingLR", {"T_max": 5, "eta_min": 0.01}, {"T_max": 9}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2}, {"T_0": 5}),
+    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 20, "three_phase": True}, {"max_lr": 0.5, "total_steps": 30}),
+    ("CyclicLR", {"base_lr": 0.1, "max_lr": 1, "step_size_up": 3, "mode": "exp_range"}, {"base_lr": 0.2, "max_lr": 3}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5}, {"patience": 3}),
+]
+
+
 @every_schedule
 def test_state_goes_through_json_and_continues(name):
     make, figures = TABLE[name], figures_of(name)
@@ -200,6 +215,47 @@ def test_states_are_checked():
         schedules.ReduceLROnPlateau(optimizer()).load_state_dict({})
     with pytest.raises(ValueError, match="the state has 2 groups of parameters, the optimizer has 1"):
         schedules.StepLR(optim.SGD([Parameter(np.ones(2))]), 3).load_state_dict(state)
+
+
+@pytest.mark.parametrize("name, first, second", ARGUMENTS)
+def test_a_state_brings_its_arguments(name, first, second):
+    def made(settings):
+        return getattr(schedules, name)(optimizer(momentum=0.9), **settings)
+
+    figures = [1.0] * 9 if name == "ReduceLROnPlateau" else None
+    one, other = made(first), made(second)
+    follow(one, 4, figures)
+    other.optimizer.load_state_dict(json.loads(json.dumps(one.optimizer.state_dict())))
+    other.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    assert follow(other, 5, figures) == follow(one, 5, figures)
+
+
+def test_a_state_brings_the_arguments_of_parts():
+    def made(gamma, size, at):
+        o = optimizer()
+        return schedules.SequentialLR(o, [schedules.ExponentialLR(o, gamma), schedules.StepLR(o, size)], [at])
+
+    one, other = made(0.5, 2, 3), made(0.9, 7, 5)
+    follow(one, 2)
+    other.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    assert follow(other, 8) == follow(one, 8)
+    kept = other.state_dict()
+    for key, value in {"schedulers": [], "milestones": [3, 4], "optimizer": 3, "rate": 3}.items():
+        with pytest.raises(ValueError, match="load_state_dict: SequentialLR"):
+            other.load_state_dict({**one.state_dict(), key: value})
+    parts = [one.schedulers[0].state_dict(), {**one.schedulers[1].state_dict(), "step_size": 0}]
+    with pytest.raises(ValueError, match="StepLR: step_size cannot be 0"):
+        other.load_state_dict({**one.state_dict(), "schedulers": parts})
+    assert other.state_dict() == kept
+
+
+@pytest.mark.parametrize("wrong", [{"T_0": 0}, {"T_mult": 1.5}, {"eta_min": "x"}, {"eta_min": math.nan}, {"step": 1}])
+def test_arguments_of_states_are_checked(wrong):
+    schedule = schedules.CosineAnnealingWarmRestarts(optimizer(), 3, 2)
+    kept = schedule.state_dict()
+    with pytest.raises(ValueError, match=f"CosineAnnealingWarmRestarts: {next(iter(wrong))} cannot be"):
+        schedule.load_state_dict({**kept, **wrong})
+    assert schedule.state_dict() == kept
 
 
 BAD = [

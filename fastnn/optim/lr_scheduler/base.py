@@ -6,9 +6,11 @@ import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, ClassVar
 
 from ..optimizer import Optimizer, number_of
+
+COUNTS = {"step_size", "total_iters", "T_max", "T_0", "T_mult", "total_steps", "total_size"}
 
 
 class LRScheduler:
@@ -19,6 +21,7 @@ class LRScheduler:
     """
 
     state_names: tuple[str, ...] = ("last_epoch",)
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}  # what arguments that are texts may be
     every = "epoch"  # when `fit` takes a step: after every epoch or every "step" of the optimizer
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -95,32 +98,54 @@ class LRScheduler:
             group["lr"] = rate
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that `load_state_dict` needs: numbers only. Arguments are not kept, nor are functions."""
-        state = {name: getattr(self, name) for name in self.state_names}
-        return {"type": self._name, "base_lrs": self.base_lrs, **state}
+        """Give all that `load_state_dict` needs: steps taken and arguments, but no functions."""
+        state: dict[str, Any] = {"type": self._name, "base_lrs": self.base_lrs}
+        for name, value in vars(self).items():
+            if name in self.state_names or (not name.startswith("_") and is_plain(value)):
+                state[name] = value
+        if self._parts():
+            state["schedulers"] = [part.state_dict() for part in self._parts()]
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from what `state_dict` gave for a schedule of the same kind; the rates are set at once.
+        """Continue from what `state_dict` gave for a schedule of the same kind, with its arguments.
 
-        Raises ValueError, with nothing changed, for the state of something else.
+        The rates are set at once. Functions stay those of this schedule, and so do arguments that the state does not
+        have. Raises ValueError, with nothing changed, for the state of something else.
         """
         self._check_state(state_dict)
         groups = self.optimizer.param_groups
-        parts = [self, *getattr(self, "schedulers", ())]
+        parts = list(self._all())
         before = [dict(vars(part)) for part in parts], [dict(group) for group in groups]
         try:
             for group, base in zip(groups, state_dict["base_lrs"], strict=True):
                 group["initial_lr"] = base
-            for name in self.state_names:
-                setattr(self, name, state_dict[name])
+            self._set_state(state_dict)
             self._apply(self.last_epoch)
         except Exception as error:  # a function of the user's, or a rate that is none
             for part, values in zip(parts, before[0], strict=True):
+                vars(part).clear()
                 vars(part).update(values)
             for group, values in zip(groups, before[1], strict=True):
                 group.clear()
                 group.update(values)
             raise ValueError(f"load_state_dict: {self._name} cannot go on from there: {error}") from error
+
+    def _parts(self) -> Sequence[LRScheduler]:
+        """Give the schedules that this one is made of."""
+        return getattr(self, "schedulers", ())
+
+    def _all(self) -> Iterable[LRScheduler]:
+        yield self
+        for part in self._parts():
+            yield from part._all()
+
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            if name not in ("type", "base_lrs", "schedulers"):
+                setattr(self, name, list(value) if isinstance(value, list | tuple) else value)
+        for part, own in zip(self._parts(), state.get("schedulers", ()), strict=False):
+            part._set_state(own)
 
     def _check_state(self, state_dict: Mapping[str, Any]) -> None:
         if not isinstance(state_dict, Mapping):
@@ -139,6 +164,34 @@ class LRScheduler:
             number = number_of(value)
             if math.isnan(number) or (name != "best" and not (0 <= number < 1 << 53 and number == int(number))):
                 raise ValueError(f"load_state_dict: {self._name}: {name} cannot be {value!r:.60}")
+        for name in set(state_dict) - {"type", "base_lrs", "schedulers", *self.state_names}:
+            if not self._fits(name, state_dict[name]):
+                raise ValueError(f"load_state_dict: {self._name}: {name} cannot be {state_dict[name]!r:.60}")
+        if "schedulers" in state_dict:
+            states, parts = state_dict["schedulers"], self._parts()
+            if not isinstance(states, list | tuple) or len(states) != len(parts):
+                raise ValueError(f"load_state_dict: {self._name} has {len(parts)} schedulers, the state has others")
+            for part, state in zip(parts, states, strict=True):
+                part._check_state(state)
+
+    def _fits(self, name: Any, value: Any) -> bool:
+        """Whether a state's value can be that of an argument."""
+        own: Any = vars(self).get(name)
+        if not isinstance(name, str) or name.startswith("_") or hasattr(type(self), name):
+            return False  # a method, a property
+        if not is_plain(value) or not is_plain(own):
+            return False
+        if name in self.choices:
+            return value in self.choices[name]
+        if name in COUNTS:
+            return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if name == "milestones":
+            fixed = len(own) if self._parts() else None
+            good = isinstance(value, list | tuple) and all(isinstance(at, int) and at >= 1 for at in value)
+            return good and list(value) == sorted(value) and fixed in (None, len(value))
+        if name in ("max_lrs", "min_lrs"):
+            return isinstance(value, list | tuple) and len(value) == len(own)
+        return own is None or value is None or _kind(own) is _kind(value)
 
     def _check(self, **arguments: tuple[Any, bool, str]) -> None:
         """Raise ValueError for arguments that are given as (value, whether it is good, what it must be)."""
@@ -151,6 +204,17 @@ class LRScheduler:
         for name, value in arguments.items():
             good = isinstance(value, int) and not isinstance(value, bool) and value >= 1
             self._check(**{name: (value, good, "an integer of at least 1")})
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value can be kept in a file: a finite number, a text, None or a list of numbers."""
+    if isinstance(value, list | tuple):
+        return all(_kind(number) is Real and is_plain(number) for number in value)
+    return value is None or isinstance(value, str) or (isinstance(value, Real) and math.isfinite(value))
+
+
+def _kind(value: Any) -> type:
+    return next((kind for kind in (str, Real, Sequence) if isinstance(value, kind)), type(value))
 
 
 def cosine(start: float, end: float, done: float) -> float:

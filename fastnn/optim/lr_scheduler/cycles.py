@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..optimizer import Optimizer
 from .base import LRScheduler, cosine, per_group
@@ -19,6 +19,7 @@ class CyclicLR(LRScheduler):
     """
 
     every = "step"
+    choices: ClassVar = {"mode": ("triangular", "triangular2", "exp_range"), "scale_mode": ("cycle", "iterations")}
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class CyclicLR(LRScheduler):
         self.step_ratio = step_size_up / self.total_size
         self.mode, self.gamma, self.scale_fn = mode, gamma, scale_fn
         self.scale_mode = "iterations" if scale_fn is None and mode == "exp_range" else scale_mode
-        self.momentum = _momentum_of(self._name, optimizer, cycle_momentum)
+        self._momentum = _momentum_of(self._name, optimizer, cycle_momentum)
         count = len(optimizer.param_groups)
         self.max_lrs = per_group("max_lr", max_lr, count)
         lows = per_group("base_lr", base_lr, count)
@@ -79,9 +80,9 @@ class CyclicLR(LRScheduler):
 
     def _apply(self, t: int) -> None:
         super()._apply(t)
-        for group in self.optimizer.param_groups if self.momentum else ():
+        for group in self.optimizer.param_groups if self._momentum else ():
             high, low = group["max_momentum"], group["base_momentum"]
-            _set_momentum(group, self.momentum, high - (high - low) * self._height(t))
+            _set_momentum(group, self._momentum, high - (high - low) * self._height(t))
 
 
 class OneCycleLR(LRScheduler):
@@ -96,6 +97,7 @@ class OneCycleLR(LRScheduler):
     """
 
     every = "step"
+    choices: ClassVar = {"anneal_strategy": ("cos", "linear")}
 
     def __init__(
         self,
@@ -130,12 +132,8 @@ class OneCycleLR(LRScheduler):
             final_div_factor=(final_div_factor, final_div_factor > 0, "above 0"),
         )
         self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
-        self.momentum = _momentum_of(self._name, optimizer, cycle_momentum)
-        # ends of the phases, and what the rate and the momentum are there, as names of settings
-        rise = float(pct_start * total_steps) - 1
-        middle = [(2 * rise, "initial_lr", "max_momentum")] if three_phase else []
-        self.phases = [(0.0, "initial_lr", "max_momentum"), (rise, "max_lr", "base_momentum"), *middle]
-        self.phases.append((total_steps - 1.0, "min_lr", "max_momentum"))
+        self._momentum = _momentum_of(self._name, optimizer, cycle_momentum)
+        self.pct_start, self.three_phase = pct_start, three_phase
         if last_epoch == -1:
             count = len(optimizer.param_groups)
             rates = per_group("max_lr", max_lr, count)
@@ -150,6 +148,14 @@ class OneCycleLR(LRScheduler):
                     group.update(max_momentum=high, base_momentum=low)
         super().__init__(optimizer, last_epoch)
 
+    @property
+    def phases(self) -> list[tuple[float, str, str]]:
+        """Ends of the phases, and what the rate and the momentum are there, as names of settings."""
+        rise = float(self.pct_start * self.total_steps) - 1
+        middle = [(2 * rise, "initial_lr", "max_momentum")] if self.three_phase else []
+        start, top = (0.0, "initial_lr", "max_momentum"), (rise, "max_lr", "base_momentum")
+        return [start, top, *middle, (self.total_steps - 1.0, "min_lr", "max_momentum")]
+
     def rate(self, t: int, base: float, group: int) -> float:
         """Rise and fall."""
         if t > self.total_steps:
@@ -158,16 +164,17 @@ class OneCycleLR(LRScheduler):
 
     def _between(self, t: int, group: Mapping[str, Any], what: int) -> float:
         """Give the rate (1) or the momentum (2) at t, from those at the ends of its phase."""
-        number = next((i for i, phase in enumerate(self.phases[1:], 1) if t <= phase[0]), len(self.phases) - 1)
-        before, after = self.phases[number - 1], self.phases[number]
+        phases = self.phases
+        number = next((i for i, phase in enumerate(phases[1:], 1) if t <= phase[0]), len(phases) - 1)
+        before, after = phases[number - 1], phases[number]
         done = min(1.0, (t - before[0]) / (after[0] - before[0])) if after[0] != before[0] else 1.0
         start, end = group[before[what]], group[after[what]]  # type: ignore[index]
         return cosine(start, end, done) if self.anneal_strategy == "cos" else start + (end - start) * done
 
     def _apply(self, t: int) -> None:
         super()._apply(t)
-        for group in self.optimizer.param_groups if self.momentum else ():
-            _set_momentum(group, self.momentum, self._between(t, group, 2))
+        for group in self.optimizer.param_groups if self._momentum else ():
+            _set_momentum(group, self._momentum, self._between(t, group, 2))
 
 
 def _momentum_of(schedule: str, optimizer: Optimizer, wanted: bool) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ..optimizer import Optimizer
 from .base import LRScheduler, per_group
@@ -19,6 +19,7 @@ class ReduceLROnPlateau(LRScheduler):
     """
 
     state_names = ("last_epoch", "best", "num_bad_epochs", "cooldown_counter")
+    choices: ClassVar = {"mode": ("min", "max"), "threshold_mode": ("rel", "abs")}
     monitor = "val_loss"  # what `fit` gives to `step`, if its callback is not told otherwise
 
     def __init__(
