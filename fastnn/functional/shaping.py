@@ -52,14 +52,21 @@ def transpose(input: Array, dim0: int = 0, dim1: int = 1) -> WithBackward:
     if not input.ndim:  # which has a dimension 0, as in PyTorch
         dim0, dim1 = (checks.normalize_dim("transpose", dim, 0) for dim in (dim0, dim1))
         return input, lambda dy, needs: (dy,)
-    return input.swapaxes(dim0, dim1), lambda dy, needs: (dy.swapaxes(dim0, dim1),)
+    try:
+        y = input.swapaxes(dim0, dim1)
+    except ValueError:
+        raise ValueError(f"transpose: dimensions {dim0} and {dim1} do not fit shape {input.shape}") from None
+    return y, lambda dy, needs: (dy.swapaxes(dim0, dim1),)
 
 
 @differentiable
 def permute(input: Array, *order: Any, dims: Any = None) -> WithBackward:
     """Put the dimensions into an order, ``permute(x, 1, 0)`` or ``permute(x, dims=(1, 0))``; reversed without one."""
     order = _sizes(order if dims is None else (dims,)) or tuple(reversed(range(input.ndim)))
-    y = input.transpose(order)
+    try:
+        y = input.transpose(order)
+    except ValueError:
+        raise ValueError(f"permute: dims {order} are not all dimensions of shape {input.shape}, each once") from None
     return y, lambda dy, needs: (dy.transpose(np.argsort([dim % input.ndim for dim in order])),)
 
 
@@ -92,13 +99,22 @@ def squeeze(input: Array, dim: int | tuple[int, ...] | None = None) -> WithBackw
 @differentiable
 def unsqueeze(input: Array, dim: int) -> WithBackward:
     """Insert a dimension of length 1."""
-    return np.expand_dims(input, dim), lambda dy, needs: (dy.reshape(input.shape),)
+    try:
+        y = np.expand_dims(input, dim)
+    except ValueError:
+        n = input.ndim
+        raise ValueError(f"unsqueeze: dim must be from {-n - 1} to {n} for {n} dimensions, got {dim}") from None
+    return y, lambda dy, needs: (dy.reshape(input.shape),)
 
 
 @differentiable
 def broadcast_to(input: Array, shape: tuple[int, ...]) -> WithBackward:
     """Repeat to `shape` by NumPy's rules, without copying."""
-    return np.broadcast_to(input, shape), lambda dy, needs: (unbroadcast(dy, input),)
+    try:
+        y = np.broadcast_to(input, shape)
+    except ValueError:
+        raise ValueError(f"broadcast_to: shape {input.shape} cannot be repeated to {shape}") from None
+    return y, lambda dy, needs: (unbroadcast(dy, input),)
 
 
 def check_array(function: str, name: str, x: Any) -> None:

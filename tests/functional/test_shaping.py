@@ -96,7 +96,11 @@ def test_joining_tensors_of_mixed_dtypes():
         (lambda: F.cat([X, X[0]]), "dimension"),
         (lambda: F.stack([X, X[0]]), "same shape"),
         (lambda: F.expand(X, 3, 4), "expand: sizes"),
-        (lambda: F.permute(X, 0, 1), "axes"),
+        (lambda: F.permute(X, 0, 1), r"permute: dims \(0, 1\) are not all dimensions of shape \(2, 3, 4\), each once"),
+        (lambda: F.permute(X, 0, 1, 1), r"permute: dims \(0, 1, 1\)"),
+        (lambda: F.transpose(X, 0, 5), r"transpose: dimensions 0 and 5 do not fit shape \(2, 3, 4\)"),
+        (lambda: F.unsqueeze(X, 9), "unsqueeze: dim must be from -4 to 3 for 3 dimensions, got 9"),
+        (lambda: F.expand(X, 2, 3, 5), r"broadcast_to: shape \(2, 3, 4\) cannot be repeated to \(2, 3, 5\)"),
     ],
 )
 def test_bad_arguments(call, message):
