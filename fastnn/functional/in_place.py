@@ -18,7 +18,7 @@ from fastnn._constructors import shape_of
 from fastnn._draws import bernoulli_array, integers_array, normal_array, uniform_array
 from fastnn._tape import Leaf, Node, grad_mode
 from fastnn.random import numpy_generator
-from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index, unwrap
+from fastnn.tape import Array, Gradients, Needs, Tensor, WithBackward, differentiable, plain_index, unwrap, wrap
 
 from .arithmetic import unbroadcast
 from .promotion import cast
@@ -52,7 +52,8 @@ def become(function: str, self: Tensor, operation: Callable[..., Any], *args: An
     if recorded:
         if type(node) is Leaf:
             raise RuntimeError(f"{function}: {REFUSED}")
-        y = operation(self, *args, **options)
+        # gradients of operands may need the numbers that are overwritten
+        y = operation(wrap(self._data.copy()) if node is None else self, *args, **options)
         _fitting(function, self._data, y._data)
         y = cast(y, self._data.dtype)
         if node is None:

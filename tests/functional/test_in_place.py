@@ -180,3 +180,16 @@ def test_shapes_in_place():
     assert w.grad.tolist() == [[2, 0, 0], [2, 0, 0]]
     with pytest.raises(RuntimeError, match="t_: the shape of a leaf tensor"):
         w.t_()
+
+
+@pytest.mark.parametrize("method", ["mul_", "div_", "pow_", "hypot_", "atan2_"])
+def test_gradients_of_operands_come_from_the_numbers_before(method):
+    rng = np.random.default_rng(0)
+    before = rng.uniform(0.5, 2, 5)
+    w = fastnn.tensor(rng.uniform(0.5, 2, 5), requires_grad=True)
+    getattr(fastnn, method[:-1])(fastnn.tensor(before), w).sum().backward()
+    expected, w.grad = w.grad, None
+    x = fastnn.tensor(before)
+    getattr(x, method)(w)
+    x.sum().backward()
+    np.testing.assert_allclose(w.grad, expected)
