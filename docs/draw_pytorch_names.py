@@ -18,11 +18,11 @@ HERE = Path(__file__).parent
 
 HEAD = """# PyTorch's names
 
-What PyTorch 2.13 has, where it is here, and what differs. [From PyTorch](from-pytorch.md) explains the differences that
-are of principle: one device, two dtypes for gradients, no second derivatives.
+The public names of PyTorch 2.13, by module. Each section has first a table of the names whose behaviour differs, then the
+names that behave as in PyTorch, then those that are missing (AttributeError). Differences that concern many names (one
+device, two dtypes with gradients, no second derivatives) are explained in [From PyTorch](from-pytorch.md).
 
-*Same name, same meaning* needs no row. *Not here* raises AttributeError. Made by `python -m tests.test_generated` from
-`docs/draw_pytorch_names.py`.
+Made by `python -m tests.test_generated` from `docs/draw_pytorch_names.py`.
 """
 
 _RAISES = "raises RuntimeError: there is one device, the CPU"
