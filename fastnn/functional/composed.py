@@ -11,7 +11,7 @@ from fastnn.tape import Tensor, unwrap, wrap
 
 from .arithmetic import clamp, div, maximum, mul, pow, sub, where
 from .arithmetic import log as logarithm
-from .mathematics import log1p, neg, sign, sin
+from .mathematics import log1p, sign, sin
 from .operands import logaddexp
 from .promotion import cast, floating
 from .shaping import check_array
@@ -61,7 +61,7 @@ def logit(input: Any, eps: float | None = None) -> Any:
     eps: to which distance from 0 and 1 the input is limited before.
     """
     x = input if eps is None else clamp(input, float(eps), 1 - float(eps))
-    return sub(logarithm(x), log1p(neg(x)))
+    return sub(logarithm(x), log1p(mul(x, -1.0)))  # neg would wrap unsigned integers
 
 
 def sinc(input: Any) -> Any:

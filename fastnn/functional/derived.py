@@ -75,7 +75,7 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
 def cov(input: Any, *, correction: int = 1) -> Any:
     """Give the covariances of variables, one per row of `input` (N, M), from M observations: (N, N).
 
-    A vector is one variable. The sums are divided by M - correction.
+    A vector, or one row, is one variable: (). The sums are divided by M - correction.
     """
     check_array("cov", "input", input)
     if input.ndim > 2:
@@ -84,7 +84,7 @@ def cov(input: Any, *, correction: int = 1) -> Any:
     distance = sub(rows, mean(rows, 1, True))
     count = rows.shape[1] - correction
     y = div(matmul(distance, transpose(distance, 0, 1)), float(count if count > 0 else 0))
-    return y if input.ndim == 2 else squeeze(y)
+    return y if rows.shape[0] != 1 else squeeze(y)
 
 
 def corrcoef(input: Any) -> Any:
@@ -141,7 +141,10 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Mode:
         return Mode(input, wrap(np.zeros((), np.int64)) if isinstance(input, Tensor) else np.zeros((), np.int64))
     if not x.shape[dim]:
         raise ValueError(f"mode: dimension {dim} of shape {x.shape} has no elements")
-    places = np.apply_along_axis(_most_frequent, dim, x)
+    if not x.size:
+        places = np.zeros(np.delete(x.shape, dim), np.int64)
+    else:
+        places = np.apply_along_axis(_most_frequent, dim, x)
     indices = np.expand_dims(places, dim)
     values = gather(input, dim, indices)
     found = wrap(indices) if isinstance(input, Tensor) else indices

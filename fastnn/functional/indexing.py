@@ -160,7 +160,10 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """Give whole slices along `dim`: input (..., N, ...), index (M,) of 0 .. N - 1 -> (..., M, ...)."""
     check_array("index_select", "input", input)
     dim = checks.normalize_dim("index_select", dim, input.ndim)
-    return _rows(input, dim, vector("index_select", index, shape_of(input)[dim]))
+    index = vector("index_select", index, shape_of(input)[dim])
+    if not input.ndim and index.size != 1:
+        raise ValueError(f"index_select: index of shape {index.shape} does not fit an input of shape ()")
+    return _rows(input, dim, index)
 
 
 def vector(function: str, index: Any, limit: int) -> Any:

@@ -18,8 +18,13 @@ from fastnn_kernels import MATHEMATICS
 from .arithmetic import div, mul
 from .promotion import F4, F8, floating, promoted
 
+
+def _sign(x: Array) -> Array:
+    return np.sign(x) if x.dtype != bool else x.copy()  # NumPy has none of booleans
+
+
 _OF_INTEGERS: dict[str, Callable[..., Any]] = {
-    "abs": np.abs, "neg": np.negative, "square": np.square, "sign": np.sign, "floor": np.array, "ceil": np.array,
+    "abs": np.abs, "neg": np.negative, "square": np.square, "sign": _sign, "floor": np.array, "ceil": np.array,
     "round": np.array, "trunc": np.array,
 }  # fmt: skip
 

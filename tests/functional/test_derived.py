@@ -16,7 +16,7 @@ def test_values():
     np.testing.assert_allclose(x.cov(), np.cov(X), rtol=1e-12)
     np.testing.assert_allclose(F.cov(X[0], correction=0), np.cov(X[0], ddof=0), rtol=1e-12)
     np.testing.assert_allclose(x.corrcoef(), np.corrcoef(X), rtol=1e-12)
-    assert F.corrcoef(X[0]) == 1
+    assert F.corrcoef(X[0]) == F.corrcoef(X[:1]) == 1 and F.cov(X[:1]).shape == ()
     np.testing.assert_allclose(fastnn.cross(x.T, x.T * 2 + 1), np.cross(X.T, X.T * 2 + 1), rtol=1e-12)
     np.testing.assert_allclose(fastnn.trapezoid(x), np.trapezoid(X), rtol=1e-12)
     np.testing.assert_allclose(
@@ -41,6 +41,18 @@ def test_mode():
     values, indices = x.mode(1)
     assert values.tolist() == [1, 3] and indices.tolist() == [3, 4]
     assert x.mode(0, keepdim=True).values.shape == (1, 5) and Tensor(5).mode().values.item() == 5
+    assert F.mode(EMPTY.T, 1).values.shape == (0,) and F.mode(EMPTY.T, 1, True).indices.shape == (0, 1)
+
+
+def test_sign_of_booleans():
+    x = np.array([True, False])
+    assert F.sign(x).dtype == bool and F.sgn(Tensor(x)).tolist() == [True, False]
+    assert F.heaviside(x, x).tolist() == [True, False]
+
+
+def test_logit_of_integers():
+    for dtype in (bool, np.uint8, np.int64):
+        assert F.logit(np.ones(2, dtype)).tolist() == [np.inf, np.inf]
 
 
 def test_where_of_a_condition_alone():
@@ -58,3 +70,10 @@ def test_where_of_a_condition_alone():
 def test_misuse(wrong):
     with pytest.raises(ValueError, match="^(cross|renorm|cov|mode|trapezoid|mul): "):
         wrong()
+
+
+def test_index_select_of_a_number_takes_one_index():
+    assert F.index_select(Tensor(3.0), 0, Tensor([0])).item() == 3
+    for index in ([], [0, 0]):
+        with pytest.raises(ValueError, match=r"index_select: index of shape \(\d,\) does not fit"):
+            F.index_select(Tensor(3.0), 0, np.array(index, int))
