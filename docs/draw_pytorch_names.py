@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 HEAD = """# PyTorch's names
 
-The public names of PyTorch 2.13, by module. Each section has first a table of the names whose behaviour differs, then the
+PyTorch 2.13's public names, by module. Each section has first a table of the names whose behaviour differs, then the
 names that behave as in PyTorch, then those that are missing (AttributeError). Differences that concern many names (one
 device, two dtypes with gradients, no second derivatives) are explained in [From PyTorch](from-pytorch.md).
 
