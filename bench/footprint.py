@@ -96,7 +96,7 @@ def picture(rows: dict[str, list[float]], path: str) -> None:
     for panel, title, column in zip(panels, titles, (0, 1, 3, 4), strict=True):
         figures = [row[column] for row in rows.values()]
         bars = panel.barh(list(rows), figures, color=["#2a7f62", "#b8bec6"])
-        panel.bar_label(bars, [f"{x:.3g}" for x in figures], padding=3)
+        panel.bar_label(bars, [f"{x:.2f}" if column == 1 else f"{x:.0f}" for x in figures], padding=3)
         panel.set(title=title, xlim=(0, 1.25 * max(figures)), xticks=[])
         panel.invert_yaxis()
         panel.spines[["top", "right", "bottom"]].set_visible(False)
