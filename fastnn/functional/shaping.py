@@ -243,6 +243,8 @@ def _joined(function: str, join: Any, arrays: Sequence[Any], dim: int) -> Any:
     except ValueError:
         shapes = ", ".join(str(x.shape) for x in arrays[:8]) + (" ..." if len(arrays) > 8 else "")
         wanted = "must have the same shape" if join is np.stack else f"may differ in dimension {dim} only"
+        if join is np.concatenate and any(x.ndim == 0 for x in arrays):
+            wanted = "must have a dimension to be joined along"
         raise ValueError(f"{function}: tensors {wanted}, got shapes {shapes}") from None
 
 

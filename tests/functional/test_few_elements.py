@@ -65,7 +65,7 @@ def test_without_dimensions(name):
         (lambda x: x.flatten(1), "flatten: dimensions 1"),
         (lambda x: x.split(1), "split: expected a tensor of at least 1 dimension"),
         (lambda x: x.chunk(1), "chunk: expected a tensor of at least 1 dimension"),
-        (lambda x: F.cat([x, x]), "zero-dimensional"),
+        (lambda x: F.cat([x, x]), r"cat: tensors must have a dimension to be joined along, got shapes \(\), \(\)"),
         (lambda x: F.softmax(x, 1), "softmax: dim must be"),
     ],
 )

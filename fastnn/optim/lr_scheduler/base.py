@@ -210,6 +210,8 @@ def is_plain(value: Any) -> bool:
     """Whether a value can be kept in a file: a finite number, a text, None or a list of numbers."""
     if isinstance(value, list | tuple):
         return all(_kind(number) is Real and is_plain(number) for number in value)
+    if isinstance(value, int):  # of any size
+        return True
     return value is None or isinstance(value, str) or (isinstance(value, Real) and math.isfinite(value))
 
 
