@@ -1,4 +1,4 @@
-"""Data sets of items: what has a length and gives an item for an index, or what yields items one after the other."""
+"""Data sets of items: what has a length and gives an item for an index, or an iterator of items."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Dataset(Generic[T_co]):
 
 
 class IterableDataset(Dataset[T_co]):
-    """Base of data sets that can only be gone through from the beginning: define ``__iter__``."""
+    """Base of data sets that are only iterated over, from the beginning: define ``__iter__``."""
 
     def __iter__(self) -> Iterator[T_co]:
-        """Begin anew."""
+        """Return an iterator from the beginning."""
         raise NotImplementedError(f"{type(self).__name__} has no __iter__")
 
     def __add__(self, other: Any) -> ChainDataset[Any]:  # type: ignore[override]
@@ -172,7 +172,7 @@ class ConcatDataset(Dataset[T_co]):
 
 
 class ChainDataset(IterableDataset[T_co]):
-    """Iterable data sets, one after the other. TypeError on the way for a part that cannot be gone through."""
+    """Iterable data sets in sequence. TypeError on the way for a part that is not iterable."""
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = datasets

@@ -32,13 +32,13 @@ class Items:
 
 
 class Stream:
-    """Takes the next items of a data set that can only be gone through; StopIteration at its end."""
+    """Takes the next items of an iterable data set; StopIteration at its end."""
 
     def __init__(self, batch_size: int | None, collate: Callable[[Any], Any], drop_last: bool) -> None:
         self.batch_size, self.collate, self.drop_last = batch_size, collate, drop_last
 
     def __call__(self, dataset: Any) -> Callable[[Any], Any]:
-        """Begin the data set anew, and give the function that gives its next batch."""
+        """Return to the beginning of the data set, and give the function that gives its next batch."""
         items = iter(dataset)
 
         def fetch(_: Any) -> Any:

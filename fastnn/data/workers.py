@@ -84,9 +84,9 @@ def work(
     stop: Any,
     process: bool,
 ) -> None:
-    """Do tasks until None comes. fetcher: (data set) -> function of indices that gives a batch, made anew each epoch.
+    """Do tasks until None comes. fetcher: (data set) -> function of indices that gives a batch, made again each epoch.
 
-    A fetch function raises StopIteration where a data set that can only be gone through has come to its end.
+    A fetch function raises StopIteration at the end of an iterable data set.
     """
     try:
         _here.info = info
@@ -140,7 +140,7 @@ def _next(tasks: Any, process: bool) -> Any:
 
 
 def _process_begins(seed: int) -> None:
-    """Start the random streams of a process anew: its own, Python's and NumPy's; compute in one thread."""
+    """Seed the random streams of a process: its own, Python's and NumPy's; compute in one thread."""
     import fastnn_kernels as kernels
 
     kernels.set_num_threads(1)

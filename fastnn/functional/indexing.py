@@ -212,7 +212,7 @@ def _masked_select(input: Array, mask: Any) -> WithBackward:
 
 
 def masked_select(input: Any, mask: Any) -> Any:
-    """Give the elements where `mask` (of bool) holds, one after the other; input and mask are broadcast."""
+    """Give the elements where `mask` (of bool) is true, in one dimension; input and mask are broadcast."""
     check_array("masked_select", "input", input)
     return _masked_select(input, checked_mask("masked_select", mask))
 

@@ -272,7 +272,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
 
 
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
-    """Put the first elements of `source` where `mask` holds, one after the other; mask is broadcast to the input."""
+    """Put the first elements of `source` where `mask` is true, in order; mask is broadcast to the input."""
     check_array("masked_scatter", "input", input)
     check_array("masked_scatter", "source", source)
     mask = checked_mask("masked_scatter", mask)

@@ -64,7 +64,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             )
 
     def reset_parameters(self) -> None:
-        """Draw all weights anew."""
+        """Draw all weights again."""
         for module in (self.head, *[layer for part in self.tail for layer in part]):  # type: ignore[attr-defined]
             module.reset_parameters()
 

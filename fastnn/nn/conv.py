@@ -25,7 +25,7 @@ class Filters(Packed):
     _operation: Callable[..., Any]
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
+        """Draw weight and bias again."""
         init.default_(self.weight, self.bias)
 
 

@@ -59,7 +59,7 @@ class Embedding(Module):
         self.weight.requires_grad = not _freeze
 
     def reset_parameters(self) -> None:
-        """Draw all vectors anew."""
+        """Draw all vectors again."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0

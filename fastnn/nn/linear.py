@@ -43,7 +43,7 @@ class Linear(Packed):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
+        """Draw weight and bias again."""
         init.default_(self.weight, self.bias)
 
     def forward(self, input: Any, activation: str | None = None) -> Any:
@@ -90,7 +90,7 @@ class Bilinear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias anew."""
+        """Draw weight and bias again."""
         bound = self.in1_features**-0.5
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)

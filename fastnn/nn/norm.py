@@ -25,7 +25,7 @@ class _Norm(Module):
         self.bias = Parameter(fresh(shape, 0, dtype, device)) if bias else None
 
     def reset_parameters(self) -> None:
-        """Begin anew: with a weight of 1, a bias of 0."""
+        """Reset: a weight of 1, a bias of 0."""
         if self.weight is not None:
             init.ones_(self.weight)
         if self.bias is not None:
@@ -209,7 +209,7 @@ class _ChannelNorm(_Norm):
             self.num_batches_tracked._data[...] = 0
 
     def reset_parameters(self) -> None:
-        """Begin anew: with a weight of 1, a bias of 0, and no batches."""
+        """Reset: a weight of 1, a bias of 0, and no batches."""
         self.reset_running_stats()
         super().reset_parameters()
 
